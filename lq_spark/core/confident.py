@@ -1,0 +1,123 @@
+"""Confident learning: what the class thresholds say about a labelled data set.
+
+A class threshold is a mean, written as partial → merge → finish on a small state of *integers*:
+integer sums are the same in every order of addition, so the thresholds of a table do not depend on
+how it is split, and rows can be added or taken away later without drift.
+
+Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 3.1, equation 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lq_spark.core.checks import checked_inputs
+from lq_spark.core.constants import ABSENT_CLASS_THRESHOLD, CONFIDENT_THRESHOLDS_LOWER_BOUND
+from lq_spark.errors import DataError
+
+SCALE_BITS = 31
+"""A probability p is kept as two integers: p = high / 2^31 + low / 2^62, cut off below."""
+
+MAX_ROWS_PER_CLASS = 1 << 32
+"""Beyond this many rows of one class a sum of ``high`` could leave 64 bits."""
+
+_EXACT_BINCOUNT_ROWS = 1 << 21
+"""bincount adds in float64: exact as long as a sum of 31-bit integers stays below 2^53."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSums:
+    """Per given class: the number of rows and the exact sum of their self-confidence.
+
+    Attributes
+    ----------
+    counts, high, low : ndarray of int64, shape (K,)
+        The sum of class k is ``high[k] / 2**31 + low[k] / 2**62``.
+    """
+
+    counts: NDArray[np.int64]
+    high: NDArray[np.int64]
+    low: NDArray[np.int64]
+
+
+def partial_class_sums(labels: NDArray[np.integer], pred_probs: NDArray[np.floating]) -> ClassSums:
+    """Return the state of a batch: labels (n,) in 0..K-1, pred_probs (n, K), checked before."""
+    n_classes = pred_probs.shape[1]
+    state = ClassSums(*(np.zeros(n_classes, dtype=np.int64) for _ in range(3)))
+    for start in range(0, len(labels), _EXACT_BINCOUNT_ROWS):
+        given = labels[start : start + _EXACT_BINCOUNT_ROWS]
+        confidence = pred_probs[start : start + _EXACT_BINCOUNT_ROWS][np.arange(len(given)), given]
+        scaled = confidence.astype(np.float64) * 2.0**SCALE_BITS
+        high = np.floor(scaled)
+        low = np.floor((scaled - high) * 2.0**SCALE_BITS)
+        sums = [np.bincount(given, weights=part, minlength=n_classes) for part in (high, low)]
+        batch = ClassSums(
+            np.bincount(given, minlength=n_classes).astype(np.int64),
+            *(np.rint(part).astype(np.int64) for part in sums),
+        )
+        state = merge_class_sums(state, batch)
+    return state
+
+
+def merge_class_sums(a: ClassSums, b: ClassSums) -> ClassSums:
+    """Return the state of the rows of ``a`` and ``b`` together."""
+    return ClassSums(a.counts + b.counts, a.high + b.high, a.low + b.low)
+
+
+def finish_thresholds(state: ClassSums) -> NDArray[np.float64]:
+    """Return the confident threshold of each class, shape (K,): the correctly rounded mean.
+
+    Raises
+    ------
+    DataError
+        If a class has more rows than the integer sums can hold (2^32).
+    """
+    if state.counts.max(initial=0) > MAX_ROWS_PER_CLASS:
+        raise DataError(
+            f"a class has {state.counts.max()} rows, at most {MAX_ROWS_PER_CLASS} can be summed"
+        )
+    thresholds = np.full(len(state.counts), ABSENT_CLASS_THRESHOLD)
+    for k in np.flatnonzero(state.counts):
+        # Python divides integers of any size correctly rounded.
+        total = (int(state.high[k]) << SCALE_BITS) + int(state.low[k])
+        mean = total / (int(state.counts[k]) << (2 * SCALE_BITS))
+        thresholds[k] = max(mean, CONFIDENT_THRESHOLDS_LOWER_BOUND)
+    return thresholds
+
+
+def get_confident_thresholds(labels: ArrayLike, pred_probs: ArrayLike) -> NDArray[np.float64]:
+    """Return the confident threshold of each class: the mean self-confidence of its rows.
+
+    Parameters
+    ----------
+    labels : array-like of int, shape (n,)
+        Given labels, each in 0..K-1.
+    pred_probs : array-like of float, shape (n, K)
+        Out-of-sample predicted probabilities.
+
+    Returns
+    -------
+    ndarray of float64, shape (K,)
+        ``mean(pred_probs[labels == k, k])``, at least 2e-6; 2.0 for a class that never occurs.
+
+    Raises
+    ------
+    DataError
+        If a row cannot be scored: a label outside 0..K-1, a probability that is NaN, infinite,
+        negative or above 1, or probabilities that do not sum to 1 within 1e-3.
+
+    Notes
+    -----
+    The mean is taken in double precision for float32 input too, where cleanlab averages in float32.
+
+    Source: Northcutt et al. (2021), equation 2.
+
+    Examples
+    --------
+    >>> get_confident_thresholds([0, 0, 1], [[0.75, 0.25], [0.25, 0.75], [0.5, 0.5]])
+    array([0.5, 0.5])
+    """
+    return finish_thresholds(partial_class_sums(*checked_inputs(labels, pred_probs)))

@@ -1,0 +1,58 @@
+"""Every error that lq_spark raises on purpose.
+
+The message is the single positional argument and is complete by itself: Spark carries a worker's
+exception to the driver as text, so attributes would be lost.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+
+
+class LqError(Exception):
+    """Base of all errors of this package."""
+
+
+class OptionError(LqError, ValueError):
+    """An option, a flag or a config key has a value that is not allowed."""
+
+
+class ColumnError(LqError, ValueError):
+    """A column is missing, is there already, or has a type that is not allowed."""
+
+
+class DataError(LqError, ValueError):
+    """Rows hold values that cannot be scored."""
+
+
+class TableError(LqError, OSError):
+    """A table cannot be read or written."""
+
+
+def listed(names: Iterable[object], limit: int = 12) -> str:
+    """Return names as text for a message, cut after ``limit``.
+
+    >>> listed(["a", "b", "c"], limit=2)
+    "'a', 'b' and 1 more"
+    """
+    items = [repr(name) for name in names]
+    more = len(items) - limit
+    return ", ".join(items[:limit]) + (f" and {more} more" if more > 0 else "")
+
+
+def closest(name: str, allowed: Iterable[str]) -> str:
+    """Return a hint that names the allowed word nearest to ``name``, or an empty text.
+
+    >>> closest("metod", ["method", "input"])
+    "; did you mean 'method'?"
+    """
+    near = difflib.get_close_matches(name, list(allowed), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def require_one_of(option: str, value: object, allowed: Collection[str]) -> None:
+    """Raise OptionError unless ``value`` is one of the words ``allowed`` for ``option``."""
+    if value not in allowed:
+        hint = closest(str(value), allowed)
+        raise OptionError(f"{option} must be one of {listed(allowed)}, got {value!r}{hint}")
