@@ -1,8 +1,7 @@
 """Confident learning: what the class thresholds say about a labelled data set.
 
-A class threshold is a mean, written as partial → merge → finish on a small state of *integers*:
-integer sums are the same in every order of addition, so the thresholds of a table do not depend on
-how it is split, and rows can be added or taken away later without drift.
+A class threshold is a mean, written as partial → merge → finish on exact sums, so that the
+thresholds of a table do not depend on how it is split.
 
 Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 3.1, equation 2.
 """
@@ -16,13 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.checks import checked_inputs
 from lq_spark.core.constants import ABSENT_CLASS_THRESHOLD, CONFIDENT_THRESHOLDS_LOWER_BOUND
+from lq_spark.core.exact import MAX_TERMS, exact_mean, scaled_halves
 from lq_spark.errors import DataError
-
-SCALE_BITS = 31
-"""A probability p is kept as two integers: p = high / 2^31 + low / 2^62, cut off below."""
-
-MAX_ROWS_PER_CLASS = 1 << 32
-"""Beyond this many rows of one class a sum of ``high`` could leave 64 bits."""
 
 _EXACT_BINCOUNT_ROWS = 1 << 21
 """bincount adds in float64: exact as long as a sum of 31-bit integers stays below 2^53."""
@@ -35,7 +29,7 @@ class ClassSums:
     Attributes
     ----------
     counts, high, low : ndarray of int64, shape (K,)
-        The sum of class k is ``high[k] / 2**31 + low[k] / 2**62``.
+        Sums of the halves of :mod:`lq_spark.core.exact`.
     """
 
     counts: NDArray[np.int64]
@@ -50,14 +44,11 @@ def partial_class_sums(labels: NDArray[np.integer], pred_probs: NDArray[np.float
     for start in range(0, len(labels), _EXACT_BINCOUNT_ROWS):
         given = labels[start : start + _EXACT_BINCOUNT_ROWS]
         confidence = pred_probs[start : start + _EXACT_BINCOUNT_ROWS][np.arange(len(given)), given]
-        scaled = confidence.astype(np.float64) * 2.0**SCALE_BITS
-        high = np.floor(scaled)
-        low = np.floor((scaled - high) * 2.0**SCALE_BITS)
-        sums = [np.bincount(given, weights=part, minlength=n_classes) for part in (high, low)]
-        batch = ClassSums(
-            np.bincount(given, minlength=n_classes).astype(np.int64),
-            *(np.rint(part).astype(np.int64) for part in sums),
-        )
+        halves = [
+            np.bincount(given, weights=half, minlength=n_classes).astype(np.int64)
+            for half in scaled_halves(confidence)
+        ]
+        batch = ClassSums(np.bincount(given, minlength=n_classes).astype(np.int64), *halves)
         state = merge_class_sums(state, batch)
     return state
 
@@ -75,15 +66,11 @@ def finish_thresholds(state: ClassSums) -> NDArray[np.float64]:
     DataError
         If a class has more rows than the integer sums can hold (2^32).
     """
-    if state.counts.max(initial=0) > MAX_ROWS_PER_CLASS:
-        raise DataError(
-            f"a class has {state.counts.max()} rows, at most {MAX_ROWS_PER_CLASS} can be summed"
-        )
+    if state.counts.max(initial=0) > MAX_TERMS:
+        raise DataError(f"a class has {state.counts.max()} rows, at most {MAX_TERMS} can be summed")
     thresholds = np.full(len(state.counts), ABSENT_CLASS_THRESHOLD)
     for k in np.flatnonzero(state.counts):
-        # Python divides integers of any size correctly rounded.
-        total = (int(state.high[k]) << SCALE_BITS) + int(state.low[k])
-        mean = total / (int(state.counts[k]) << (2 * SCALE_BITS))
+        mean = exact_mean(state.high[k], state.low[k], state.counts[k])
         thresholds[k] = max(mean, CONFIDENT_THRESHOLDS_LOWER_BOUND)
     return thresholds
 

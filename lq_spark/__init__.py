@@ -1,0 +1,27 @@
+"""lq_spark: label-quality scoring (confident learning) for Spark tables.
+
+``from lq_spark import multiclass`` gives the functions on DataFrames; ``lq_spark.core`` has the
+same mathematics on NumPy arrays. Importing ``lq_spark`` alone never imports pyspark.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lq_spark.core.fitted import Thresholds
+    from lq_spark.tasks import multiclass
+
+__version__ = "0.1.0"
+
+__all__ = ["Thresholds", "multiclass"]
+
+_HOMES = {"multiclass": "lq_spark.tasks.multiclass", "Thresholds": "lq_spark.core.fitted"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lq_spark' has no attribute {name!r}")
+    module = importlib.import_module(_HOMES[name])
+    return module if _HOMES[name].endswith(f".{name}") else getattr(module, name)

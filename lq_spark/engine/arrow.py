@@ -1,0 +1,100 @@
+"""The one border between Arrow list columns and NumPy matrices.
+
+Reshaping the flattened values of a list column shifts values into other rows as soon as one list
+is null or has another length, without an error. So nothing else here converts a list column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lq_spark.errors import DataError
+
+
+class ListFault(IntEnum):
+    """Why a row's list is no row of a matrix; the first that applies."""
+
+    NONE = 0
+    NULL = 1
+    LENGTH = 2
+    NULL_ELEMENT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ListRows:
+    """The lists of a column that are rows of a matrix, and why the others are not.
+
+    Attributes
+    ----------
+    matrix : ndarray of float32 or float64, shape (m, width)
+        The usable rows, in order; a read-only view of Arrow's memory where every row is usable.
+    faults : ndarray of uint8, shape (n,), or None
+        A ListFault code for each row of the column; None where every row is usable.
+    """
+
+    matrix: NDArray[np.floating]
+    faults: NDArray[np.uint8] | None
+
+
+def list_rows(column: pa.Array | pa.ChunkedArray, width: int) -> ListRows:
+    """Read a list column as the rows of a matrix of ``width`` columns.
+
+    Parameters
+    ----------
+    column : pyarrow Array or ChunkedArray
+        Lists, large lists or fixed-size lists of float32 or float64; may be a slice.
+    width : int
+        The length that a list must have.
+
+    Raises
+    ------
+    DataError
+        If the column is no list of floats.
+
+    Examples
+    --------
+    >>> rows = list_rows(pa.array([[0.25, 0.75], None, [1.0]]), width=2)
+    >>> rows.matrix
+    array([[0.25, 0.75]])
+    >>> rows.faults
+    array([0, 1, 2], dtype=uint8)
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    values = _require_float_lists(column.type)
+    lengths = _lengths(column)
+    # flatten() respects a slice and leaves null lists out; .values does neither.
+    flat = column.flatten()
+    if column.null_count == 0 and flat.null_count == 0 and (lengths == width).all():
+        return ListRows(flat.to_numpy(zero_copy_only=True).reshape(len(column), width), None)
+
+    faults = np.zeros(len(column), dtype=np.uint8)
+    if flat.null_count:
+        present = ~np.asarray(column.is_null())
+        owner = np.repeat(np.flatnonzero(present), lengths[present])
+        faults[owner[np.asarray(flat.is_null())]] = ListFault.NULL_ELEMENT
+    faults[lengths != width] = ListFault.LENGTH
+    faults[np.asarray(column.is_null())] = ListFault.NULL
+    usable = column.filter(pa.array(faults == ListFault.NONE)).flatten()
+    matrix = np.asarray(usable.to_numpy(zero_copy_only=False), dtype=values.to_pandas_dtype())
+    return ListRows(matrix.reshape(-1, width), faults)
+
+
+def _require_float_lists(kind: pa.DataType) -> pa.DataType:
+    is_list = (
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+    if not (is_list and kind.value_type in (pa.float32(), pa.float64())):
+        raise DataError(f"a column of lists of float or double is needed, got {kind}")
+    return kind.value_type
+
+
+def _lengths(column: pa.Array) -> NDArray[np.int64]:
+    """Return the length of each list, 0 for a null one."""
+    return np.asarray(pc.fill_null(pc.list_value_length(column), 0), dtype=np.int64)

@@ -1,0 +1,94 @@
+"""Checks of a table's columns on the driver, before a Spark job starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    AtomicType,
+    DataType,
+    DoubleType,
+    FloatType,
+    IntegralType,
+    StringType,
+)
+
+from lq_spark.errors import ColumnError, closest, listed
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+
+def column(name: str) -> Column:
+    """Return a top-level column by its name, which may hold dots."""
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
+def require_columns(df: DataFrame, **names: str) -> None:
+    """Raise ColumnError unless the table has each column; ``option=name`` says who asked for it."""
+    for option, name in names.items():
+        if name not in df.columns:
+            raise ColumnError(
+                f"{option}: no column {name!r} in the table; "
+                f"it has {listed(df.columns)}{closest(name, df.columns)}"
+            )
+
+
+def require_new_columns(df: DataFrame, names: Iterable[str]) -> None:
+    """Raise ColumnError if the table already has a column that is to be added."""
+    there = [name for name in names if name in df.columns]
+    if there:
+        raise ColumnError(
+            f"the table already has {listed(there)}, which would be added; rename or drop it first"
+        )
+
+
+def column_type(df: DataFrame, name: str) -> DataType:
+    """Return the type of a column that is there."""
+    return df.schema[name].dataType
+
+
+def require_integer_or_string(df: DataFrame, option: str, name: str) -> DataType:
+    """Return the type of a column of whole numbers or strings; raise ColumnError for another."""
+    require_columns(df, **{option: name})
+    kind = column_type(df, name)
+    if not isinstance(kind, (IntegralType, StringType)):
+        raise ColumnError(
+            f"{option}: column {name!r} is {kind.simpleString()}; allowed are "
+            "tinyint, smallint, int, bigint and string"
+        )
+    return kind
+
+
+def require_key(df: DataFrame, option: str, name: str) -> DataType:
+    """Return the type of a column that can tell rows apart; raise ColumnError for another."""
+    require_columns(df, **{option: name})
+    kind = column_type(df, name)
+    if not isinstance(kind, AtomicType) or isinstance(kind, (FloatType, DoubleType)):
+        raise ColumnError(
+            f"{option}: column {name!r} is {kind.simpleString()}; allowed are "
+            "whole numbers, strings, dates and timestamps"
+        )
+    return kind
+
+
+def float_array(df: DataFrame, option: str, name: str) -> Column:
+    """Return a column of numbers as array<float> or array<double>; raise ColumnError for another.
+
+    A Spark ML vector, sparse or dense, becomes array<double>.
+    """
+    require_columns(df, **{option: name})
+    kind = column_type(df, name)
+    if isinstance(kind, ArrayType) and isinstance(kind.elementType, (FloatType, DoubleType)):
+        return column(name)
+    if kind.typeName() in ("vector", "vectorudt"):
+        from pyspark.ml.functions import vector_to_array
+
+        return vector_to_array(column(name))
+    raise ColumnError(
+        f"{option}: column {name!r} is {kind.simpleString()}; allowed are "
+        "array<float>, array<double> and a Spark ML vector"
+    )

@@ -1,0 +1,110 @@
+"""The verbs that run a batch function over a table: map rows, reduce rows.
+
+A batch function takes and gives Arrow arrays and knows nothing of Spark. UDFs are made here alone,
+by factories that bind their values: Spark Connect serialises a closure when the query runs.
+"""
+
+from __future__ import annotations
+
+import functools
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import Column, DataFrame
+
+State = TypeVar("State")
+
+BatchFunction = Callable[..., dict[str, pa.Array]]
+"""(one Arrow array a column) -> {new column: Arrow array of the same length}."""
+
+HAS_ARROW_UDF = hasattr(F, "arrow_udf")
+"""Spark 4.1 and later hand Arrow arrays to Python as they are."""
+
+
+def map_rows(
+    function: BatchFunction,
+    inputs: Sequence[Column],
+    schema: StructType,
+    *,
+    arrow: bool | None = None,
+) -> Column:
+    """Return a struct column: ``function`` of the inputs, batch by batch, in one Python pass.
+
+    Only the inputs go to Python; the table's other columns stay in the JVM.
+
+    Parameters
+    ----------
+    function : BatchFunction
+        A pure function of its batch.
+    inputs : sequence of Column
+        What it takes, in order. Integer inputs hold no nulls: pandas has none.
+    schema : StructType
+        The columns it gives.
+    arrow : bool, optional
+        Whether to use an Arrow UDF; where not given, if this Spark has it. Else the same function
+        runs under a pandas UDF, which is slower for list columns and gives the same numbers.
+    """
+    use_arrow = HAS_ARROW_UDF if arrow is None else arrow
+    return (_arrow_map if use_arrow else _pandas_map)(function, schema)(*inputs)
+
+
+def _arrow_map(function: BatchFunction, schema: StructType) -> Callable[..., Column]:
+    names = schema.fieldNames()
+
+    def run(*columns: pa.Array) -> pa.Array:
+        result = function(*columns)
+        return pa.StructArray.from_arrays([result[name] for name in names], names=names)
+
+    run.__annotations__ = {"columns": pa.Array, "return": pa.Array}
+    udf: Callable[..., Column] = F.arrow_udf(run, schema)  # type: ignore[attr-defined]
+    return udf
+
+
+def _pandas_map(function: BatchFunction, schema: StructType) -> Callable[..., Column]:
+    import pandas as pd
+
+    names = schema.fieldNames()
+
+    def run(*columns: pd.Series) -> pd.DataFrame:
+        result = function(*(pa.Array.from_pandas(column) for column in columns))
+        return pd.DataFrame({name: result[name].to_pandas() for name in names})
+
+    run.__annotations__ = {"columns": pd.Series, "return": pd.DataFrame}
+    udf: Callable[..., Column] = F.pandas_udf(run, schema)  # type: ignore[attr-defined]
+    return udf
+
+
+def reduce_rows(
+    df: DataFrame,
+    partial: Callable[[pa.RecordBatch], State],
+    merge: Callable[[State, State], State],
+) -> State | None:
+    """Reduce all rows of a table to one small state on the driver; None for a table without rows.
+
+    Parameters
+    ----------
+    df : DataFrame
+        Holds just the columns that ``partial`` needs: all of them go to Python.
+    partial : callable
+        RecordBatch -> state, fresh for each batch.
+    merge : callable
+        (state, state) -> state, associative and commutative to the bit, so that the result does not
+        depend on how the table is split.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        states = [partial(batch) for batch in batches if batch.num_rows]
+        if states:
+            state = pickle.dumps(functools.reduce(merge, states))
+            yield pa.RecordBatch.from_arrays([pa.array([state], pa.binary())], names=["state"])
+
+    rows: list[Any] = df.mapInArrow(run, "state binary").collect()
+    states = [pickle.loads(row.state) for row in rows]
+    return functools.reduce(merge, states) if states else None

@@ -1,0 +1,142 @@
+"""The batch functions of labelled tables: Arrow arrays in, Arrow arrays out, no Spark session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql.types import DataType, StringType
+
+from lq_spark.core.checks import FAULT_REASONS, row_faults
+from lq_spark.core.fitted import Thresholds
+from lq_spark.core.scores import score_rows
+from lq_spark.engine.arrow import ListFault, list_rows
+from lq_spark.engine.verbs import BatchFunction
+from lq_spark.errors import DataError
+from lq_spark.tasks.labelled import (
+    INVALID_REASON,
+    LABEL_QUALITY,
+    NULL_LABEL,
+    PREDICTED_LABEL,
+    UNKNOWN_LABEL,
+)
+
+LIST_REASONS = {
+    ListFault.NULL: "null pred_probs",
+    ListFault.LENGTH: "pred_probs of wrong length",
+    ListFault.NULL_ELEMENT: "null probability",
+}
+
+
+_ARROW_INTEGERS = {
+    "byte": pa.int8(),
+    "short": pa.int16(),
+    "integer": pa.int32(),
+    "long": pa.int64(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The rows of a batch that can be scored, and why the others cannot.
+
+    Attributes
+    ----------
+    labels : ndarray of int64, shape (m,)
+    pred_probs : ndarray of float, shape (m, K)
+    reasons : ndarray of object, shape (n,), or None
+        For each row of the batch a text, or None where it can be scored; None where all can.
+    """
+
+    labels: NDArray[np.int64]
+    pred_probs: NDArray[np.floating]
+    reasons: NDArray[np.object_] | None
+
+
+def read_batch(index: pa.Array, pred_probs: pa.Array, n_classes: int, tolerance: float) -> Batch:
+    """Sort the rows of a batch into those that can be scored and those that cannot."""
+    labels = index.to_numpy(zero_copy_only=False)
+    rows = list_rows(pred_probs, n_classes)
+    has_matrix_row = np.ones(len(labels), dtype=bool) if rows.faults is None else rows.faults == 0
+    faults = row_faults(labels[has_matrix_row], rows.matrix, tolerance=tolerance)
+    if rows.faults is None and not faults.any():
+        return Batch(labels, rows.matrix, None)
+
+    reasons = np.full(len(labels), None, dtype=object)
+    if rows.faults is not None:
+        for list_fault, text in LIST_REASONS.items():
+            reasons[rows.faults == list_fault] = text
+    for fault, text in FAULT_REASONS.items():
+        reasons[np.flatnonzero(has_matrix_row)[faults == fault]] = text
+    reasons[labels == NULL_LABEL] = "null label"
+    reasons[labels == UNKNOWN_LABEL] = "label not in classes"
+    fit = faults == 0
+    return Batch(labels[has_matrix_row][fit], rows.matrix[fit], reasons)
+
+
+def raise_unfit(reasons: NDArray[np.object_], n_classes: int) -> None:
+    """Raise a DataError that counts the reasons of a batch."""
+    found, counts = np.unique(reasons[reasons != np.array(None)].astype(str), return_counts=True)
+    texts = [f"{count} rows with {reason}" for reason, count in zip(found, counts, strict=True)]
+    raise DataError(
+        f"rows that cannot be scored with K = {n_classes} classes, in one batch of {len(reasons)}: "
+        f"{'; '.join(texts)}. multiclass.validate names them all"
+    )
+
+
+def score_batch(
+    n_classes: int,
+    method: str,
+    thresholds: Thresholds | None,
+    predicted_type: DataType | None,
+    classes: tuple[str, ...] | None,
+    *,
+    fail: bool,
+    tolerance: float,
+) -> BatchFunction:
+    """Return (class index, pred_probs) -> label_quality and, if asked, predicted_label.
+
+    ``predicted_type`` is the type of the predicted label, None where it is not asked for. A row
+    that cannot be scored gets nulls, or fails the batch.
+    """
+    values = None if thresholds is None else thresholds.as_array()
+
+    def run(index: pa.Array, pred_probs: pa.Array) -> dict[str, pa.Array]:
+        batch = read_batch(index, pred_probs, n_classes, tolerance)
+        if fail and batch.reasons is not None:
+            raise_unfit(batch.reasons, n_classes)
+        scores = pa.array(score_rows(batch.labels, batch.pred_probs, method, values))
+        columns = {LABEL_QUALITY: scores}
+        if predicted_type is not None:
+            predicted = pa.array(batch.pred_probs.argmax(axis=1))
+            columns[PREDICTED_LABEL] = (
+                pa.array(classes).take(predicted)
+                if isinstance(predicted_type, StringType)
+                else predicted.cast(_ARROW_INTEGERS[predicted_type.typeName()])
+            )
+        if batch.reasons is None:
+            return columns
+        return {name: _spread(values, batch.reasons) for name, values in columns.items()}
+
+    return run
+
+
+def _spread(values: pa.Array, reasons: NDArray[np.object_]) -> pa.Array:
+    """Return values at the rows without a reason, null at the others."""
+    fit = reasons == np.array(None)
+    positions = np.cumsum(fit) - 1
+    return values.take(pa.array(positions, mask=~fit))
+
+
+def reason_batch(n_classes: int, tolerance: float) -> BatchFunction:
+    """Return (class index, pred_probs) -> invalid_reason."""
+
+    def run(index: pa.Array, pred_probs: pa.Array) -> dict[str, pa.Array]:
+        reasons = read_batch(index, pred_probs, n_classes, tolerance).reasons
+        if reasons is None:
+            return {INVALID_REASON: pa.nulls(len(index), pa.string())}
+        return {INVALID_REASON: pa.array(reasons, pa.string())}
+
+    return run

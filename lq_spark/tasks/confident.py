@@ -1,0 +1,98 @@
+"""Class thresholds of a table, from one native pass that reads one probability a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pyspark.sql import functions as F
+
+from lq_spark.core.confident import ClassSums, finish_thresholds
+from lq_spark.core.constants import PROBABILITY_SLACK, SUM_TOLERANCE
+from lq_spark.core.exact import SCALE_BITS
+from lq_spark.core.fitted import Thresholds
+from lq_spark.engine.sums import scaled_halves
+from lq_spark.errors import DataError
+from lq_spark.tasks.labelled import labelled_table, require_n_classes
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+def fit_thresholds(
+    df: DataFrame,
+    *,
+    label: str = "label",
+    pred_probs: str = "pred_probs",
+    classes: Sequence[str] | None = None,
+    tolerance: float = SUM_TOLERANCE,
+) -> Thresholds:
+    """Return the confident threshold of each class, from one native pass over the table.
+
+    See :func:`lq_spark.core.confident.get_confident_thresholds` for what they are. The result does
+    not depend, to the bit, on how the table is partitioned.
+
+    Parameters
+    ----------
+    df : DataFrame
+        One row a labelled example.
+    label, pred_probs : str
+        Columns: the given label, a whole number 0..K-1 or one of ``classes``; the K predicted
+        probabilities, array<float>, array<double> or a Spark ML vector.
+    classes : sequence of str, optional
+        Class names in the order of the probabilities; needed where labels are strings.
+    tolerance : float
+        How far a probability may exceed 1.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If a column or option is wrong: before a Spark job starts.
+    DataError
+        If the table is empty, K is not the same in all rows, or a row has no usable
+        ``pred_probs[label]``. The row's other probabilities are not looked at here, but by
+        :func:`score` and :func:`validate`.
+    """
+    table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
+    narrow = df.select(
+        table.index.alias("index"),
+        F.size(table.pred_probs).alias("size"),
+        table.pred_probs.alias("probs"),
+    )
+    in_range = (F.col("index") >= 0) & (F.col("index") < F.col("size"))
+    confidence = F.get("probs", F.when(in_range, F.col("index").cast("int")))
+    usable = confidence.between(-PROBABILITY_SLACK, 1.0 + tolerance)
+    high, low = scaled_halves(F.when(usable, confidence), SCALE_BITS)
+    groups = (
+        narrow.groupBy(F.when(usable, F.col("index")).alias("class"))
+        .agg(
+            F.count(F.lit(1)).alias("count"),
+            F.sum(high).alias("high"),
+            F.sum(low).alias("low"),
+            F.min("size").alias("min_size"),
+            F.max("size").alias("max_size"),
+        )
+        .collect()  # K rows, and one for what cannot be used
+    )
+    if not groups:
+        raise DataError("the table is empty; class thresholds need at least 1 row")
+    unusable = sum(group["count"] for group in groups if group["class"] is None)
+    if unusable:
+        raise DataError(
+            f"{unusable} of {sum(group['count'] for group in groups)} rows have no usable "
+            f"{pred_probs}[{label}]; multiclass.validate says which and why"
+        )
+    shortest = min(group["min_size"] for group in groups)
+    n_classes = max(group["max_size"] for group in groups)
+    if shortest != n_classes:
+        raise DataError(
+            f"column {pred_probs!r} has rows of {shortest} and rows of {n_classes} probabilities"
+        )
+    require_n_classes(n_classes, table.classes)
+
+    sums = np.zeros((3, n_classes), dtype=np.int64)
+    for group in groups:
+        sums[:, group["class"]] = group["count"], group["high"], group["low"]
+    thresholds = finish_thresholds(ClassSums(*sums))
+    return Thresholds(tuple(thresholds.tolist()), tuple(sums[0].tolist()), table.classes)

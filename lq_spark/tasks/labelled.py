@@ -1,0 +1,147 @@
+"""A table of labels and predicted probabilities: its columns and classes, checked on the driver.
+
+A label travels as its class index; two indices far below 0 say that there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, StringType
+
+from lq_spark.core.fitted import Thresholds
+from lq_spark.engine.inputs import column, float_array, require_integer_or_string
+from lq_spark.errors import ColumnError, DataError, OptionError, listed
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+NULL_LABEL = -(1 << 63)
+"""Class index of a null label."""
+
+UNKNOWN_LABEL = NULL_LABEL + 1
+"""Class index of a string label that is none of the classes."""
+
+LABEL_QUALITY = "label_quality"
+PREDICTED_LABEL = "predicted_label"
+INVALID_REASON = "invalid_reason"
+
+
+@dataclass(frozen=True)
+class LabelledTable:
+    """The columns of a table of labels and probabilities, and how many classes they have.
+
+    Attributes
+    ----------
+    index : Column
+        Class index of the given label, bigint without nulls.
+    pred_probs : Column
+        array<float> or array<double>.
+    label_type : DataType
+        Of the label column: a whole number, or string.
+    classes : tuple of str, or None
+        Class names, in the order of the probabilities.
+    """
+
+    index: Column
+    pred_probs: Column
+    label_type: DataType
+    classes: tuple[str, ...] | None
+
+
+def labelled_table(
+    df: DataFrame, *, label: str, pred_probs: str, classes: Sequence[str] | None
+) -> LabelledTable:
+    """Check the columns of a table of labels and probabilities.
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing or of another type, or labels are strings and no classes are given.
+    OptionError
+        If classes has fewer than two names, or a name twice.
+    """
+    label_type = require_integer_or_string(df, "label", label)
+    probabilities = float_array(df, "pred_probs", pred_probs)
+    names = _checked_classes(classes)
+    if isinstance(label_type, StringType):
+        if names is None:
+            raise ColumnError(
+                f"label: column {label!r} is string, so classes is needed: "
+                "the class names in the order of the probabilities"
+            )
+        position = F.array_position(F.lit(list(names)), column(label))  # from 1; 0 is not found
+        index = F.when(position == 0, F.lit(UNKNOWN_LABEL)).otherwise(position - F.lit(1))
+    else:
+        index = column(label).cast("bigint")
+    return LabelledTable(F.coalesce(index, F.lit(NULL_LABEL)), probabilities, label_type, names)
+
+
+def _checked_classes(classes: Sequence[str] | None) -> tuple[str, ...] | None:
+    if classes is None:
+        return None
+    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
+        raise OptionError(f"classes must be a list of names, got {classes!r}")
+    names = tuple(classes)
+    if len(names) < 2:
+        raise OptionError(f"classes must have at least 2 names, got {listed(names)}")
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise OptionError(f"classes must not have a name twice, got {listed(twice)} twice")
+    return names
+
+
+def resolved_n_classes(
+    df: DataFrame,
+    table: LabelledTable,
+    n_classes: int | None,
+    thresholds: Thresholds | None = None,
+) -> int:
+    """Return K: what the caller, the thresholds or the classes say, or else the first row.
+
+    Only the last runs a (small) Spark job. A table without any probability gives 2: none of its
+    rows will be scored.
+    """
+    told = n_classes
+    if told is None and thresholds is not None:
+        told = thresholds.n_classes
+    if told is None and table.classes is not None:
+        told = len(table.classes)
+    if told is None:
+        first = df.select(F.size(table.pred_probs).alias("size")).where("size > 0").first()
+        told = 2 if first is None else int(first["size"])
+    require_n_classes(told, table.classes, thresholds)
+    return told
+
+
+def agreed_classes(
+    classes: Sequence[str] | None, thresholds: Thresholds | None
+) -> Sequence[str] | None:
+    """Return the classes of the call or of the thresholds; raise OptionError if they differ."""
+    if thresholds is None or thresholds.classes is None:
+        if thresholds is not None and classes is not None:
+            require_n_classes(thresholds.n_classes, tuple(classes))
+        return classes
+    if classes is not None and tuple(classes) != thresholds.classes:
+        raise OptionError(
+            f"thresholds were fitted with classes {list(thresholds.classes)}, "
+            f"classes is {list(classes)}"
+        )
+    return thresholds.classes
+
+
+def require_n_classes(
+    n_classes: int, classes: Sequence[str] | None, thresholds: Thresholds | None = None
+) -> None:
+    """Raise unless K is at least 2 and what classes and thresholds have."""
+    if n_classes < 2:
+        raise DataError(f"label quality needs K of at least 2 classes, got K = {n_classes}")
+    if classes is not None and len(classes) != n_classes:
+        raise OptionError(f"classes has {len(classes)} names, K is {n_classes}")
+    if thresholds is not None and thresholds.n_classes != n_classes:
+        raise OptionError(
+            f"thresholds were fitted with K = {thresholds.n_classes}, K is {n_classes}"
+        )
