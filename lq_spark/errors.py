@@ -26,6 +26,10 @@ class DataError(LqError, ValueError):
     """Rows hold values that cannot be scored."""
 
 
+class InvalidRowsError(DataError):
+    """Some rows of a table cannot be scored; the others may be."""
+
+
 class TableError(LqError, OSError):
     """A table cannot be read or written."""
 
@@ -53,6 +57,6 @@ def closest(name: str, allowed: Iterable[str]) -> str:
 
 def require_one_of(option: str, value: object, allowed: Collection[str]) -> None:
     """Raise OptionError unless ``value`` is one of the words ``allowed`` for ``option``."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         hint = closest(str(value), allowed)
         raise OptionError(f"{option} must be one of {listed(allowed)}, got {value!r}{hint}")

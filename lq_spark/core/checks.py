@@ -58,10 +58,11 @@ def row_faults(
     faults = np.zeros(len(labels), dtype=np.uint8)
     faults[(labels < 0) | (labels >= n_classes)] = RowFault.LABEL_OUT_OF_RANGE
     for rows, block in float64_blocks(pred_probs):
-        # A row that sums to about 1 without a negative entry has no entry above 1 either, so these
-        # two cheap tests pass every good block; NaN fails both.
-        sums_to_one = np.abs(row_sums(block) - 1.0) <= tolerance
-        if not (sums_to_one.all() and block.min() >= -PROBABILITY_SLACK):
+        # Three cheap tests pass every good block; NaN fails all of them.
+        with np.errstate(invalid="ignore", over="ignore"):
+            sums_to_one = np.abs(row_sums(block) - 1.0) <= tolerance
+        in_range = block.min() >= -PROBABILITY_SLACK and block.max() <= 1.0 + tolerance
+        if not (in_range and sums_to_one.all()):
             block_faults = _probability_faults(block, sums_to_one, tolerance)
             np.copyto(faults[rows], block_faults, where=faults[rows] == RowFault.NONE)
     return faults
@@ -96,12 +97,14 @@ def checked_labels(labels: ArrayLike) -> NDArray[np.int64]:
         raise DataError(f"labels must be a non-empty 1-D array, got shape {array.shape}")
     if array.dtype.kind not in "biuf":
         raise DataError(f"labels must be whole numbers 0..K-1, got an array of {array.dtype}")
-    if array.dtype.kind == "f" and not np.equal(np.mod(array, 1), 0).all():
-        bad = np.flatnonzero(~np.equal(np.mod(array, 1), 0))
-        raise DataError(
-            f"labels must be whole numbers, got {array[bad[0]]} at row {bad[0]} "
-            f"({len(bad)} such rows)"
-        )
+    if array.dtype.kind == "f":
+        # Beyond 2^53 every float is whole, and no class index.
+        bad = np.flatnonzero(~((np.floor(array) == array) & (np.abs(array) < 2.0**53)))
+        if len(bad):
+            raise DataError(
+                f"labels must be whole numbers 0..K-1, got {array[bad[0]]} at row {bad[0]} "
+                f"({len(bad)} such rows)"
+            )
     return array.astype(np.int64, copy=False)
 
 

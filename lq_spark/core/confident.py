@@ -19,7 +19,7 @@ from lq_spark.core.exact import MAX_TERMS, exact_mean, scaled_halves
 from lq_spark.errors import DataError
 
 _EXACT_BINCOUNT_ROWS = 1 << 21
-"""bincount adds in float64: exact as long as a sum of 31-bit integers stays below 2^53."""
+"""bincount adds in float64: exact as long as a sum of 30-bit integers stays below 2^53."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,9 +89,9 @@ def get_label_quality_ensemble_scores(
         )
     if custom_weights is not None:
         weights = np.asarray(custom_weights, dtype=np.float64)
-        if weights.shape != (len(members),):
+        if weights.shape != (len(members),) or not np.isfinite(weights).all():
             raise OptionError(
-                f"custom_weights must have shape ({len(members)},), got {weights.shape}"
+                f"custom_weights must be {len(members)} finite numbers, got {weights}"
             )
     elif weight_ensemble_members_by == "accuracy":
         weights = _accuracy_weights(label_array, members)

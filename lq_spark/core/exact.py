@@ -1,6 +1,6 @@
 """Sums of probabilities that are the same, to the bit, in every order of addition.
 
-A number near [0, 1] is kept as two whole ones, ``high / 2^31 + low / 2^62``; what is below 2^-62
+A number near [0, 1] is kept as two whole ones, ``high / 2^30 + low / 2^60``; what is below 2^-60
 is cut off. Integer sums have no rounding, so partial sums merge in any order, and rows taken away
 again leave no drift.
 """
@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-SCALE_BITS: Final = 31
+SCALE_BITS: Final = 30
 """Bits in each half."""
 
 MAX_TERMS: Final = 1 << 32

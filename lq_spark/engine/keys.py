@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -13,7 +14,26 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _SPARSE = 64
-"""Whole numbers spread over more than this many times their count are not put into a bitmap."""
+"""Whole numbers spread over more than this many times their count are not put into bitmaps."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySummary:
+    """How many rows a table has, and whether each has a key of its own."""
+
+    n_rows: int
+    is_unique: bool
+
+
+def summarize_key(df: DataFrame, key: str) -> KeySummary:
+    """Count the rows of a table and check its key; reads the key column alone, exactly.
+
+    Whole numbers that lie close together are marked in bitmaps, one bit each. Other keys are
+    shuffled as 64-bit hashes, and themselves only if two hashes are equal.
+    """
+    if isinstance(require_key(df, "id", key), IntegralType):
+        return _summarize_integers(df, key)
+    return _summarize_hashes(df, key)
 
 
 def duplicate_keys(df: DataFrame, key: str) -> DataFrame:
@@ -22,37 +42,31 @@ def duplicate_keys(df: DataFrame, key: str) -> DataFrame:
     return keys.groupBy(column(key)).count().where("count > 1").select(column(key))
 
 
-def is_unique_key(df: DataFrame, key: str) -> bool:
-    """Return whether every row has a key and no two rows have the same; reads the key column alone.
-
-    Whole numbers that lie close together are marked in bitmaps, which takes one bit a row. Other
-    keys are shuffled as 64-bit hashes; only if two hashes are equal the keys themselves are.
-    """
-    kind = require_key(df, "id", key)
-    if not isinstance(kind, IntegralType):
-        if not df.where(column(key).isNull()).isEmpty():
-            return False
-        hashes = df.select(F.xxhash64(column(key)).alias("hash"))
-        return hashes.groupBy("hash").count().where("count > 1").isEmpty() or (
-            duplicate_keys(df, key).isEmpty()
-        )
-    found = df.agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.count(column(key)).alias("keys"),
-        F.min(column(key)).alias("low"),
-        F.max(column(key)).alias("high"),
-    ).first()
-    if found is None or found["rows"] == 0:
-        return True
-    if found["keys"] < found["rows"]:
-        return False
-    if found["high"] - found["low"] > _SPARSE * found["rows"]:
-        return duplicate_keys(df, key).isEmpty()
-    position = column(key).cast("bigint") - F.lit(found["low"])
-    marked = (
+def _summarize_integers(df: DataFrame, key: str) -> KeySummary:
+    [(n_rows, n_keys, low, high)] = df.agg(
+        F.count(F.lit(1)), F.count(column(key)), F.min(column(key)), F.max(column(key))
+    ).collect()
+    if n_rows == 0 or n_keys < n_rows:
+        return KeySummary(n_rows, n_rows == 0)
+    if high - low > _SPARSE * n_rows:
+        return _summarize_hashes(df, key)
+    position = column(key).cast("bigint") - F.lit(low)
+    [(n_distinct,)] = (
         df.groupBy(F.bitmap_bucket_number(position))
         .agg(F.bitmap_construct_agg(F.bitmap_bit_position(position)).alias("bitmap"))
-        .agg(F.sum(F.bitmap_count("bitmap")).alias("keys"))
-        .first()
+        .agg(F.sum(F.bitmap_count("bitmap")))
+        .collect()
     )
-    return marked is not None and bool(marked["keys"] == found["rows"])
+    return KeySummary(n_rows, n_distinct == n_rows)
+
+
+def _summarize_hashes(df: DataFrame, key: str) -> KeySummary:
+    [(n_rows, n_keys, most)] = (
+        df.groupBy(F.xxhash64(column(key)))
+        .agg(F.count(F.lit(1)).alias("rows"), F.count(column(key)).alias("keys"))
+        .agg(F.sum("rows"), F.sum("keys"), F.max("rows"))
+        .collect()
+    )
+    if n_rows is None:
+        return KeySummary(0, True)
+    return KeySummary(n_rows, n_keys == n_rows and (most == 1 or duplicate_keys(df, key).isEmpty()))

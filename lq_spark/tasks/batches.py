@@ -14,18 +14,19 @@ from lq_spark.core.fitted import Thresholds
 from lq_spark.core.scores import score_rows
 from lq_spark.engine.arrow import ListFault, list_rows
 from lq_spark.engine.verbs import BatchFunction
-from lq_spark.errors import DataError
+from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.labelled import (
     INVALID_REASON,
     LABEL_QUALITY,
     NULL_LABEL,
     PREDICTED_LABEL,
     UNKNOWN_LABEL,
+    WRONG_LENGTH,
 )
 
 LIST_REASONS = {
     ListFault.NULL: "null pred_probs",
-    ListFault.LENGTH: "pred_probs of wrong length",
+    ListFault.LENGTH: WRONG_LENGTH,
     ListFault.NULL_ELEMENT: "null probability",
 }
 
@@ -77,10 +78,10 @@ def read_batch(index: pa.Array, pred_probs: pa.Array, n_classes: int, tolerance:
 
 
 def raise_unfit(reasons: NDArray[np.object_], n_classes: int) -> None:
-    """Raise a DataError that counts the reasons of a batch."""
+    """Raise an InvalidRowsError that counts the reasons of a batch."""
     found, counts = np.unique(reasons[reasons != np.array(None)].astype(str), return_counts=True)
     texts = [f"{count} rows with {reason}" for reason, count in zip(found, counts, strict=True)]
-    raise DataError(
+    raise InvalidRowsError(
         f"rows that cannot be scored with K = {n_classes} classes, in one batch of {len(reasons)}: "
         f"{'; '.join(texts)}. multiclass.validate names them all"
     )

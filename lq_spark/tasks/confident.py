@@ -13,7 +13,7 @@ from lq_spark.core.constants import PROBABILITY_SLACK, SUM_TOLERANCE
 from lq_spark.core.exact import SCALE_BITS
 from lq_spark.core.fitted import Thresholds
 from lq_spark.engine.sums import scaled_halves
-from lq_spark.errors import DataError
+from lq_spark.errors import DataError, InvalidRowsError
 from lq_spark.tasks.labelled import labelled_table, require_n_classes
 
 if TYPE_CHECKING:
@@ -50,9 +50,10 @@ def fit_thresholds(
     ColumnError, OptionError
         If a column or option is wrong: before a Spark job starts.
     DataError
-        If the table is empty, K is not the same in all rows, or a row has no usable
-        ``pred_probs[label]``. The row's other probabilities are not looked at here, but by
-        :func:`score` and :func:`validate`.
+        If the table is empty or K is 1.
+    InvalidRowsError
+        If K is not the same in all rows, or a row has no usable ``pred_probs[label]``. The row's
+        other probabilities are not looked at here, but by :func:`score` and :func:`validate`.
     """
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
     narrow = df.select(
@@ -79,14 +80,14 @@ def fit_thresholds(
         raise DataError("the table is empty; class thresholds need at least 1 row")
     unusable = sum(group["count"] for group in groups if group["class"] is None)
     if unusable:
-        raise DataError(
+        raise InvalidRowsError(
             f"{unusable} of {sum(group['count'] for group in groups)} rows have no usable "
             f"{pred_probs}[{label}]; multiclass.validate says which and why"
         )
     shortest = min(group["min_size"] for group in groups)
     n_classes = max(group["max_size"] for group in groups)
     if shortest != n_classes:
-        raise DataError(
+        raise InvalidRowsError(
             f"column {pred_probs!r} has rows of {shortest} and rows of {n_classes} probabilities"
         )
     require_n_classes(n_classes, table.classes)

@@ -29,6 +29,8 @@ LABEL_QUALITY = "label_quality"
 PREDICTED_LABEL = "predicted_label"
 INVALID_REASON = "invalid_reason"
 
+WRONG_LENGTH = "pred_probs of wrong length"
+
 
 @dataclass(frozen=True)
 class LabelledTable:

@@ -1,0 +1,124 @@
+"""The configuration of a run: YAML keys and flags of the same names, checked before Spark."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lq_spark.core.constants import SUM_TOLERANCE
+from lq_spark.core.scores import METHODS, require_method
+from lq_spark.errors import OptionError, closest, listed
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+class ScoreConfig(BaseModel):
+    """One run of the scoring job. Each field is a config key and a command-line flag."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    input: Name = Field(description="Parquet path (with a slash) or catalog table to score")
+    output: Name = Field(description="Parquet path that the scores replace")
+    id: Name = Field("id", description="column that tells rows apart")
+    label: Name = Field("label", description="column of the given label")
+    pred_probs: Name = Field("pred_probs", description="column of the predicted probabilities")
+    classes: list[Name] | None = Field(
+        None, description="class names in the order of the probabilities; for string labels"
+    )
+    n_classes: int | None = Field(
+        None, ge=2, description="number of classes, where nothing else says it (else the first row)"
+    )
+    method: str = Field("self_confidence", description=f"score: {', '.join(METHODS)}")
+    adjust_pred_probs: bool = Field(
+        False, description="correct the probabilities by the class thresholds first (two passes)"
+    )
+    thresholds: Name | None = Field(
+        None, description="JSON file of thresholds saved by an earlier run, used as they are"
+    )
+    save_thresholds: Name | None = Field(
+        None, description="JSON file to save this run's thresholds to"
+    )
+    keep_columns: list[Name] = Field([], description="further columns to carry to the output")
+    on_invalid: Literal["fail", "quarantine"] = Field(
+        "fail", description="rows that cannot be scored: stop before writing, or set them aside"
+    )
+    quarantine: Name | None = Field(
+        None, description="Parquet path for the rows set aside (default: OUTPUT_quarantine)"
+    )
+    metrics: Name | None = Field(
+        None, description="Parquet path that metrics are added to (default: OUTPUT_metrics)"
+    )
+    tolerance: float = Field(
+        SUM_TOLERANCE, ge=0, lt=1, description="how far a row's probabilities may sum from 1"
+    )
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> ScoreConfig:
+        require_method(self.method, adjust_pred_probs=self.adjust_pred_probs)
+        if self.thresholds and not self.adjust_pred_probs:
+            raise ValueError("thresholds is given, so adjust_pred_probs must be true")
+        if self.thresholds and self.save_thresholds:
+            raise ValueError("save_thresholds is given, but thresholds are loaded, not fitted")
+        if self.quarantine and self.on_invalid != "quarantine":
+            raise ValueError("quarantine is given, so on_invalid must be 'quarantine'")
+        places = [self.input, self.output, self.metrics_path, self.quarantine_path]
+        paths = [str(Path(place).absolute()) if ":/" not in place else place for place in places]
+        if len(set(paths)) < len(paths):
+            raise ValueError(f"input, output, metrics and quarantine must differ, got {places}")
+        return self
+
+    @property
+    def metrics_path(self) -> str:
+        """Return where metrics go."""
+        return self.metrics or f"{self.output.rstrip('/')}_metrics"
+
+    @property
+    def quarantine_path(self) -> str:
+        """Return where rows go that cannot be scored."""
+        return self.quarantine or f"{self.output.rstrip('/')}_quarantine"
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a hash that is the same for the same configuration."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def load_config(path: str | None, flags: Mapping[str, Any]) -> ScoreConfig:
+    """Return the configuration of a YAML file with flags put over it.
+
+    Raises
+    ------
+    OptionError
+        If the file cannot be read, a key is unknown (the closest known one is named), or a value
+        is missing or not allowed.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise OptionError(f"config: cannot read {path!r} ({error})") from error
+        if not isinstance(loaded, dict):
+            raise OptionError(f"config: {path!r} must hold keys and values, got {loaded!r}")
+        values = loaded
+    try:
+        return ScoreConfig.model_validate({**values, **flags})
+    except ValidationError as error:
+        raise OptionError("; ".join(_sentence(item) for item in error.errors())) from error
+
+
+def _sentence(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    known = list(ScoreConfig.model_fields)
+    if item["type"] == "extra_forbidden":
+        hint = closest(key, known) or f"; known are {listed(known, limit=len(known))}"
+        return f"unknown config key {key!r}{hint}"
+    if item["type"] == "missing":
+        return f"{key} is missing: give it in the config or as --{key.replace('_', '-')}"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}, got {item['input']!r}" if key else message

@@ -1,0 +1,212 @@
+"""One run of the scoring job: read, score beside the output, check, put in place.
+
+Passes over the source: its key column alone; one probability a row for the thresholds, natively;
+the probabilities once more for the scores, in Python. A clean table is not read again: a row that
+cannot be scored has a null score, and only if there is one the source is validated row by row.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from lq_spark.core.fitted import Thresholds
+from lq_spark.engine.inputs import column, require_columns, require_key
+from lq_spark.engine.keys import summarize_key
+from lq_spark.errors import InvalidRowsError, LqError
+from lq_spark.job.invalid import count_reasons, reasons_text
+from lq_spark.job.metrics import append_metrics
+from lq_spark.job.report import Report, ScoredRows, summarize_scores
+from lq_spark.tables.parquet import StagedTable, read_table
+from lq_spark.tasks import multiclass
+from lq_spark.tasks.labelled import (
+    INVALID_REASON,
+    LABEL_QUALITY,
+    PREDICTED_LABEL,
+    WRONG_LENGTH,
+    agreed_classes,
+    labelled_table,
+    resolved_n_classes,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from lq_spark.job.config import ScoreConfig
+
+BATCH_BYTES = 32 << 20
+"""How much of the probabilities, as doubles, an Arrow batch should hold at most."""
+
+
+class ScoreRun:
+    """A run: its configuration and its source, checked.
+
+    Raises
+    ------
+    OptionError, ColumnError, DataError
+        If there is no such table, a column is missing or of another type, or K is 1.
+    """
+
+    def __init__(self, spark: SparkSession, config: ScoreConfig) -> None:
+        self.spark, self.config = spark, config
+        self.run_id, self.started_at = uuid.uuid4().hex, datetime.now(timezone.utc)
+        self.seconds: dict[str, float] = {}
+        with self._timed("open"):
+            self.thresholds = Thresholds.load(config.thresholds) if config.thresholds else None
+            self.source = read_table(spark, config.input)
+            require_key(self.source, "id", config.id)
+            require_columns(self.source, **{f"keep_columns {c}": c for c in config.keep_columns})
+            classes = agreed_classes(config.classes, self.thresholds)
+            self.columns: dict[str, Any] = {
+                "label": config.label,
+                "pred_probs": config.pred_probs,
+                "classes": classes,
+            }
+            table = labelled_table(self.source, **self.columns)
+            self.n_classes = resolved_n_classes(
+                self.source, table, config.n_classes, self.thresholds
+            )
+        self._bound_batches()
+
+    def run(self) -> Report:
+        """Score the table, put the scores in place, add the metrics; return what was done.
+
+        Raises
+        ------
+        InvalidRowsError
+            If rows cannot be scored and are to stop the run: nothing is put in place.
+        TableError
+            If the output cannot be written.
+        """
+        config = self.config
+        with ExitStack() as stack:
+            output = stack.enter_context(StagedTable("output", config.output))
+            quarantine = None
+            if config.on_invalid == "quarantine":
+                quarantine = stack.enter_context(StagedTable("quarantine", config.quarantine_path))
+
+            with self._timed("keys"):
+                keys = summarize_key(self.source, config.id)
+            reasons: dict[str, int] = {}
+            scored = self._score(self.source, keys.n_rows, output) if keys.is_unique else None
+            if scored is None:
+                reasons = self._set_aside(keys.n_rows, quarantine or output)
+                scored = self._score(self._fit_rows(), keys.n_rows, output)
+            elif quarantine is not None:
+                self._write_invalid(quarantine, none=True)
+            if scored is None or keys.n_rows != scored.n_rows + sum(reasons.values()):
+                raise LqError(
+                    f"{keys.n_rows} rows read, but {scored and scored.n_rows} scored and "
+                    f"{sum(reasons.values())} set aside; did the table change during the run?"
+                )
+
+            with self._timed("commit"):
+                if quarantine is not None:
+                    quarantine.commit()
+                output.commit()
+                if config.save_thresholds and self.thresholds is not None:
+                    self.thresholds.save(config.save_thresholds)
+        report = Report(
+            self.run_id,
+            self.started_at,
+            keys.n_rows,
+            reasons,
+            self.n_classes,
+            scored,
+            self.thresholds,
+            self.seconds,
+        )
+        append_metrics(self.spark, config, report)
+        return report
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
+
+    def _bound_batches(self) -> None:
+        """Keep an Arrow batch of wide rows small; never make it larger than the session says."""
+        key = "spark.sql.execution.arrow.maxRecordsPerBatch"
+        told = int(self.spark.conf.get(key) or 0)
+        fit = max(1, BATCH_BYTES // (8 * self.n_classes))
+        if told <= 0 or told > fit:
+            self.spark.conf.set(key, str(fit))
+
+    def _score(self, rows: DataFrame, n_rows: int, output: StagedTable) -> ScoredRows | None:
+        """Write scores to the staging place; None if some rows cannot be scored."""
+        config = self.config
+        to_fit = config.save_thresholds or (config.adjust_pred_probs and not config.thresholds)
+        if to_fit and (n_rows or config.save_thresholds):
+            try:
+                with self._timed("thresholds"):
+                    self.thresholds = multiclass.fit_thresholds(
+                        rows, **self.columns, tolerance=config.tolerance
+                    )
+            except InvalidRowsError:
+                return None
+        adjust = config.adjust_pred_probs and self.thresholds is not None  # None: no rows
+        with self._timed("scores"):
+            scored = multiclass.score(
+                rows,
+                **self.columns,
+                n_classes=self.n_classes,
+                method=config.method,
+                adjust_pred_probs=adjust,
+                thresholds=self.thresholds if adjust else None,
+                predicted_label=True,
+                on_invalid="null",
+                tolerance=config.tolerance,
+            )
+            kept = dict.fromkeys([config.id, config.label, *config.keep_columns])
+            scored.select(*map(column, [*kept, PREDICTED_LABEL, LABEL_QUALITY])).write.mode(
+                "overwrite"
+            ).parquet(output.staging)
+        with self._timed("summary"):
+            return summarize_scores(
+                self.spark.read.parquet(output.staging), config.id, config.label
+            )
+
+    def _checked(self) -> DataFrame:
+        return multiclass.validate(
+            self.source,
+            id=self.config.id,
+            **self.columns,
+            n_classes=self.n_classes,
+            tolerance=self.config.tolerance,
+        )
+
+    def _fit_rows(self) -> DataFrame:
+        return self._checked().where(column(INVALID_REASON).isNull()).drop(INVALID_REASON)
+
+    def _write_invalid(self, place: StagedTable, *, none: bool = False) -> None:
+        invalid = self._checked().where(
+            F.lit(False) if none else column(INVALID_REASON).isNotNull()
+        )
+        invalid.write.mode("overwrite").parquet(place.staging)
+
+    def _set_aside(self, n_rows: int, place: StagedTable) -> dict[str, int]:
+        """Write the rows that cannot be scored, or raise; return how many for each reason."""
+        with self._timed("invalid rows"):
+            self._write_invalid(place)
+            invalid = self.spark.read.parquet(place.staging)
+            reasons = count_reasons(invalid)
+        guessed = self.config.n_classes is None and not (self.columns["classes"] or self.thresholds)
+        stop = self.config.on_invalid == "fail"
+        if stop or (guessed and WRONG_LENGTH in reasons):
+            text = reasons_text(invalid, self.config.id, reasons)
+            hint = (
+                f"; K = {self.n_classes} was read off the first row, give n_classes to be certain"
+                if guessed and WRONG_LENGTH in reasons
+                else ""
+            )
+            raise InvalidRowsError(
+                f"{sum(reasons.values())} of {n_rows} rows cannot be scored: {text}{hint}"
+            )
+        return reasons

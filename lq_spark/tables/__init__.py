@@ -1,0 +1,1 @@
+"""Reading and writing tables; the Spark session is passed in."""

@@ -1,0 +1,101 @@
+"""What the tests share: a Spark session, the shared real data, comparison to the bit."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def _spark_session(tmp_path_factory):
+    # Imported here, so that the tests of core run where pyspark is not installed.
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable  # workers with the packages of this run
+    settings = {
+        # The web page and the progress bar are for people.
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        # A few hundred rows in the default 200 shuffle partitions would be 200 tiny tasks.
+        "spark.sql.shuffle.partitions": "4",
+        # As in production; said here because tests of physical plans depend on it.
+        "spark.sql.adaptive.enabled": "true",
+        # Spark's default; tests of batch sizes change it and put it back.
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
+        # Dates and timestamps mean the same on every machine.
+        "spark.sql.session.timeZone": "UTC",
+        # Tables that a test saves vanish with the other temporary files.
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+        # A machine's own name may not resolve, or resolve to an interface behind a firewall.
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+    }
+    remote = os.environ.get("LQ_SPARK_REMOTE")
+    # Two cores, so that rows really are in several Python workers at once.
+    builder = (
+        SparkSession.builder.remote(remote) if remote else SparkSession.builder.master("local[2]")
+    )
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    with warnings.catch_warnings():
+        # A Connect client offers all settings once more to its server, which warns that it has
+        # taken those of the second kind (the driver's, the warehouse) when it started.
+        warnings.filterwarnings("ignore", message="Failed to set spark", category=UserWarning)
+        session = builder.getOrCreate()
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def spark(_spark_session):
+    """The Spark session of the run: classic, or Connect where ``LQ_SPARK_REMOTE`` says to what."""
+    yield _spark_session
+    _spark_session.catalog.clearCache()
+
+
+@pytest.fixture
+def batch_size(spark):
+    """Set how many rows Spark puts into one Arrow batch, until the test ends."""
+    name = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    before = spark.conf.get(name)
+    yield lambda rows: spark.conf.set(name, str(rows))
+    spark.conf.set(name, before)
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real data sets beside the repository."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the real data sets (shared/data beside the repository) are not here")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def quietly():
+    """Call cleanlab without its warnings, of which a test run would make errors."""
+
+    def call(function, *args, **kwargs):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return function(*args, **kwargs)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def assert_same_bits():
+    """Assert that two float64 or int64 arrays are equal in every bit, the sign of 0 included."""
+
+    def check(actual, expected, what=""):
+        assert actual.dtype == expected.dtype, what
+        assert actual.shape == expected.shape, what
+        np.testing.assert_array_equal(actual.view(np.int64), expected.view(np.int64), what)
+
+    return check

@@ -1,0 +1,93 @@
+"""What the tests of core share: random data sets, a quiet oracle, comparison to the bit."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+# Hypothesis draws a seed and a few sizes, numpy the arrays: fast, and a failure still shrinks.
+SEEDS = st.integers(0, 2**32 - 1)
+CONCENTRATIONS = st.sampled_from([1.0, 10.0, 0.1, 0.01])  # nearly uniform to nearly one-hot rows
+IMBALANCES = st.sampled_from(
+    [10.0, 1.0, 0.05]
+)  # balanced classes to one class with nearly all rows
+SHARES_RIGHT = st.sampled_from([0.0, 0.5, 0.9])  # how many labels are the model's own prediction
+
+
+def _random_pred_probs(rng, n_rows, n_classes, concentration, dtype):
+    rows = rng.dirichlet(np.full(n_classes, concentration), size=n_rows)
+    # cleanlab's entropy score refuses the 1 + 2e-16 that Dirichlet rows may hold.
+    return rows.clip(0.0, 1.0).astype(dtype)
+
+
+def _random_labels(draw, rng, pred_probs):
+    n_rows, n_classes = pred_probs.shape
+    class_shares = rng.dirichlet(np.full(n_classes, draw(IMBALANCES)))
+    labels = rng.choice(n_classes, size=n_rows, p=class_shares)
+    return np.where(rng.random(n_rows) < draw(SHARES_RIGHT), pred_probs.argmax(axis=1), labels)
+
+
+@st.composite
+def _data_sets(draw, dtype):
+    rng = np.random.default_rng(draw(SEEDS))
+    n_rows, n_classes = draw(st.integers(2, 200)), draw(st.integers(2, 50))
+    pred_probs = _random_pred_probs(rng, n_rows, n_classes, draw(CONCENTRATIONS), dtype)
+    labels = _random_labels(draw, rng, pred_probs)
+    labels[:2] = rng.choice(n_classes, size=2, replace=False)  # cleanlab wants two classes
+    return labels, pred_probs
+
+
+@st.composite
+def _ensembles(draw, dtype):
+    rng = np.random.default_rng(draw(SEEDS))
+    n_members, n_classes = draw(st.integers(1, 4)), draw(st.integers(2, 50))
+    n_rows = draw(st.integers(n_classes + 1, 200))
+    members = [
+        _random_pred_probs(rng, n_rows, n_classes, draw(CONCENTRATIONS), dtype)
+        for _ in range(n_members)
+    ]
+    labels = _random_labels(draw, rng, members[0])
+    # cleanlab's log loss wants every class, its accuracies one label that one model predicts.
+    labels[:n_classes] = rng.permutation(n_classes)
+    labels[-1] = members[0][-1].argmax()
+    return labels, members
+
+
+@pytest.fixture(scope="session")
+def data_sets():
+    """Strategy by dtype: (labels, pred_probs), with absent, rare and common classes."""
+    return _data_sets
+
+
+@pytest.fixture(scope="session")
+def ensembles():
+    """Strategy by dtype: (labels, list of pred_probs), with every class in the labels."""
+    return _ensembles
+
+
+@pytest.fixture(scope="session")
+def quietly():
+    """Call cleanlab without its warnings, of which a test run would make errors."""
+
+    def call(function, *args, **kwargs):
+        with warnings.catch_warnings():
+            # It warns of a single ensemble member and of numpy's divisions by zero, for instance.
+            warnings.simplefilter("ignore")
+            return function(*args, **kwargs)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def assert_same_bits():
+    """Assert that two float64 or int64 arrays are equal in every bit, the sign of 0 included."""
+
+    def check(actual, expected):
+        assert actual.dtype == expected.dtype
+        assert actual.shape == expected.shape
+        np.testing.assert_array_equal(actual.view(np.int64), expected.view(np.int64))
+
+    return check

@@ -1,0 +1,149 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, IntegerType, LongType, StructField, StructType
+
+from lq_spark.engine import verbs
+from lq_spark.engine.arrow import list_rows
+from lq_spark.engine.verbs import map_rows, reduce_rows
+
+# A function that goes to the workers is made inside another one: so it travels by value, and the
+# workers need not be able to import this module.
+
+PARTITIONS = [1, 2, 7]
+FACTS = StructType(
+    [
+        StructField("total", DoubleType()),
+        StructField("highest", IntegerType()),
+        StructField("doubled", LongType()),
+    ]
+)
+
+
+@pytest.fixture
+def row_facts():
+    """A batch function: (key, list of 3) -> sum, place of the highest value, key times 2."""
+
+    def function(keys, lists):
+        matrix = list_rows(lists, 3).matrix
+        return {
+            "doubled": pa.array(keys.to_numpy() * 2),
+            "total": pa.array(matrix.astype(np.float64).sum(axis=1)),
+            "highest": pa.array(matrix.argmax(axis=1).astype(np.int32)),
+        }
+
+    return function
+
+
+@pytest.fixture
+def adding():
+    """Make a batch function that adds a number."""
+
+    def factory(number):
+        return lambda keys: {"sum": pa.array(keys.to_numpy() + number)}
+
+    return factory
+
+
+@pytest.fixture
+def matrix():
+    return np.random.default_rng(0).dirichlet(np.ones(3), size=200)
+
+
+@pytest.fixture
+def table(spark, matrix):
+    """200 rows: key 0..199 and the rows of the matrix, as float and as double."""
+    rows = [(key, row, row) for key, row in enumerate(matrix.tolist())]
+    return spark.createDataFrame(rows, "key bigint, float array<float>, double array<double>")
+
+
+def facts(table, row_facts, values, **options):
+    new = map_rows(row_facts, [F.col("key"), F.col(values)], FACTS, **options)
+    mapped = table.withColumn("new", new).select("key", "new.*").orderBy("key").collect()
+    return np.array([tuple(row) for row in mapped])
+
+
+@pytest.mark.parametrize("values", ["float", "double"])
+@pytest.mark.parametrize("partitions", PARTITIONS)
+def test_an_arrow_udf_and_a_pandas_udf_give_the_same_bits(
+    table, matrix, row_facts, assert_same_bits, values, partitions
+):
+    table = table.repartition(partitions)
+    arrow = facts(table, row_facts, values, arrow=True)
+    pandas = facts(table, row_facts, values, arrow=False)
+    dtype = {"float": np.float32, "double": np.float64}[values]
+    assert_same_bits(arrow, pandas)
+    assert_same_bits(arrow[:, 1], matrix.astype(dtype).astype(np.float64).sum(axis=1))
+    np.testing.assert_array_equal(arrow[:, 2], matrix.argmax(axis=1))
+    np.testing.assert_array_equal(arrow[:, 3], 2 * np.arange(200))
+
+
+def test_where_spark_has_no_arrow_udf_a_pandas_udf_is_used(
+    table, row_facts, assert_same_bits, monkeypatch
+):
+    expected = facts(table, row_facts, "float")
+    monkeypatch.setattr(verbs, "HAS_ARROW_UDF", False)
+    monkeypatch.delattr(verbs.F, "arrow_udf")
+    assert_same_bits(facts(table, row_facts, "float"), expected)
+
+
+@pytest.mark.parametrize("arrow", [True, False], ids=["arrow", "pandas"])
+def test_several_new_columns_come_from_one_python_pass(table, row_facts, capsys, arrow):
+    new = map_rows(row_facts, [F.col("key"), F.col("double")], FACTS, arrow=arrow)
+    mapped = table.withColumn("new", new).select("key", "new.total", "new.highest", "new.doubled")
+    mapped.where("total > 0 and highest >= 0").explain()
+    assert capsys.readouterr().out.count("ArrowEvalPython") == 1
+
+
+@pytest.mark.parametrize("arrow", [True, False], ids=["arrow", "pandas"])
+def test_a_udf_keeps_the_values_that_it_was_made_with(table, adding, arrow):
+    schema = StructType([StructField("sum", LongType())])
+    for number in (1, 2, 3):
+        new = map_rows(adding(number), [F.col("key")], schema, arrow=arrow)
+        table = table.withColumn(f"plus{number}", new.getField("sum"))
+    first = table.orderBy("key").first()
+    assert (first["plus1"], first["plus2"], first["plus3"]) == (1, 2, 3)
+
+
+@pytest.mark.parametrize("arrow", [True, False], ids=["arrow", "pandas"])
+@pytest.mark.parametrize("rows", [0, 2])
+def test_empty_partitions_are_no_trouble(table, row_facts, arrow, rows):
+    few = table.where(F.col("key") < rows).repartition(7)
+    assert len(facts(few, row_facts, "double", arrow=arrow)) == rows
+
+
+@pytest.fixture
+def key_facts():
+    """(partial, merge): how many rows, the sum of their keys, the highest key."""
+
+    def partial(batch):
+        keys = batch.column(0).to_pylist()
+        return len(keys), sum(keys), max(keys)
+
+    def merge(a, b):
+        return a[0] + b[0], a[1] + b[1], max(a[2], b[2])
+
+    return partial, merge
+
+
+@pytest.mark.parametrize("rows_a_batch", [10_000, 9])
+@pytest.mark.parametrize("partitions", PARTITIONS)
+def test_rows_reduce_to_one_state_however_the_table_is_split(
+    table, key_facts, batch_size, partitions, rows_a_batch
+):
+    batch_size(rows_a_batch)
+    assert reduce_rows(table.select("key").repartition(partitions), *key_facts) == (
+        200,
+        sum(range(200)),
+        199,
+    )
+
+
+def test_empty_partitions_add_nothing_to_a_state(table, key_facts):
+    two_rows = table.select("key").where("key < 2").repartition(7)
+    assert reduce_rows(two_rows, *key_facts) == (2, 1, 1)
+
+
+def test_a_table_without_rows_has_no_state(table, key_facts):
+    assert reduce_rows(table.select("key").where("key < 0"), *key_facts) is None
