@@ -160,6 +160,7 @@ class PeakMemory(threading.Thread):
         self.peaks: dict[int, tuple[str, float]] = {}
 
     def run(self) -> None:
+        """Sample until the process ends."""
         while True:
             for pid in self._tree():
                 try:
@@ -187,9 +188,12 @@ class PeakMemory(threading.Thread):
         return tree
 
     def summary(self) -> dict[str, float]:
+        """Return the peaks so far."""
         own = self.peaks.pop(os.getpid(), ("", 0.0))[1]
         jvm = max((peak for name, peak in self.peaks.values() if name == "java"), default=0.0)
-        worker = max((peak for name, peak in self.peaks.values() if name != "java"), default=0.0)
+        # Not the commands that the JVM forks: before they start, they are as large as it is.
+        workers = [peak for name, peak in self.peaks.values() if name.startswith("python")]
+        worker = max(workers, default=0.0)
         return {"driver_mib": round(own), "jvm_mib": round(jvm), "worker_mib": round(worker)}
 
 

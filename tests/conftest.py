@@ -36,6 +36,8 @@ def _spark_session(tmp_path_factory):
         # A machine's own name may not resolve, or resolve to an interface behind a firewall.
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
+        # A run is over before the JVM's slower and better compiler has paid for itself.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     }
     remote = os.environ.get("LQ_SPARK_REMOTE")
     # Two cores, so that rows really are in several Python workers at once.
@@ -45,8 +47,8 @@ def _spark_session(tmp_path_factory):
     for name, value in settings.items():
         builder = builder.config(name, value)
     with warnings.catch_warnings():
-        # A Connect client offers all settings once more to its server, which warns that it has
-        # taken those of the second kind (the driver's, the warehouse) when it started.
+        # A Connect client offers all settings again to the server that has started with them; it
+        # warns that those of the driver and of the warehouse can no longer be changed.
         warnings.filterwarnings("ignore", message="Failed to set spark", category=UserWarning)
         session = builder.getOrCreate()
     yield session

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.blocks import float64_blocks, row_sums
 from lq_spark.core.constants import PROBABILITY_SLACK, SUM_TOLERANCE
-from lq_spark.errors import DataError
+from lq_spark.errors import DataError, OptionError
 
 
 class RowFault(IntEnum):
@@ -82,6 +82,12 @@ def _probability_faults(
         [np.uint8(fault) for _, fault in conditions],
         default=np.uint8(RowFault.NONE),
     )
+
+
+def require_tolerance(tolerance: float) -> None:
+    """Raise OptionError unless the tolerance is a number from 0 to below 1."""
+    if not isinstance(tolerance, (int, float)) or not 0.0 <= tolerance < 1.0:
+        raise OptionError(f"tolerance must be a number from 0 to below 1, got {tolerance!r}")
 
 
 def checked_labels(labels: ArrayLike) -> NDArray[np.int64]:

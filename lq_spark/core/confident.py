@@ -1,78 +1,31 @@
-"""Confident learning: what the class thresholds say about a labelled data set.
+"""Confident learning: class thresholds and the joint of given and true labels of a data set.
 
-A class threshold is a mean, written as partial → merge → finish on exact sums, so that the
-thresholds of a table do not depend on how it is split.
-
-Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 3.1, equation 2.
+Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 3.1.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lq_spark.core.checks import checked_inputs
-from lq_spark.core.constants import ABSENT_CLASS_THRESHOLD, CONFIDENT_THRESHOLDS_LOWER_BOUND
-from lq_spark.core.exact import MAX_TERMS, exact_mean, scaled_halves
-from lq_spark.errors import DataError
+from lq_spark.core.blocks import Float64
+from lq_spark.core.checks import checked_inputs, checked_labels
+from lq_spark.core.class_sums import finish_thresholds, partial_class_sums
+from lq_spark.core.constants import TINY
+from lq_spark.core.joint import (
+    RowFacts,
+    SparseMatrix,
+    calibrated,
+    counted_pairs,
+    row_facts,
+    sparse,
+    with_diagonal,
+)
+from lq_spark.errors import DataError, OptionError, require_one_of
 
-_EXACT_BINCOUNT_ROWS = 1 << 21
-"""bincount adds in float64: exact as long as a sum of 30-bit integers stays below 2^53."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClassSums:
-    """Per given class: the number of rows and the exact sum of their self-confidence.
-
-    Attributes
-    ----------
-    counts, high, low : ndarray of int64, shape (K,)
-        Sums of the halves of :mod:`lq_spark.core.exact`.
-    """
-
-    counts: NDArray[np.int64]
-    high: NDArray[np.int64]
-    low: NDArray[np.int64]
-
-
-def partial_class_sums(labels: NDArray[np.integer], pred_probs: NDArray[np.floating]) -> ClassSums:
-    """Return the state of a batch: labels (n,) in 0..K-1, pred_probs (n, K), checked before."""
-    n_classes = pred_probs.shape[1]
-    state = ClassSums(*(np.zeros(n_classes, dtype=np.int64) for _ in range(3)))
-    for start in range(0, len(labels), _EXACT_BINCOUNT_ROWS):
-        given = labels[start : start + _EXACT_BINCOUNT_ROWS]
-        confidence = pred_probs[start : start + _EXACT_BINCOUNT_ROWS][np.arange(len(given)), given]
-        halves = [
-            np.bincount(given, weights=half, minlength=n_classes).astype(np.int64)
-            for half in scaled_halves(confidence)
-        ]
-        batch = ClassSums(np.bincount(given, minlength=n_classes).astype(np.int64), *halves)
-        state = merge_class_sums(state, batch)
-    return state
-
-
-def merge_class_sums(a: ClassSums, b: ClassSums) -> ClassSums:
-    """Return the state of the rows of ``a`` and ``b`` together."""
-    return ClassSums(a.counts + b.counts, a.high + b.high, a.low + b.low)
-
-
-def finish_thresholds(state: ClassSums) -> NDArray[np.float64]:
-    """Return the confident threshold of each class, shape (K,): the correctly rounded mean.
-
-    Raises
-    ------
-    DataError
-        If a class has more rows than the integer sums can hold (2^32).
-    """
-    if state.counts.max(initial=0) > MAX_TERMS:
-        raise DataError(f"a class has {state.counts.max()} rows, at most {MAX_TERMS} can be summed")
-    thresholds = np.full(len(state.counts), ABSENT_CLASS_THRESHOLD)
-    for k in np.flatnonzero(state.counts):
-        mean = exact_mean(state.high[k], state.low[k], state.counts[k])
-        thresholds[k] = max(mean, CONFIDENT_THRESHOLDS_LOWER_BOUND)
-    return thresholds
+ESTIMATION_METHODS = ("off_diagonal", "off_diagonal_calibrated", "off_diagonal_custom")
 
 
 def get_confident_thresholds(labels: ArrayLike, pred_probs: ArrayLike) -> NDArray[np.float64]:
@@ -108,3 +61,201 @@ def get_confident_thresholds(labels: ArrayLike, pred_probs: ArrayLike) -> NDArra
     array([0.5, 0.5])
     """
     return finish_thresholds(partial_class_sums(*checked_inputs(labels, pred_probs)))
+
+
+def confident_counts(labels: NDArray[np.integer], facts: RowFacts, n_classes: int) -> SparseMatrix:
+    """Return the counts (given, guess) of the confident rows of a batch; they add up over batches.
+
+    The diagonal is raised to 1 by :func:`lq_spark.core.joint.with_diagonal` when all are there.
+    """
+    confident = facts.guess >= 0
+    return counted_pairs(n_classes, labels[confident], facts.guess[confident])
+
+
+def compute_confident_joint(
+    labels: ArrayLike,
+    pred_probs: ArrayLike,
+    *,
+    thresholds: ArrayLike | None = None,
+    calibrate: bool = True,
+    return_indices_of_off_diagonals: bool = False,
+) -> NDArray[np.int64] | tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how many rows with given label k are confidently of class j.
+
+    Parameters
+    ----------
+    labels : array-like of int, shape (n,)
+        Given labels, each in 0..K-1.
+    pred_probs : array-like of float, shape (n, K)
+        Out-of-sample predicted probabilities.
+    thresholds : array-like of float, shape (K,), optional
+        Confident thresholds; else those of these rows.
+    calibrate : bool
+        Whether to scale the counts so that row k sums to the number of rows labelled k.
+    return_indices_of_off_diagonals : bool
+        Whether to return also the positions of the rows that are confidently of another class.
+
+    Returns
+    -------
+    ndarray of int64, shape (K, K)
+        Rows are given labels, columns true ones; each diagonal entry at least 1 before calibration.
+        With positions: (joint, ndarray of int64).
+
+    Raises
+    ------
+    DataError
+        If a row cannot be scored, or thresholds are not K numbers.
+
+    Notes
+    -----
+    A row that reaches several thresholds counts for the class of its highest probability, whether
+    that class's threshold is reached or not, as in cleanlab.
+
+    Source: Northcutt et al. (2021), equations 1-4.
+
+    Examples
+    --------
+    >>> probs = [[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9], [0.9, 0.1]]
+    >>> compute_confident_joint([0, 0, 1, 1, 1], probs)
+    array([[2, 0],
+           [1, 2]])
+    """
+    label_array, matrix = checked_inputs(labels, pred_probs)
+    n_classes = matrix.shape[1]
+    facts = row_facts(label_array, matrix, _thresholds(label_array, matrix, thresholds))
+    joint = with_diagonal(confident_counts(label_array, facts, n_classes))
+    if calibrate:
+        joint = calibrated(joint, np.bincount(label_array, minlength=n_classes))
+    if return_indices_of_off_diagonals:
+        return joint.dense(), np.flatnonzero(facts.off_diagonal(label_array))
+    return joint.dense()
+
+
+def calibrate_confident_joint(confident_joint: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
+    """Return a joint of counts scaled so that row k sums to the number of rows labelled k.
+
+    Parameters
+    ----------
+    confident_joint : array-like of int, shape (K, K)
+        Counts (given, true).
+    labels : array-like of int, shape (n,)
+        Given labels, each in 0..K-1.
+
+    Examples
+    --------
+    >>> calibrate_confident_joint([[1, 1], [0, 3]], [0, 0, 0, 0, 1])
+    array([[2, 2],
+           [0, 1]])
+    """
+    joint = checked_joint(confident_joint)
+    label_array = checked_labels(labels)
+    if label_array.min() < 0 or label_array.max() >= joint.n_classes:
+        raise DataError(
+            f"labels must lie in 0..{joint.n_classes - 1}, the classes of confident_joint, "
+            f"got {label_array.min()}..{label_array.max()}"
+        )
+    return calibrated(joint, np.bincount(label_array, minlength=joint.n_classes)).dense()
+
+
+def estimate_joint(
+    labels: ArrayLike | None,
+    pred_probs: ArrayLike | None = None,
+    *,
+    confident_joint: ArrayLike | None = None,
+) -> Float64:
+    """Return the joint distribution of given and true labels, shape (K, K), of sum 1.
+
+    Parameters
+    ----------
+    labels, pred_probs
+        As for :func:`compute_confident_joint`.
+    confident_joint : array-like of int, shape (K, K), optional
+        Counts to calibrate to the labels instead; used as they are where labels is None.
+
+    Examples
+    --------
+    >>> probs = [[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9], [0.9, 0.1]]
+    >>> estimate_joint([0, 0, 1, 1, 1], probs)
+    array([[0.4, 0. ],
+           [0.2, 0.4]])
+    """
+    if confident_joint is None:
+        if labels is None or pred_probs is None:
+            raise OptionError("labels and pred_probs are needed where confident_joint is not given")
+        counts: Any = compute_confident_joint(labels, pred_probs)
+    elif labels is None:
+        counts = checked_joint(confident_joint).dense()
+    else:
+        counts = calibrate_confident_joint(confident_joint, labels)
+    joint: Float64 = counts / max(counts.sum(), TINY)
+    return joint
+
+
+def num_label_issues(
+    labels: ArrayLike,
+    pred_probs: ArrayLike,
+    *,
+    confident_joint: ArrayLike | None = None,
+    estimation_method: str = "off_diagonal",
+) -> int:
+    """Return how many labels are estimated to be wrong.
+
+    Parameters
+    ----------
+    labels, pred_probs
+        As for :func:`compute_confident_joint`.
+    confident_joint : array-like of int, shape (K, K), optional
+        For "off_diagonal_custom" alone.
+    estimation_method : {"off_diagonal", "off_diagonal_calibrated", "off_diagonal_custom"}
+        "off_diagonal": rows that are confidently of another class and not predicted as labelled.
+        The others: n times what the calibrated joint has off its diagonal.
+
+    Raises
+    ------
+    OptionError
+        If the method is unknown, or goes without, or with, a confident_joint.
+
+    Examples
+    --------
+    >>> probs = [[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9], [0.9, 0.1]]
+    >>> num_label_issues([0, 0, 1, 1, 1], probs)
+    1
+    """
+    require_one_of("estimation_method", estimation_method, ESTIMATION_METHODS)
+    if (confident_joint is not None) != (estimation_method == "off_diagonal_custom"):
+        raise OptionError(
+            "confident_joint goes with estimation_method='off_diagonal_custom', and only with it; "
+            f"got {estimation_method!r}"
+        )
+    label_array, matrix = checked_inputs(labels, pred_probs)
+    if estimation_method == "off_diagonal":
+        facts = row_facts(label_array, matrix, _thresholds(label_array, matrix, None))
+        return int(np.count_nonzero(facts.off_diagonal(label_array) & ~facts.agrees))
+    joint = estimate_joint(label_array, matrix, confident_joint=confident_joint)
+    return int(np.rint((1.0 - np.trace(joint)) * len(label_array)))
+
+
+def checked_joint(confident_joint: ArrayLike, n_classes: int | None = None) -> SparseMatrix:
+    """Return a K × K array of counts as a sparse matrix; raise DataError for anything else."""
+    joint = np.asarray(confident_joint)
+    square = joint.ndim == 2 and joint.shape[0] == joint.shape[1] == (n_classes or len(joint))
+    if not square or joint.dtype.kind not in "iuf" or not (joint >= 0).all():
+        wanted = "square" if n_classes is None else f"{n_classes} by {n_classes}"
+        raise DataError(
+            f"confident_joint must be a {wanted} array of counts, "
+            f"got {joint.dtype} of shape {joint.shape}"
+        )
+    return sparse(joint)
+
+
+def _thresholds(
+    labels: NDArray[np.int64], pred_probs: NDArray[np.floating], given: ArrayLike | None
+) -> Float64:
+    if given is None:
+        return finish_thresholds(partial_class_sums(labels, pred_probs))
+    thresholds = np.asarray(given, dtype=np.float64)
+    if thresholds.shape != (pred_probs.shape[1],):
+        raise DataError(
+            f"thresholds must have shape ({pred_probs.shape[1]},), got {thresholds.shape}"
+        )
+    return thresholds

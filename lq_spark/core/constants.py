@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+FLOATING_POINT_SLACK: Final = 1e-6
+"""Slack where a probability is compared with a threshold or with the other probabilities."""
+
+TINY: Final = 1e-100
+"""Floor of denominators in the algebra of the joint and the noise matrices."""
+
 CLIPPING_LOWER_BOUND: Final = 1e-6
 """Floor of the self-confidence in the entropy score, of a member's probabilities in a log loss."""
 

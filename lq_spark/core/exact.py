@@ -29,7 +29,7 @@ def scaled_halves(values: NDArray[np.floating]) -> tuple[NDArray[np.float64], ND
 def exact_mean(high: int, low: int, count: int) -> float:
     """Return the correctly rounded mean of ``count`` values from the sums of their halves.
 
-    >>> exact_mean(high=3 << 30, low=0, count=2)  # 0.5 + 1.0
+    >>> exact_mean(high=3 << 29, low=0, count=2)  # 0.5 + 1.0
     0.75
     """
     # Python divides integers of any size correctly rounded.

@@ -97,9 +97,11 @@ class Thresholds:
         if missing:
             raise DataError(f"thresholds: the JSON lacks {listed(sorted(missing))}")
         return cls(
-            values=tuple(float(value) for value in content["thresholds"]),
-            class_counts=tuple(int(count) for count in content["class_counts"]),
-            classes=None if content["classes"] is None else tuple(map(str, content["classes"])),
+            values=_checked_list(content, "thresholds", (int, float)),
+            class_counts=_checked_list(content, "class_counts", (int,)),
+            classes=None
+            if content["classes"] is None
+            else _checked_list(content, "classes", (str,)),
         )
 
     def save(self, path: str | Path) -> None:
@@ -128,3 +130,17 @@ class Thresholds:
         except (OSError, UnicodeDecodeError) as error:
             raise OptionError(f"thresholds: cannot read {str(path)!r} ({error})") from error
         return cls.from_json(text)
+
+
+def _checked_list(content: Any, key: str, kinds: tuple[type, ...]) -> tuple[Any, ...]:
+    """Return a list of the JSON as a tuple; raise DataError if it holds something else."""
+    items = content[key]
+    fit = isinstance(items, list) and all(
+        isinstance(item, kinds) and not isinstance(item, bool) and item == item  # not NaN
+        for item in items
+    )
+    if not fit:
+        raise DataError(
+            f"thresholds: {key!r} must be a list of {kinds[-1].__name__}, got {items!r:.80}"
+        )
+    return tuple(items)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lq_spark.core.blocks import Float64, float64_blocks, row_sums
-from lq_spark.core.confident import finish_thresholds, partial_class_sums
+from lq_spark.core.class_sums import finish_thresholds, partial_class_sums
 from lq_spark.core.constants import CLIPPING_LOWER_BOUND
 from lq_spark.errors import OptionError, require_one_of
 

@@ -67,6 +67,8 @@ def list_rows(column: pa.Array | pa.ChunkedArray, width: int) -> ListRows:
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
+    if pa.types.is_null(column.type):  # what pandas makes of a column without a list
+        column = pa.nulls(len(column), pa.list_(pa.float64()))
     values = _require_float_lists(column.type)
     lengths = _lengths(column)
     # flatten() respects a slice and leaves null lists out; .values does neither.

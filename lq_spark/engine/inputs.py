@@ -39,7 +39,8 @@ def require_columns(df: DataFrame, **names: str) -> None:
 
 def require_new_columns(df: DataFrame, names: Iterable[str]) -> None:
     """Raise ColumnError if the table already has a column that is to be added."""
-    there = [name for name in names if name in df.columns]
+    columns = {name.lower() for name in df.columns}  # Spark does not tell cases apart
+    there = [name for name in names if name.lower() in columns]
     if there:
         raise ColumnError(
             f"the table already has {listed(there)}, which would be added; rename or drop it first"
@@ -87,7 +88,7 @@ def float_array(df: DataFrame, option: str, name: str) -> Column:
     if kind.typeName() in ("vector", "vectorudt"):
         from pyspark.ml.functions import vector_to_array
 
-        return vector_to_array(column(name))
+        return F.when(column(name).isNotNull(), vector_to_array(column(name)))
     raise ColumnError(
         f"{option}: column {name!r} is {kind.simpleString()}; allowed are "
         "array<float>, array<double> and a Spark ML vector"

@@ -38,8 +38,10 @@ def summarize_key(df: DataFrame, key: str) -> KeySummary:
 
 def duplicate_keys(df: DataFrame, key: str) -> DataFrame:
     """Return the keys that more than one row has, each once. Null keys are not among them."""
-    keys = df.select(column(key)).where(column(key).isNotNull())
-    return keys.groupBy(column(key)).count().where("count > 1").select(column(key))
+    require_key(df, "id", key)
+    keys = df.select(column(key).alias("key")).where("key is not null")
+    counts = keys.groupBy("key").agg(F.count(F.lit(1)).alias("n_rows"))
+    return counts.where("n_rows > 1").select(F.col("key").alias(key))
 
 
 def _summarize_integers(df: DataFrame, key: str) -> KeySummary:

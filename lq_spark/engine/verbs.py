@@ -37,7 +37,8 @@ def map_rows(
 ) -> Column:
     """Return a struct column: ``function`` of the inputs, batch by batch, in one Python pass.
 
-    Only the inputs go to Python; the table's other columns stay in the JVM.
+    Only the inputs go to Python; the table's other columns stay in the JVM. Each row goes there
+    once, also where a later filter would drop it: filter by other columns before.
 
     Parameters
     ----------
@@ -52,10 +53,13 @@ def map_rows(
         runs under a pandas UDF, which is slower for list columns and gives the same numbers.
     """
     use_arrow = HAS_ARROW_UDF if arrow is None else arrow
-    return (_arrow_map if use_arrow else _pandas_map)(function, schema)(*inputs)
+    udf = (_arrow_map if use_arrow else _pandas_map)(function, schema)
+    # Else Spark pushes a filter on a new column down to a second run of the same Python pass.
+    column: Column = udf.asNondeterministic()(*inputs)
+    return column
 
 
-def _arrow_map(function: BatchFunction, schema: StructType) -> Callable[..., Column]:
+def _arrow_map(function: BatchFunction, schema: StructType) -> Any:
     names = schema.fieldNames()
 
     def run(*columns: pa.Array) -> pa.Array:
@@ -63,11 +67,10 @@ def _arrow_map(function: BatchFunction, schema: StructType) -> Callable[..., Col
         return pa.StructArray.from_arrays([result[name] for name in names], names=names)
 
     run.__annotations__ = {"columns": pa.Array, "return": pa.Array}
-    udf: Callable[..., Column] = F.arrow_udf(run, schema)  # type: ignore[attr-defined]
-    return udf
+    return F.arrow_udf(run, schema)  # type: ignore[attr-defined]
 
 
-def _pandas_map(function: BatchFunction, schema: StructType) -> Callable[..., Column]:
+def _pandas_map(function: BatchFunction, schema: StructType) -> Any:
     import pandas as pd
 
     names = schema.fieldNames()
@@ -77,8 +80,7 @@ def _pandas_map(function: BatchFunction, schema: StructType) -> Callable[..., Co
         return pd.DataFrame({name: result[name].to_pandas() for name in names})
 
     run.__annotations__ = {"columns": pd.Series, "return": pd.DataFrame}
-    udf: Callable[..., Column] = F.pandas_udf(run, schema)  # type: ignore[attr-defined]
-    return udf
+    return F.pandas_udf(run, schema)  # type: ignore[attr-defined]
 
 
 def reduce_rows(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyspark.sql import functions as F
 
-from lq_spark.core.confident import ClassSums, finish_thresholds
+from lq_spark.core.checks import require_tolerance
+from lq_spark.core.class_sums import ClassSums, finish_thresholds
 from lq_spark.core.constants import PROBABILITY_SLACK, SUM_TOLERANCE
 from lq_spark.core.exact import SCALE_BITS
 from lq_spark.core.fitted import Thresholds
@@ -55,6 +56,7 @@ def fit_thresholds(
         If K is not the same in all rows, or a row has no usable ``pred_probs[label]``. The row's
         other probabilities are not looked at here, but by :func:`score` and :func:`validate`.
     """
+    require_tolerance(tolerance)
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
     narrow = df.select(
         table.index.alias("index"),

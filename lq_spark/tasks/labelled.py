@@ -75,7 +75,8 @@ def labelled_table(
                 f"label: column {label!r} is string, so classes is needed: "
                 "the class names in the order of the probabilities"
             )
-        position = F.array_position(F.lit(list(names)), column(label))  # from 1; 0 is not found
+        # By its name: Spark 3.5 has F.array_position for values, not for columns. 0 is not found.
+        position = F.call_function("array_position", F.lit(list(names)), column(label))
         index = F.when(position == 0, F.lit(UNKNOWN_LABEL)).otherwise(position - F.lit(1))
     else:
         index = column(label).cast("bigint")
@@ -107,6 +108,8 @@ def resolved_n_classes(
     Only the last runs a (small) Spark job. A table without any probability gives 2: none of its
     rows will be scored.
     """
+    if n_classes is not None and (not isinstance(n_classes, int) or isinstance(n_classes, bool)):
+        raise OptionError(f"n_classes must be a whole number of at least 2, got {n_classes!r}")
     told = n_classes
     if told is None and thresholds is not None:
         told = thresholds.n_classes
@@ -123,6 +126,8 @@ def agreed_classes(
     classes: Sequence[str] | None, thresholds: Thresholds | None
 ) -> Sequence[str] | None:
     """Return the classes of the call or of the thresholds; raise OptionError if they differ."""
+    if thresholds is not None and not isinstance(thresholds, Thresholds):
+        raise OptionError(f"thresholds must be Thresholds or None, got {thresholds!r}")
     if thresholds is None or thresholds.classes is None:
         if thresholds is not None and classes is not None:
             require_n_classes(thresholds.n_classes, tuple(classes))
@@ -146,4 +151,14 @@ def require_n_classes(
     if thresholds is not None and thresholds.n_classes != n_classes:
         raise OptionError(
             f"thresholds were fitted with K = {thresholds.n_classes}, K is {n_classes}"
+        )
+
+
+def require_room(table: LabelledTable, label: str, n_classes: int) -> None:
+    """Raise ColumnError if the label column's type cannot hold each class index."""
+    room = {"byte": 1 << 7, "short": 1 << 15}.get(table.label_type.typeName(), n_classes)
+    if n_classes > room:
+        raise ColumnError(
+            f"label: column {label!r} is {table.label_type.simpleString()}, too small for a "
+            f"predicted label of K = {n_classes} classes; cast it to int"
         )

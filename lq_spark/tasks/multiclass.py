@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
+from lq_spark.core.checks import require_tolerance
 from lq_spark.core.constants import SUM_TOLERANCE
 from lq_spark.core.fitted import Thresholds
 from lq_spark.core.scores import require_method
-from lq_spark.engine.inputs import column, require_new_columns
+from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.engine.keys import duplicate_keys
 from lq_spark.engine.verbs import map_rows
 from lq_spark.errors import OptionError, require_one_of
@@ -27,6 +28,8 @@ from lq_spark.tasks.labelled import (
     PREDICTED_LABEL,
     agreed_classes,
     labelled_table,
+    require_n_classes,
+    require_room,
     resolved_n_classes,
 )
 
@@ -90,17 +93,21 @@ def score(
     """
     require_method(method, adjust_pred_probs=adjust_pred_probs)
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
+    require_tolerance(tolerance)
     if thresholds is not None and not adjust_pred_probs:
         raise OptionError("thresholds are given but adjust_pred_probs is False; set it to True")
     classes = agreed_classes(classes, thresholds)
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
     added = [LABEL_QUALITY, PREDICTED_LABEL] if predicted_label else [LABEL_QUALITY]
-    require_new_columns(df, added)
+    require_new_columns(df, [*added, _ADDED])
     n_classes = resolved_n_classes(df, table, n_classes, thresholds)
+    if predicted_label:
+        require_room(table, label, n_classes)
     if adjust_pred_probs and thresholds is None:
         thresholds = fit_thresholds(
             df, label=label, pred_probs=pred_probs, classes=classes, tolerance=tolerance
         )
+        require_n_classes(n_classes, table.classes, thresholds)
     function = score_batch(
         n_classes,
         method,
@@ -144,8 +151,11 @@ def validate(
     ColumnError, OptionError
         If a column or option is wrong: before a Spark job starts.
     """
+    require_tolerance(tolerance)
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
-    require_new_columns(df, [INVALID_REASON])
+    if id is not None:
+        require_key(df, "id", id)
+    require_new_columns(df, [INVALID_REASON, _ADDED])
     n_classes = resolved_n_classes(df, table, n_classes)
     schema = StructType([StructField(INVALID_REASON, StringType())])
     reason = map_rows(reason_batch(n_classes, tolerance), [table.index, table.pred_probs], schema)

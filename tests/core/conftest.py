@@ -1,8 +1,6 @@
-"""What the tests of core share: random data sets, a quiet oracle, comparison to the bit."""
+"""What the tests of core share: random data sets."""
 
 from __future__ import annotations
-
-import warnings
 
 import numpy as np
 import pytest
@@ -66,28 +64,3 @@ def data_sets():
 def ensembles():
     """Strategy by dtype: (labels, list of pred_probs), with every class in the labels."""
     return _ensembles
-
-
-@pytest.fixture(scope="session")
-def quietly():
-    """Call cleanlab without its warnings, of which a test run would make errors."""
-
-    def call(function, *args, **kwargs):
-        with warnings.catch_warnings():
-            # It warns of a single ensemble member and of numpy's divisions by zero, for instance.
-            warnings.simplefilter("ignore")
-            return function(*args, **kwargs)
-
-    return call
-
-
-@pytest.fixture(scope="session")
-def assert_same_bits():
-    """Assert that two float64 or int64 arrays are equal in every bit, the sign of 0 included."""
-
-    def check(actual, expected):
-        assert actual.dtype == expected.dtype
-        assert actual.shape == expected.shape
-        np.testing.assert_array_equal(actual.view(np.int64), expected.view(np.int64))
-
-    return check

@@ -6,13 +6,13 @@ from cleanlab import count
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lq_spark.core.confident import (
+from lq_spark.core.class_sums import (
     ClassSums,
     finish_thresholds,
-    get_confident_thresholds,
     merge_class_sums,
     partial_class_sums,
 )
+from lq_spark.core.confident import get_confident_thresholds
 from lq_spark.errors import DataError
 
 DTYPES = [

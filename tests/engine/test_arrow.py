@@ -125,7 +125,6 @@ def test_a_column_of_nulls_alone_has_no_usable_row(kind):
     [
         pa.float64(),
         pa.string(),
-        pa.null(),
         pa.list_(pa.int32()),
         pa.list_(pa.string()),
         pa.list_(pa.float16()),

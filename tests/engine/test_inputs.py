@@ -118,5 +118,5 @@ def test_probabilities_of_another_type_are_refused(table_of, kind):
 def test_each_check_names_the_option_of_a_missing_column(spark, check):
     # Reading this table would be another error.
     table = spark.range(1).select(F.raise_error(F.lit("the table was read")).alias("x"))
-    with pytest.raises(ColumnError, match="^option: no column 'y' in the table; it has 'x'$"):
+    with pytest.raises(ColumnError, match=r"^option: no column 'y' in the table; it has 'x'$"):
         check(table, "option", "y")

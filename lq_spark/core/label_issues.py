@@ -1,0 +1,264 @@
+"""Which labels are issues: the rules of confident learning on arrays.
+
+Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 3.2.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lq_spark.core.checks import checked_inputs
+from lq_spark.core.class_sums import finish_thresholds, partial_class_sums
+from lq_spark.core.confident import checked_joint, confident_counts
+from lq_spark.core.joint import (
+    RowFacts,
+    SparseMatrix,
+    calibrated,
+    counted_pairs,
+    row_facts,
+    with_diagonal,
+)
+from lq_spark.core.multiclass import order_label_issues
+from lq_spark.core.quotas import Quotas, prune_quotas
+from lq_spark.core.scores import score_rows
+from lq_spark.errors import OptionError, require_one_of
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the rules judge by: the rows, what is known of each, and how many are to be pruned."""
+
+    labels: NDArray[np.int64]
+    pred_probs: NDArray[np.floating]
+    facts: RowFacts
+    quotas: Quotas
+
+
+def lowest(values: NDArray[np.floating], n: np.integer | int) -> NDArray[np.int64]:
+    """Return the positions of the n lowest values; of equal ones, the first."""
+    return np.argsort(values, kind="stable")[:n]
+
+
+def _prune_by_class(evidence: Evidence) -> Mask:
+    mask = np.zeros(len(evidence.labels), dtype=bool)
+    for k in np.flatnonzero(evidence.quotas.per_class):
+        rows = np.flatnonzero(evidence.labels == k)
+        mask[rows[lowest(evidence.pred_probs[rows, k], evidence.quotas.per_class[k])]] = True
+    return mask & ~evidence.facts.agrees
+
+
+def _prune_by_noise_rate(evidence: Evidence) -> Mask:
+    mask = np.zeros(len(evidence.labels), dtype=bool)
+    quotas = evidence.quotas
+    for k in np.unique(quotas.given):
+        rows = np.flatnonzero(evidence.labels == k)
+        probs = evidence.pred_probs[rows].astype(np.float64)
+        pairs = quotas.given == k
+        for j, n in zip(quotas.true[pairs], quotas.per_pair[pairs], strict=True):
+            mask[rows[lowest(-(probs[:, j] - probs[:, k]), n)]] = True
+    return mask & ~evidence.facts.agrees
+
+
+def _both(evidence: Evidence) -> Mask:
+    return _prune_by_class(evidence) & _prune_by_noise_rate(evidence)
+
+
+def _confident_learning(evidence: Evidence) -> Mask:
+    return evidence.facts.off_diagonal(evidence.labels) & ~evidence.facts.agrees
+
+
+def _predicted_neq_given(evidence: Evidence) -> Mask:
+    differs: Mask = evidence.facts.predicted != evidence.labels
+    return differs & ~evidence.facts.agrees
+
+
+def _low_score(method: str) -> Callable[[Evidence], Mask]:
+    def rule(evidence: Evidence) -> Mask:
+        mask = np.zeros(len(evidence.labels), dtype=bool)
+        n = np.count_nonzero(_confident_learning(evidence))
+        mask[lowest(score_rows(evidence.labels, evidence.pred_probs, method), n)] = True
+        return mask
+
+    return rule
+
+
+FILTERS: Mapping[str, Callable[[Evidence], Mask]] = {
+    "prune_by_noise_rate": _prune_by_noise_rate,
+    "prune_by_class": _prune_by_class,
+    "both": _both,
+    "confident_learning": _confident_learning,
+    "predicted_neq_given": _predicted_neq_given,
+    "low_normalized_margin": _low_score("normalized_margin"),
+    "low_self_confidence": _low_score("self_confidence"),
+}
+"""The rules: what makes a row a label issue."""
+
+PRUNING = ("prune_by_noise_rate", "prune_by_class", "both")
+
+
+def find_label_issues(
+    labels: ArrayLike,
+    pred_probs: ArrayLike,
+    *,
+    return_indices_ranked_by: str | None = None,
+    rank_by_kwargs: Mapping[str, Any] | None = None,
+    filter_by: str = "prune_by_noise_rate",
+    frac_noise: float = 1.0,
+    num_to_remove_per_class: Sequence[int] | None = None,
+    min_examples_per_class: int = 1,
+    confident_joint: ArrayLike | None = None,
+    n_jobs: int | None = None,
+    verbose: bool = False,
+) -> Mask | NDArray[np.int64]:
+    """Return which rows have a label issue.
+
+    Parameters
+    ----------
+    labels : array-like of int, shape (n,)
+        Given labels, each in 0..K-1.
+    pred_probs : array-like of float, shape (n, K)
+        Out-of-sample predicted probabilities.
+    return_indices_ranked_by : str, optional
+        A label quality score: return positions, worst first, and no mask.
+    rank_by_kwargs : mapping, optional
+        Further arguments of that score.
+    filter_by : str
+        "prune_by_noise_rate": for each pair of classes, as many rows as the joint says, with the
+        largest margin. "prune_by_class": for each class, those of the lowest self-confidence.
+        "both": rows that both prune. "confident_learning": rows confidently of another class.
+        "predicted_neq_given": rows predicted otherwise. "low_self_confidence",
+        "low_normalized_margin": as many rows as "confident_learning" finds, of the lowest score.
+    frac_noise, num_to_remove_per_class, min_examples_per_class
+        As for :func:`lq_spark.core.quotas.prune_quotas`; for the pruning rules alone.
+    confident_joint : array-like of int, shape (K, K), optional
+        Counts (given, true) to prune by, used as they are; else the calibrated confident joint of
+        these rows.
+    n_jobs, verbose
+        Not used; there for calls written for cleanlab.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,), or ndarray of int
+        Where scores or margins are equal, the first rows are taken.
+
+    Raises
+    ------
+    OptionError
+        If an option is unknown, out of range, or not for this rule.
+    DataError
+        If a row cannot be scored, or all rows have one label and the rule compares classes.
+
+    Notes
+    -----
+    A row whose given class has the highest probability within 1e-6 is no issue, except under the
+    low_* rules. Classes too small to prune make a UserWarning.
+
+    Source: Northcutt et al. (2021), section 3.2.
+
+    Examples
+    --------
+    >>> probs = [[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9], [0.9, 0.1]]
+    >>> find_label_issues([0, 0, 1, 1, 1], probs)
+    array([False, False, False, False,  True])
+    """
+    require_one_of("filter_by", filter_by, FILTERS)
+    if filter_by not in PRUNING and (frac_noise != 1.0 or num_to_remove_per_class is not None):
+        raise OptionError(
+            f"frac_noise and num_to_remove_per_class go with {list(PRUNING)}, not {filter_by!r}"
+        )
+    label_array, matrix = checked_inputs(labels, pred_probs)
+    evidence = _evidence(
+        label_array,
+        matrix,
+        None if confident_joint is None else checked_joint(confident_joint, matrix.shape[1]),
+        min_examples_per_class=min_examples_per_class,
+        frac_noise=frac_noise,
+        num_to_remove_per_class=num_to_remove_per_class,
+    )
+    if filter_by in PRUNING and len(evidence.quotas.small_classes):
+        warnings.warn(
+            f"classes {evidence.quotas.small_classes.tolist()} have at most "
+            f"{min_examples_per_class} rows: none of them is pruned",
+            UserWarning,
+            stacklevel=2,
+        )
+    mask = FILTERS[filter_by](evidence)
+    if return_indices_ranked_by is None:
+        return mask
+    return order_label_issues(
+        mask,
+        label_array,
+        matrix,
+        rank_by=return_indices_ranked_by,
+        rank_by_kwargs=rank_by_kwargs or {},
+    )
+
+
+def find_predicted_neq_given(labels: ArrayLike, pred_probs: ArrayLike) -> Mask:
+    """Return which rows are predicted otherwise than labelled.
+
+    Parameters and errors as in :func:`find_label_issues`.
+
+    Examples
+    --------
+    >>> find_predicted_neq_given([0, 1], [[0.75, 0.25], [0.75, 0.25]])
+    array([False,  True])
+    """
+    label_array, matrix = checked_inputs(labels, pred_probs)
+    return np.asarray(matrix.argmax(axis=1) != label_array)
+
+
+def find_label_issues_using_argmax_confusion_matrix(
+    labels: ArrayLike,
+    pred_probs: ArrayLike,
+    *,
+    calibrate: bool = True,
+    filter_by: str = "prune_by_noise_rate",
+) -> Mask:
+    """Return which rows have a label issue by the confusion matrix of predictions and labels.
+
+    Instead of the confident joint, the counts (given, predicted) say how many rows to prune.
+
+    Parameters
+    ----------
+    labels, pred_probs, filter_by
+        As for :func:`find_label_issues`.
+    calibrate : bool
+        Whether to scale the counts to those of the given labels.
+
+    Examples
+    --------
+    >>> probs = [[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.1, 0.9], [0.9, 0.1]]
+    >>> find_label_issues_using_argmax_confusion_matrix([0, 0, 1, 1, 1], probs)
+    array([False, False, False, False,  True])
+    """
+    label_array, matrix = checked_inputs(labels, pred_probs)
+    n_classes = matrix.shape[1]
+    joint = counted_pairs(n_classes, label_array, matrix.argmax(axis=1))
+    if calibrate:
+        joint = calibrated(joint, np.bincount(label_array, minlength=n_classes))
+    return np.asarray(
+        find_label_issues(label_array, matrix, filter_by=filter_by, confident_joint=joint.dense())
+    )
+
+
+def _evidence(
+    labels: NDArray[np.int64],
+    pred_probs: NDArray[np.floating],
+    joint: SparseMatrix | None,
+    **options: Any,
+) -> Evidence:
+    sums = partial_class_sums(labels, pred_probs)
+    facts = row_facts(labels, pred_probs, finish_thresholds(sums))
+    if joint is None:
+        counts = confident_counts(labels, facts, pred_probs.shape[1])
+        joint = calibrated(with_diagonal(counts), sums.counts)
+    return Evidence(labels, pred_probs, facts, prune_quotas(joint, sums.counts, **options))

@@ -1,0 +1,193 @@
+"""What the tests of the scoring job share: small tables, and the job itself in both its forms."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+SESSION_SETTINGS = {
+    # Small tables on a laptop: no web page, no 200 shuffle partitions, no name of the machine.
+    "spark.ui.enabled": "false",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that has ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="session")
+def repository():
+    """The folder that the job is run from."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def submit_command():
+    """Return the command line and the environment of a real run of the job."""
+    folders = [str(Path(sys.executable).parent), os.environ["PATH"]]
+    spark_submit = shutil.which("spark-submit", path=os.pathsep.join(folders))
+    if spark_submit is None:
+        pytest.skip("no spark-submit beside this Python or on the path")
+    # Driver and workers have the packages of this run, and no Connect server of another test.
+    environment = {key: value for key, value in os.environ.items() if "REMOTE" not in key}
+    environment |= {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
+    # The JVM's second compiler does not pay in a few seconds.
+    environment["SPARK_SUBMIT_OPTS"] = "-XX:TieredStopAtLevel=1"
+
+    def command(*arguments: object, **settings: object):
+        line = [spark_submit, "--master", "local[2]"]
+        line += ["--properties-file", "conf/spark-defaults.conf"]
+        for name, value in {**SESSION_SETTINGS, **settings}.items():
+            line += ["--conf", f"{name}={value}"]
+        return [*line, "jobs/score_dataset.py", *map(str, arguments)], environment
+
+    return command
+
+
+@pytest.fixture(scope="session")
+def submit(submit_command):
+    """Run the job by spark-submit, as a scheduler does, and wait for its end."""
+
+    def run(*arguments: object) -> Finished:
+        command, environment = submit_command(*arguments)
+        done = subprocess.run(
+            command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=180
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def labelled_rows():
+    """Make a table of random labels and probabilities: (labels, pred_probs, Arrow table).
+
+    Some 70 % of the labels are the model's own prediction. Ids are in no order.
+    """
+
+    def make(n_rows, n_classes, *, seed=0, dtype=np.float64, classes=None, **columns):
+        rng = np.random.default_rng(seed)
+        pred_probs = rng.dirichlet(np.full(n_classes, 0.5), n_rows).clip(0.0, 1.0).astype(dtype)
+        given = rng.integers(0, n_classes, n_rows)
+        labels = np.where(rng.random(n_rows) < 0.7, pred_probs.argmax(axis=1), given)
+        table = {
+            "id": pa.array(rng.permutation(n_rows) + 1000),
+            "label": (
+                pa.array(labels, pa.int32())
+                if classes is None
+                else pa.array(np.array(classes)[labels].tolist())
+            ),
+            "pred_probs": pa.array(list(pred_probs)),
+            **columns,
+        }
+        return labels, pred_probs, pa.table(table)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_folder():
+    """Write a table as a folder of a few Parquet files, as a cluster leaves it."""
+
+    def write(table: pa.Table, folder: Path, n_files: int = 3) -> Path:
+        folder.mkdir(parents=True)
+        size = -(-table.num_rows // n_files)
+        for part in range(n_files):
+            pq.write_table(table.slice(part * size, size), folder / f"part-{part:05}.parquet")
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def snapshot():
+    """Return every file below a folder with its bytes."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        files = (path for path in folder.rglob("*") if path.is_file())
+        return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def by_id():
+    """Return the rows of a table in the order of another table's ids: a join."""
+
+    def join(scores: pa.Table, ids: pa.ChunkedArray) -> pa.Table:
+        assert sorted(scores["id"].to_pylist()) == sorted(ids.to_pylist())
+        position = {key: row for row, key in enumerate(scores["id"].to_pylist())}
+        return scores.take([position[key] for key in ids.to_pylist()])
+
+    return join
+
+
+@pytest.fixture(scope="session")
+def read_metrics():
+    """Return the metrics of a metrics table: {run id: {(metric, class): value}}."""
+
+    def read(folder: Path) -> dict[str, dict[tuple[str, str | None], float]]:
+        runs: dict[str, dict[tuple[str, str | None], float]] = {}
+        for row in pq.read_table(folder).to_pylist():
+            metrics = runs.setdefault(row["run_id"], {})
+            assert (row["metric"], row["class"]) not in metrics
+            metrics[row["metric"], row["class"]] = row["value"]
+        return runs
+
+    return read
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in the tests' own session, and where it wrote."""
+
+    config: Any
+    report: Any
+
+    @property
+    def scores(self) -> pa.Table:
+        return pq.read_table(self.config.output)
+
+    @property
+    def quarantine(self) -> pa.Table:
+        return pq.read_table(self.config.quarantine_path)
+
+
+@pytest.fixture
+def run(spark, batch_size, tmp_path):
+    """Run the job's own code, without its process, on an Arrow table, a path or a catalog name.
+
+    ``batch_size`` is asked for because a run sets the size, and the fixture puts it back.
+    """
+    # Imported here, so that the tests of the config run without Spark.
+    from lq_spark.job.config import load_config
+    from lq_spark.job.run import ScoreRun
+
+    def score(source: pa.Table | str, **flags: Any) -> Run:
+        if isinstance(source, pa.Table):
+            pq.write_table(source, tmp_path / "input.parquet")
+            source = str(tmp_path / "input.parquet")
+        config = load_config(None, {"input": source, "output": str(tmp_path / "scores"), **flags})
+        return Run(config, ScoreRun(spark, config).run())
+
+    return score

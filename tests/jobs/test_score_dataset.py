@@ -1,0 +1,232 @@
+"""The job by spark-submit, as a scheduler runs it. A run takes seconds: many tests share one."""
+
+import datetime
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from cleanlab import rank
+
+import lq_spark
+from lq_spark.core import multiclass
+from lq_spark.core.fitted import Thresholds
+from lq_spark.core.scores import score_rows
+
+CLASSES = ["cat", "dog", "sea horse"]
+
+
+@pytest.fixture(scope="module")
+def plain(submit, labelled_rows, write_folder, tmp_path_factory):
+    """Whole-number labels, scored as they are, with two further columns."""
+    folder = tmp_path_factory.mktemp("plain")
+    rng = np.random.default_rng(1)
+    note, weight = pa.array([f"row {row}" for row in range(400)]), pa.array(rng.random(400))
+    labels, pred_probs, table = labelled_rows(400, 5, note=note, weight=weight)
+    source = write_folder(table, folder / "source")
+    arguments = ["--method", "normalized_margin", "--keep-columns", "weight,note"]
+    started = datetime.datetime.now(datetime.timezone.utc)
+    done = submit("--input", source, "--output", folder / "scores", *arguments)
+    return SimpleNamespace(**locals(), output=folder / "scores")
+
+
+@pytest.fixture(scope="module")
+def adjusted(submit, labelled_rows, write_folder, tmp_path_factory):
+    """String labels and float32 probabilities, adjusted by class thresholds that are saved."""
+    folder = tmp_path_factory.mktemp("adjusted")
+    labels, pred_probs, table = labelled_rows(300, 3, seed=2, dtype=np.float32, classes=CLASSES)
+    source, output = write_folder(table, folder / "source"), folder / "scores"
+    arguments = ["--classes", ",".join(CLASSES), "--adjust-pred-probs"]
+    saved = folder / "thresholds.json"
+    done = submit("--input", source, "--output", output, *arguments, "--save-thresholds", saved)
+    return SimpleNamespace(**locals(), scores=pq.read_table(output) if not done.code else None)
+
+
+@pytest.fixture(scope="module")
+def new_rows(submit, labelled_rows, write_folder, adjusted):
+    """Later rows, scored to the same places by the thresholds of the run before."""
+    labels, pred_probs, table = labelled_rows(80, 3, seed=3, classes=CLASSES)
+    source = write_folder(table, adjusted.folder / "later")
+    arguments = ["--adjust-pred-probs", "--thresholds", adjusted.saved]
+    arguments += ["--method", "normalized_margin"]
+    done = submit("--input", source, "--output", adjusted.output, *arguments)
+    return SimpleNamespace(**locals())
+
+
+def test_good_runs_end_with_0_and_a_quiet_standard_error(plain, adjusted, new_rows):
+    for run in (plain, adjusted, new_rows):
+        assert run.done.code == 0, run.done.stderr
+        assert "Traceback" not in run.done.stderr
+        assert " ERROR " not in run.done.stderr
+
+
+def test_plain_scores_equal_the_cores_to_the_bit(plain, by_id, assert_same_bits):
+    scores = by_id(pq.read_table(plain.output), plain.table["id"])
+    expected = multiclass.get_label_quality_scores(
+        plain.labels, plain.pred_probs, method="normalized_margin"
+    )
+    assert_same_bits(scores["label_quality"].to_numpy(), expected)
+    assert scores["predicted_label"].to_pylist() == plain.pred_probs.argmax(axis=1).tolist()
+
+
+def test_plain_scores_equal_cleanlabs(plain, by_id, quietly):
+    scores = by_id(pq.read_table(plain.output), plain.table["id"])
+    expected = quietly(
+        rank.get_label_quality_scores, plain.labels, plain.pred_probs, method="normalized_margin"
+    )
+    np.testing.assert_allclose(scores["label_quality"], expected, rtol=0, atol=1e-9)
+
+
+def test_adjusted_scores_of_string_labels_equal_the_cores_to_the_bit(
+    adjusted, by_id, assert_same_bits
+):
+    scores = by_id(adjusted.scores, adjusted.table["id"])
+    expected = multiclass.get_label_quality_scores(
+        adjusted.labels, adjusted.pred_probs, adjust_pred_probs=True
+    )
+    assert_same_bits(scores["label_quality"].to_numpy(), expected)
+    predicted = [CLASSES[index] for index in adjusted.pred_probs.argmax(axis=1)]
+    assert scores["predicted_label"].to_pylist() == predicted
+
+
+def test_adjusted_scores_equal_cleanlabs(adjusted, by_id, quietly):
+    scores = by_id(adjusted.scores, adjusted.table["id"])
+    as_double = adjusted.pred_probs.astype(np.float64)  # cleanlab computes in the type it is given
+    expected = quietly(
+        rank.get_label_quality_scores, adjusted.labels, as_double, adjust_pred_probs=True
+    )
+    np.testing.assert_allclose(scores["label_quality"], expected, rtol=0, atol=1e-9)
+
+
+def test_new_rows_are_scored_by_the_saved_thresholds_as_they_are(
+    adjusted, new_rows, by_id, assert_same_bits
+):
+    thresholds = Thresholds.load(adjusted.saved)
+    assert thresholds.classes == tuple(CLASSES)
+    assert thresholds.class_counts == tuple(np.bincount(adjusted.labels))
+    scores = by_id(pq.read_table(adjusted.output), new_rows.table["id"])
+    expected = score_rows(
+        new_rows.labels, new_rows.pred_probs, "normalized_margin", thresholds.as_array()
+    )
+    assert_same_bits(scores["label_quality"].to_numpy(), expected)
+
+
+def test_the_output_is_id_label_kept_columns_prediction_and_score(plain, adjusted, by_id):
+    assert pq.read_schema(next(plain.output.glob("*.parquet"))).remove_metadata() == pa.schema(
+        {
+            "id": pa.int64(),
+            "label": pa.int32(),
+            "weight": pa.float64(),
+            "note": pa.string(),
+            "predicted_label": pa.int32(),
+            "label_quality": pa.float64(),
+        }
+    )
+    assert adjusted.scores.schema.types == [pa.int64(), pa.string(), pa.string(), pa.float64()]
+    scores = by_id(pq.read_table(plain.output), plain.table["id"])
+    for name in ("label", "weight", "note"):
+        assert scores[name].to_pylist() == plain.table[name].to_pylist()
+
+
+def test_nothing_is_left_beside_the_tables(plain):
+    left = {path.name for path in plain.folder.iterdir() if not path.name.endswith(".lock")}
+    assert left == {"source", "scores", "scores_metrics"}
+
+
+def test_the_metrics_say_what_the_scores_say(plain, read_metrics):
+    [(run_id, metrics)] = read_metrics(plain.folder / "scores_metrics").items()
+    assert f"(run {run_id})" in plain.done.stdout
+    expected = multiclass.get_label_quality_scores(
+        plain.labels, plain.pred_probs, method="normalized_margin"
+    )
+    whole = {name: value for (name, detail), value in metrics.items() if detail is None}
+    assert whole == {
+        "rows": 400,
+        "rows_scored": 400,
+        "rows_quarantined": 0,
+        "classes": 5,
+        "mean_label_quality": pytest.approx(expected.mean(), abs=1e-12),
+    }
+    otherwise = plain.pred_probs.argmax(axis=1) != plain.labels
+    for k in range(5):
+        given = plain.labels == k
+        mean = pytest.approx(expected[given].mean(), abs=1e-12)
+        assert metrics["class_rows", str(k)] == given.sum()
+        assert metrics["class_mean_label_quality", str(k)] == mean
+        assert metrics["class_rows_predicted_otherwise", str(k)] == (given & otherwise).sum()
+    phases = {detail: value for (name, detail), value in metrics.items() if name == "seconds"}
+    assert {"open", "keys", "scores"} <= phases.keys()
+    assert all(0 <= value < 180 for value in phases.values())
+
+
+def test_each_row_of_the_metrics_says_which_run_it_is_of(plain):
+    rows = pq.read_table(plain.folder / "scores_metrics")
+    assert set(rows["input"].to_pylist()) == {str(plain.source)}
+    assert set(rows["lq_spark_version"].to_pylist()) == {lq_spark.__version__}
+    assert len(set(rows["config_fingerprint"].to_pylist())) == 1
+    [started_at] = set(rows["started_at"].cast(pa.timestamp("us", "UTC")).to_pylist())
+    assert datetime.timedelta(0) < started_at - plain.started < datetime.timedelta(minutes=3)
+
+
+def test_a_second_run_adds_its_metrics_to_the_firsts(adjusted, new_rows, read_metrics):
+    runs = read_metrics(adjusted.folder / "scores_metrics")
+    assert sorted(metrics["rows", None] for metrics in runs.values()) == [80, 300]
+    thresholds = dict(zip(CLASSES, Thresholds.load(adjusted.saved).values, strict=True))
+    for metrics in runs.values():
+        found = {detail: v for (name, detail), v in metrics.items() if name == "class_threshold"}
+        assert found == thresholds
+
+
+def test_the_summary_is_all_that_standard_output_holds(plain):
+    scores = multiclass.get_label_quality_scores(
+        plain.labels, plain.pred_probs, method="normalized_margin"
+    )
+    head, by_class, worst = plain.done.stdout.split("\n\n")
+
+    lines = head.splitlines()
+    assert lines[0] == "400 of 400 rows scored, 5 classes, method normalized_margin"
+    assert lines[1] == f"scores      {plain.output}"
+    assert lines[2].startswith(f"metrics     {plain.output}_metrics (run ")
+    assert re.fullmatch(r"time        (\w+ [\d.]+ s(, )?)+", lines[3])
+    assert len(lines) == 4
+
+    lines = by_class.splitlines()
+    assert lines[0] == f"mean label quality {scores.mean():.4f}; by given class:"
+    means = sorted((scores[plain.labels == k].mean(), k) for k in range(5))
+    shown = [line.split() for line in lines[2:]]
+    assert [line[0] for line in shown] == [str(k) for _, k in means]
+    assert [line[2] for line in shown] == [f"{mean:.4f}" for mean, _ in means]
+
+    lines = worst.splitlines()
+    ids = plain.table["id"].to_numpy()
+    lowest = np.lexsort((ids, scores))[:10]
+    predicted = plain.pred_probs.argmax(axis=1)
+    assert lines[0] == "lowest label quality (1 clean, 0 suspect):"
+    assert [line.split() for line in lines[2:]] == [
+        [str(ids[i]), str(plain.labels[i]), str(predicted[i]), f"{scores[i]:.6f}"] for i in lowest
+    ]
+
+
+def test_the_summary_of_an_adjusted_run_says_so(adjusted, new_rows):
+    head = "rows scored, 3 classes, method"
+    assert f"300 of 300 {head} self_confidence, adjusted by class" in adjusted.done.stdout
+    assert f"80 of 80 {head} normalized_margin, adjusted by class" in new_rows.done.stdout
+    assert f"thresholds  {adjusted.saved}" in adjusted.done.stdout
+
+
+def test_the_example_config_scores_the_example_table(submit, repository, tmp_path, by_id):
+    places = ["--output", tmp_path / "scores", "--metrics", tmp_path / "metrics"]
+    places += ["--save-thresholds", tmp_path / "thresholds.json"]
+    done = submit("--config", "conf/score_dataset.yaml", *places)
+    assert done.code == 0, done.stderr
+    source = pq.read_table(repository / "scripts" / "data" / "digits.parquet")
+    scores = by_id(pq.read_table(tmp_path / "scores"), source["id"])
+    pred_probs = np.stack(source["pred_probs"].to_numpy())
+    expected = multiclass.get_label_quality_scores(
+        source["label"].to_numpy(), pred_probs, adjust_pred_probs=True
+    )
+    np.testing.assert_array_equal(scores["label_quality"].to_numpy(), expected)
+    assert scores["true_label"].equals(source["true_label"])
+    assert {"metrics", "thresholds.json"} < {path.name for path in tmp_path.iterdir()}

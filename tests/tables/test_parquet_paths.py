@@ -1,0 +1,99 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from lq_spark.errors import OptionError
+from lq_spark.tables.parquet import read_table
+
+ENCODED = pytest.mark.xfail(reason="Spark does not decode the path")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "t",
+        "down/t",
+        "t.parquet",
+        pytest.param("with space", marks=ENCODED),
+        pytest.param("spa ce/t", marks=ENCODED),
+        pytest.param("größe/t", marks=ENCODED),
+        pytest.param("100%/t", marks=ENCODED),
+        pytest.param("a#b/t", marks=ENCODED),
+        pytest.param("{a}", marks=ENCODED),
+        pytest.param("[a]", marks=ENCODED),
+    ],
+)
+def test_a_path_may_hold_any_character(name, replace, spark, tables_in, tmp_path):
+    replace(tmp_path / name, 3)
+    assert read_table(spark, str(tmp_path / name)).count() == 3
+    assert tables_in((tmp_path / name).parent) == {Path(name).name}
+    assert tables_in(tmp_path) == {Path(name).parts[0]}
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    ["{folder}/t/", "file:{folder}/t", "file://{folder}/t", "file://{folder}/t/", "./t", "t", "t/"],
+)
+def test_a_path_may_be_spelt_in_many_ways(
+    spelling, replace, count, spark, tables_in, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # of Python alone: the JVM stays where it was started
+    path = spelling.format(folder=tmp_path)
+    replace(path, 3)
+    replace(path, 2)
+    assert count(tmp_path / "t") == 2
+    assert tables_in(tmp_path) == {"t"}
+    if "/" in spelling:
+        assert read_table(spark, path).count() == 2
+
+
+def test_a_single_file_can_be_read(replace, spark, tmp_path):
+    replace(tmp_path / "t", 3)
+    [file] = (tmp_path / "t").glob("*.parquet")
+    assert read_table(spark, str(file)).count() == 3
+
+
+def test_a_catalog_table_can_be_read(spark):
+    spark.range(4).createOrReplaceTempView("a_view")
+    spark.range(5).write.mode("overwrite").saveAsTable("a_table")
+    try:
+        assert read_table(spark, "a_view").count() == 4
+        assert read_table(spark, "a_table").count() == 5
+        assert read_table(spark, "default.a_table").count() == 5
+    finally:
+        spark.catalog.dropTempView("a_view")
+        spark.sql("drop table a_table")
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "file:/nowhere/at/all", "file:///nowhere/at/all"])
+def test_a_path_that_is_not_there_is_named(name, spark):
+    with pytest.raises(OptionError, match=f"^input: .*'{name}'"):
+        read_table(spark, name)
+
+
+@pytest.mark.parametrize("name", ["no_such_table", "no_such.table", "no name"])
+def test_a_table_that_is_not_there_is_named_in_one_line(name, spark):
+    with pytest.raises(OptionError, match=f"^input: no table '{name}' to read ") as error:
+        read_table(spark, name)
+    assert "\n" not in str(error.value)
+
+
+def test_a_path_without_slash_is_told_how_to_be_one(replace, spark, tmp_path, monkeypatch):
+    replace(tmp_path / "t", 3)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OptionError, match=r"no table 't' to read; the path is './t'"):
+        read_table(spark, "t")
+    assert read_table(spark, "./t").count() == 3
+
+
+def test_an_empty_folder_is_no_table(spark, tmp_path):
+    with pytest.raises(OptionError, match=re.escape(f"no table {str(tmp_path)!r} to read")):
+        read_table(spark, str(tmp_path))
+
+
+@pytest.mark.xfail(reason="Spark's error of a file without a Parquet footer is passed on")
+def test_a_folder_of_other_files_is_no_table(spark, tmp_path):
+    (tmp_path / "data.csv").write_text("id,label\n1,2\n")
+    with pytest.raises(OptionError, match=re.escape(f"no table {str(tmp_path)!r} to read")):
+        read_table(spark, str(tmp_path))
