@@ -12,6 +12,7 @@ from lq_spark import Thresholds, multiclass
 from lq_spark.core.multiclass import get_label_quality_scores
 from lq_spark.core.scores import METHODS, score_rows
 from lq_spark.engine import verbs
+from lq_spark.errors import ColumnError
 
 NAN, INF = float("nan"), float("inf")
 ROWS = [
@@ -207,5 +208,5 @@ def test_a_predicted_label_that_the_labels_type_cannot_hold_is_refused(spark):
     row = [0.0] * 200
     row[150] = 1.0
     table = spark.createDataFrame([(3, row)], "label tinyint, pred_probs array<double>")
-    with pytest.raises(ColumnError, match="'label' is tinyint, too small .* of K = 200 classes"):
+    with pytest.raises(ColumnError, match=r"'label' is tinyint, too small .* of K = 200 classes"):
         multiclass.score(table, predicted_label=True)
