@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lq_spark.core.constants import ABSENT_CLASS_THRESHOLD
 from lq_spark.errors import DataError, OptionError, TableError, listed
 
 FORMAT: Final = "lq_spark.thresholds"
@@ -43,6 +44,10 @@ class Thresholds:
     classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        if not all(0.0 <= value <= ABSENT_CLASS_THRESHOLD for value in self.values):
+            raise DataError(
+                f"thresholds must lie in 0..1, or be 2 for an absent class: {self.values}"
+            )
         lengths = {len(self.values), len(self.class_counts), len(self.classes or self.values)}
         if len(lengths) > 1:
             raise DataError(f"thresholds, class counts and classes differ in length: {lengths}")
@@ -112,6 +117,8 @@ class Thresholds:
             beside.write_text(self.to_json(), encoding="utf-8")
             beside.replace(target)
         except OSError as error:
+            if beside.is_file():
+                beside.unlink()
             raise TableError(f"thresholds: cannot write {str(target)!r} ({error})") from error
 
     @classmethod
@@ -121,23 +128,23 @@ class Thresholds:
         Raises
         ------
         OptionError
-            If there is no such file.
-        DataError
-            If the file holds something else.
+            If there is no such file, or it holds something else.
         """
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise OptionError(f"thresholds: cannot read {str(path)!r} ({error})") from error
-        return cls.from_json(text)
+        try:
+            return cls.from_json(text)
+        except DataError as error:
+            raise OptionError(f"{error}, in {str(path)!r}") from error
 
 
 def _checked_list(content: Any, key: str, kinds: tuple[type, ...]) -> tuple[Any, ...]:
     """Return a list of the JSON as a tuple; raise DataError if it holds something else."""
     items = content[key]
     fit = isinstance(items, list) and all(
-        isinstance(item, kinds) and not isinstance(item, bool) and item == item  # not NaN
-        for item in items
+        isinstance(item, kinds) and not isinstance(item, bool) for item in items
     )
     if not fit:
         raise DataError(

@@ -8,6 +8,7 @@ Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 
 from lq_spark.core.blocks import Float64, float64_blocks
 from lq_spark.core.constants import FLOATING_POINT_SLACK, TINY
+
+MAX_DENSE_CLASSES = 2048
+"""Up to this K a K by K array is made where cleanlab's very last bit depends on it: 32 MiB."""
 
 NOT_CONFIDENT = -1
 """Guess of a row that reaches no class threshold."""
@@ -155,8 +159,20 @@ def calibrated(counts: SparseMatrix, class_counts: NDArray[np.integer]) -> Spars
     """
     row_sums = np.maximum(counts.row_sums(), TINY)
     values = counts.values / row_sums[counts.given] * class_counts[counts.given]
-    values = values / max(values.sum(), TINY) * class_counts.sum()
+    scaled = SparseMatrix(counts.n_classes, counts.given, counts.guess, values)
+    values = values / max(_total(scaled), TINY) * class_counts.sum()
     return rounded_rows(SparseMatrix(counts.n_classes, counts.given, counts.guess, values))
+
+
+def _total(matrix: SparseMatrix) -> float:
+    """Return the sum of a matrix.
+
+    The last bit of it can decide which of two equal entries is rounded up, so it is added as
+    cleanlab adds it, column by column of the dense matrix, up to the size where that is feasible.
+    """
+    if matrix.n_classes > MAX_DENSE_CLASSES:
+        return math.fsum(matrix.values)
+    return float(np.asfortranarray(matrix.dense()).sum())
 
 
 def rounded_rows(matrix: SparseMatrix) -> SparseMatrix:

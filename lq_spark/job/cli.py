@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return RUN_TIME_ERROR
     except Exception as error:  # noqa: BLE001 - whatever Spark raises is a run-time error
         traceback.print_exc()
-        print(f"error: {type(error).__name__}: {str(error).splitlines()[0]}", file=sys.stderr)
+        first = next((line for line in str(error).splitlines() if line.strip()), "")
+        print(f"error: {type(error).__name__}: {first}", file=sys.stderr)
         return RUN_TIME_ERROR
     return DONE
 
@@ -74,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
         if kind is bool:
             options["action"] = argparse.BooleanOptionalAction
         elif "list" in str(field.annotation):
-            options.update(type=lambda text: text.split(","), metavar="A,B,…")
+            options.update(type=lambda text: text.split(",") if text else [], metavar="A,B,…")
         elif kind in (int, float):
             options.update(type=kind, metavar=kind.__name__.upper())
         result.add_argument(f"--{name.replace('_', '-')}", **options)

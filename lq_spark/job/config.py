@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -64,12 +65,21 @@ class ScoreConfig(BaseModel):
             raise ValueError("thresholds is given, so adjust_pred_probs must be true")
         if self.thresholds and self.save_thresholds:
             raise ValueError("save_thresholds is given, but thresholds are loaded, not fitted")
+        for name in ("thresholds", "save_thresholds"):
+            if ":/" in (getattr(self, name) or ""):
+                raise ValueError(
+                    f"{name}: must be a path on this machine, got {getattr(self, name)!r}"
+                )
         if self.quarantine and self.on_invalid != "quarantine":
             raise ValueError("quarantine is given, so on_invalid must be 'quarantine'")
         places = [self.input, self.output, self.metrics_path, self.quarantine_path]
-        paths = [str(Path(place).absolute()) if ":/" not in place else place for place in places]
-        if len(set(paths)) < len(paths):
-            raise ValueError(f"input, output, metrics and quarantine must differ, got {places}")
+        resolved = [_resolved(place) for place in places if "/" in place or place != self.input]
+        for place, other in itertools.permutations(resolved, 2):
+            if place == other or place.startswith(f"{other}/"):
+                raise ValueError(
+                    "input, output, metrics and quarantine must be different places, none inside "
+                    f"another, got {places}"
+                )
         return self
 
     @property
@@ -86,6 +96,12 @@ class ScoreConfig(BaseModel):
     def fingerprint(self) -> str:
         """Return a hash that is the same for the same configuration."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def _resolved(place: str) -> str:
+    """Return a place in one spelling, however it was spelt."""
+    local = place.removeprefix("file://").removeprefix("file:")
+    return place.rstrip("/") if ":/" in local else str(Path(local).resolve())
 
 
 def load_config(path: str | None, flags: Mapping[str, Any]) -> ScoreConfig:

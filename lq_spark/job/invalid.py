@@ -29,8 +29,7 @@ def reasons_text(invalid: DataFrame, id: str, reasons: Mapping[str, int]) -> str
     parts = []
     for reason, count in reasons.items():
         rows = invalid.where(F.col(INVALID_REASON) == reason).select(column(id)).distinct()
-        ids = [str(row[0]) for row in rows.orderBy(column(id)).limit(N_EXAMPLES).collect()]
-        parts.append(
-            f"{reason}: {count} ({id} {', '.join(ids)}{', …' if count > len(ids) else ''})"
-        )
+        ids = [str(row[0]) for row in rows.orderBy(column(id)).limit(N_EXAMPLES + 1).collect()]
+        more = ", …" if len(ids) > N_EXAMPLES else ""
+        parts.append(f"{reason}: {count} ({id} {', '.join(ids[:N_EXAMPLES])}{more})")
     return "; ".join(parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lq_spark import __version__
+from lq_spark.errors import TableError
 from lq_spark.tables.parquet import as_uri
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ SCHEMA = (
 
 
 def append_metrics(spark: SparkSession, config: ScoreConfig, report: Report) -> None:
-    """Add the metrics of a run to the metrics table."""
+    """Add the metrics of a run to the metrics table; raise TableError if that fails."""
     run = (
         report.run_id,
         report.started_at,
@@ -32,4 +33,7 @@ def append_metrics(spark: SparkSession, config: ScoreConfig, report: Report) -> 
     )
     rows = [(*run, metric, detail, float(value)) for metric, detail, value in report.metrics()]
     table = spark.createDataFrame(rows, SCHEMA).coalesce(1)
-    table.write.mode("append").parquet(as_uri(config.metrics_path))
+    try:
+        table.write.mode("append").parquet(as_uri(config.metrics_path))
+    except Exception as error:
+        raise TableError(f"metrics: cannot write {config.metrics_path!r} ({error})") from error

@@ -54,7 +54,9 @@ class ScoredRows:
     worst: list[tuple[object, ...]]
 
 
-def summarize_scores(scores: DataFrame, id: str, label: str) -> ScoredRows | None:
+def summarize_scores(
+    scores: DataFrame, id: str, label: str, classes: Sequence[str] | None
+) -> ScoredRows | None:
     """Return the scores in short; None if a row has no score."""
     quality = column(LABEL_QUALITY)
     high, low = scaled_halves(quality, SCALE_BITS)
@@ -83,7 +85,10 @@ def summarize_scores(scores: DataFrame, id: str, label: str) -> ScoredRows | Non
         exact_mean(high_sum, low_sum, n_rows) if n_rows else None,
         [
             ClassQuality(
-                str(g["name"]), g["n"], exact_mean(g["high"], g["low"], g["n"]), g["otherwise"]
+                classes[g["name"]] if classes and isinstance(g["name"], int) else str(g["name"]),
+                g["n"],
+                exact_mean(g["high"], g["low"], g["n"]),
+                g["otherwise"],
             )
             for g in groups
         ],
@@ -119,7 +124,8 @@ class Report:
         yield "rows_quarantined", None, sum(self.quarantined.values())
         for reason, count in self.quarantined.items():
             yield "rows_quarantined", reason, count
-        yield "classes", None, self.n_classes
+        if self.n_rows:
+            yield "classes", None, self.n_classes
         if self.scored.mean is not None:
             yield "mean_label_quality", None, self.scored.mean
         for quality in self.scored.classes:
@@ -160,12 +166,17 @@ class Report:
             self.scored.classes, key=lambda q: (round(q.mean, 6), -q.n_disagreeing / q.n_rows)
         )
         shown = worst_first[:N_WORST_CLASSES]
+        same = (
+            " (adjusted self-confidence has the same mean in every class)"
+            if config.adjust_pred_probs and config.method == "self_confidence"
+            else ""
+        )
         cut = (
             f", the lowest {len(shown)} of {len(worst_first):,}"
             if len(shown) < len(worst_first)
             else ""
         )
-        lines += ["", f"mean label quality {self.scored.mean:.4f}; by given class{cut}:"]
+        lines += ["", f"mean label quality {self.scored.mean:.4f}; by given class{cut}{same}:"]
         lines += _aligned(
             ("class", "rows", "mean", "predicted otherwise"),
             [(q.name, f"{q.n_rows:,}", f"{q.mean:.4f}", f"{q.n_disagreeing:,}") for q in shown],

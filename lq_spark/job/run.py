@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from lq_spark.core.fitted import Thresholds
-from lq_spark.engine.inputs import column, require_columns, require_key
+from lq_spark.engine.inputs import column, require_columns, require_key, require_new_columns
 from lq_spark.engine.keys import summarize_key
 from lq_spark.errors import InvalidRowsError, LqError
 from lq_spark.job.invalid import count_reasons, reasons_text
 from lq_spark.job.metrics import append_metrics
 from lq_spark.job.report import Report, ScoredRows, summarize_scores
-from lq_spark.tables.parquet import StagedTable, read_table
+from lq_spark.tables.parquet import StagedTable, read_table, require_writable
 from lq_spark.tasks import multiclass
 from lq_spark.tasks.labelled import (
     INVALID_REASON,
@@ -61,7 +61,9 @@ class ScoreRun:
             self.thresholds = Thresholds.load(config.thresholds) if config.thresholds else None
             self.source = read_table(spark, config.input)
             require_key(self.source, "id", config.id)
-            require_columns(self.source, **{f"keep_columns {c}": c for c in config.keep_columns})
+            for kept in config.keep_columns:
+                require_columns(self.source, keep_columns=kept)
+            require_new_columns(self.source, [LABEL_QUALITY, PREDICTED_LABEL, INVALID_REASON])
             classes = agreed_classes(config.classes, self.thresholds)
             self.columns: dict[str, Any] = {
                 "label": config.label,
@@ -91,13 +93,18 @@ class ScoreRun:
             if config.on_invalid == "quarantine":
                 quarantine = stack.enter_context(StagedTable("quarantine", config.quarantine_path))
 
+            require_writable("metrics", config.metrics_path, folder=True)
+            if config.save_thresholds:
+                require_writable("save_thresholds", config.save_thresholds, folder=False)
+
             with self._timed("keys"):
                 keys = summarize_key(self.source, config.id)
             reasons: dict[str, int] = {}
             scored = self._score(self.source, keys.n_rows, output) if keys.is_unique else None
             if scored is None:
                 reasons = self._set_aside(keys.n_rows, quarantine or output)
-                scored = self._score(self._fit_rows(), keys.n_rows, output)
+                n_fit = keys.n_rows - sum(reasons.values())
+                scored = self._score(self._fit_rows(), n_fit, output)
             elif quarantine is not None:
                 self._write_invalid(quarantine, none=True)
             if scored is None or keys.n_rows != scored.n_rows + sum(reasons.values()):
@@ -106,23 +113,23 @@ class ScoreRun:
                     f"{sum(reasons.values())} set aside; did the table change during the run?"
                 )
 
-            with self._timed("commit"):
-                if quarantine is not None:
-                    quarantine.commit()
-                output.commit()
-                if config.save_thresholds and self.thresholds is not None:
-                    self.thresholds.save(config.save_thresholds)
-        report = Report(
-            self.run_id,
-            self.started_at,
-            keys.n_rows,
-            reasons,
-            self.n_classes,
-            scored,
-            self.thresholds,
-            self.seconds,
-        )
-        append_metrics(self.spark, config, report)
+            report = Report(
+                self.run_id,
+                self.started_at,
+                keys.n_rows,
+                reasons,
+                self.n_classes,
+                scored,
+                self.thresholds,
+                self.seconds,
+            )
+            # The output last: whatever cannot be written leaves the earlier one as it was.
+            if config.save_thresholds and self.thresholds is not None:
+                self.thresholds.save(config.save_thresholds)
+            append_metrics(self.spark, config, report)
+            if quarantine is not None:
+                quarantine.commit()
+            output.commit()
         return report
 
     @contextmanager
@@ -151,6 +158,8 @@ class ScoreRun:
                     )
             except InvalidRowsError:
                 return None
+            if self.thresholds.n_classes != self.n_classes:
+                return None
         adjust = config.adjust_pred_probs and self.thresholds is not None  # None: no rows
         with self._timed("scores"):
             scored = multiclass.score(
@@ -170,7 +179,10 @@ class ScoreRun:
             ).parquet(output.staging)
         with self._timed("summary"):
             return summarize_scores(
-                self.spark.read.parquet(output.staging), config.id, config.label
+                self.spark.read.parquet(output.staging),
+                config.id,
+                config.label,
+                self.columns["classes"],
             )
 
     def _checked(self) -> DataFrame:

@@ -14,18 +14,22 @@ table at once; the operating system drops it with the process.
 from __future__ import annotations
 
 import fcntl
+import re
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 from pyarrow import fs
-from pyspark.errors import AnalysisException
 
 from lq_spark.errors import OptionError, TableError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+_GLOB = frozenset("{}[]*?")
+"""What Spark reads as a pattern of names."""
 
 
 def read_table(spark: SparkSession, name: str) -> DataFrame:
@@ -36,15 +40,15 @@ def read_table(spark: SparkSession, name: str) -> DataFrame:
     OptionError
         If there is none.
     """
-    if "/" in name and ":/" not in name and not Path(name).exists():
+    is_path = "/" in name
+    if is_path and ":/" not in name and not _GLOB & set(name) and not Path(name).exists():
         raise OptionError(f"input: there is no {name!r}")
     try:
-        if "/" in name:
-            return spark.read.parquet(as_uri(name))
-        return spark.read.table(name)
-    except AnalysisException as error:
-        hint = f"; the path is './{name}'" if "/" not in name and Path(name).exists() else ""
-        reason = str(error).splitlines()[0]
+        return spark.read.parquet(as_uri(name)) if is_path else spark.read.table(name)
+    except Exception as error:
+        hint = "" if is_path or not Path(name).exists() else f"; the path is './{name}'"
+        said = re.search(r"\[[A-Z_.]+\][^\n]*", str(error)) or re.search(".*", str(error))
+        reason = said.group() if said else ""
         raise OptionError(f"input: no table {name!r} to read{hint} ({reason})") from error
 
 
@@ -69,17 +73,20 @@ class StagedTable:
 
     def __init__(self, option: str, path: str) -> None:
         self.option, self.path = option, path
-        uri = as_uri(path).rstrip("/")
-        if not uri.startswith(("file:", "hdfs:")):
+        self._uri = as_uri(path).rstrip("/")
+        self._scheme = self._uri[: self._uri.index(":")]
+        if self._scheme not in ("file", "hdfs") or _GLOB & set(path):
             raise OptionError(
                 f"{option}: {path!r} must be a local path or a file: or hdfs: URI, where a table "
-                "can be replaced whole by renaming it"
+                f"can be replaced whole by renaming it, without any of {' '.join(sorted(_GLOB))}"
             )
-        self._scheme = uri[: uri.index(":")]
-        try:
-            self._files, self._target = fs.FileSystem.from_uri(uri)
-        except OSError as error:
-            raise TableError(f"{option}: cannot reach {path!r} ({error})") from error
+        if self._scheme == "file":
+            self._files, self._target = fs.LocalFileSystem(), _local(self._uri)
+        else:
+            try:
+                self._files, self._target = fs.FileSystem.from_uri(self._uri)
+            except OSError as error:
+                raise TableError(f"{option}: cannot reach {path!r} ({error})") from error
         folder, _, name = self._target.rpartition("/")
         self._folder, self._lock_path = folder, f"{folder}/.{name}.lock"
         self._staging, self._previous = f"{folder}/{name}.staging", f"{folder}/{name}.previous"
@@ -88,8 +95,7 @@ class StagedTable:
     @property
     def staging(self) -> str:
         """Return the URI that the rows are to be written to."""
-        root = as_uri(self.path).rstrip("/")
-        return f"{root[: root.rindex('/')]}/{self._staging.rpartition('/')[2]}"
+        return f"{self._uri}.staging"
 
     def __enter__(self) -> StagedTable:
         try:
@@ -111,10 +117,13 @@ class StagedTable:
 
     def commit(self) -> None:
         """Put what was written to ``staging`` in the table's place."""
-        if self._exists(self._target):
-            self._files.move(self._target, self._previous)
-        self._files.move(self._staging, self._target)
-        self._delete(self._previous)
+        try:
+            if self._exists(self._target):
+                self._files.move(self._target, self._previous)
+            self._files.move(self._staging, self._target)
+            self._delete(self._previous)
+        except OSError as error:
+            raise TableError(f"{self.option}: cannot replace {self.path!r} ({error})") from error
 
     def __exit__(
         self,
@@ -154,13 +163,9 @@ class StagedTable:
             return
         if info.type == fs.FileType.Directory:
             inside = self._files.get_file_info(fs.FileSelector(self._target))
-            strange = [
-                entry.base_name
-                for entry in inside
-                if not entry.base_name.startswith(("_", "."))
-                and not entry.base_name.endswith(".parquet")
-            ]
-            if not strange:
+            names = [entry.base_name for entry in inside if not entry.base_name.startswith(".")]
+            parts = [name for name in names if name.endswith(".parquet")]
+            if not names or ("_SUCCESS" in names and len(parts) == len(names) - 1):
                 return
         raise OptionError(
             f"{self.option}: {self.path!r} is there already and is no Parquet table written by a "
@@ -175,6 +180,27 @@ class StagedTable:
             self._files.delete_dir(path)
 
 
+def require_writable(option: str, path: str, *, folder: bool) -> None:
+    """Raise if a local path cannot become a file, or a folder, or is a pattern of paths."""
+    if _GLOB & set(path):
+        raise OptionError(f"{option}: {path!r} must not hold any of {' '.join(sorted(_GLOB))}")
+    uri = as_uri(path)
+    if uri.startswith("file:"):
+        place = Path(_local(uri))
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=place.parent):
+                pass
+            if place.exists() and place.is_dir() != folder:
+                raise OSError(f"it is {'no' if folder else 'a'} folder")
+        except OSError as error:
+            raise TableError(f"{option}: cannot write {path!r} ({error})") from error
+
+
 def as_uri(path: str) -> str:
-    """Return a path with its scheme; without one it is local, whatever Spark's default is."""
-    return path if ":/" in path else Path(path).absolute().as_uri()
+    """Return a path with its scheme, unescaped as Spark wants it; without one it is local."""
+    return path if ":/" in path else f"file://{Path(path).absolute()}"
+
+
+def _local(uri: str) -> str:
+    return uri.removeprefix("file://").removeprefix("file:")

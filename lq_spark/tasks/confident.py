@@ -92,7 +92,12 @@ def fit_thresholds(
         raise InvalidRowsError(
             f"column {pred_probs!r} has rows of {shortest} and rows of {n_classes} probabilities"
         )
-    require_n_classes(n_classes, table.classes)
+    require_n_classes(n_classes, None)
+    if table.classes is not None and len(table.classes) != n_classes:
+        raise InvalidRowsError(
+            f"column {pred_probs!r} has rows of {n_classes} probabilities, "
+            f"classes has {len(table.classes)} names"
+        )
 
     sums = np.zeros((3, n_classes), dtype=np.int64)
     for group in groups:

@@ -19,7 +19,7 @@ from lq_spark.core.scores import require_method
 from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.engine.keys import duplicate_keys
 from lq_spark.engine.verbs import map_rows
-from lq_spark.errors import OptionError, require_one_of
+from lq_spark.errors import InvalidRowsError, OptionError, require_one_of
 from lq_spark.tasks.batches import reason_batch, score_batch
 from lq_spark.tasks.confident import fit_thresholds
 from lq_spark.tasks.labelled import (
@@ -28,7 +28,6 @@ from lq_spark.tasks.labelled import (
     PREDICTED_LABEL,
     agreed_classes,
     labelled_table,
-    require_n_classes,
     require_room,
     resolved_n_classes,
 )
@@ -107,7 +106,11 @@ def score(
         thresholds = fit_thresholds(
             df, label=label, pred_probs=pred_probs, classes=classes, tolerance=tolerance
         )
-        require_n_classes(n_classes, table.classes, thresholds)
+        if thresholds.n_classes != n_classes:
+            raise InvalidRowsError(
+                f"column {pred_probs!r} has rows of {thresholds.n_classes} probabilities, "
+                f"n_classes is {n_classes}"
+            )
     function = score_batch(
         n_classes,
         method,

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-N_ROWS, N_CLASSES = 400_000, 10
+N_ROWS, N_CLASSES = 300_000, 10
 
 
 @pytest.fixture(scope="module")

@@ -177,7 +177,6 @@ def test_thresholds_are_saved_whether_they_are_used_or_not(adjust, run, tmp_path
     np.testing.assert_array_equal(scores["label_quality"], expected)
 
 
-@pytest.mark.xfail(reason="thresholds have the names, the other metrics the numbers")
 def test_a_class_has_one_name_in_all_metrics(run):
     done = run(pa.table(SIMPLE), classes=["cat", "dog", "horse"], adjust_pred_probs=True)
     details = {

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from lq_spark.core import multiclass
-from lq_spark.errors import InvalidRowsError
+from lq_spark.errors import InvalidRowsError, LqError
 
 NAN, INF = float("nan"), float("inf")
 GOOD = [0.7, 0.2, 0.1]
@@ -160,7 +160,7 @@ def test_a_clean_table_has_an_empty_quarantine_of_the_same_columns(run):
 
 @pytest.mark.parametrize(
     "adjust",
-    [False, pytest.param(True, marks=pytest.mark.xfail(reason="no rows to fit thresholds on"))],
+    [False, True],
     ids=["plain", "adjusted"],
 )
 def test_a_table_of_bad_rows_alone_is_set_aside_whole(adjust, run):
@@ -171,7 +171,7 @@ def test_a_table_of_bad_rows_alone_is_set_aside_whole(adjust, run):
 
 @pytest.mark.parametrize(
     "adjust",
-    [False, pytest.param(True, marks=pytest.mark.xfail(reason="K of the rows stops the run"))],
+    [False, True],
     ids=["plain", "adjusted"],
 )
 @pytest.mark.parametrize("told", [{"n_classes": 4}, {"classes": ["a", "b", "c", "d"]}], ids=str)
@@ -190,23 +190,23 @@ def test_a_failed_run_leaves_the_earlier_tables(run, snapshot, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "place",
+    ("option", "place"),
     [
-        {"save_thresholds": "{tmp}/no folder/thresholds.json"},
-        {"metrics": "{tmp}/file/metrics"},
+        ("save_thresholds", "{tmp}/file/thresholds.json"),
+        ("metrics", "{tmp}/file/metrics"),
+        ("save_thresholds", "{tmp}/folder"),
+        ("save_thresholds", "file://{tmp}/thresholds.json"),
+        ("metrics", "{tmp}/file"),
+        ("metrics", "nowhere://host/metrics"),
     ],
-    ids=["thresholds", "metrics"],
 )
-@pytest.mark.xfail(reason="these are written after the scores are in place")
 def test_a_run_that_cannot_write_all_it_was_asked_for_writes_nothing(
-    place, run, snapshot, tmp_path
+    option, place, run, snapshot, tmp_path
 ):
     (tmp_path / "file").write_text("nothing lies below a file\n")
+    (tmp_path / "folder").mkdir()
     run(with_rows([], [], []))
     before = snapshot(tmp_path / "scores")
-    with pytest.raises(OSError, match="cannot write"):
-        run(
-            with_rows([5], [0], [GOOD]),
-            **{option: path.format(tmp=tmp_path) for option, path in place.items()},
-        )
+    with pytest.raises(LqError, match=f"^{option}: "):
+        run(with_rows([5], [0], [GOOD]), **{option: place.format(tmp=tmp_path)})
     assert snapshot(tmp_path / "scores") == before

@@ -52,14 +52,12 @@ def test_a_single_class_is_refused(run):
         ("predicted_label", {}),
         ("label_quality", {"keep_columns": ["label_quality"]}),
         ("invalid_reason", {"on_invalid": "quarantine"}),
-        pytest.param(
-            *("LABEL_QUALITY", {}), marks=pytest.mark.xfail(reason="Spark ignores case in names")
-        ),
+        ("LABEL_QUALITY", {}),  # Spark ignores case
     ],
 )
 def test_a_column_of_the_name_of_a_new_one_is_refused(name, flags, run):
     table = pa.table({**SIMPLE, name: [0.5] * 3})
-    with pytest.raises(ColumnError, match=f"the table already has '{name}'"):
+    with pytest.raises(ColumnError, match=f"(?i)the table already has '{name}'"):
         run(table, **flags)
 
 
@@ -68,7 +66,6 @@ def test_a_missing_kept_column_is_refused_by_name(run):
         run(pa.table(SIMPLE), keep_columns=["id", "labl"])
 
 
-@pytest.mark.xfail(reason="Spark's error of a file without a Parquet footer is passed on")
 def test_a_file_of_another_kind_is_refused(run, tmp_path):
     (tmp_path / "text").write_text("id,label\n")
     with pytest.raises(OptionError):
@@ -124,10 +121,7 @@ def test_what_is_said_of_the_classes_must_agree(flags, thresholds, message, run,
         json.dumps({**HEAD, "classes": None}),
         json.dumps({**HEAD, "thresholds": [0.5, 0.5], "classes": None}),
         *(
-            pytest.param(
-                json.dumps({**HEAD, "thresholds": values, "classes": None}),
-                marks=pytest.mark.xfail(reason="values are not checked"),
-            )
+            json.dumps({**HEAD, "thresholds": values, "classes": None})
             for values in ([None, 0.5, 0.5], [float("nan"), 0.5, 0.5], [9.5, 0.5, 0.5], 3)
         ),
     ],

@@ -110,7 +110,7 @@ def test_rows_that_cannot_be_scored_are_set_aside_if_told(
             "unknown config key 'metod'; did you mean 'method'?",
         ),
         (["--input", "{tmp}/nowhere"], 2, "input: there is no '{tmp}/nowhere'"),
-        (["--output", "{tmp}/file/scores"], 1, "output: cannot write '{tmp}/file/scores'"),
+        (["--output", "{tmp}/file/scores"], 1, "cannot write '{tmp}/file/scores"),
     ],
     ids=["no such column", "no such method", "no such key", "no such input", "no such place"],
 )
