@@ -73,9 +73,9 @@ def lowest_cuts(df: DataFrame, quotas: Mapping[int, int]) -> dict[int, Cut]:
     if not wanted:
         return {}
     spark = df.sparkSession
-    named = F.broadcast(spark.createDataFrame([(group,) for group in wanted], "group bigint"))
+    named = spark.createDataFrame([(group,) for group in wanted], "group bigint")
     rows = df.select(F.col("group").cast("bigint").alias("group"), "value", "key").join(
-        named, "group", "left_semi"
+        named.hint("broadcast"), "group", "left_semi"
     )
     cuts: dict[int, Cut] = {}
     tied: dict[int, tuple[float, int]] = {}
@@ -106,12 +106,12 @@ def take(df: DataFrame, cuts: Mapping[int, Cut], name: str, key_type: str) -> Da
     """
     rows = [(group, cut.value, cut.key) for group, cut in cuts.items()]
     schema = f"cut_group bigint, cut_value double, cut_key {key_type}"
-    table = F.broadcast(df.sparkSession.createDataFrame(rows, schema))
+    table = df.sparkSession.createDataFrame(rows, schema)
     up_to_key = F.col("cut_key").isNull() | (F.col("key") <= F.col("cut_key"))
     taken = (F.col("value") < F.col("cut_value")) | (
         (F.col("value") == F.col("cut_value")) & up_to_key
     )
-    joined = df.join(table, F.col("group") == F.col("cut_group"), "left")
+    joined = df.join(table.hint("broadcast"), F.col("group") == F.col("cut_group"), "left")
     return joined.withColumn(name, F.coalesce(taken, F.lit(False))).drop(*table.columns)
 
 
@@ -142,7 +142,7 @@ def _count_buckets(
         [(group, bracket.low, bracket.high) for group, bracket in brackets.items()],
         "group bigint, low double, high double",
     )
-    inside = rows.join(F.broadcast(table), "group").where(
+    inside = rows.join(table.hint("broadcast"), "group").where(
         F.col("value").between(F.col("low"), F.col("high"))
     )
     # Division, pow and floor never turn a higher value into a lower bucket.
@@ -175,7 +175,7 @@ def _cut_ties(rows: DataFrame, tied: Mapping[int, tuple[float, int]]) -> dict[in
     equal = (F.col("group") == F.col("tie_group")) & (F.col("value") == F.col("tie_value"))
     by_key = Window.partitionBy("group").orderBy("key")
     last = (
-        rows.join(F.broadcast(table), equal)
+        rows.join(table.hint("broadcast"), equal)
         .withColumn("place", F.row_number().over(by_key))
         .where("place = tie_n")
     )
