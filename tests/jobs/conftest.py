@@ -114,6 +114,7 @@ def write_folder():
         size = -(-table.num_rows // n_files)
         for part in range(n_files):
             pq.write_table(table.slice(part * size, size), folder / f"part-{part:05}.parquet")
+        (folder / "_SUCCESS").touch()
         return folder
 
     return write
