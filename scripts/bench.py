@@ -285,7 +285,8 @@ def report(size: str, n_rows: int, summary: dict[str, Any]) -> None:
             theirs = summary["cleanlab"][state]
             ratios.append(f"two passes / cleanlab {ours[f'two_passes_{state}'] / theirs:.2f}")
             ratios.append(f"whole job / cleanlab {ours[state] / theirs:.2f}")
-        print(f"  {state}: {', '.join(ratios)}")
+        if ratios:
+            print(f"  {state}: {', '.join(ratios)}")
 
 
 def versions() -> dict[str, str]:
