@@ -102,9 +102,11 @@ def reduce_rows(
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        states = [partial(batch) for batch in batches if batch.num_rows]
-        if states:
-            state = pickle.dumps(functools.reduce(merge, states))
+        # One at a time: a partition of any number of batches holds two states.
+        states = (partial(batch) for batch in batches if batch.num_rows)
+        first = next(states, None)
+        if first is not None:
+            state = pickle.dumps(functools.reduce(merge, states, first))
             yield pa.RecordBatch.from_arrays([pa.array([state], pa.binary())], names=["state"])
 
     rows: list[Any] = df.mapInArrow(run, "state binary").collect()

@@ -201,6 +201,8 @@ class ScoreRun:
         invalid = self._checked().where(
             F.lit(False) if none else column(INVALID_REASON).isNotNull()
         )
+        if self.config.on_invalid == "fail":  # to be counted and named, not kept
+            invalid = invalid.select(column(self.config.id), INVALID_REASON)
         invalid.write.mode("overwrite").parquet(place.staging)
 
     def _set_aside(self, n_rows: int, place: StagedTable) -> dict[str, int]:
@@ -209,13 +211,13 @@ class ScoreRun:
             self._write_invalid(place)
             invalid = self.spark.read.parquet(place.staging)
             reasons = count_reasons(invalid)
-        guessed = self.config.n_classes is None and not (self.columns["classes"] or self.thresholds)
-        stop = self.config.on_invalid == "fail"
-        if stop or (guessed and WRONG_LENGTH in reasons):
+        told = self.config.n_classes or self.columns["classes"] or self.config.thresholds
+        guessed_wrong = WRONG_LENGTH in reasons and not told
+        if self.config.on_invalid == "fail" or guessed_wrong:
             text = reasons_text(invalid, self.config.id, reasons)
             hint = (
                 f"; K = {self.n_classes} was read off the first row, give n_classes to be certain"
-                if guessed and WRONG_LENGTH in reasons
+                if guessed_wrong
                 else ""
             )
             raise InvalidRowsError(
