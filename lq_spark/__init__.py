@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lq_spark.core.fitted import Thresholds
+    from lq_spark.core.noise_model import NoiseModel
     from lq_spark.tasks import multiclass
 
 __version__ = "0.1.0"
 
-__all__ = ["Thresholds", "multiclass"]
+__all__ = ["NoiseModel", "Thresholds", "multiclass"]
 
-_HOMES = {"multiclass": "lq_spark.tasks.multiclass", "Thresholds": "lq_spark.core.fitted"}
+_HOMES = {
+    "multiclass": "lq_spark.tasks.multiclass",
+    "NoiseModel": "lq_spark.core.noise_model",
+    "Thresholds": "lq_spark.core.fitted",
+}
 
 
 def __getattr__(name: str) -> Any:

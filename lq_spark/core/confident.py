@@ -15,6 +15,7 @@ from lq_spark.core.checks import checked_inputs, checked_labels
 from lq_spark.core.class_sums import finish_thresholds, partial_class_sums
 from lq_spark.core.constants import TINY
 from lq_spark.core.joint import (
+    COLLISION_RULES,
     RowFacts,
     SparseMatrix,
     calibrated,
@@ -79,6 +80,7 @@ def compute_confident_joint(
     thresholds: ArrayLike | None = None,
     calibrate: bool = True,
     return_indices_of_off_diagonals: bool = False,
+    collision_rule: str = "highest_of_all",
 ) -> NDArray[np.int64] | tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return how many rows with given label k are confidently of class j.
 
@@ -94,6 +96,9 @@ def compute_confident_joint(
         Whether to scale the counts so that row k sums to the number of rows labelled k.
     return_indices_of_off_diagonals : bool
         Whether to return also the positions of the rows that are confidently of another class.
+    collision_rule : {"highest_of_all", "highest_reached"}
+        Which class a row counts for that reaches several thresholds: the one of its highest
+        probability, reached or not, as in cleanlab; or of those reached, as in the paper.
 
     Returns
     -------
@@ -105,12 +110,11 @@ def compute_confident_joint(
     ------
     DataError
         If a row cannot be scored, or thresholds are not K numbers.
+    OptionError
+        If the collision rule is unknown.
 
     Notes
     -----
-    A row that reaches several thresholds counts for the class of its highest probability, whether
-    that class's threshold is reached or not, as in cleanlab.
-
     Source: Northcutt et al. (2021), equations 1-4.
 
     Examples
@@ -120,9 +124,11 @@ def compute_confident_joint(
     array([[2, 0],
            [1, 2]])
     """
+    require_one_of("collision_rule", collision_rule, COLLISION_RULES)
     label_array, matrix = checked_inputs(labels, pred_probs)
     n_classes = matrix.shape[1]
-    facts = row_facts(label_array, matrix, _thresholds(label_array, matrix, thresholds))
+    class_thresholds = _thresholds(label_array, matrix, thresholds)
+    facts = row_facts(label_array, matrix, class_thresholds, collision_rule)
     joint = with_diagonal(confident_counts(label_array, facts, n_classes))
     if calibrate:
         joint = calibrated(joint, np.bincount(label_array, minlength=n_classes))
@@ -230,7 +236,7 @@ def num_label_issues(
     label_array, matrix = checked_inputs(labels, pred_probs)
     if estimation_method == "off_diagonal":
         facts = row_facts(label_array, matrix, _thresholds(label_array, matrix, None))
-        return int(np.count_nonzero(facts.off_diagonal(label_array) & ~facts.agrees))
+        return int(np.count_nonzero(facts.is_confident_issue(label_array)))
     joint = estimate_joint(label_array, matrix, confident_joint=confident_joint)
     return int(np.rint((1.0 - np.trace(joint)) * len(label_array)))
 

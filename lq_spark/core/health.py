@@ -6,95 +6,19 @@ Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from lq_spark.core.blocks import Float64
+from lq_spark.core.class_health import Overlaps, class_health, class_overlaps
 from lq_spark.core.confident import checked_joint, estimate_joint, num_label_issues
+from lq_spark.core.health_tables import class_table, overlap_table
 from lq_spark.core.joint import SparseMatrix
 from lq_spark.errors import OptionError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_EPSILON = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class ClassHealth:
-    """The health of each class, worst first: arrays of shape (K,).
-
-    Attributes
-    ----------
-    class_index : ndarray of int64
-    label_issues, inverse_label_issues : ndarray of int64
-        Rows given this label that truly are of another class, and the reverse.
-    label_noise, inverse_label_noise : ndarray of float64
-        The same as shares of the rows given this label, and of the rows truly of this class.
-    """
-
-    class_index: NDArray[np.int64]
-    label_issues: NDArray[np.int64]
-    inverse_label_issues: NDArray[np.int64]
-    label_noise: Float64
-    inverse_label_noise: Float64
-
-
-@dataclass(frozen=True, slots=True)
-class Overlaps:
-    """Pairs of classes by how often one is taken for the other, most first: arrays (m,)."""
-
-    class_a: NDArray[np.int64]
-    class_b: NDArray[np.int64]
-    num_overlapping: NDArray[np.int64]
-    joint_probability: Float64
-
-
-def class_health(joint: SparseMatrix, n_rows: int) -> ClassHealth:
-    """Return the health of each class by a joint of sum 1; equal ones in the order of classes."""
-    n = joint.n_classes
-    off = joint.given != joint.guess
-    shares = [
-        np.bincount(classes, weights=values, minlength=n)
-        for classes, values in (
-            (joint.given, joint.values),
-            (joint.guess, joint.values),
-            (joint.given[off], joint.values[off]),
-            (joint.guess[off], joint.values[off]),
-        )
-    ]
-    given, true, wrong, missed = shares
-    noise = wrong / np.maximum(given, _EPSILON)
-    inverse = missed / np.maximum(true, _EPSILON)
-    order = np.argsort(-noise, kind="stable")
-    return ClassHealth(
-        order,
-        np.rint(wrong * n_rows).astype(np.int64)[order],
-        np.rint(missed * n_rows).astype(np.int64)[order],
-        noise[order],
-        inverse[order],
-    )
-
-
-def class_overlaps(joint: SparseMatrix, n_rows: int, *, asymmetric: bool = False) -> Overlaps:
-    """Return the pairs of classes that overlap at all; equal ones in the order of classes.
-
-    Symmetric: a < b, both directions together. Asymmetric: a is the given class, b the true one.
-    """
-    off = joint.given != joint.guess
-    a, b = joint.given[off], joint.guess[off]
-    values = np.asarray(joint.values[off], dtype=np.float64)
-    if not asymmetric:
-        keys = np.minimum(a, b) * joint.n_classes + np.maximum(a, b)
-        pairs, places = np.unique(keys, return_inverse=True)
-        values = np.bincount(places, weights=values, minlength=len(pairs)).astype(np.float64)
-        a, b = pairs // joint.n_classes, pairs % joint.n_classes
-    order = np.lexsort([b, a, -values])
-    counts = np.rint(values * n_rows).astype(np.int64)
-    return Overlaps(a[order], b[order], counts[order], values[order])
 
 
 def rank_classes_by_label_quality(
@@ -133,21 +57,8 @@ def rank_classes_by_label_quality(
     OptionError
         If there is nothing to estimate the joint or the number of rows from.
     """
-    import pandas as pd
-
     matrix, n_rows = _joint_and_rows(labels, pred_probs, num_examples, joint, confident_joint)
-    health = class_health(matrix, n_rows)
-    columns: dict[str, Any] = {
-        "Class Index": health.class_index,
-        "Label Issues": health.label_issues,
-        "Inverse Label Issues": health.inverse_label_issues,
-        "Label Noise": health.label_noise,
-        "Inverse Label Noise": health.inverse_label_noise,
-        "Label Quality Score": 1.0 - health.label_noise,
-    }
-    if class_names is not None:
-        columns = {"Class Name": np.asarray(class_names)[health.class_index], **columns}
-    return pd.DataFrame(columns)
+    return class_table(class_health(matrix, n_rows), class_names)
 
 
 def find_overlapping_classes(
@@ -175,30 +86,19 @@ def find_overlapping_classes(
         "Class Index A", "Class Index B", "Num Overlapping Examples", "Joint Probability", with
         names "Class Name A", "Class Name B" where given. All pairs; equal ones in class order.
     """
-    import pandas as pd
-
     matrix, n_rows = _joint_and_rows(labels, pred_probs, num_examples, joint, confident_joint)
     found = class_overlaps(matrix, n_rows, asymmetric=asymmetric)
     n = matrix.n_classes
     a, b = np.divmod(np.arange(n * n), n)
     wanted = a != b if asymmetric else a < b
     rest = np.setdiff1d((a * n + b)[wanted], found.class_a * n + found.class_b)
-    table: dict[str, Any] = {
-        "Class Index A": np.concatenate([found.class_a, rest // n]),
-        "Class Index B": np.concatenate([found.class_b, rest % n]),
-        "Num Overlapping Examples": np.concatenate(
-            [found.num_overlapping, np.zeros(len(rest), dtype=np.int64)]
-        ),
-        "Joint Probability": np.concatenate([found.joint_probability, np.zeros(len(rest))]),
-    }
-    if class_names is not None:
-        names = np.asarray(class_names)
-        table = {
-            "Class Name A": names[table["Class Index A"]],
-            "Class Name B": names[table["Class Index B"]],
-            **table,
-        }
-    return pd.DataFrame(table)
+    everything = Overlaps(
+        np.concatenate([found.class_a, rest // n]),
+        np.concatenate([found.class_b, rest % n]),
+        np.concatenate([found.num_overlapping, np.zeros(len(rest), dtype=np.int64)]),
+        np.concatenate([found.joint_probability, np.zeros(len(rest))]),
+    )
+    return overlap_table(everything, class_names)
 
 
 def overall_label_health_score(

@@ -85,7 +85,8 @@ class RowFacts:
     guess : ndarray of int64, shape (n,)
         Confident guess of the true class; NOT_CONFIDENT where no threshold is reached.
     agrees : ndarray of bool, shape (n,)
-        Whether the given class has the highest probability, within 1e-6.
+        Whether the given class has the highest probability, within 1e-6; so also where it is
+        the predicted one.
     """
 
     predicted: NDArray[np.int64]
@@ -96,6 +97,10 @@ class RowFacts:
         """Return which rows are confidently of another class than the given one."""
         off: NDArray[np.bool_] = (self.guess != NOT_CONFIDENT) & (self.guess != labels)
         return off
+
+    def is_confident_issue(self, labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Return which rows are confidently of another class, and not predicted as given."""
+        return self.off_diagonal(labels) & ~self.agrees
 
 
 def _highest_of_all(block: Float64, reached: NDArray[np.bool_]) -> NDArray[np.int64]:

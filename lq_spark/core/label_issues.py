@@ -5,9 +5,7 @@ Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,92 +14,18 @@ from numpy.typing import ArrayLike, NDArray
 from lq_spark.core.checks import checked_inputs
 from lq_spark.core.class_sums import finish_thresholds, partial_class_sums
 from lq_spark.core.confident import checked_joint, confident_counts
-from lq_spark.core.joint import (
-    RowFacts,
-    SparseMatrix,
-    calibrated,
-    counted_pairs,
-    row_facts,
-    with_diagonal,
+from lq_spark.core.issue_rules import (
+    FILTERS,
+    PRUNING,
+    Evidence,
+    Mask,
+    require_filter,
+    require_two_classes,
+    warn_of_small_classes,
 )
+from lq_spark.core.joint import SparseMatrix, calibrated, counted_pairs, row_facts, with_diagonal
 from lq_spark.core.multiclass import order_label_issues
-from lq_spark.core.quotas import Quotas, prune_quotas
-from lq_spark.core.scores import score_rows
-from lq_spark.errors import OptionError, require_one_of
-
-Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What the rules judge by: the rows, what is known of each, and how many are to be pruned."""
-
-    labels: NDArray[np.int64]
-    pred_probs: NDArray[np.floating]
-    facts: RowFacts
-    quotas: Quotas
-
-
-def lowest(values: NDArray[np.floating], n: np.integer | int) -> NDArray[np.int64]:
-    """Return the positions of the n lowest values; of equal ones, the first."""
-    return np.argsort(values, kind="stable")[:n]
-
-
-def _prune_by_class(evidence: Evidence) -> Mask:
-    mask = np.zeros(len(evidence.labels), dtype=bool)
-    for k in np.flatnonzero(evidence.quotas.per_class):
-        rows = np.flatnonzero(evidence.labels == k)
-        mask[rows[lowest(evidence.pred_probs[rows, k], evidence.quotas.per_class[k])]] = True
-    return mask & ~evidence.facts.agrees
-
-
-def _prune_by_noise_rate(evidence: Evidence) -> Mask:
-    mask = np.zeros(len(evidence.labels), dtype=bool)
-    quotas = evidence.quotas
-    for k in np.unique(quotas.given):
-        rows = np.flatnonzero(evidence.labels == k)
-        probs = evidence.pred_probs[rows].astype(np.float64)
-        pairs = quotas.given == k
-        for j, n in zip(quotas.true[pairs], quotas.per_pair[pairs], strict=True):
-            mask[rows[lowest(-(probs[:, j] - probs[:, k]), n)]] = True
-    return mask & ~evidence.facts.agrees
-
-
-def _both(evidence: Evidence) -> Mask:
-    return _prune_by_class(evidence) & _prune_by_noise_rate(evidence)
-
-
-def _confident_learning(evidence: Evidence) -> Mask:
-    return evidence.facts.off_diagonal(evidence.labels) & ~evidence.facts.agrees
-
-
-def _predicted_neq_given(evidence: Evidence) -> Mask:
-    differs: Mask = evidence.facts.predicted != evidence.labels
-    return differs & ~evidence.facts.agrees
-
-
-def _low_score(method: str) -> Callable[[Evidence], Mask]:
-    def rule(evidence: Evidence) -> Mask:
-        mask = np.zeros(len(evidence.labels), dtype=bool)
-        n = np.count_nonzero(_confident_learning(evidence))
-        mask[lowest(score_rows(evidence.labels, evidence.pred_probs, method), n)] = True
-        return mask
-
-    return rule
-
-
-FILTERS: Mapping[str, Callable[[Evidence], Mask]] = {
-    "prune_by_noise_rate": _prune_by_noise_rate,
-    "prune_by_class": _prune_by_class,
-    "both": _both,
-    "confident_learning": _confident_learning,
-    "predicted_neq_given": _predicted_neq_given,
-    "low_normalized_margin": _low_score("normalized_margin"),
-    "low_self_confidence": _low_score("self_confidence"),
-}
-"""The rules: what makes a row a label issue."""
-
-PRUNING = ("prune_by_noise_rate", "prune_by_class", "both")
+from lq_spark.core.quotas import prune_quotas
 
 
 def find_label_issues(
@@ -117,6 +41,7 @@ def find_label_issues(
     confident_joint: ArrayLike | None = None,
     n_jobs: int | None = None,
     verbose: bool = False,
+    collision_rule: str = "highest_of_all",
 ) -> Mask | NDArray[np.int64]:
     """Return which rows have a label issue.
 
@@ -143,6 +68,8 @@ def find_label_issues(
         these rows.
     n_jobs, verbose
         Not used; there for calls written for cleanlab.
+    collision_rule : {"highest_of_all", "highest_reached"}
+        As for :func:`lq_spark.core.confident.compute_confident_joint`.
 
     Returns
     -------
@@ -169,27 +96,20 @@ def find_label_issues(
     >>> find_label_issues([0, 0, 1, 1, 1], probs)
     array([False, False, False, False,  True])
     """
-    require_one_of("filter_by", filter_by, FILTERS)
-    if filter_by not in PRUNING and (frac_noise != 1.0 or num_to_remove_per_class is not None):
-        raise OptionError(
-            f"frac_noise and num_to_remove_per_class go with {list(PRUNING)}, not {filter_by!r}"
-        )
+    require_filter(filter_by, collision_rule, frac_noise, num_to_remove_per_class)
     label_array, matrix = checked_inputs(labels, pred_probs)
+    require_two_classes(filter_by, np.bincount(label_array))
     evidence = _evidence(
         label_array,
         matrix,
+        collision_rule,
         None if confident_joint is None else checked_joint(confident_joint, matrix.shape[1]),
         min_examples_per_class=min_examples_per_class,
         frac_noise=frac_noise,
         num_to_remove_per_class=num_to_remove_per_class,
     )
-    if filter_by in PRUNING and len(evidence.quotas.small_classes):
-        warnings.warn(
-            f"classes {evidence.quotas.small_classes.tolist()} have at most "
-            f"{min_examples_per_class} rows: none of them is pruned",
-            UserWarning,
-            stacklevel=2,
-        )
+    if filter_by in PRUNING:
+        warn_of_small_classes(evidence.quotas, min_examples_per_class, stacklevel=3)
     mask = FILTERS[filter_by](evidence)
     if return_indices_ranked_by is None:
         return mask
@@ -253,11 +173,12 @@ def find_label_issues_using_argmax_confusion_matrix(
 def _evidence(
     labels: NDArray[np.int64],
     pred_probs: NDArray[np.floating],
+    collision_rule: str,
     joint: SparseMatrix | None,
     **options: Any,
 ) -> Evidence:
     sums = partial_class_sums(labels, pred_probs)
-    facts = row_facts(labels, pred_probs, finish_thresholds(sums))
+    facts = row_facts(labels, pred_probs, finish_thresholds(sums), collision_rule)
     if joint is None:
         counts = confident_counts(labels, facts, pred_probs.shape[1])
         joint = calibrated(with_diagonal(counts), sums.counts)

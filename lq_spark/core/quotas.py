@@ -41,6 +41,16 @@ class Quotas:
     small_classes: NDArray[np.int64]
 
 
+def require_quota_options(frac_noise: float, min_examples_per_class: int) -> None:
+    """Raise OptionError if a number is out of range."""
+    if not 0.0 <= frac_noise <= 1.0:
+        raise OptionError(f"frac_noise must be between 0 and 1, got {frac_noise}")
+    if min_examples_per_class < 0:
+        raise OptionError(
+            f"min_examples_per_class must be at least 0, got {min_examples_per_class}"
+        )
+
+
 def prune_quotas(
     joint: SparseMatrix,
     class_counts: NDArray[np.integer],
@@ -70,12 +80,7 @@ def prune_quotas(
     OptionError
         If an option is out of range.
     """
-    if not 0.0 <= frac_noise <= 1.0:
-        raise OptionError(f"frac_noise must be between 0 and 1, got {frac_noise}")
-    if min_examples_per_class < 0:
-        raise OptionError(
-            f"min_examples_per_class must be at least 0, got {min_examples_per_class}"
-        )
+    require_quota_options(frac_noise, min_examples_per_class)
     n = joint.n_classes
     on_diagonal = joint.given == joint.guess
     diagonal = np.zeros(n)

@@ -1,10 +1,11 @@
 """Exact selection: the n lowest rows of each group, without sorting the table.
 
-The n-th lowest value of every group is found by narrowing: count the rows in buckets between the
-lowest and the highest value, go on inside the bucket that holds the n-th. All groups share a pass;
-each pass is a native aggregate with a bounded result. What counts is only that a lower bucket never
-holds a higher value, so the result is exact whatever the values are; the buckets' shape (finer near
-the low end, where a few rows are sought among many) decides how many passes it takes: two or three.
+The n-th lowest row of every group is found by narrowing: count the rows in buckets between the
+lowest and the highest value, go on inside the bucket that holds the n-th, until few rows are left
+to be sorted. All groups share a pass; each pass is a native aggregate with a bounded result. What
+counts is only that a lower bucket never holds a higher value, so the result is exact whatever the
+values are; the buckets' shape (finer near the low end, where a few rows are sought among many)
+decides how many passes it takes: two or three, and one for groups that are small already.
 
 Rows with the very value of the cut are told apart by their key.
 """
@@ -17,15 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, DoubleType, LongType, StructField, StructType
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 MAX_COUNTS = 1 << 18
 """How many counts a pass brings to the driver at most."""
 
 MAX_BUCKETS = 4096
 _FINER_AT_LOW_END = 1.0 / 16.0
+
+MAX_SORTED = 1 << 14
+"""How many rows of a group are sorted at most, unless they have the same value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +42,13 @@ class Cut:
     value : float
     key : object or None
         None: all rows of this value are taken.
+    n_missing : int
+        How many rows more were asked for than the group has.
     """
 
     value: float
     key: Any = None
+    n_missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,60 +85,73 @@ def lowest_cuts(df: DataFrame, quotas: Mapping[int, int]) -> dict[int, Cut]:
     rows = df.select(F.col("group").cast("bigint").alias("group"), "value", "key").join(
         named.hint("broadcast"), "group", "left_semi"
     )
-    cuts: dict[int, Cut] = {}
-    tied: dict[int, tuple[float, int]] = {}
-    brackets: dict[int, _Bracket] = {}
+    found = _Found({}, {}, {})
     ends = rows.groupBy("group").agg(F.count(F.lit(1)), F.min("value"), F.max("value"))
     for group, count, low, high in ends.collect():
-        _narrow(group, _Bracket(wanted[group], low, high), count, cuts, tied, brackets)
-    while brackets:
-        for group, bracket, count in _count_buckets(rows, brackets):
-            _narrow(group, bracket, count, cuts, tied, brackets)
-    cuts.update(_cut_ties(rows, tied))
-    return cuts
+        found.file(group, _Bracket(wanted[group], low, high), count)
+    while found.brackets:
+        for group, bracket, count in _count_buckets(rows, found.brackets):
+            found.file(group, bracket, count)
+    return found.cuts | _sorted_cuts(rows, found.short)
 
 
-def take(df: DataFrame, cuts: Mapping[int, Cut], name: str, key_type: str) -> DataFrame:
+def take(
+    df: DataFrame,
+    cuts: Mapping[int, Cut],
+    name: str,
+    *,
+    group: Column,
+    value: Column,
+    key: Column,
+    key_type: DataType,
+) -> DataFrame:
     """Return the table with a boolean column: whether a row is taken.
 
     Parameters
     ----------
     df : DataFrame
-        With columns ``group``, ``value`` and ``key`` as for :func:`lowest_cuts`.
+        Any table.
     cuts : mapping
         From :func:`lowest_cuts`.
     name : str
         Of the new column.
-    key_type : str
-        Spark type of ``key``.
+    group, value, key : Column
+        What :func:`lowest_cuts` was given of these rows.
+    key_type : DataType
+        Of ``key``.
     """
-    rows = [(group, cut.value, cut.key) for group, cut in cuts.items()]
-    schema = f"cut_group bigint, cut_value double, cut_key {key_type}"
-    table = df.sparkSession.createDataFrame(rows, schema)
-    up_to_key = F.col("cut_key").isNull() | (F.col("key") <= F.col("cut_key"))
-    taken = (F.col("value") < F.col("cut_value")) | (
-        (F.col("value") == F.col("cut_value")) & up_to_key
+    schema = StructType(
+        [
+            StructField("__cut_group", LongType()),
+            StructField("__cut_value", DoubleType()),
+            StructField("__cut_key", key_type),
+        ]
     )
-    joined = df.join(table.hint("broadcast"), F.col("group") == F.col("cut_group"), "left")
+    rows = [(number, cut.value, cut.key) for number, cut in cuts.items()]
+    table = df.sparkSession.createDataFrame(rows, schema)
+    up_to_key = F.col("__cut_key").isNull() | (key <= F.col("__cut_key"))
+    taken = (value < F.col("__cut_value")) | ((value == F.col("__cut_value")) & up_to_key)
+    joined = df.join(table.hint("broadcast"), group == F.col("__cut_group"), "left")
     return joined.withColumn(name, F.coalesce(taken, F.lit(False))).drop(*table.columns)
 
 
-def _narrow(
-    group: int,
-    bracket: _Bracket,
-    count: int,
-    cuts: dict[int, Cut],
-    tied: dict[int, tuple[float, int]],
-    brackets: dict[int, _Bracket],
-) -> None:
-    """File a bracket that holds ``count`` rows under what is to be done with it."""
-    brackets.pop(group, None)
-    if bracket.n >= count:
-        cuts[group] = Cut(bracket.high)
-    elif bracket.low == bracket.high:
-        tied[group] = (bracket.low, bracket.n)
-    else:
-        brackets[group] = bracket
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """How far each group has come: cut, few enough rows left to sort, or to be narrowed."""
+
+    cuts: dict[int, Cut]
+    short: dict[int, _Bracket]
+    brackets: dict[int, _Bracket]
+
+    def file(self, group: int, bracket: _Bracket, count: int) -> None:
+        """File a bracket that holds ``count`` rows."""
+        self.brackets.pop(group, None)
+        if bracket.n >= count:
+            self.cuts[group] = Cut(bracket.high, n_missing=bracket.n - count)
+        elif bracket.low == bracket.high or count <= MAX_SORTED:
+            self.short[group] = bracket
+        else:
+            self.brackets[group] = bracket
 
 
 def _count_buckets(
@@ -138,13 +159,7 @@ def _count_buckets(
 ) -> list[tuple[int, _Bracket, int]]:
     """Return for each group the bucket that holds its n-th row, as a bracket with its count."""
     n_buckets = max(2, min(MAX_BUCKETS, MAX_COUNTS // len(brackets)))
-    table = rows.sparkSession.createDataFrame(
-        [(group, bracket.low, bracket.high) for group, bracket in brackets.items()],
-        "group bigint, low double, high double",
-    )
-    inside = rows.join(table.hint("broadcast"), "group").where(
-        F.col("value").between(F.col("low"), F.col("high"))
-    )
+    inside = _rows_inside(rows, brackets)
     # Division, pow and floor never turn a higher value into a lower bucket.
     share = (F.col("value") - F.col("low")) / (F.col("high") - F.col("low"))
     bucket = F.floor(F.pow(share, F.lit(_FINER_AT_LOW_END)) * F.lit(float(n_buckets - 1)))
@@ -164,19 +179,29 @@ def _count_buckets(
     return list(found.values())
 
 
-def _cut_ties(rows: DataFrame, tied: Mapping[int, tuple[float, int]]) -> dict[int, Cut]:
-    """Return the cut of each group whose value is known and whose n-th key is not."""
-    if not tied:
-        return {}
+def _rows_inside(rows: DataFrame, brackets: Mapping[int, _Bracket]) -> DataFrame:
+    """Return the rows that lie in their group's bracket, with columns low, high and n."""
     table = rows.sparkSession.createDataFrame(
-        [(group, value, n) for group, (value, n) in tied.items()],
-        "tie_group bigint, tie_value double, tie_n bigint",
+        [(group, bracket.low, bracket.high, bracket.n) for group, bracket in brackets.items()],
+        "group bigint, low double, high double, n bigint",
     )
-    equal = (F.col("group") == F.col("tie_group")) & (F.col("value") == F.col("tie_value"))
-    by_key = Window.partitionBy("group").orderBy("key")
+    return rows.join(table.hint("broadcast"), "group").where(
+        F.col("value").between(F.col("low"), F.col("high"))
+    )
+
+
+def _sorted_cuts(rows: DataFrame, short: Mapping[int, _Bracket]) -> dict[int, Cut]:
+    """Return the cut of each group of which few rows are left, or rows of one value."""
+    if not short:
+        return {}
+    ordered = Window.partitionBy("group").orderBy("value", "key")
     last = (
-        rows.join(table.hint("broadcast"), equal)
-        .withColumn("place", F.row_number().over(by_key))
-        .where("place = tie_n")
+        _rows_inside(rows, short)
+        .withColumn("place", F.row_number().over(ordered))
+        .withColumn("tied", F.lead("value").over(ordered) == F.col("value"))
+        .where("place = n")
     )
-    return {row["group"]: Cut(row["value"], row["key"]) for row in last.collect()}
+    return {
+        row["group"]: Cut(row["value"], row["key"] if row["tied"] else None)
+        for row in last.collect()
+    }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql.types import DataType, StringType
+from pyspark.sql.types import DataType, DoubleType, StringType, StructField, StructType
 
 from lq_spark.core.checks import FAULT_REASONS, row_faults
 from lq_spark.core.fitted import Thresholds
@@ -37,6 +38,25 @@ _ARROW_INTEGERS = {
     "integer": pa.int32(),
     "long": pa.int64(),
 }
+
+RowFunction = Callable[[NDArray[np.int64], NDArray[np.floating]], dict[str, pa.Array]]
+"""(labels (n,), pred_probs (n, K)), all fit for scoring -> new columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewColumns:
+    """Columns to be added to a table, and the function that makes them."""
+
+    function: RowFunction
+    schema: StructType
+
+    def __add__(self, other: NewColumns) -> NewColumns:
+        """Return the columns of both."""
+        first, second = self.function, other.function  # bound: a closure takes them to the workers
+        return NewColumns(
+            lambda labels, pred_probs: {**first(labels, pred_probs), **second(labels, pred_probs)},
+            StructType([*self.schema.fields, *other.schema.fields]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,41 +107,58 @@ def raise_unfit(reasons: NDArray[np.object_], n_classes: int) -> None:
     )
 
 
-def score_batch(
-    n_classes: int,
-    method: str,
-    thresholds: Thresholds | None,
-    predicted_type: DataType | None,
-    classes: tuple[str, ...] | None,
-    *,
-    fail: bool,
-    tolerance: float,
+def fit_rows_batch(
+    function: RowFunction, n_classes: int, *, fail: bool, tolerance: float
 ) -> BatchFunction:
-    """Return (class index, pred_probs) -> label_quality and, if asked, predicted_label.
+    """Return (class index, pred_probs) -> the function's columns, of the rows fit for scoring.
 
-    ``predicted_type`` is the type of the predicted label, None where it is not asked for. A row
-    that cannot be scored gets nulls, or fails the batch.
+    A row that cannot be scored gets nulls, or fails the batch.
     """
-    values = None if thresholds is None else thresholds.as_array()
 
     def run(index: pa.Array, pred_probs: pa.Array) -> dict[str, pa.Array]:
         batch = read_batch(index, pred_probs, n_classes, tolerance)
         if fail and batch.reasons is not None:
             raise_unfit(batch.reasons, n_classes)
-        scores = pa.array(score_rows(batch.labels, batch.pred_probs, method, values))
-        columns = {LABEL_QUALITY: scores}
-        if predicted_type is not None:
-            predicted = pa.array(batch.pred_probs.argmax(axis=1))
-            columns[PREDICTED_LABEL] = (
-                pa.array(classes).take(predicted)
-                if isinstance(predicted_type, StringType)
-                else predicted.cast(_ARROW_INTEGERS[predicted_type.typeName()])
-            )
+        columns = function(batch.labels, batch.pred_probs)
         if batch.reasons is None:
             return columns
         return {name: _spread(values, batch.reasons) for name, values in columns.items()}
 
     return run
+
+
+def score_columns(
+    method: str,
+    thresholds: Thresholds | None,
+    predicted_type: DataType | None,
+    classes: tuple[str, ...] | None,
+) -> NewColumns:
+    """Return label_quality and, if asked, predicted_label.
+
+    ``predicted_type`` is the type of the predicted label, None where it is not asked for.
+    """
+    values = None if thresholds is None else thresholds.as_array()
+    fields = [StructField(LABEL_QUALITY, DoubleType())]
+    if predicted_type is not None:
+        fields.append(StructField(PREDICTED_LABEL, predicted_type))
+
+    def run(labels: NDArray[np.int64], pred_probs: NDArray[np.floating]) -> dict[str, pa.Array]:
+        columns = {LABEL_QUALITY: pa.array(score_rows(labels, pred_probs, method, values))}
+        if predicted_type is not None:
+            predicted = pred_probs.argmax(axis=1)
+            columns[PREDICTED_LABEL] = label_array(predicted, predicted_type, classes)
+        return columns
+
+    return NewColumns(run, StructType(fields))
+
+
+def label_array(
+    index: NDArray[np.int64], kind: DataType, classes: tuple[str, ...] | None
+) -> pa.Array:
+    """Return class indices as labels of the label column's type."""
+    if isinstance(kind, StringType):
+        return pa.array(classes).take(pa.array(index))
+    return pa.array(index).cast(_ARROW_INTEGERS[kind.typeName()])
 
 
 def _spread(values: pa.Array, reasons: NDArray[np.object_]) -> pa.Array:

@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, StringType
+from pyspark.sql.types import ArrayType, DataType, DoubleType, StringType
 
 from lq_spark.core.fitted import Thresholds
-from lq_spark.engine.inputs import column, float_array, require_integer_or_string
+from lq_spark.engine.inputs import (
+    column,
+    column_type,
+    float_array,
+    require_integer_or_string,
+)
 from lq_spark.errors import ColumnError, DataError, OptionError, listed
 
 if TYPE_CHECKING:
@@ -42,6 +47,8 @@ class LabelledTable:
         Class index of the given label, bigint without nulls.
     pred_probs : Column
         array<float> or array<double>.
+    element_type : DataType
+        Of a probability: float or double.
     label_type : DataType
         Of the label column: a whole number, or string.
     classes : tuple of str, or None
@@ -50,6 +57,7 @@ class LabelledTable:
 
     index: Column
     pred_probs: Column
+    element_type: DataType
     label_type: DataType
     classes: tuple[str, ...] | None
 
@@ -80,7 +88,10 @@ def labelled_table(
         index = F.when(position == 0, F.lit(UNKNOWN_LABEL)).otherwise(position - F.lit(1))
     else:
         index = column(label).cast("bigint")
-    return LabelledTable(F.coalesce(index, F.lit(NULL_LABEL)), probabilities, label_type, names)
+    kind = column_type(df, pred_probs)
+    element = kind.elementType if isinstance(kind, ArrayType) else DoubleType()
+    index = F.coalesce(index, F.lit(NULL_LABEL))
+    return LabelledTable(index, probabilities, element, label_type, names)
 
 
 def _checked_classes(classes: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -116,10 +127,15 @@ def resolved_n_classes(
     if told is None and table.classes is not None:
         told = len(table.classes)
     if told is None:
-        first = df.select(F.size(table.pred_probs).alias("size")).where("size > 0").first()
-        told = 2 if first is None else int(first["size"])
+        told = first_n_classes(df, table) or 2
     require_n_classes(told, table.classes, thresholds)
     return told
+
+
+def first_n_classes(df: DataFrame, table: LabelledTable) -> int | None:
+    """Return how many probabilities the first row has that has any; None if none has."""
+    first = df.select(F.size(table.pred_probs).alias("size")).where("size > 0").first()
+    return None if first is None else int(first["size"])
 
 
 def agreed_classes(

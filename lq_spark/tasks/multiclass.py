@@ -1,7 +1,8 @@
 """Label quality of a table of multi-class labels; the mathematics is in lq_spark.core.
 
 Passes over the table: :func:`fit_thresholds` reads it once, natively, for one number a row
-(``pred_probs[label]``); :func:`score` reads it once more, in one Python pass.
+(``pred_probs[label]``); :func:`score` reads it once more, in one Python pass. :func:`fit`,
+:func:`summarize` and :func:`find_issues`: see :mod:`lq_spark.tasks.label_issues`.
 """
 
 from __future__ import annotations
@@ -10,18 +11,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import DoubleType, StringType, StructField, StructType
+from pyspark.sql.types import StringType, StructField, StructType
 
 from lq_spark.core.checks import require_tolerance
 from lq_spark.core.constants import SUM_TOLERANCE
 from lq_spark.core.fitted import Thresholds
+from lq_spark.core.noise_model import NoiseModel
 from lq_spark.core.scores import require_method
 from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.engine.keys import duplicate_keys
 from lq_spark.engine.verbs import map_rows
 from lq_spark.errors import InvalidRowsError, OptionError, require_one_of
-from lq_spark.tasks.batches import reason_batch, score_batch
+from lq_spark.tasks.batches import fit_rows_batch, reason_batch, score_columns
 from lq_spark.tasks.confident import fit_thresholds
+from lq_spark.tasks.health import summarize
+from lq_spark.tasks.label_issues import find_issues, fit
 from lq_spark.tasks.labelled import (
     INVALID_REASON,
     LABEL_QUALITY,
@@ -35,7 +39,16 @@ from lq_spark.tasks.labelled import (
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-__all__ = ["Thresholds", "fit_thresholds", "score", "validate"]
+__all__ = [
+    "NoiseModel",
+    "Thresholds",
+    "find_issues",
+    "fit",
+    "fit_thresholds",
+    "score",
+    "summarize",
+    "validate",
+]
 
 _ADDED = "__lq_spark"
 
@@ -111,19 +124,13 @@ def score(
                 f"column {pred_probs!r} has rows of {thresholds.n_classes} probabilities, "
                 f"n_classes is {n_classes}"
             )
-    function = score_batch(
-        n_classes,
-        method,
-        thresholds,
-        table.label_type if predicted_label else None,
-        table.classes,
-        fail=on_invalid == "fail",
-        tolerance=tolerance,
+    scores = score_columns(
+        method, thresholds, table.label_type if predicted_label else None, table.classes
     )
-    fields = [StructField(LABEL_QUALITY, DoubleType())]
-    if predicted_label:
-        fields.append(StructField(PREDICTED_LABEL, table.label_type))
-    new = map_rows(function, [table.index, table.pred_probs], StructType(fields))
+    function = fit_rows_batch(
+        scores.function, n_classes, fail=on_invalid == "fail", tolerance=tolerance
+    )
+    new = map_rows(function, [table.index, table.pred_probs], scores.schema)
     return _with_struct(df, new, added)
 
 

@@ -10,8 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lq_spark.core import confident, health, label_issues, latent
+from lq_spark.core.issue_rules import COMPARING, FILTERS, PRUNING
 from lq_spark.core.joint import counted_pairs, rounded_rows, sparse
-from lq_spark.core.label_issues import FILTERS, PRUNING, find_label_issues
+from lq_spark.core.label_issues import find_label_issues
 from lq_spark.errors import DataError, OptionError
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -210,8 +211,12 @@ def test_pairs_are_counted_once_each():
 
 @pytest.mark.parametrize("filter_by", FILTERS)
 def test_one_class_alone_has_no_issue(filter_by):
-    pred_probs = np.array([[0.9, 0.1], [0.8, 0.2]])
-    assert not ours(find_label_issues, [0, 0], pred_probs, filter_by=filter_by).any()
+    pred_probs = np.array([[0.9, 0.1], [0.2, 0.8]])
+    if filter_by in COMPARING:
+        with pytest.raises(DataError, match=r"needs labels of at least 2 classes.* of class 0"):
+            find_label_issues([0, 0], pred_probs, filter_by=filter_by)
+    else:
+        assert not ours(find_label_issues, [0, 0], pred_probs, filter_by=filter_by).any()
 
 
 @pytest.mark.parametrize(

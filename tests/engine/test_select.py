@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pyspark.sql import functions as F
 
 from lq_spark.engine import select
 from lq_spark.engine.select import Cut, lowest_cuts, take
@@ -27,13 +28,20 @@ def expected(groups, values, keys, quotas):
     return taken
 
 
-@pytest.fixture
-def selection(spark):
+def mark(df, cuts):
+    columns = {name: F.col(name) for name in ("group", "value", "key")}
+    return take(df, cuts, "taken", **columns, key_type=df.schema["key"].dataType)
+
+
+@pytest.fixture(params=[0, select.MAX_SORTED], ids=["narrowed", "sorted"])
+def selection(spark, request, monkeypatch):
+    monkeypatch.setattr(select, "MAX_SORTED", request.param)
+
     def run(groups, values, keys, quotas, n_partitions=3):
         rows = list(zip(groups.tolist(), values.tolist(), keys.tolist(), strict=True))
         df = spark.createDataFrame(rows, "group int, value double, key bigint")
         df = df.repartition(n_partitions)
-        marked = take(df, lowest_cuts(df, quotas), "taken", "bigint")
+        marked = mark(df, lowest_cuts(df, quotas))
         assert marked.columns == ["group", "value", "key", "taken"]
         found = marked.collect()
         assert len(found) == len(rows)
@@ -74,7 +82,7 @@ def test_few_counts_a_pass_take_more_passes_and_give_the_same(monkeypatch, selec
 def test_a_group_with_no_more_rows_than_its_quota_is_taken_whole(spark):
     df = spark.createDataFrame([(0, 0.5, 1), (0, 0.7, 2)], "group int, value double, key int")
     assert lowest_cuts(df, {0: 2}) == {0: Cut(0.7)}
-    assert lowest_cuts(df, {0: 5}) == {0: Cut(0.7)}
+    assert lowest_cuts(df, {0: 5}) == {0: Cut(0.7, n_missing=3)}
 
 
 def test_ties_are_cut_at_a_key_of_any_type(spark):
@@ -82,11 +90,11 @@ def test_ties_are_cut_at_a_key_of_any_type(spark):
     df = spark.createDataFrame(rows, "group int, value double, key string")
     cuts = lowest_cuts(df, {0: 2})
     assert cuts == {0: Cut(0.5, "b")}
-    taken = take(df, cuts, "taken", "string").where("taken").collect()
+    taken = mark(df, cuts).where("taken").collect()
     assert sorted(row["key"] for row in taken) == ["a", "b"]
 
 
 def test_without_quotas_nothing_is_read_or_taken(spark):
     df = spark.createDataFrame([(0, 0.5, 1)], "group int, value double, key int")
     assert lowest_cuts(df, {}) == lowest_cuts(df, {0: 0}) == {}
-    assert [row["taken"] for row in take(df, {}, "taken", "int").collect()] == [False]
+    assert [row["taken"] for row in mark(df, {}).collect()] == [False]

@@ -8,7 +8,7 @@ from pyspark.sql.types import ByteType, IntegerType, LongType, ShortType, String
 from lq_spark import Thresholds
 from lq_spark.core.scores import METHODS, score_rows
 from lq_spark.errors import InvalidRowsError
-from lq_spark.tasks.batches import read_batch, reason_batch, score_batch
+from lq_spark.tasks.batches import fit_rows_batch, read_batch, reason_batch, score_columns
 from lq_spark.tasks.labelled import NULL_LABEL, UNKNOWN_LABEL
 
 NAN, INF = float("nan"), float("inf")
@@ -54,7 +54,8 @@ def batch_of(rows, kind=LISTS[1].values[0]):
 
 
 def scoring(method="self_confidence", thresholds=None, predicted=None, classes=None, fail=False):
-    return score_batch(3, method, thresholds, predicted, classes, fail=fail, tolerance=1e-3)
+    scores = score_columns(method, thresholds, predicted, classes)
+    return fit_rows_batch(scores.function, 3, fail=fail, tolerance=1e-3)
 
 
 @pytest.mark.parametrize("kind", LISTS)
