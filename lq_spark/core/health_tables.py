@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lq_spark.core.class_health import ClassHealth, Overlaps, class_health, class_overlaps
-from lq_spark.core.joint import SparseMatrix
 from lq_spark.core.noise_model import NoiseModel
 
 if TYPE_CHECKING:
@@ -41,13 +40,12 @@ def dataset_health(model: NoiseModel, *, asymmetric: bool = False) -> DatasetHea
 
     The pairs that do not overlap are left out, so that K classes do not make K² / 2 rows.
     """
-    counts = model.calibrated_joint()
-    shares = counts.values / counts.values.sum()
-    joint = SparseMatrix(counts.n_classes, counts.given, counts.guess, shares)
     return DatasetHealth(
-        1.0 - model.n_label_issues / model.n_rows,
-        class_table(class_health(joint, model.n_rows), model.classes),
-        overlap_table(class_overlaps(joint, model.n_rows, asymmetric=asymmetric), model.classes),
+        model.health_score,
+        class_table(class_health(model.joint, model.n_rows), model.classes),
+        overlap_table(
+            class_overlaps(model.joint, model.n_rows, asymmetric=asymmetric), model.classes
+        ),
     )
 
 

@@ -103,19 +103,27 @@ class RowFacts:
         return self.off_diagonal(labels) & ~self.agrees
 
 
-def _highest_of_all(block: Float64, reached: NDArray[np.bool_]) -> NDArray[np.int64]:
-    highest = block.argmax(axis=1)
-    only = reached.argmax(axis=1)
-    guess: NDArray[np.int64] = np.where(reached.sum(axis=1) == 1, only, highest)
+def _highest_of_all(
+    block: Float64, reached: NDArray[np.bool_], predicted: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    guess = predicted.copy()
+    # The predicted class's own threshold is mostly among those reached.
+    missed = np.flatnonzero(~reached[np.arange(len(predicted)), predicted])
+    only = missed[reached[missed].sum(axis=1) == 1]
+    guess[only] = reached[only].argmax(axis=1)
     return guess
 
 
-def _highest_reached(block: Float64, reached: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _highest_reached(
+    block: Float64, reached: NDArray[np.bool_], predicted: NDArray[np.int64]
+) -> NDArray[np.int64]:
     guess: NDArray[np.int64] = np.where(reached, block, -np.inf).argmax(axis=1)
     return guess
 
 
-COLLISION_RULES: Mapping[str, Callable[[Float64, NDArray[np.bool_]], NDArray[np.int64]]] = {
+CollisionRule = Callable[[Float64, NDArray[np.bool_], NDArray[np.int64]], NDArray[np.int64]]
+
+COLLISION_RULES: Mapping[str, CollisionRule] = {
     "highest_of_all": _highest_of_all,
     "highest_reached": _highest_reached,
 }
@@ -134,12 +142,18 @@ def row_facts(
     facts = RowFacts(np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, bool))
     resolve = COLLISION_RULES[collision_rule]
     for rows, block in float64_blocks(pred_probs):
-        given = labels[rows]
+        predicted = pred_probs[rows].argmax(axis=1)
+        facts.predicted[rows] = predicted
         reached = block >= thresholds - FLOATING_POINT_SLACK
-        facts.predicted[rows] = block.argmax(axis=1)
-        facts.guess[rows] = np.where(reached.any(axis=1), resolve(block, reached), NOT_CONFIDENT)
-        block[np.arange(len(given)), given] += FLOATING_POINT_SLACK
-        facts.agrees[rows] = block.argmax(axis=1) == given
+        guess = resolve(block, reached, predicted)
+        facts.guess[rows] = np.where(reached.any(axis=1), guess, NOT_CONFIDENT)
+        # With the slack the given class may be highest where it is not predicted, not the reverse.
+        agrees = predicted == labels[rows]
+        otherwise = np.flatnonzero(~agrees)
+        favoured, given = block[otherwise], labels[rows][otherwise]
+        favoured[np.arange(len(given)), given] += FLOATING_POINT_SLACK
+        agrees[otherwise] = favoured.argmax(axis=1) == given
+        facts.agrees[rows] = agrees
     return facts
 
 

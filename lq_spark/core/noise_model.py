@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lq_spark.core.blocks import Float64
+from lq_spark.core.constants import TINY
 from lq_spark.core.fitted import Thresholds
 from lq_spark.core.joint import (
     COLLISION_RULES,
@@ -81,6 +82,18 @@ class NoiseModel(Saved):
         """
         counts = self.class_counts if class_counts is None else class_counts
         return calibrated(with_diagonal(self.confident_counts), counts)
+
+    @property
+    def joint(self) -> SparseMatrix:
+        """Return the joint distribution (given, true) of the labels; sums to 1."""
+        counts = self.calibrated_joint()
+        shares = counts.values / max(counts.values.sum(), TINY)
+        return SparseMatrix(counts.n_classes, counts.given, counts.guess, shares)
+
+    @property
+    def health_score(self) -> float:
+        """Return the share of labels that are no confident label issue: 1 clean."""
+        return 1.0 - self.n_label_issues / self.n_rows
 
     @property
     def confident_joint(self) -> NDArray[np.int64]:

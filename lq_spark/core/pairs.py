@@ -81,3 +81,8 @@ def lowest_of_each(
     highest = np.full(len(quotas), -np.inf)
     highest[has_rows] = ordered_values[last[has_rows]]
     return order[ordered_values <= highest[ordered_groups]]
+
+
+def margin_buckets(margin: Float64, n_buckets: int) -> NDArray[np.int64]:
+    """Return the bucket, 0 to n_buckets - 1, of margins from -1 to 0: a lower one is not higher."""
+    return np.clip(np.floor((margin + 1.0) * n_buckets), 0, n_buckets - 1).astype(np.int64)

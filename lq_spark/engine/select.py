@@ -92,7 +92,19 @@ def lowest_cuts(df: DataFrame, quotas: Mapping[int, int]) -> dict[int, Cut]:
     while found.brackets:
         for group, bracket, count in _count_buckets(rows, found.brackets):
             found.file(group, bracket, count)
-    return found.cuts | _sorted_cuts(rows, found.short)
+    if not found.short:
+        return found.cuts
+    return found.cuts | _sorted_cuts(_rows_inside(rows, found.short))
+
+
+def sorted_cuts(df: DataFrame, quotas: Mapping[int, int]) -> dict[int, Cut]:
+    """Return :func:`lowest_cuts` in one pass, by sorting: for groups of few rows.
+
+    Groups with fewer rows than n are not cut.
+    """
+    schema = "group bigint, n bigint"
+    numbers = df.sparkSession.createDataFrame([(g, n) for g, n in quotas.items() if n > 0], schema)
+    return _sorted_cuts(df.join(numbers.hint("broadcast"), "group"))
 
 
 def take(
@@ -190,14 +202,11 @@ def _rows_inside(rows: DataFrame, brackets: Mapping[int, _Bracket]) -> DataFrame
     )
 
 
-def _sorted_cuts(rows: DataFrame, short: Mapping[int, _Bracket]) -> dict[int, Cut]:
-    """Return the cut of each group of which few rows are left, or rows of one value."""
-    if not short:
-        return {}
+def _sorted_cuts(rows: DataFrame) -> dict[int, Cut]:
+    """Return the cut of each group at its n-th row: columns group, value, key, n."""
     ordered = Window.partitionBy("group").orderBy("value", "key")
     last = (
-        _rows_inside(rows, short)
-        .withColumn("place", F.row_number().over(ordered))
+        rows.withColumn("place", F.row_number().over(ordered))
         .withColumn("tied", F.lead("value").over(ordered) == F.col("value"))
         .where("place = n")
     )

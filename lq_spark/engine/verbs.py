@@ -1,4 +1,4 @@
-"""The verbs that run a batch function over a table: map rows, reduce rows.
+"""The verbs that run a batch function over a table: map rows, map batches, reduce rows.
 
 A batch function takes and gives Arrow arrays and knows nothing of Spark. UDFs are made here alone,
 by factories that bind their values: Spark Connect serialises a closure when the query runs.
@@ -83,6 +83,52 @@ def _pandas_map(function: BatchFunction, schema: StructType) -> Any:
     return F.pandas_udf(run, schema)  # type: ignore[attr-defined]
 
 
+def map_batches(
+    df: DataFrame,
+    function: Callable[[pa.RecordBatch], pa.RecordBatch],
+    schema: StructType,
+) -> DataFrame:
+    """Return the rows that ``function`` makes of each batch of a table, any number of them. Lazy.
+
+    Parameters
+    ----------
+    df : DataFrame
+        Holds just the columns that ``function`` needs: all of them go to Python.
+    function : callable
+        RecordBatch -> RecordBatch; a pure function of its batch.
+    schema : StructType
+        The columns that it gives.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return (function(batch) for batch in batches if batch.num_rows)
+
+    return df.mapInArrow(run, schema)
+
+
+def reduce_partitions(
+    df: DataFrame,
+    partial: Callable[[pa.RecordBatch], State],
+    merge: Callable[[State, State], State],
+    finish: Callable[[State], pa.RecordBatch],
+    schema: StructType | str,
+) -> DataFrame:
+    """Return the rows that ``finish`` makes of the state of each partition. Lazy.
+
+    What is made of these rows must not depend on how the table is split. Parameters as for
+    :func:`reduce_rows`.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        # One at a time: a partition of any number of batches holds two states.
+        states = (partial(batch) for batch in batches if batch.num_rows)
+        first = next(states, None)
+        if first is not None:
+            yield finish(functools.reduce(merge, states, first))
+
+    return df.mapInArrow(run, schema)
+
+
 def reduce_rows(
     df: DataFrame,
     partial: Callable[[pa.RecordBatch], State],
@@ -101,14 +147,10 @@ def reduce_rows(
         depend on how the table is split.
     """
 
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        # One at a time: a partition of any number of batches holds two states.
-        states = (partial(batch) for batch in batches if batch.num_rows)
-        first = next(states, None)
-        if first is not None:
-            state = pickle.dumps(functools.reduce(merge, states, first))
-            yield pa.RecordBatch.from_arrays([pa.array([state], pa.binary())], names=["state"])
+    def finish(state: State) -> pa.RecordBatch:
+        pickled = pa.array([pickle.dumps(state)], pa.binary())
+        return pa.RecordBatch.from_arrays([pickled], names=["state"])
 
-    rows: list[Any] = df.mapInArrow(run, "state binary").collect()
+    rows: list[Any] = reduce_partitions(df, partial, merge, finish, "state binary").collect()
     states = [pickle.loads(row.state) for row in rows]
     return functools.reduce(merge, states) if states else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import NoneType
 from typing import Any, get_args
 
@@ -51,6 +51,13 @@ def run(config: ScoreConfig) -> str:
         spark.stop()
 
 
+def _list_of(item: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+    def listed(text: str) -> list[Any]:
+        return [item(part) for part in text.split(",")] if text else []
+
+    return listed
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser: one flag a config key. A flag that is not given is absent."""
     result = argparse.ArgumentParser(
@@ -75,7 +82,8 @@ def parser() -> argparse.ArgumentParser:
         if kind is bool:
             options["action"] = argparse.BooleanOptionalAction
         elif "list" in str(field.annotation):
-            options.update(type=lambda text: text.split(",") if text else [], metavar="A,B,…")
+            item = int if "list[int]" in str(field.annotation) else str
+            options.update(type=_list_of(item), metavar="1,2,…" if item is int else "A,B,…")
         elif kind in (int, float):
             options.update(type=kind, metavar=kind.__name__.upper())
         result.add_argument(f"--{name.replace('_', '-')}", **options)

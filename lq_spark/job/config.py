@@ -12,10 +12,24 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lq_spark.core.constants import SUM_TOLERANCE
+from lq_spark.core.issue_rules import FILTERS, require_filter
+from lq_spark.core.joint import COLLISION_RULES
+from lq_spark.core.quotas import require_quota_options
 from lq_spark.core.scores import METHODS, require_method
 from lq_spark.errors import OptionError, closest, listed
 
 Name = Annotated[str, Field(min_length=1)]
+
+_FOR_ISSUES = (
+    "filter_by",
+    "frac_noise",
+    "min_examples_per_class",
+    "num_to_remove_per_class",
+    "collision_rule",
+    "issue_rank",
+    "fitted",
+    "save_fitted",
+)
 
 
 class ScoreConfig(BaseModel):
@@ -44,6 +58,30 @@ class ScoreConfig(BaseModel):
     save_thresholds: Name | None = Field(
         None, description="JSON file to save this run's thresholds to"
     )
+    find_issues: bool = Field(
+        False, description="say also which labels are issues, and how healthy each class is"
+    )
+    filter_by: str = Field("prune_by_noise_rate", description=f"rule: {', '.join(FILTERS)}")
+    frac_noise: float = Field(
+        1.0, description="share of the estimated issues to flag; for the prune_* rules and both"
+    )
+    min_examples_per_class: int = Field(
+        1, description="classes with no more rows than this have none flagged"
+    )
+    num_to_remove_per_class: list[int] | None = Field(
+        None, description="how many rows of each class to flag instead of the estimated number"
+    )
+    collision_rule: str | None = Field(
+        None,
+        description=f"class of a row that reaches several thresholds: {', '.join(COLLISION_RULES)}",
+    )
+    issue_rank: bool = Field(False, description="rank the issues, 1 the worst")
+    fitted: Name | None = Field(
+        None, description="JSON file of thresholds and joint saved by an earlier run, used as is"
+    )
+    save_fitted: Name | None = Field(
+        None, description="JSON file to save this run's thresholds and joint to"
+    )
     keep_columns: list[Name] = Field([], description="further columns to carry to the output")
     on_invalid: Literal["fail", "quarantine"] = Field(
         "fail", description="rows that cannot be scored: stop before writing, or set them aside"
@@ -61,11 +99,28 @@ class ScoreConfig(BaseModel):
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> ScoreConfig:
         require_method(self.method, adjust_pred_probs=self.adjust_pred_probs)
+        require_filter(
+            self.filter_by,
+            self.collision_rule or "highest_of_all",
+            self.frac_noise,
+            self.num_to_remove_per_class,
+        )
+        require_quota_options(self.frac_noise, self.min_examples_per_class)
+        for name in _FOR_ISSUES:
+            if name in self.model_fields_set and getattr(self, name) and not self.find_issues:
+                raise ValueError(f"{name} is given, so find_issues must be true")
+        if self.fitted and (self.thresholds or self.save_fitted or self.save_thresholds):
+            raise ValueError(
+                "fitted is given, so thresholds and joint are loaded, not fitted: thresholds, "
+                "save_fitted and save_thresholds do not go with it"
+            )
+        if self.thresholds and self.find_issues:
+            raise ValueError("thresholds does not go with find_issues; give fitted")
         if self.thresholds and not self.adjust_pred_probs:
             raise ValueError("thresholds is given, so adjust_pred_probs must be true")
         if self.thresholds and self.save_thresholds:
             raise ValueError("save_thresholds is given, but thresholds are loaded, not fitted")
-        for name in ("thresholds", "save_thresholds"):
+        for name in ("thresholds", "save_thresholds", "fitted", "save_fitted"):
             if ":/" in (getattr(self, name) or ""):
                 raise ValueError(
                     f"{name}: must be a path on this machine, got {getattr(self, name)!r}"
@@ -73,6 +128,7 @@ class ScoreConfig(BaseModel):
         if self.quarantine and self.on_invalid != "quarantine":
             raise ValueError("quarantine is given, so on_invalid must be 'quarantine'")
         places = [self.input, self.output, self.metrics_path, self.quarantine_path]
+        places += [self.class_health_path, self.class_overlaps_path] if self.find_issues else []
         resolved = [_resolved(place) for place in places if "/" in place or place != self.input]
         for place, other in itertools.permutations(resolved, 2):
             if place == other or place.startswith(f"{other}/"):
@@ -91,6 +147,21 @@ class ScoreConfig(BaseModel):
     def quarantine_path(self) -> str:
         """Return where rows go that cannot be scored."""
         return self.quarantine or f"{self.output.rstrip('/')}_quarantine"
+
+    @property
+    def class_health_path(self) -> str:
+        """Return where the health of the classes goes."""
+        return f"{self.metrics_path.rstrip('/')}_classes"
+
+    @property
+    def class_overlaps_path(self) -> str:
+        """Return where the overlaps of classes go."""
+        return f"{self.metrics_path.rstrip('/')}_overlaps"
+
+    @property
+    def carried(self) -> list[str]:
+        """Return the source's columns that the output has, each once."""
+        return list(dict.fromkeys([self.id, self.label, *self.keep_columns]))
 
     @property
     def fingerprint(self) -> str:

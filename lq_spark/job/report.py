@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from lq_spark.core.class_health import class_overlaps
 from lq_spark.core.exact import SCALE_BITS, exact_mean
 from lq_spark.core.fitted import Thresholds
+from lq_spark.core.noise_model import NoiseModel
 from lq_spark.engine.inputs import column
 from lq_spark.engine.sums import scaled_halves
+from lq_spark.tasks.label_issues import IS_LABEL_ISSUE
 from lq_spark.tasks.labelled import LABEL_QUALITY, PREDICTED_LABEL
 
 if TYPE_CHECKING:
@@ -22,16 +25,21 @@ if TYPE_CHECKING:
 
 N_WORST_ROWS = 10
 N_WORST_CLASSES = 20
+N_OVERLAPS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class ClassQuality:
-    """A given class: its rows, their mean label quality, and how many are predicted otherwise."""
+    """A given class: its rows, their mean label quality, and how many are predicted otherwise.
+
+    ``n_issues`` are its label issues, None where they were not sought.
+    """
 
     name: str
     n_rows: int
     mean: float
     n_disagreeing: int
+    n_issues: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,8 @@ def summarize_scores(
 ) -> ScoredRows | None:
     """Return the scores in short; None if a row has no score."""
     quality = column(LABEL_QUALITY)
+    sought = IS_LABEL_ISSUE in scores.columns
+    is_issue = F.col(IS_LABEL_ISSUE) if sought else F.lit(None).cast("boolean")
     high, low = scaled_halves(quality, SCALE_BITS)
     # Labels of rows without a score may be anything, so they make one group.
     groups = (
@@ -71,6 +81,7 @@ def summarize_scores(
             F.sum(high).alias("high"),
             F.sum(low).alias("low"),
             F.count_if(column(label) != column(PREDICTED_LABEL)).alias("otherwise"),
+            F.count_if(is_issue).alias("issues"),
         )
         .collect()
     )
@@ -89,6 +100,7 @@ def summarize_scores(
                 g["n"],
                 exact_mean(g["high"], g["low"], g["n"]),
                 g["otherwise"],
+                g["issues"] if sought else None,
             )
             for g in groups
         ],
@@ -104,6 +116,8 @@ class Report:
     ----------
     quarantined : dict
         Number of rows for each reason why they could not be scored.
+    noise : NoiseModel or None
+        What the rows say of the label noise, where issues were sought.
     seconds : dict
         Wall-clock time for each phase.
     """
@@ -115,6 +129,7 @@ class Report:
     n_classes: int
     scored: ScoredRows
     thresholds: Thresholds | None
+    noise: NoiseModel | None
     seconds: dict[str, float]
 
     def metrics(self) -> Iterator[tuple[str, str | None, float]]:
@@ -132,12 +147,23 @@ class Report:
             yield "class_rows", quality.name, quality.n_rows
             yield "class_mean_label_quality", quality.name, quality.mean
             yield "class_rows_predicted_otherwise", quality.name, quality.n_disagreeing
+            if quality.n_issues is not None:
+                yield "class_label_issues", quality.name, quality.n_issues
+        if self.noise is not None:
+            yield "label_issues", None, self.n_issues
+            yield "issue_rate", None, self.n_issues / self.scored.n_rows
+            yield "label_health_score", None, self.noise.health_score
         if self.thresholds is not None:
             names = self.thresholds.classes or range(self.thresholds.n_classes)
             for name, value in zip(names, self.thresholds.values, strict=True):
                 yield "class_threshold", str(name), value
         for phase, seconds in self.seconds.items():
             yield "seconds", phase, seconds
+
+    @property
+    def n_issues(self) -> int:
+        """Return how many label issues were found."""
+        return sum(quality.n_issues or 0 for quality in self.scored.classes)
 
     def text(self, config: ScoreConfig) -> str:
         """Return the summary that the job prints."""
@@ -156,6 +182,14 @@ class Report:
             )
         if config.save_thresholds:
             lines.append(f"thresholds  {config.save_thresholds}")
+        if config.save_fitted:
+            lines.append(f"fitted      {config.save_fitted}")
+        if self.noise is not None:
+            lines += [
+                f"health      {config.class_health_path}, {config.class_overlaps_path}",
+                f"issues      {self.n_issues:,} labels, {self.n_issues / self.scored.n_rows:.2%}, "
+                f"by {config.filter_by}; label health {self.noise.health_score:.4f}",
+            ]
         spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self.seconds.items())
         lines += [f"time        {spent}"]
         if self.scored.mean is None:
@@ -177,16 +211,38 @@ class Report:
             else ""
         )
         lines += ["", f"mean label quality {self.scored.mean:.4f}; by given class{cut}{same}:"]
-        lines += _aligned(
-            ("class", "rows", "mean", "predicted otherwise"),
-            [(q.name, f"{q.n_rows:,}", f"{q.mean:.4f}", f"{q.n_disagreeing:,}") for q in shown],
-        )
+        header = ["class", "rows", "mean", "predicted otherwise"]
+        cells = [[q.name, f"{q.n_rows:,}", f"{q.mean:.4f}", f"{q.n_disagreeing:,}"] for q in shown]
+        if self.noise is not None:
+            header.append("issues")
+            cells = [[*row, f"{q.n_issues:,}"] for row, q in zip(cells, shown, strict=True)]
+        lines += _aligned(header, cells)
+        if self.noise is not None:
+            lines += self._overlaps_text(self.noise)
         lines += ["", "lowest label quality (1 clean, 0 suspect):"]
         lines += _aligned(
             (config.id, "given", "predicted", "quality"),
             [(*row[:3], f"{row[3]:.6f}") for row in self.scored.worst],
         )
         return "\n".join(lines)
+
+    def _overlaps_text(self, noise: NoiseModel) -> list[str]:
+        found = class_overlaps(noise.joint, noise.n_rows, asymmetric=True)
+        names = noise.classes or range(noise.n_classes)
+        shown = [
+            (names[given], names[true], f"{n:,}")
+            for given, true, n in zip(
+                found.class_a[:N_OVERLAPS],
+                found.class_b[:N_OVERLAPS],
+                found.num_overlapping[:N_OVERLAPS],
+                strict=True,
+            )
+            if n
+        ]
+        if not shown:
+            return []
+        title = "labels most often given for another class, estimated:"
+        return ["", title, *_aligned(("given", "true", "rows"), shown)]
 
 
 def _aligned(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

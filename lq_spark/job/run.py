@@ -1,8 +1,9 @@
 """One run of the scoring job: read, score beside the output, check, put in place.
 
 Passes over the source: its key column alone; one probability a row for the thresholds, natively;
-the probabilities once more for the scores, in Python. A clean table is not read again: a row that
-cannot be scored has a null score, and only if there is one the source is validated row by row.
+the probabilities once more for the scores, in Python (and what :mod:`lq_spark.job.issues` says for
+the issues). A clean table is not read again: a row that cannot be scored has a null score, and only
+if there is one the source is validated row by row.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from lq_spark.core.fitted import Thresholds
+from lq_spark.core.noise_model import NoiseModel
 from lq_spark.engine.inputs import column, require_columns, require_key, require_new_columns
 from lq_spark.engine.keys import summarize_key
 from lq_spark.errors import InvalidRowsError, LqError
 from lq_spark.job.invalid import count_reasons, reasons_text
+from lq_spark.job.issues import no_rows_with_issues, rows_with_issues, rule_of, staged_facts
 from lq_spark.job.metrics import append_metrics
 from lq_spark.job.report import Report, ScoredRows, summarize_scores
 from lq_spark.tables.parquet import StagedTable, read_table, require_writable
 from lq_spark.tasks import multiclass
+from lq_spark.tasks.label_issues import IS_LABEL_ISSUE, ISSUE_RANK, agreed_n_classes
 from lq_spark.tasks.labelled import (
     INVALID_REASON,
     LABEL_QUALITY,
@@ -58,12 +62,20 @@ class ScoreRun:
         self.run_id, self.started_at = uuid.uuid4().hex, datetime.now(timezone.utc)
         self.seconds: dict[str, float] = {}
         with self._timed("open"):
-            self.thresholds = Thresholds.load(config.thresholds) if config.thresholds else None
+            self.fitted = NoiseModel.load(config.fitted) if config.fitted else None
+            self.thresholds = self.fitted.thresholds if self.fitted else None
+            if config.thresholds:
+                self.thresholds = Thresholds.load(config.thresholds)
+            self.noise: NoiseModel | None = None
             self.source = read_table(spark, config.input)
             require_key(self.source, "id", config.id)
             for kept in config.keep_columns:
                 require_columns(self.source, keep_columns=kept)
-            require_new_columns(self.source, [LABEL_QUALITY, PREDICTED_LABEL, INVALID_REASON])
+            added = [LABEL_QUALITY, PREDICTED_LABEL, INVALID_REASON]
+            if config.find_issues:
+                rule_of(config, self.fitted)
+                added += [IS_LABEL_ISSUE] + [ISSUE_RANK] * config.issue_rank
+            require_new_columns(self.source, added)
             classes = agreed_classes(config.classes, self.thresholds)
             self.columns: dict[str, Any] = {
                 "label": config.label,
@@ -71,9 +83,12 @@ class ScoreRun:
                 "classes": classes,
             }
             table = labelled_table(self.source, **self.columns)
-            self.n_classes = resolved_n_classes(
-                self.source, table, config.n_classes, self.thresholds
-            )
+            if self.fitted:
+                self.n_classes = agreed_n_classes(self.source, table, self.fitted)
+            else:
+                self.n_classes = resolved_n_classes(
+                    self.source, table, config.n_classes, self.thresholds
+                )
         self._bound_batches()
 
     def run(self) -> Report:
@@ -94,8 +109,9 @@ class ScoreRun:
                 quarantine = stack.enter_context(StagedTable("quarantine", config.quarantine_path))
 
             require_writable("metrics", config.metrics_path, folder=True)
-            if config.save_thresholds:
-                require_writable("save_thresholds", config.save_thresholds, folder=False)
+            for option in ("save_thresholds", "save_fitted"):
+                if path := getattr(config, option):
+                    require_writable(option, path, folder=False)
 
             with self._timed("keys"):
                 keys = summarize_key(self.source, config.id)
@@ -121,11 +137,14 @@ class ScoreRun:
                 self.n_classes,
                 scored,
                 self.thresholds,
+                self.noise,
                 self.seconds,
             )
             # The output last: whatever cannot be written leaves the earlier one as it was.
             if config.save_thresholds and self.thresholds is not None:
                 self.thresholds.save(config.save_thresholds)
+            if config.save_fitted and self.noise is not None:
+                self.noise.save(config.save_fitted)
             append_metrics(self.spark, config, report)
             if quarantine is not None:
                 quarantine.commit()
@@ -149,34 +168,16 @@ class ScoreRun:
     def _score(self, rows: DataFrame, n_rows: int, output: StagedTable) -> ScoredRows | None:
         """Write scores to the staging place; None if some rows cannot be scored."""
         config = self.config
-        to_fit = config.save_thresholds or (config.adjust_pred_probs and not config.thresholds)
-        if to_fit and (n_rows or config.save_thresholds):
-            try:
-                with self._timed("thresholds"):
-                    self.thresholds = multiclass.fit_thresholds(
-                        rows, **self.columns, tolerance=config.tolerance
-                    )
-            except InvalidRowsError:
-                return None
-            if self.thresholds.n_classes != self.n_classes:
-                return None
-        adjust = config.adjust_pred_probs and self.thresholds is not None  # None: no rows
-        with self._timed("scores"):
-            scored = multiclass.score(
-                rows,
-                **self.columns,
-                n_classes=self.n_classes,
-                method=config.method,
-                adjust_pred_probs=adjust,
-                thresholds=self.thresholds if adjust else None,
-                predicted_label=True,
-                on_invalid="null",
-                tolerance=config.tolerance,
-            )
-            kept = dict.fromkeys([config.id, config.label, *config.keep_columns])
-            scored.select(*map(column, [*kept, PREDICTED_LABEL, LABEL_QUALITY])).write.mode(
-                "overwrite"
-            ).parquet(output.staging)
+        try:
+            self._fit_thresholds(rows, n_rows)
+            if config.find_issues and n_rows and self.thresholds is not None:
+                found = self._with_issues(rows, self.thresholds, output.scratch)
+            else:
+                found = self._scored(rows)
+        except InvalidRowsError:
+            return None
+        with self._timed("issues" if config.find_issues else "scores"):
+            found.write.mode("overwrite").parquet(output.staging)
         with self._timed("summary"):
             return summarize_scores(
                 self.spark.read.parquet(output.staging),
@@ -184,6 +185,46 @@ class ScoreRun:
                 config.label,
                 self.columns["classes"],
             )
+
+    def _fit_thresholds(self, rows: DataFrame, n_rows: int) -> None:
+        config = self.config
+        loaded = config.thresholds or config.fitted
+        wanted = config.save_thresholds or config.save_fitted
+        needed = (config.adjust_pred_probs or config.find_issues) and not loaded
+        if wanted or (needed and n_rows):
+            with self._timed("thresholds"):
+                self.thresholds = multiclass.fit_thresholds(
+                    rows, **self.columns, tolerance=config.tolerance
+                )
+            if self.thresholds.n_classes != self.n_classes:
+                raise InvalidRowsError(f"rows have {self.thresholds.n_classes} probabilities")
+
+    def _with_issues(self, rows: DataFrame, thresholds: Thresholds, scratch: str) -> DataFrame:
+        table = labelled_table(rows, **self.columns)
+        with self._timed("scores"):
+            made = staged_facts(rows, table, self.config, thresholds, self.fitted, scratch)
+        with self._timed("cuts"):
+            found, self.noise = rows_with_issues(
+                made, rows, table, self.config, thresholds, self.fitted
+            )
+        return found
+
+    def _scored(self, rows: DataFrame) -> DataFrame:
+        config = self.config
+        adjust = config.adjust_pred_probs and self.thresholds is not None  # None: no rows
+        scored = multiclass.score(
+            rows,
+            **self.columns,
+            n_classes=self.n_classes,
+            method=config.method,
+            adjust_pred_probs=adjust,
+            thresholds=self.thresholds if adjust else None,
+            predicted_label=True,
+            on_invalid="null",
+            tolerance=config.tolerance,
+        )
+        scored = scored.select(*map(column, [*config.carried, PREDICTED_LABEL, LABEL_QUALITY]))
+        return no_rows_with_issues(scored, config) if config.find_issues else scored
 
     def _checked(self) -> DataFrame:
         return multiclass.validate(
@@ -211,7 +252,7 @@ class ScoreRun:
             self._write_invalid(place)
             invalid = self.spark.read.parquet(place.staging)
             reasons = count_reasons(invalid)
-        told = self.config.n_classes or self.columns["classes"] or self.config.thresholds
+        told = self.config.n_classes or self.columns["classes"] or self.thresholds
         guessed_wrong = WRONG_LENGTH in reasons and not told
         if self.config.on_invalid == "fail" or guessed_wrong:
             text = reasons_text(invalid, self.config.id, reasons)

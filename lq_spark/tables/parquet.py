@@ -2,7 +2,8 @@
 
 A table is written beside its place and moved there when it is complete:
 
-1. the rows go to ``<name>.staging``; a run that fails or is killed here changes nothing;
+1. the rows go to ``<name>.staging``, if need be by way of ``<name>.scratch``; a run that fails or
+   is killed here changes nothing;
 2. the earlier table is moved to ``<name>.previous`` and the new one to ``<name>``: two renames;
 3. the earlier table is deleted.
 
@@ -90,12 +91,18 @@ class StagedTable:
         folder, _, name = self._target.rpartition("/")
         self._folder, self._lock_path = folder, f"{folder}/.{name}.lock"
         self._staging, self._previous = f"{folder}/{name}.staging", f"{folder}/{name}.previous"
+        self._scratch = f"{folder}/{name}.scratch"
         self._lock: IO[str] | None = None
 
     @property
     def staging(self) -> str:
         """Return the URI that the rows are to be written to."""
         return f"{self._uri}.staging"
+
+    @property
+    def scratch(self) -> str:
+        """Return the URI of a place for rows on their way, deleted at the end."""
+        return f"{self._uri}.scratch"
 
     def __enter__(self) -> StagedTable:
         try:
@@ -132,6 +139,7 @@ class StagedTable:
         trace: TracebackType | None,
     ) -> None:
         self._delete(self._staging)
+        self._delete(self._scratch)
         self._drop_lock()
 
     def _take_lock(self) -> None:
@@ -156,6 +164,7 @@ class StagedTable:
             else:
                 self._files.move(self._previous, self._target)
         self._delete(self._staging)
+        self._delete(self._scratch)
 
     def _require_replaceable(self) -> None:
         info = self._files.get_file_info(self._target)

@@ -1,10 +1,12 @@
 """The batch functions of finding label issues: Arrow arrays in, Arrow arrays out, no session.
 
-Three questions are asked of a row: what confident learning says of it (its facts), how low its
-margins are over some pairs of classes, and which cuts of these pairs it lies below.
+What confident learning says of each row (its facts), how the margins of rows over pairs of classes
+are spread, which of them lie in some range, and which rows lie below the cuts of pairs.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -22,30 +24,33 @@ from pyspark.sql.types import (
 
 from lq_spark.core.blocks import Float64
 from lq_spark.core.joint import row_facts
-from lq_spark.core.pairs import ClassPairs, PairMargins, lowest_of_each, pair_margins
+from lq_spark.core.pairs import (
+    ClassPairs,
+    PairMargins,
+    lowest_of_each,
+    margin_buckets,
+    pair_margins,
+)
 from lq_spark.core.scores import score_rows
 from lq_spark.engine.arrow import list_rows
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.batches import NewColumns
 
-GUESS, AGREES, ORDER, DOUBTFUL = "guess", "agrees", "order", "doubtful"
+GUESS, AGREES, ORDER, DOUBTFUL = (
+    f"__lq_{name}" for name in ("guess", "agrees", "order", "doubtful")
+)
 
-ENTRIES, PAIR, MARGIN = "entries", "pair", "margin"
-ENTRIES_SCHEMA = StructType(
+COUNTS_SCHEMA = StructType(
     [
-        StructField(
-            ENTRIES,
-            ArrayType(
-                StructType([StructField(PAIR, LongType()), StructField(MARGIN, DoubleType())])
-            ),
-        )
+        StructField("group", LongType()),
+        StructField("bucket", LongType()),
+        StructField("rows", LongType()),
     ]
 )
 
 BELOW, TIED = "below", "tied"
-CUT_SCHEMA = StructType(
-    [StructField(BELOW, BooleanType()), StructField(TIED, ArrayType(LongType()))]
-)
+BELOW_FIELD = StructField(BELOW, BooleanType())
+TIED_FIELD = StructField(TIED, ArrayType(LongType()))
 
 
 def facts_columns(
@@ -53,47 +58,105 @@ def facts_columns(
 ) -> NewColumns:
     """Return what confident learning says of each row.
 
-    ``guess`` and ``agrees``: see :class:`lq_spark.core.joint.RowFacts`. If ``order_by`` names a
-    score, ``order``: that score. If ``doubtful`` is a type of probabilities, ``doubtful``: the
-    probabilities of the rows whose label is not predicted, null for the others.
+    The guess, see :class:`lq_spark.core.joint.RowFacts`. If ``order_by`` names a score, that score.
+    If ``doubtful`` is a type of probabilities, the probabilities of the rows whose label is not
+    predicted, null for those that agree; else whether the row agrees.
     """
-    fields = [StructField(GUESS, IntegerType()), StructField(AGREES, BooleanType())]
+    fields = [StructField(GUESS, IntegerType())]
     if order_by is not None:
         fields.append(StructField(ORDER, DoubleType()))
     if doubtful is not None:
         fields.append(StructField(DOUBTFUL, ArrayType(doubtful)))
+    else:
+        fields.append(StructField(AGREES, BooleanType()))
 
     def run(labels: NDArray[np.int64], pred_probs: NDArray[np.floating]) -> dict[str, pa.Array]:
         facts = row_facts(labels, pred_probs, thresholds, collision_rule)
-        columns = {GUESS: pa.array(facts.guess, pa.int32()), AGREES: pa.array(facts.agrees)}
+        columns = {GUESS: pa.array(facts.guess, pa.int32())}
         if order_by is not None:
             columns[ORDER] = pa.array(score_rows(labels, pred_probs, order_by))
         if doubtful is not None:
             element = pa.float32() if doubtful.typeName() == "float" else pa.float64()
             columns[DOUBTFUL] = _rows_where(pred_probs, ~facts.agrees, element)
+        else:
+            columns[AGREES] = pa.array(facts.agrees)
         return columns
 
     return NewColumns(run, StructType(fields))
 
 
-def entries_batch(
+def entries_schema(key: DataType) -> StructType:
+    """Return the schema of entries: a pair of classes, a row's margin over it, the row's key."""
+    return StructType(
+        [
+            StructField("group", LongType()),
+            StructField("value", DoubleType()),
+            StructField("key", key),
+        ]
+    )
+
+
+def lowest_entries(
     n_classes: int, pairs: ClassPairs, quotas: NDArray[np.int64], highest: float
-) -> BatchFunction:
-    """Return (class index, pred_probs) -> entries: the low margins of each row over the pairs.
+) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    """Return (index, pred_probs, key) -> entries: the lowest of a batch for each pair.
 
     Of each pair the batch gives its ``quotas[pair]`` lowest margins, with what equals the last, out
-    of those up to ``highest``. Rows without probabilities have no entries.
+    of those up to ``highest``.
     """
 
-    def run(index: pa.Array, pred_probs: pa.Array) -> dict[str, pa.Array]:
-        present, found = _margins(index, pred_probs, n_classes, pairs)
+    def run(batch: pa.RecordBatch) -> pa.RecordBatch:
+        present, found = _margins(batch["index"], batch["pred_probs"], n_classes, pairs)
         near = np.flatnonzero(found.margin <= highest)
         chosen = near[lowest_of_each(found.pair[near], found.margin[near], quotas)]
-        chosen.sort()  # by row, and in a row by pair
-        entries = pa.StructArray.from_arrays(
-            [pa.array(found.pair[chosen]), pa.array(found.margin[chosen])], names=[PAIR, MARGIN]
+        return _entries(batch, present, found, chosen)
+
+    return run
+
+
+def bucket_entries(
+    n_classes: int, pairs: ClassPairs, buckets: NDArray[np.int64], n_buckets: int, highest: float
+) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    """Return (index, pred_probs, key) -> entries: those in the bucket of each pair, up to a margin.
+
+    ``buckets``, shape (m,): -1 for a pair of which none is wanted.
+    """
+
+    def run(batch: pa.RecordBatch) -> pa.RecordBatch:
+        present, found = _margins(batch["index"], batch["pred_probs"], n_classes, pairs)
+        inside = margin_buckets(found.margin, n_buckets) == buckets[found.pair]
+        return _entries(batch, present, found, np.flatnonzero(inside & (found.margin <= highest)))
+
+    return run
+
+
+def bucket_counts(
+    n_classes: int, pairs: ClassPairs, n_buckets: int, highest: float
+) -> Callable[[pa.RecordBatch], NDArray[np.int64]]:
+    """Return (index, pred_probs) -> how many margins of each pair are in each bucket.
+
+    Margins up to ``highest`` are counted, in one array of shape (m · n_buckets,).
+    """
+    n_pairs = len(pairs.true)
+
+    def run(batch: pa.RecordBatch) -> NDArray[np.int64]:
+        _, found = _margins(batch["index"], batch["pred_probs"], n_classes, pairs)
+        low = found.margin <= highest
+        places = found.pair[low] * n_buckets + margin_buckets(found.margin[low], n_buckets)
+        return np.bincount(places, minlength=n_pairs * n_buckets)
+
+    return run
+
+
+def counts_batch(n_buckets: int) -> Callable[[NDArray[np.int64]], pa.RecordBatch]:
+    """Return a function that gives the counts of :func:`bucket_counts` that are not 0, as rows."""
+
+    def run(counts: NDArray[np.int64]) -> pa.RecordBatch:
+        places = np.flatnonzero(counts)
+        columns = [places // n_buckets, places % n_buckets, counts[places]]
+        return pa.RecordBatch.from_arrays(
+            [pa.array(column) for column in columns], names=COUNTS_SCHEMA.names
         )
-        return {ENTRIES: _lists(entries, present[found.row[chosen]], len(index))}
 
     return run
 
@@ -103,9 +166,10 @@ def cut_batch(
 ) -> BatchFunction:
     """Return (class index, pred_probs) -> whether a margin of the row lies below a pair's cut.
 
-    ``below``: it does, or equals it and the cut takes all equal rows. ``tied``: the pairs whose cut
-    it equals and that tell such rows apart by their key.
+    ``below``: it does, or equals it and the cut takes all equal rows. If any cut tells equal rows
+    apart by their key, ``tied``: the pairs where the row must be told apart so.
     """
+    any_key = bool(has_key.any())
 
     def run(index: pa.Array, pred_probs: pa.Array) -> dict[str, pa.Array]:
         present, found = _margins(index, pred_probs, n_classes, pairs)
@@ -114,8 +178,11 @@ def cut_batch(
         keyed = equal & has_key[found.pair]
         below = np.zeros(len(index), dtype=bool)
         below[present[found.row[(found.margin < cut) | (equal & ~keyed)]]] = True
-        tied = _lists(pa.array(found.pair[keyed]), present[found.row[keyed]], len(index))
-        return {BELOW: pa.array(below), TIED: tied}
+        columns = {BELOW: pa.array(below)}
+        if any_key:
+            tied = pa.array(found.pair[keyed])
+            columns[TIED] = _lists(tied, present[found.row[keyed]], len(index))
+        return columns
 
     return run
 
@@ -128,6 +195,19 @@ def _margins(
     rows = list_rows(pred_probs, n_classes)
     present = np.arange(len(labels)) if rows.faults is None else np.flatnonzero(rows.faults == 0)
     return present, pair_margins(labels[present], rows.matrix, pairs)
+
+
+def _entries(
+    batch: pa.RecordBatch,
+    present: NDArray[np.int64],
+    found: PairMargins,
+    chosen: NDArray[np.int64],
+) -> pa.RecordBatch:
+    keys = batch["key"].take(pa.array(present[found.row[chosen]]))
+    return pa.RecordBatch.from_arrays(
+        [pa.array(found.pair[chosen]), pa.array(found.margin[chosen]), keys],
+        names=["group", "value", "key"],
+    )
 
 
 def _rows_where(

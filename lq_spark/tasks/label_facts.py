@@ -1,7 +1,6 @@
 """The facts of rows: what confident learning says of each, made in one Python pass and counted.
 
-They are fields of one struct column, narrow but for ``doubtful``: the probabilities of those rows
-alone whose label is not predicted.
+They are narrow columns but for the probabilities of those rows alone whose label is not predicted.
 """
 
 from __future__ import annotations
@@ -22,14 +21,13 @@ from lq_spark.engine.inputs import column
 from lq_spark.engine.verbs import map_rows
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.batches import NewColumns, fit_rows_batch
-from lq_spark.tasks.issue_batches import AGREES, GUESS, facts_columns
+from lq_spark.tasks.issue_batches import AGREES, DOUBTFUL, GUESS, ORDER, facts_columns
 from lq_spark.tasks.labelled import LabelledTable
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-FACTS = "__lq_facts"
-INDEX = "index"
+INDEX = "__lq_index"
 _NEW = "__lq_new"
 
 
@@ -71,17 +69,23 @@ class Rule:
         return self.prunes_pairs or self.order_by is not None
 
     @property
+    def facts(self) -> list[str]:
+        """Return the names of the columns that :func:`with_facts` adds."""
+        order = [ORDER] if self.order_by is not None else []
+        return [INDEX, GUESS, *order, DOUBTFUL if self.prunes_pairs else AGREES]
+
+    @property
+    def agrees(self) -> Column:
+        """Return whether the label of a row with facts is predicted."""
+        return F.col(DOUBTFUL).isNull() if self.prunes_pairs else F.col(AGREES)
+
+    @property
     def order_by(self) -> str | None:
         """Return the score that rows are ordered by, if one is."""
         if self.filter_by == "low_normalized_margin":
             return "normalized_margin"
         low = self.filter_by == "low_self_confidence"
         return "self_confidence" if low or self.prunes_classes else None
-
-
-def fact(name: str) -> Column:
-    """Return a fact of the rows of a table made by :func:`with_facts`."""
-    return F.col(f"{FACTS}.{name}")
 
 
 def with_facts(
@@ -94,7 +98,7 @@ def with_facts(
     fail: bool,
     tolerance: float,
 ) -> DataFrame:
-    """Return the table with its facts in a struct column, and scores if asked. Lazy.
+    """Return the table with its facts, and scores if asked. Lazy.
 
     Rows that cannot be scored fail the query, or have null facts and scores.
     """
@@ -103,11 +107,13 @@ def with_facts(
     made = facts if scores is None else facts + scores
     function = fit_rows_batch(made.function, thresholds.n_classes, fail=fail, tolerance=tolerance)
     new = map_rows(function, [table.index, table.pred_probs], made.schema)
-    facts_of_row = [F.col(f"{_NEW}.{name}") for name in facts.schema.names]
+    # A class index fits an integer, unlike the index of a label that is none.
+    in_range = table.index.between(0, thresholds.n_classes - 1)
     return df.withColumn(_NEW, new).select(
         *map(column, df.columns),
         *(F.col(f"{_NEW}.{name}") for name in (scores.schema.names if scores else ())),
-        F.struct(table.index.alias(INDEX), *facts_of_row).alias(FACTS),
+        F.when(in_range, table.index.cast("int")).alias(INDEX),
+        *(F.col(f"{_NEW}.{name}") for name in facts.schema.names),
     )
 
 
@@ -130,7 +136,7 @@ class FactCounts:
     n_label_issues: int
 
 
-def count_facts(facts: DataFrame, n_classes: int) -> FactCounts:
+def count_facts(facts: DataFrame, rule: Rule, n_classes: int) -> FactCounts:
     """Count the facts of a table, natively.
 
     Raises
@@ -138,11 +144,11 @@ def count_facts(facts: DataFrame, n_classes: int) -> FactCounts:
     InvalidRowsError
         If a row has none, so it cannot be scored.
     """
-    index, guess, agrees = (fact(name) for name in (INDEX, GUESS, AGREES))
-    is_fit = guess.isNotNull()
+    guess = F.col(GUESS)
+    given_class = F.when(guess.isNotNull(), F.col(INDEX))  # unfit rows are one group
     groups = (
-        facts.groupBy(F.when(is_fit, index).alias("given"), guess.alias("guess"))
-        .agg(F.count(F.lit(1)).alias("rows"), F.count_if(~agrees).alias("doubtful"))
+        facts.groupBy(given_class.alias("given"), guess.alias("guess"))
+        .agg(F.count(F.lit(1)).alias("rows"), F.count_if(~rule.agrees).alias("doubtful"))
         .collect()  # one row a pair of classes that occurs
     )
     unfit = sum(row["rows"] for row in groups if row["guess"] is None)

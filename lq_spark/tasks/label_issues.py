@@ -9,6 +9,7 @@ there (:mod:`lq_spark.tasks.pruning`). The result is lazy: a Python pass when it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -27,7 +28,6 @@ from lq_spark.errors import InvalidRowsError, OptionError
 from lq_spark.tasks.batches import score_columns
 from lq_spark.tasks.confident import fit_thresholds
 from lq_spark.tasks.label_facts import (
-    FACTS,
     Rule,
     count_facts,
     with_facts,
@@ -88,7 +88,7 @@ def fit(
     )
     narrow = df.select(column(label), column(pred_probs))
     facts = with_facts(narrow, table, thresholds, rule, fail=False, tolerance=tolerance)
-    counts = count_facts(facts, thresholds.n_classes)
+    counts = count_facts(facts, rule, thresholds.n_classes)
     return NoiseModel(thresholds, counts.confident, counts.n_label_issues, collision_rule)
 
 
@@ -156,7 +156,7 @@ def find_issues(
         frac_noise,
         num_to_remove_per_class,
         min_examples_per_class,
-        _agreed_collision_rule(collision_rule, fitted),
+        agreed_collision_rule(collision_rule, fitted),
     )
     require_method(method, adjust_pred_probs=adjust_pred_probs)
     require_tolerance(tolerance)
@@ -166,7 +166,7 @@ def find_issues(
     table = labelled_table(df, **columns, classes=classes)
     added = [IS_LABEL_ISSUE, PREDICTED_LABEL, LABEL_QUALITY] + [ISSUE_RANK] * issue_rank
     require_new_columns(df, added)
-    n_classes = _n_classes(df, table, fitted)
+    n_classes = agreed_n_classes(df, table, fitted)
     require_room(table, label, n_classes)
     if not summarize_key(df, id).is_unique:
         raise InvalidRowsError(
@@ -183,7 +183,7 @@ def find_issues(
     if rule.needs_cuts:
         narrow = df.select(*dict.fromkeys([id, label, pred_probs]))
         facts = with_facts(narrow, table, thresholds, rule, fail=False, tolerance=tolerance)
-        facts = facts.select(column(id), FACTS).persist()
+        facts = facts.select(column(id), *rule.facts).persist()
         whole = df.select(
             column(id).alias("key"),
             table.index.alias("index"),
@@ -214,8 +214,13 @@ def judged(
 
     ``facts``, ``whole`` and ``key`` are those of :func:`lq_spark.tasks.pruning.find_cuts`.
     """
-    counts = count_facts(facts, thresholds.n_classes)
-    model = NoiseModel(thresholds, counts.confident, counts.n_label_issues, rule.collision_rule)
+    counts = count_facts(facts, rule, thresholds.n_classes)
+    model = NoiseModel(
+        replace(thresholds, class_counts=tuple(counts.class_counts.tolist())),
+        counts.confident,
+        counts.n_label_issues,
+        rule.collision_rule,
+    )
     if not rule.needs_cuts:
         return model, Cuts()
     quotas = prune_quotas(
@@ -239,7 +244,11 @@ def with_issue_rank(df: DataFrame, key: str) -> DataFrame:
     return df.join(ranks, column(key) == F.col("__lq_key"), "left").drop("__lq_key")
 
 
-def _agreed_collision_rule(rule: str | None, fitted: NoiseModel | None) -> str:
+def agreed_collision_rule(rule: str | None, fitted: NoiseModel | None) -> str:
+    """Return the collision rule of the call or of what was fitted, or else cleanlab's.
+
+    Raises OptionError if the two differ, or what was fitted is no NoiseModel.
+    """
     if fitted is not None and not isinstance(fitted, NoiseModel):
         raise OptionError(f"fitted must be a NoiseModel or None, got {fitted!r}")
     if fitted is None:
@@ -251,7 +260,7 @@ def _agreed_collision_rule(rule: str | None, fitted: NoiseModel | None) -> str:
     return fitted.collision_rule
 
 
-def _n_classes(df: DataFrame, table: LabelledTable, fitted: NoiseModel | None) -> int:
+def agreed_n_classes(df: DataFrame, table: LabelledTable, fitted: NoiseModel | None) -> int:
     """Return K of a table; raise OptionError if what was fitted has another."""
     if fitted is None:
         return resolved_n_classes(df, table, None)

@@ -23,30 +23,34 @@ from lq_spark.core.constants import FLOATING_POINT_SLACK, PROBABILITY_SLACK
 from lq_spark.core.pairs import ClassPairs
 from lq_spark.core.quotas import Quotas
 from lq_spark.engine.inputs import column, column_type
-from lq_spark.engine.select import Cut, lowest_cuts, take
-from lq_spark.engine.verbs import map_rows
+from lq_spark.engine.select import Cut, lowest_cuts, sorted_cuts, take
+from lq_spark.engine.verbs import map_batches, map_rows, reduce_partitions
 from lq_spark.tasks.issue_batches import (
-    AGREES,
     BELOW,
-    CUT_SCHEMA,
+    BELOW_FIELD,
+    COUNTS_SCHEMA,
     DOUBTFUL,
-    ENTRIES,
-    ENTRIES_SCHEMA,
     GUESS,
-    MARGIN,
     ORDER,
-    PAIR,
     TIED,
+    TIED_FIELD,
+    bucket_counts,
+    bucket_entries,
+    counts_batch,
     cut_batch,
-    entries_batch,
+    entries_schema,
+    lowest_entries,
 )
-from lq_spark.tasks.label_facts import INDEX, FactCounts, Rule, fact
+from lq_spark.tasks.label_facts import INDEX, FactCounts, Rule
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 _NEGATIVE = -2.0 * FLOATING_POINT_SLACK
 """A margin as low as this has no row whose label is predicted."""
+
+_MIN_BUCKETS, _MAX_BUCKETS, _MAX_COUNTS = 4, 256, 1 << 17
+"""For a pair, and in all: more buckets leave fewer margins to sort, and more counts to collect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ def find_cuts(
         wanted = {}
     ordered = (
         facts.select(
-            _score_group(rule).alias("group"), fact(ORDER).alias("value"), column(key).alias("key")
+            _score_group(rule).alias("group"), F.col(ORDER).alias("value"), column(key).alias("key")
         )
         if wanted
         else facts
@@ -114,11 +118,11 @@ def flagged(
     df: DataFrame, key: str, rule: Rule, cuts: Cuts, n_classes: int, name: str
 ) -> DataFrame:
     """Return the table, which has facts, with a boolean column: whether a row is an issue. Lazy."""
-    agrees, guess = fact(AGREES), fact(GUESS)
+    agrees, guess = rule.agrees, F.col(GUESS)
     if rule.filter_by == "predicted_neq_given":
         return df.withColumn(name, ~agrees)
     if rule.filter_by == "confident_learning":
-        return df.withColumn(name, (guess >= 0) & (guess != fact(INDEX)) & ~agrees)
+        return df.withColumn(name, (guess >= 0) & (guess != F.col(INDEX)) & ~agrees)
     conditions: list[Column] = [] if rule.filter_by.startswith("low_") else [~agrees]
     added = []
     if rule.order_by is not None:
@@ -128,7 +132,7 @@ def flagged(
             cuts.by_score,
             "__lq_taken",
             group=_score_group(rule),
-            value=fact(ORDER),
+            value=F.col(ORDER),
             key=column(key),
             key_type=column_type(df, key),
         )
@@ -144,50 +148,77 @@ def flagged(
 
 
 def _score_group(rule: Rule) -> Column:
-    return fact(INDEX) if rule.prunes_classes else F.lit(0)
+    return F.col(INDEX) if rule.prunes_classes else F.lit(0)
 
 
 def _pair_cuts(facts: DataFrame, whole: DataFrame, key: str, quotas: Quotas) -> PairCuts:
     n_classes = len(quotas.per_class)
     pairs = ClassPairs.ordered(n_classes, quotas.given, quotas.true)
     doubtful = facts.select(
-        column(key).alias("key"), fact(INDEX).alias("index"), fact(DOUBTFUL).alias("pred_probs")
+        column(key).alias("key"), F.col(INDEX).alias("index"), F.col(DOUBTFUL).alias("pred_probs")
     ).where("pred_probs is not null")
-    cuts = _cuts_of_entries(doubtful, n_classes, pairs, quotas.per_pair, highest=_NEGATIVE)
-    unmet = np.array(
-        [pair for pair in range(len(quotas.given)) if pair not in cuts or cuts[pair].n_missing],
-        dtype=np.int64,
-    )
+    cuts, is_met = _cuts_of_negative_margins(doubtful, n_classes, pairs, quotas.per_pair)
+    unmet = np.flatnonzero(~is_met)
     if len(unmet):
         [(surest,)] = doubtful.agg(F.max(F.get("pred_probs", F.col("index").cast("int")))).collect()
         if surest is not None:  # no margin of a row that can be an issue is higher
             some = ClassPairs.ordered(n_classes, quotas.given[unmet], quotas.true[unmet])
             highest = surest + PROBABILITY_SLACK
-            found = _cuts_of_entries(
-                whole, n_classes, some, quotas.per_pair[unmet], highest=highest
-            )
+            found = _cuts_of_all_margins(whole, n_classes, some, quotas.per_pair[unmet], highest)
             cuts |= {int(unmet[place]): cut for place, cut in found.items()}
     return PairCuts(quotas.given, pairs, cuts)
 
 
-def _cuts_of_entries(
-    rows: DataFrame,
+def _cuts_of_negative_margins(
+    doubtful: DataFrame, n_classes: int, pairs: ClassPairs, quotas: NDArray[np.int64]
+) -> tuple[dict[int, Cut], NDArray[np.bool_]]:
+    """Return the cuts of pairs, and for each pair whether negative margins meet its quota.
+
+    Margins are counted in buckets, and those in the buckets that hold the cuts are sorted.
+    """
+    if not len(quotas):
+        return {}, np.ones(0, dtype=bool)
+    n_buckets = min(_MAX_BUCKETS, max(_MIN_BUCKETS, _MAX_COUNTS // len(quotas)))
+    counts = (
+        reduce_partitions(
+            doubtful.select("index", "pred_probs"),
+            bucket_counts(n_classes, pairs, n_buckets, _NEGATIVE),
+            np.add,
+            counts_batch(n_buckets),
+            COUNTS_SCHEMA,
+        )
+        .groupBy("group", "bucket")
+        .agg(F.sum("rows"))
+        .collect()
+    )
+    table = np.array(counts, dtype=np.int64).reshape(-1, 3)
+    per_bucket = np.zeros((len(quotas), n_buckets), dtype=np.int64)
+    per_bucket[table[:, 0], table[:, 1]] = table[:, 2]
+    up_to = per_bucket.cumsum(axis=1)
+    is_met = up_to[:, -1] >= quotas
+    bucket = np.where(is_met, (up_to >= quotas[:, np.newaxis]).argmax(axis=1), -1)
+    before = up_to[np.arange(len(quotas)), bucket] - per_bucket[np.arange(len(quotas)), bucket]
+    left = np.where(is_met, quotas - before, 0)
+    entries = map_batches(
+        doubtful,
+        bucket_entries(n_classes, pairs, bucket, n_buckets, _NEGATIVE),
+        entries_schema(doubtful.schema["key"].dataType),
+    )
+    return sorted_cuts(entries, dict(enumerate(left.tolist()))), is_met
+
+
+def _cuts_of_all_margins(
+    whole: DataFrame,
     n_classes: int,
     pairs: ClassPairs,
     quotas: NDArray[np.int64],
-    *,
     highest: float,
 ) -> dict[int, Cut]:
-    function = entries_batch(n_classes, pairs, quotas, highest)
-    found = map_rows(function, [F.col("index"), F.col("pred_probs")], ENTRIES_SCHEMA)
-    entries = (
-        rows.withColumn("found", found)
-        .select("key", F.explode(f"found.{ENTRIES}").alias("entry"))
-        .select(
-            F.col(f"entry.{PAIR}").alias("group"), F.col(f"entry.{MARGIN}").alias("value"), "key"
-        )
-        .persist()
-    )
+    entries = map_batches(
+        whole,
+        lowest_entries(n_classes, pairs, quotas, highest),
+        entries_schema(whole.schema["key"].dataType),
+    ).persist()
     try:
         return lowest_cuts(entries, dict(enumerate(quotas.tolist())))
     finally:
@@ -206,7 +237,8 @@ def _below_pair_cuts(
             has_key[pair] = True
             keys.setdefault(int(found.given[pair]), {})[pair] = where.key
     function = cut_batch(n_classes, found.pairs, cut, has_key)
-    df = df.withColumn("__lq_cut", map_rows(function, [fact(INDEX), fact(DOUBTFUL)], CUT_SCHEMA))
+    fields = StructType([BELOW_FIELD, *([TIED_FIELD] if keys else [])])
+    df = df.withColumn("__lq_cut", map_rows(function, [F.col(INDEX), F.col(DOUBTFUL)], fields))
     below = F.col(f"__lq_cut.{BELOW}")
     if not keys:
         return df.withColumn(name, below).drop("__lq_cut")
@@ -218,7 +250,7 @@ def _below_pair_cuts(
     )
     table = df.sparkSession.createDataFrame(list(keys.items()), schema)
     tied = F.exists(f"__lq_cut.{TIED}", lambda pair: column(key) <= F.element_at("__lq_keys", pair))
-    joined = df.join(table.hint("broadcast"), fact(INDEX) == F.col("__lq_class"), "left")
+    joined = df.join(table.hint("broadcast"), F.col(INDEX) == F.col("__lq_class"), "left")
     return joined.withColumn(name, below | F.coalesce(tied, F.lit(False))).drop(
         "__lq_cut", *table.columns
     )
