@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lq_spark.core.fitted import Thresholds
     from lq_spark.core.noise_model import NoiseModel
-    from lq_spark.tasks import multiclass
+    from lq_spark.tasks import multiclass, tokens
 
 __version__ = "0.1.0"
 
-__all__ = ["NoiseModel", "Thresholds", "multiclass"]
+__all__ = ["NoiseModel", "Thresholds", "multiclass", "tokens"]
 
 _HOMES = {
     "multiclass": "lq_spark.tasks.multiclass",
+    "tokens": "lq_spark.tasks.tokens",
     "NoiseModel": "lq_spark.core.noise_model",
     "Thresholds": "lq_spark.core.fitted",
 }

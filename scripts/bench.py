@@ -1,13 +1,15 @@
 """Time the scoring job against cleanlab and against Spark's own floor, on the same file and cores.
 
     python scripts/bench.py                          # the three standard sizes, three rounds
+    python scripts/bench.py --task issues            # adjusted scores and label issues
     python scripts/bench.py --size 4000x21841 --rounds 1 --contenders lq_spark
+    python scripts/bench.py --task issues --size 5000000x10 --largest-class 0.99
 
 Each contender runs in a process of its own, in turn (A B C, A B C, …), on the same two cores:
 
-lq_spark   the body of jobs/score_dataset.py: keys, thresholds, scores, summary, swap
-cleanlab   what a competent user would write: pyarrow read, zero-copy (n, K) array, adjusted scores,
-           pyarrow write
+lq_spark   the body of jobs/score_dataset.py: keys, thresholds, scores (and issues), summary, swap
+cleanlab   what a competent user would write: pyarrow read, zero-copy (n, K) array, adjusted scores
+           (and find_label_issues with its own parallelism), pyarrow write
 floor      Spark with an identity Arrow UDF over the same columns: the same read and write
 
 Session start (and for cleanlab the imports) is timed apart. "first" is the first run in a process:
@@ -39,8 +41,14 @@ WARM_RUNS = 3
 BLOCK_PROBABILITIES = 1 << 23
 
 
-def make_data(path: Path, n_rows: int, n_classes: int, seed: int = 0) -> None:
-    """Write seeded softmax output as float32 Parquet, 10 % of the labels replaced by chance."""
+def make_data(
+    path: Path, n_rows: int, n_classes: int, largest_class: float | None = None, seed: int = 0
+) -> None:
+    """Write seeded softmax output as float32 Parquet, 10 % of the labels replaced by chance.
+
+    ``largest_class`` is the share of class 0 (and 1 % of the labels are replaced); where not given,
+    all classes are as large.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -54,11 +62,14 @@ def make_data(path: Path, n_rows: int, n_classes: int, seed: int = 0) -> None:
         for start in range(0, n_rows, block):
             n = min(block, n_rows - start)
             truth = rng.integers(0, n_classes, n)
+            if largest_class is not None:
+                truth[rng.random(n) < largest_class] = 0
             logits = rng.standard_normal((n, n_classes), dtype=np.float32)
             logits[np.arange(n), truth] += 3 + np.log(n_classes)
             probs = np.exp(logits)
             probs /= probs.sum(axis=1, keepdims=True)
-            label = np.where(rng.random(n) < 0.1, rng.integers(0, n_classes, n), truth)
+            noise = rng.integers(0, n_classes, n)
+            label = np.where(rng.random(n) < (0.1 if largest_class is None else 0.01), noise, truth)
             offsets = pa.array(np.arange(n + 1, dtype=np.int32) * n_classes)
             columns = [
                 pa.array(np.arange(start, start + n)),
@@ -81,19 +92,21 @@ def spark_session() -> Any:
     return spark
 
 
-def lq_spark_body(path: str, out: str, method: str) -> Callable[[], dict[str, float]]:
+def lq_spark_body(path: str, out: str, method: str, task: str) -> Callable[[], dict[str, float]]:
     from lq_spark.job.config import load_config
     from lq_spark.job.run import ScoreRun
 
     spark = spark_session()
     flags = {"input": path, "output": f"{out}/scores", "method": method, "adjust_pred_probs": True}
+    flags["find_issues"] = task == "issues"
     config = load_config(None, flags)
     return lambda: ScoreRun(spark, config).run().seconds
 
 
-def cleanlab_body(path: str, out: str, method: str) -> Callable[[], dict[str, float]]:
+def cleanlab_body(path: str, out: str, method: str, task: str) -> Callable[[], dict[str, float]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
+    from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
     def run() -> dict[str, float]:
@@ -111,17 +124,21 @@ def cleanlab_body(path: str, out: str, method: str) -> Callable[[], dict[str, fl
             "predicted_label": matrix.argmax(axis=1),
             "label_quality": scores,
         }
+        if task == "issues":
+            result["is_label_issue"] = find_label_issues(label, matrix)
+        found = time.perf_counter()
         pq.write_table(pa.table(result), f"{out}/scores.parquet")
         return {
             "read": read - start,
             "scores": scored - read,
-            "write": time.perf_counter() - scored,
+            "issues": found - scored,
+            "write": time.perf_counter() - found,
         }
 
     return run
 
 
-def floor_body(path: str, out: str, method: str) -> Callable[[], dict[str, float]]:
+def floor_body(path: str, out: str, method: str, task: str) -> Callable[[], dict[str, float]]:
     import pyarrow as pa
     from pyspark.sql import functions as F
 
@@ -197,13 +214,13 @@ class PeakMemory(threading.Thread):
         return {"driver_mib": round(own), "jvm_mib": round(jvm), "worker_mib": round(worker)}
 
 
-def contend(name: str, path: str, method: str, runs: int) -> None:
+def contend(name: str, path: str, method: str, task: str, runs: int) -> None:
     """Run one contender in this process; print one JSON line."""
     memory = PeakMemory()
     memory.start()
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
-        body = CONTENDERS[name](path, out, method)
+        body = CONTENDERS[name](path, out, method, task)
         session = time.perf_counter() - start
         walls, phases = [], []
         for _ in range(runs):
@@ -216,22 +233,23 @@ def contend(name: str, path: str, method: str, runs: int) -> None:
     os._exit(0)  # the JVM goes with its parent
 
 
-def two_passes(phases: dict[str, float]) -> float:
-    return phases["thresholds"] + phases["scores"]
+def passes(phases: dict[str, float]) -> float:
+    """Return the seconds from source to result, without the check of keys and the summary."""
+    return sum(phases.get(name, 0.0) for name in ("thresholds", "scores", "cuts", "issues"))
 
 
-def bench(
-    size: str, contenders: list[str], rounds: int, method: str, folder: Path
-) -> dict[str, Any]:
+def bench(size: str, contenders: list[str], folder: Path, options: Any) -> dict[str, Any]:
     n_rows, n_classes = map(int, size.split("x"))
-    path = folder / f"{size}.parquet"
+    skew = "" if options.largest_class is None else f"_{options.largest_class}"
+    path = folder / f"{size}{skew}.parquet"
     if not path.exists():
-        make_data(path, n_rows, n_classes)
+        make_data(path, n_rows, n_classes, options.largest_class)
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
-    for _ in range(rounds):
+    for _ in range(options.rounds):
         for name in contenders:
             command = [sys.executable, __file__, "--contend", name, "--data", str(path)]
-            command += ["--method", method]
+            command += ["--method", options.method, "--task", options.task]
+            command += ["--runs", str(options.runs)]
             environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
             done = subprocess.run(
                 command, check=True, capture_output=True, text=True, env=environment, cwd=ROOT
@@ -239,7 +257,7 @@ def bench(
             results[name].append(json.loads(done.stdout.splitlines()[-1]))
     summary = {name: condense(name, found) for name, found in results.items()}
     report(size, n_rows, summary)
-    return {"size": size, "method": method, "summary": summary, "runs": results}
+    return {"size": size, "task": options.task, "summary": summary, "runs": results}
 
 
 def condense(name: str, found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -247,19 +265,19 @@ def condense(name: str, found: list[dict[str, Any]]) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "session": median(run["session"] for run in found),
         "first": median(run["walls"][0] for run in found),
-        "warm": median(median(run["walls"][1:]) for run in found),
+        "warm": median(median(run["walls"][1:] or run["walls"]) for run in found),
         "phases_first": {
             k: median(r["phases"][0][k] for r in found) for k in found[0]["phases"][0]
         },
         "phases_warm": {
-            k: median(median(p[k] for p in run["phases"][1:]) for run in found)
+            k: median(median(p[k] for p in run["phases"][1:] or run["phases"]) for run in found)
             for k in found[0]["phases"][0]
         },
         **{k: max(run[k] for run in found) for k in ("driver_mib", "jvm_mib", "worker_mib")},
     }
     if name == "lq_spark":
         for state in ("first", "warm"):
-            entry[f"two_passes_{state}"] = two_passes(entry[f"phases_{state}"])
+            entry[f"passes_{state}"] = passes(entry[f"phases_{state}"])
     return entry
 
 
@@ -283,7 +301,7 @@ def report(size: str, n_rows: int, summary: dict[str, Any]) -> None:
             ratios.append(f"scoring pass / floor {ratio:.2f}")
         if "cleanlab" in summary:
             theirs = summary["cleanlab"][state]
-            ratios.append(f"two passes / cleanlab {ours[f'two_passes_{state}'] / theirs:.2f}")
+            ratios.append(f"passes / cleanlab {ours[f'passes_{state}'] / theirs:.2f}")
             ratios.append(f"whole job / cleanlab {ours[state] / theirs:.2f}")
         if ratios:
             print(f"  {state}: {', '.join(ratios)}")
@@ -302,18 +320,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--runs", type=int, default=1 + WARM_RUNS, help="runs in one process")
     parser.add_argument("--method", default="self_confidence")
+    parser.add_argument("--task", choices=("scores", "issues"), default="scores")
+    parser.add_argument("--largest-class", type=float, help="share of class 0 (default: balanced)")
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--folder", type=Path, help="where the made data stays (default: deleted)")
     parser.add_argument("--contend", help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contend:
-        contend(options.contend, options.data, options.method, options.runs)
+        contend(options.contend, options.data, options.method, options.task, options.runs)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="bench_"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
         found = [
-            bench(size, options.contenders.split(","), options.rounds, options.method, folder)
+            bench(size, options.contenders.split(","), folder, options)
             for size in options.size or SIZES
         ]
     finally:

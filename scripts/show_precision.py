@@ -1,6 +1,6 @@
 """Print how many of the wrong labels a run of the job found, where the truth is known.
 
-    python scripts/show_precision.py OUTPUT     # OUTPUT has the column true_label
+python scripts/show_precision.py OUTPUT     # OUTPUT has the column true_label
 """
 
 import sys

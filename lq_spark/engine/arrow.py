@@ -88,6 +88,57 @@ def list_rows(column: pa.Array | pa.ChunkedArray, width: int) -> ListRows:
     return ListRows(matrix.reshape(-1, width), faults)
 
 
+@dataclass(frozen=True, slots=True)
+class NestedRows:
+    """The lists of lists of a column: the inner lists are rows of a matrix.
+
+    Attributes
+    ----------
+    rows : ListRows
+        The inner lists of all outer ones, in order.
+    lengths : ndarray of int64, shape (n,)
+        Number of inner lists in each outer one; 0 where it is null.
+    is_null : ndarray of bool, shape (n,)
+    """
+
+    rows: ListRows
+    lengths: NDArray[np.int64]
+    is_null: NDArray[np.bool_]
+
+
+def nested_rows(column: pa.Array | pa.ChunkedArray, width: int) -> NestedRows:
+    """Read a column of lists of lists of floats, the inner ones of ``width`` numbers.
+
+    Raises
+    ------
+    DataError
+        If the column is something else.
+
+    Examples
+    --------
+    >>> nested = nested_rows(pa.array([[[0.25, 0.75], [1.0, 0.0]], None, [[0.5, 0.5]]]), width=2)
+    >>> nested.lengths.tolist(), nested.rows.matrix.shape
+    ([2, 0, 1], (3, 2))
+    """
+    flat, lengths, is_null = flat_lists(column)
+    return NestedRows(list_rows(flat, width), lengths, is_null)
+
+
+def flat_lists(
+    column: pa.Array | pa.ChunkedArray,
+) -> tuple[pa.Array, NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the elements of all lists of a column, the lists' lengths, and which lists are null.
+
+    >>> flat_lists(pa.array([[1, 2], None, [3]]))[0].to_pylist()
+    [1, 2, 3]
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+        raise DataError(f"a column of lists is needed, got {column.type}")
+    return column.flatten(), _lengths(column), np.asarray(column.is_null())
+
+
 def _require_float_lists(kind: pa.DataType) -> pa.DataType:
     is_list = (
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -16,9 +16,15 @@ from lq_spark.core.issue_rules import FILTERS, require_filter
 from lq_spark.core.joint import COLLISION_RULES
 from lq_spark.core.quotas import require_quota_options
 from lq_spark.core.scores import METHODS, require_method
+from lq_spark.core.sentences import (
+    DEFAULT_TEMPERATURE,
+    SENTENCE_METHODS,
+    require_sentence_method,
+)
 from lq_spark.errors import OptionError, closest, listed
 
 Name = Annotated[str, Field(min_length=1)]
+Config = TypeVar("Config", bound="JobConfig")
 
 _FOR_ISSUES = (
     "filter_by",
@@ -32,31 +38,19 @@ _FOR_ISSUES = (
 )
 
 
-class ScoreConfig(BaseModel):
-    """One run of the scoring job. Each field is a config key and a command-line flag."""
+class JobConfig(BaseModel):
+    """What the jobs have in common. Each field is a config key and a command-line flag."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     input: Name = Field(description="Parquet path (with a slash) or catalog table to score")
     output: Name = Field(description="Parquet path that the scores replace")
-    id: Name = Field("id", description="column that tells rows apart")
-    label: Name = Field("label", description="column of the given label")
     pred_probs: Name = Field("pred_probs", description="column of the predicted probabilities")
     classes: list[Name] | None = Field(
         None, description="class names in the order of the probabilities; for string labels"
     )
     n_classes: int | None = Field(
         None, ge=2, description="number of classes, where nothing else says it (else the first row)"
-    )
-    method: str = Field("self_confidence", description=f"score: {', '.join(METHODS)}")
-    adjust_pred_probs: bool = Field(
-        False, description="correct the probabilities by the class thresholds first (two passes)"
-    )
-    thresholds: Name | None = Field(
-        None, description="JSON file of thresholds saved by an earlier run, used as they are"
-    )
-    save_thresholds: Name | None = Field(
-        None, description="JSON file to save this run's thresholds to"
     )
     find_issues: bool = Field(
         False, description="say also which labels are issues, and how healthy each class is"
@@ -97,8 +91,7 @@ class ScoreConfig(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _agrees_with_itself(self) -> ScoreConfig:
-        require_method(self.method, adjust_pred_probs=self.adjust_pred_probs)
+    def _rules_and_places_agree(self) -> JobConfig:
         require_filter(
             self.filter_by,
             self.collision_rule or "highest_of_all",
@@ -109,26 +102,14 @@ class ScoreConfig(BaseModel):
         for name in _FOR_ISSUES:
             if name in self.model_fields_set and getattr(self, name) and not self.find_issues:
                 raise ValueError(f"{name} is given, so find_issues must be true")
-        if self.fitted and (self.thresholds or self.save_fitted or self.save_thresholds):
-            raise ValueError(
-                "fitted is given, so thresholds and joint are loaded, not fitted: thresholds, "
-                "save_fitted and save_thresholds do not go with it"
-            )
-        if self.thresholds and self.find_issues:
-            raise ValueError("thresholds does not go with find_issues; give fitted")
-        if self.thresholds and not self.adjust_pred_probs:
-            raise ValueError("thresholds is given, so adjust_pred_probs must be true")
-        if self.thresholds and self.save_thresholds:
-            raise ValueError("save_thresholds is given, but thresholds are loaded, not fitted")
+        if self.quarantine and self.on_invalid != "quarantine":
+            raise ValueError("quarantine is given, so on_invalid must be 'quarantine'")
         for name in ("thresholds", "save_thresholds", "fitted", "save_fitted"):
-            if ":/" in (getattr(self, name) or ""):
+            if ":/" in (getattr(self, name, None) or ""):
                 raise ValueError(
                     f"{name}: must be a path on this machine, got {getattr(self, name)!r}"
                 )
-        if self.quarantine and self.on_invalid != "quarantine":
-            raise ValueError("quarantine is given, so on_invalid must be 'quarantine'")
-        places = [self.input, self.output, self.metrics_path, self.quarantine_path]
-        places += [self.class_health_path, self.class_overlaps_path] if self.find_issues else []
+        places = [self.input, *self.places]
         resolved = [_resolved(place) for place in places if "/" in place or place != self.input]
         for place, other in itertools.permutations(resolved, 2):
             if place == other or place.startswith(f"{other}/"):
@@ -137,6 +118,12 @@ class ScoreConfig(BaseModel):
                     f"another, got {places}"
                 )
         return self
+
+    @property
+    def places(self) -> list[str]:
+        """Return where the run writes tables."""
+        health = [self.class_health_path, self.class_overlaps_path] if self.find_issues else []
+        return [self.output, self.metrics_path, self.quarantine_path, *health]
 
     @property
     def metrics_path(self) -> str:
@@ -159,14 +146,96 @@ class ScoreConfig(BaseModel):
         return f"{self.metrics_path.rstrip('/')}_overlaps"
 
     @property
+    def fingerprint(self) -> str:
+        """Return a hash that is the same for the same configuration."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+class ScoreConfig(JobConfig):
+    """One run of the job that scores rows."""
+
+    id: Name = Field("id", description="column that tells rows apart")
+    label: Name = Field("label", description="column of the given label")
+    method: str = Field("self_confidence", description=f"score: {', '.join(METHODS)}")
+    adjust_pred_probs: bool = Field(
+        False, description="correct the probabilities by the class thresholds first (two passes)"
+    )
+    thresholds: Name | None = Field(
+        None, description="JSON file of thresholds saved by an earlier run, used as they are"
+    )
+    save_thresholds: Name | None = Field(
+        None, description="JSON file to save this run's thresholds to"
+    )
+
+    @model_validator(mode="after")
+    def _scores_agree(self) -> ScoreConfig:
+        require_method(self.method, adjust_pred_probs=self.adjust_pred_probs)
+        if self.fitted and (self.thresholds or self.save_fitted or self.save_thresholds):
+            raise ValueError(
+                "fitted is given, so thresholds and joint are loaded, not fitted: thresholds, "
+                "save_fitted and save_thresholds do not go with it"
+            )
+        if self.thresholds and self.find_issues:
+            raise ValueError("thresholds does not go with find_issues; give fitted")
+        if self.thresholds and not self.adjust_pred_probs:
+            raise ValueError("thresholds is given, so adjust_pred_probs must be true")
+        if self.thresholds and self.save_thresholds:
+            raise ValueError("save_thresholds is given, but thresholds are loaded, not fitted")
+        return self
+
+    @property
     def carried(self) -> list[str]:
         """Return the source's columns that the output has, each once."""
         return list(dict.fromkeys([self.id, self.label, *self.keep_columns]))
 
+
+class TokensConfig(JobConfig):
+    """One run of the job that scores tokens and sentences."""
+
+    sentence_id: Name = Field("sentence_id", description="column that tells sentences apart")
+    labels: Name = Field("labels", description="in a row a sentence: array of the given labels")
+    tokens: Name | None = Field(None, description="in a row a sentence: array of the texts")
+    token_index: Name | None = Field(
+        None, description="column of the place in the sentence, from 0: the input has a row a token"
+    )
+    label: Name = Field("label", description="in a row a token: the given label")
+    token: Name | None = Field(None, description="in a row a token: the text")
+    token_output: Name | None = Field(
+        None, description="Parquet path of the tokens, a row each (default: OUTPUT_tokens)"
+    )
+    token_score_method: str = Field(
+        "self_confidence", description=f"score of a token: {', '.join(METHODS)}"
+    )
+    sentence_score_method: str = Field(
+        "min", description=f"score of a sentence: {', '.join(SENTENCE_METHODS)}"
+    )
+    temperature: float | None = Field(
+        None,
+        description=f"of softmin: 0 the minimum, inf the mean (default: {DEFAULT_TEMPERATURE})",
+    )
+
+    @model_validator(mode="after")
+    def _scores_agree(self) -> TokensConfig:
+        require_method(self.token_score_method)
+        require_sentence_method(self.sentence_score_method, self.sentence_score_kwargs)
+        if self.fitted and self.save_fitted:
+            raise ValueError("fitted is given, so save_fitted does not go with it")
+        return self
+
     @property
-    def fingerprint(self) -> str:
-        """Return a hash that is the same for the same configuration."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+    def sentence_score_kwargs(self) -> dict[str, Any]:
+        """Return the further arguments of the sentence score."""
+        return {} if self.temperature is None else {"temperature": self.temperature}
+
+    @property
+    def token_output_path(self) -> str:
+        """Return where the tokens go."""
+        return self.token_output or f"{self.output.rstrip('/')}_tokens"
+
+    @property
+    def places(self) -> list[str]:
+        """Return where the run writes tables."""
+        return [*super().places, self.token_output_path]
 
 
 def _resolved(place: str) -> str:
@@ -175,7 +244,11 @@ def _resolved(place: str) -> str:
     return place.rstrip("/") if ":/" in local else str(Path(local).resolve())
 
 
-def load_config(path: str | None, flags: Mapping[str, Any]) -> ScoreConfig:
+def load_config(
+    path: str | None,
+    flags: Mapping[str, Any],
+    kind: type[Config] = ScoreConfig,  # type: ignore[assignment]
+) -> Config:
     """Return the configuration of a YAML file with flags put over it.
 
     Raises
@@ -194,14 +267,14 @@ def load_config(path: str | None, flags: Mapping[str, Any]) -> ScoreConfig:
             raise OptionError(f"config: {path!r} must hold keys and values, got {loaded!r}")
         values = loaded
     try:
-        return ScoreConfig.model_validate({**values, **flags})
+        return kind.model_validate({**values, **flags})
     except ValidationError as error:
-        raise OptionError("; ".join(_sentence(item) for item in error.errors())) from error
+        raise OptionError("; ".join(_sentence(item, kind) for item in error.errors())) from error
 
 
-def _sentence(item: Any) -> str:
+def _sentence(item: Any, kind: type[JobConfig]) -> str:
     key = ".".join(str(part) for part in item["loc"])
-    known = list(ScoreConfig.model_fields)
+    known = list(kind.model_fields)
     if item["type"] == "extra_forbidden":
         hint = closest(key, known) or f"; known are {listed(known, limit=len(known))}"
         return f"unknown config key {key!r}{hint}"

@@ -16,20 +16,16 @@ from lq_spark.core.issue_rules import require_two_classes
 from lq_spark.core.noise_model import NoiseModel
 from lq_spark.engine.inputs import column
 from lq_spark.tasks.batches import score_columns
+from lq_spark.tasks.flagging import IS_LABEL_ISSUE, judged, with_issue_rank
 from lq_spark.tasks.label_facts import Rule, with_facts
-from lq_spark.tasks.label_issues import (
-    IS_LABEL_ISSUE,
-    agreed_collision_rule,
-    judged,
-    with_issue_rank,
-)
+from lq_spark.tasks.label_issues import agreed_collision_rule
 from lq_spark.tasks.labelled import LABEL_QUALITY, PREDICTED_LABEL, LabelledTable
 from lq_spark.tasks.pruning import flagged
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lq_spark.job.config import ScoreConfig
+    from lq_spark.job.config import JobConfig, ScoreConfig
 
 
 def staged_facts(
@@ -90,13 +86,13 @@ def rows_with_issues(
     return with_issue_rank(found, config.id) if config.issue_rank else found, model
 
 
-def no_rows_with_issues(scored: DataFrame, config: ScoreConfig) -> DataFrame:
+def no_rows_with_issues(scored: DataFrame, key: str, issue_rank: bool) -> DataFrame:
     """Return a table without rows with the columns that issues would have."""
     found = scored.withColumn(IS_LABEL_ISSUE, F.lit(False))
-    return with_issue_rank(found, config.id) if config.issue_rank else found
+    return with_issue_rank(found, key) if issue_rank else found
 
 
-def rule_of(config: ScoreConfig, fitted: NoiseModel | None) -> Rule:
+def rule_of(config: JobConfig, fitted: NoiseModel | None) -> Rule:
     """Return the rule of a configuration; raise OptionError if what was fitted has another."""
     return Rule(
         filter_by=config.filter_by,

@@ -16,8 +16,9 @@ from lq_spark.tables.parquet import as_uri
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from lq_spark.job.config import ScoreConfig
+    from lq_spark.job.config import JobConfig
     from lq_spark.job.report import Report
+    from lq_spark.job.token_report import TokenReport
 
 Row = tuple[Any, ...]
 
@@ -41,7 +42,7 @@ OVERLAPS = (
 """A row a pair of classes that overlap at all: rows given one label that truly are of another."""
 
 
-def append_metrics(spark: SparkSession, config: ScoreConfig, report: Report) -> None:
+def append_metrics(spark: SparkSession, config: JobConfig, report: Report | TokenReport) -> None:
     """Add the metrics of a run, and the health of its labels, to their tables.
 
     Raises TableError if that fails.

@@ -15,7 +15,7 @@ from lq_spark.core.fitted import Thresholds
 from lq_spark.core.noise_model import NoiseModel
 from lq_spark.engine.inputs import column
 from lq_spark.engine.sums import scaled_halves
-from lq_spark.tasks.label_issues import IS_LABEL_ISSUE
+from lq_spark.tasks.flagging import IS_LABEL_ISSUE
 from lq_spark.tasks.labelled import LABEL_QUALITY, PREDICTED_LABEL
 
 if TYPE_CHECKING:
@@ -216,36 +216,39 @@ class Report:
         if self.noise is not None:
             header.append("issues")
             cells = [[*row, f"{q.n_issues:,}"] for row, q in zip(cells, shown, strict=True)]
-        lines += _aligned(header, cells)
+        lines += aligned(header, cells)
         if self.noise is not None:
-            lines += self._overlaps_text(self.noise)
+            lines += overlaps_text(self.noise)
         lines += ["", "lowest label quality (1 clean, 0 suspect):"]
-        lines += _aligned(
+        lines += aligned(
             (config.id, "given", "predicted", "quality"),
             [(*row[:3], f"{row[3]:.6f}") for row in self.scored.worst],
         )
         return "\n".join(lines)
 
-    def _overlaps_text(self, noise: NoiseModel) -> list[str]:
-        found = class_overlaps(noise.joint, noise.n_rows, asymmetric=True)
-        names = noise.classes or range(noise.n_classes)
-        shown = [
-            (names[given], names[true], f"{n:,}")
-            for given, true, n in zip(
-                found.class_a[:N_OVERLAPS],
-                found.class_b[:N_OVERLAPS],
-                found.num_overlapping[:N_OVERLAPS],
-                strict=True,
-            )
-            if n
-        ]
-        if not shown:
-            return []
-        title = "labels most often given for another class, estimated:"
-        return ["", title, *_aligned(("given", "true", "rows"), shown)]
+
+def overlaps_text(noise: NoiseModel) -> list[str]:
+    """Return which labels are most often given for which other class, as lines."""
+    found = class_overlaps(noise.joint, noise.n_rows, asymmetric=True)
+    names = noise.classes or range(noise.n_classes)
+    shown = [
+        (names[given], names[true], f"{n:,}")
+        for given, true, n in zip(
+            found.class_a[:N_OVERLAPS],
+            found.class_b[:N_OVERLAPS],
+            found.num_overlapping[:N_OVERLAPS],
+            strict=True,
+        )
+        if n
+    ]
+    if not shown:
+        return []
+    title = "labels most often given for another class, estimated:"
+    return ["", title, *aligned(("given", "true", "rows"), shown)]
 
 
-def _aligned(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+def aligned(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Return a small table as lines, columns aligned to the right."""
     cells = [[str(cell) for cell in row] for row in (header, *rows)]
     widths = [max(map(len, columns)) for columns in zip(*cells, strict=True)]
     return [

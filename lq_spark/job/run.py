@@ -28,7 +28,8 @@ from lq_spark.job.metrics import append_metrics
 from lq_spark.job.report import Report, ScoredRows, summarize_scores
 from lq_spark.tables.parquet import StagedTable, read_table, require_writable
 from lq_spark.tasks import multiclass
-from lq_spark.tasks.label_issues import IS_LABEL_ISSUE, ISSUE_RANK, agreed_n_classes
+from lq_spark.tasks.flagging import IS_LABEL_ISSUE, ISSUE_RANK
+from lq_spark.tasks.label_issues import agreed_n_classes
 from lq_spark.tasks.labelled import (
     INVALID_REASON,
     LABEL_QUALITY,
@@ -224,7 +225,9 @@ class ScoreRun:
             tolerance=config.tolerance,
         )
         scored = scored.select(*map(column, [*config.carried, PREDICTED_LABEL, LABEL_QUALITY]))
-        return no_rows_with_issues(scored, config) if config.find_issues else scored
+        if not config.find_issues:
+            return scored
+        return no_rows_with_issues(scored, config.id, config.issue_rank)
 
     def _checked(self) -> DataFrame:
         return multiclass.validate(

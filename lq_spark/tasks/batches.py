@@ -122,7 +122,8 @@ def fit_rows_batch(
         columns = function(batch.labels, batch.pred_probs)
         if batch.reasons is None:
             return columns
-        return {name: _spread(values, batch.reasons) for name, values in columns.items()}
+        fit = batch.reasons == np.array(None)
+        return {name: spread(values, fit) for name, values in columns.items()}
 
     return run
 
@@ -161,11 +162,10 @@ def label_array(
     return pa.array(index).cast(_ARROW_INTEGERS[kind.typeName()])
 
 
-def _spread(values: pa.Array, reasons: NDArray[np.object_]) -> pa.Array:
-    """Return values at the rows without a reason, null at the others."""
-    fit = reasons == np.array(None)
-    positions = np.cumsum(fit) - 1
-    return values.take(pa.array(positions, mask=~fit))
+def spread(values: pa.Array, present: NDArray[np.bool_]) -> pa.Array:
+    """Return the values at the places where they are present, in order, null at the others."""
+    positions = np.cumsum(present) - 1
+    return values.take(pa.array(positions, mask=~present))
 
 
 def reason_batch(n_classes: int, tolerance: float) -> BatchFunction:

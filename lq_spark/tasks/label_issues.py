@@ -9,24 +9,24 @@ there (:mod:`lq_spark.tasks.pruning`). The result is lazy: a Python pass when it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
-
-from pyspark.sql import functions as F
 
 from lq_spark.core.checks import require_tolerance
 from lq_spark.core.constants import SUM_TOLERANCE
-from lq_spark.core.fitted import Thresholds
-from lq_spark.core.issue_rules import PRUNING, require_two_classes, warn_of_small_classes
 from lq_spark.core.noise_model import NoiseModel
-from lq_spark.core.quotas import prune_quotas
 from lq_spark.core.scores import require_method
 from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.engine.keys import summarize_key
-from lq_spark.engine.rank import ranked
 from lq_spark.errors import InvalidRowsError, OptionError
 from lq_spark.tasks.batches import score_columns
 from lq_spark.tasks.confident import fit_thresholds
+from lq_spark.tasks.flagging import (
+    IS_LABEL_ISSUE,
+    ISSUE_RANK,
+    TableColumns,
+    flagged_rows,
+    with_issue_rank,
+)
 from lq_spark.tasks.label_facts import (
     Rule,
     count_facts,
@@ -42,13 +42,9 @@ from lq_spark.tasks.labelled import (
     require_room,
     resolved_n_classes,
 )
-from lq_spark.tasks.pruning import Cuts, find_cuts, flagged
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-IS_LABEL_ISSUE = "is_label_issue"
-ISSUE_RANK = "issue_rank"
 
 
 def fit(
@@ -178,70 +174,21 @@ def find_issues(
         if fitted is None
         else fitted.thresholds
     )
-    require_two_classes(filter_by, thresholds.class_counts)
-    cuts = Cuts()
-    if rule.needs_cuts:
-        narrow = df.select(*dict.fromkeys([id, label, pred_probs]))
-        facts = with_facts(narrow, table, thresholds, rule, fail=False, tolerance=tolerance)
-        facts = facts.select(column(id), *rule.facts).persist()
-        whole = df.select(
-            column(id).alias("key"),
-            table.index.alias("index"),
-            table.pred_probs.alias("pred_probs"),
-        )
-        try:
-            _, cuts = judged(facts, whole, id, rule, thresholds, fitted)
-        finally:
-            facts.unpersist()
     scores = score_columns(
         method, thresholds if adjust_pred_probs else None, table.label_type, table.classes
     )
-    found = with_facts(df, table, thresholds, rule, scores=scores, fail=True, tolerance=tolerance)
-    found = flagged(found, id, rule, cuts, n_classes, IS_LABEL_ISSUE)
+    found, _ = flagged_rows(
+        df,
+        table,
+        TableColumns(id, label, pred_probs),
+        rule,
+        thresholds,
+        fitted,
+        scores=scores,
+        tolerance=tolerance,
+    )
     found = found.select(*map(column, df.columns), *added[:3])
     return with_issue_rank(found, id) if issue_rank else found
-
-
-def judged(
-    facts: DataFrame,
-    whole: DataFrame,
-    key: str,
-    rule: Rule,
-    thresholds: Thresholds,
-    fitted: NoiseModel | None,
-) -> tuple[NoiseModel, Cuts]:
-    """Return what the facts of a table say of its noise, and where the rule cuts it.
-
-    ``facts``, ``whole`` and ``key`` are those of :func:`lq_spark.tasks.pruning.find_cuts`.
-    """
-    counts = count_facts(facts, rule, thresholds.n_classes)
-    model = NoiseModel(
-        replace(thresholds, class_counts=tuple(counts.class_counts.tolist())),
-        counts.confident,
-        counts.n_label_issues,
-        rule.collision_rule,
-    )
-    if not rule.needs_cuts:
-        return model, Cuts()
-    quotas = prune_quotas(
-        (fitted or model).calibrated_joint(counts.class_counts),
-        counts.class_counts,
-        min_examples_per_class=rule.min_examples_per_class,
-        frac_noise=rule.frac_noise,
-        num_to_remove_per_class=rule.num_to_remove_per_class,
-    )
-    if rule.filter_by in PRUNING:
-        warn_of_small_classes(quotas, rule.min_examples_per_class, stacklevel=4)
-    return model, find_cuts(facts, whole, key, rule, counts, quotas)
-
-
-def with_issue_rank(df: DataFrame, key: str) -> DataFrame:
-    """Return a table of label issues with ``issue_rank``: by label quality, ties by key."""
-    issues = df.where(F.col(IS_LABEL_ISSUE)).select(
-        F.col(LABEL_QUALITY).alias("value"), column(key).alias("key")
-    )
-    ranks = ranked(issues).select(F.col("key").alias("__lq_key"), F.col("rank").alias(ISSUE_RANK))
-    return df.join(ranks, column(key) == F.col("__lq_key"), "left").drop("__lq_key")
 
 
 def agreed_collision_rule(rule: str | None, fitted: NoiseModel | None) -> str:

@@ -76,7 +76,7 @@ def labelled_table(
     """
     label_type = require_integer_or_string(df, "label", label)
     probabilities = float_array(df, "pred_probs", pred_probs)
-    names = _checked_classes(classes)
+    names = checked_classes(classes)
     if isinstance(label_type, StringType):
         if names is None:
             raise ColumnError(
@@ -94,7 +94,8 @@ def labelled_table(
     return LabelledTable(index, probabilities, element, label_type, names)
 
 
-def _checked_classes(classes: Sequence[str] | None) -> tuple[str, ...] | None:
+def checked_classes(classes: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return class names as a tuple; raise OptionError if fewer than two or not unique."""
     if classes is None:
         return None
     if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):

@@ -1,0 +1,8 @@
+"""Score the labels of tokens and sentences: spark-submit jobs/score_tokens.py --help."""
+
+import sys
+
+from lq_spark.job.cli import SCORE_TOKENS, main
+
+if __name__ == "__main__":
+    sys.exit(main(job=SCORE_TOKENS))

@@ -1,0 +1,297 @@
+"""Label issues of tokens: thresholds, joint and rules over all tokens of a table as its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from lq_spark.core.checks import require_tolerance
+from lq_spark.core.constants import SUM_TOLERANCE
+from lq_spark.core.health_tables import DatasetHealth, dataset_health
+from lq_spark.core.noise_model import NoiseModel
+from lq_spark.core.scores import require_method
+from lq_spark.engine.inputs import column, require_new_columns
+from lq_spark.engine.keys import summarize_key
+from lq_spark.errors import InvalidRowsError, OptionError
+from lq_spark.tasks import label_issues
+from lq_spark.tasks.batches import score_columns
+from lq_spark.tasks.confident import fit_thresholds
+from lq_spark.tasks.flagging import (
+    IS_LABEL_ISSUE,
+    ISSUE_RANK,
+    TableColumns,
+    flagged_rows,
+    with_issue_rank,
+)
+from lq_spark.tasks.label_facts import Rule
+from lq_spark.tasks.label_issues import agreed_collision_rule, agreed_n_classes
+from lq_spark.tasks.labelled import (
+    LABEL_QUALITY,
+    PREDICTED_LABEL,
+    agreed_classes,
+    labelled_table,
+    require_room,
+)
+from lq_spark.tasks.token_checks import broken_sentences
+from lq_spark.tasks.token_tables import TokenColumns, one_row_a_token, token_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame
+
+_KEY = "__lq_token_key"
+
+
+def fit(
+    df: DataFrame,
+    *,
+    sentence_id: str = "sentence_id",
+    labels: str = "labels",
+    token_index: str | None = None,
+    label: str = "label",
+    pred_probs: str = "pred_probs",
+    classes: Sequence[str] | None = None,
+    collision_rule: str = "highest_of_all",
+    tolerance: float = SUM_TOLERANCE,
+) -> NoiseModel:
+    """Return what a table says of the label noise of its tokens: :func:`lq_spark.multiclass.fit`.
+
+    Parameters and errors as for :func:`lq_spark.tokens.score` and :func:`lq_spark.multiclass.fit`.
+    """
+    columns = token_columns(
+        df,
+        sentence_id=sentence_id,
+        token_index=token_index,
+        labels=labels,
+        label=label,
+        pred_probs=pred_probs,
+        tokens=None,
+        token=None,
+        classes=classes,
+    )
+    long, named = one_row_a_token(df, columns)
+    return label_issues.fit(
+        long,
+        label=named.label,
+        pred_probs=named.pred_probs,
+        classes=named.classes,
+        collision_rule=collision_rule,
+        tolerance=tolerance,
+    )
+
+
+def find_issues(
+    df: DataFrame,
+    *,
+    sentence_id: str = "sentence_id",
+    labels: str = "labels",
+    token_index: str | None = None,
+    label: str = "label",
+    pred_probs: str = "pred_probs",
+    tokens: str | None = None,
+    token: str | None = None,
+    classes: Sequence[str] | None = None,
+    filter_by: str = "prune_by_noise_rate",
+    frac_noise: float = 1.0,
+    num_to_remove_per_class: Sequence[int] | None = None,
+    min_examples_per_class: int = 1,
+    collision_rule: str | None = None,
+    fitted: NoiseModel | None = None,
+    token_score_method: str = "self_confidence",
+    issue_rank: bool = False,
+    tolerance: float = SUM_TOLERANCE,
+) -> DataFrame:
+    """Return one row a token with its label issues, decided over all tokens of the table.
+
+    Adds ``is_label_issue``, ``predicted_label``, ``label_quality`` and, if asked, ``issue_rank`` to
+    a table of tokens; of a table of sentences makes one with ``sentence_id``, ``token_index``,
+    ``token`` (if there are texts), ``label``, ``pred_probs`` and these. Where scores or margins are
+    equal at a cut, the tokens of the lowest sentence ids come first, in token order.
+
+    Parameters
+    ----------
+    df, sentence_id, labels, token_index, label, pred_probs, tokens, token, classes
+        As for :func:`lq_spark.tokens.score`.
+    token_score_method
+        The score in ``label_quality``.
+    filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class, collision_rule
+        As for :func:`lq_spark.multiclass.find_issues`.
+    fitted, issue_rank, tolerance
+        As for :func:`lq_spark.multiclass.find_issues`.
+
+    Raises
+    ------
+    ColumnError, OptionError, DataError, InvalidRowsError
+        As :func:`lq_spark.multiclass.find_issues`; also for a sentence id that occurs twice in a
+        table of sentences, and a token_index that is not 0, 1, 2, … in each sentence.
+    """
+    rule = Rule(
+        filter_by,
+        frac_noise,
+        num_to_remove_per_class,
+        min_examples_per_class,
+        agreed_collision_rule(collision_rule, fitted),
+    )
+    columns = token_columns(
+        df,
+        sentence_id=sentence_id,
+        token_index=token_index,
+        labels=labels,
+        label=label,
+        pred_probs=pred_probs,
+        tokens=tokens,
+        token=token,
+        classes=agreed_classes(classes, None if fitted is None else fitted.thresholds),
+    )
+    require_method(token_score_method)
+    require_tolerance(tolerance)
+    long, named = one_row_a_token(df, columns)
+    require_new_columns(long, added_columns(issue_rank))
+    _require_whole_sentences(df, columns)
+    found, _ = issues_of_tokens(
+        long, named, rule, fitted, token_score_method, issue_rank=issue_rank, tolerance=tolerance
+    )
+    return found
+
+
+def added_columns(issue_rank: bool) -> list[str]:
+    """Return the names of the columns that issues add."""
+    return [IS_LABEL_ISSUE, PREDICTED_LABEL, LABEL_QUALITY] + [ISSUE_RANK] * issue_rank
+
+
+def issues_of_tokens(
+    long: DataFrame,
+    columns: TokenColumns,
+    rule: Rule,
+    fitted: NoiseModel | None,
+    method: str,
+    *,
+    issue_rank: bool,
+    tolerance: float,
+    count: bool = False,
+) -> tuple[DataFrame, NoiseModel | None]:
+    """Return a table of tokens, checked before, with its issues, and what it says of the noise.
+
+    See :func:`lq_spark.tasks.flagging.flagged_rows`.
+    """
+    of_rows: dict[str, Any] = {
+        "label": columns.label,
+        "pred_probs": columns.pred_probs,
+        "classes": columns.classes,
+    }
+    table = labelled_table(long, **of_rows)
+    require_room(table, columns.label, agreed_n_classes(long, table, fitted))
+    thresholds = (
+        fit_thresholds(long, **of_rows, tolerance=tolerance)
+        if fitted is None
+        else fitted.thresholds
+    )
+    key = F.struct(column(columns.sentence_id), column(str(columns.token_index)))
+    found, noise = flagged_rows(
+        long.withColumn(_KEY, key),
+        table,
+        TableColumns(_KEY, columns.label, columns.pred_probs),
+        rule,
+        thresholds,
+        fitted,
+        scores=score_columns(method, None, table.label_type, table.classes),
+        tolerance=tolerance,
+        count=count,
+    )
+    found = with_issue_rank(found, _KEY) if issue_rank else found
+    return found.select(*map(column, long.columns), *added_columns(issue_rank)), noise
+
+
+def _require_whole_sentences(df: DataFrame, columns: TokenColumns) -> None:
+    if columns.is_nested:
+        if not summarize_key(df, columns.sentence_id).is_unique:
+            raise InvalidRowsError(
+                f"sentence_id: column {columns.sentence_id!r} has nulls or values that occur "
+                "twice; tokens.validate says which rows"
+            )
+        return
+    broken = broken_sentences(df, columns)
+    examples = [str(row["id"]) for row in broken.orderBy("id").limit(5).collect()]
+    if examples:
+        raise InvalidRowsError(
+            f"token_index: column {columns.token_index!r} is not 0, 1, 2, … each once in "
+            f"{broken.count()} sentences ({columns.sentence_id} {', '.join(examples)}, …); "
+            "tokens.validate names them all"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TokenHealth:
+    """What the label issues of a table of tokens have in common.
+
+    Attributes
+    ----------
+    health : DatasetHealth
+        Of the classes, over all tokens.
+    common_tokens : pandas.DataFrame or None
+        "token", "num_label_issues": the texts with most issues; None where there are no texts.
+    common_issues : pandas.DataFrame
+        "token" (if there are texts), "given_label", "predicted_label", "num_label_issues".
+    """
+
+    health: DatasetHealth
+    common_tokens: pd.DataFrame | None
+    common_issues: pd.DataFrame
+
+
+def summarize(
+    df: DataFrame,
+    *,
+    exclude: Sequence[tuple[object, object]] = (),
+    top: int = 10,
+    **options: Any,
+) -> TokenHealth:
+    """Return the health of the classes over all tokens, and the commonest label issues.
+
+    Parameters
+    ----------
+    df : DataFrame
+        A table of sentences or tokens.
+    exclude : sequence of (given, predicted)
+        Pairs of labels whose issues are not counted.
+    top : int
+        How many of the commonest issues: equal ones in the order of token, given and predicted.
+    **options
+        As for :func:`find_issues`.
+
+    Raises
+    ------
+    ColumnError, OptionError, DataError, InvalidRowsError
+        As :func:`find_issues`.
+    """
+    if not isinstance(top, int) or top < 1:
+        raise OptionError(f"top must be a whole number of at least 1, got {top!r}")
+    found = find_issues(df, **options)
+    given = options.get("label", "label") if options.get("token_index") else "label"
+    texts = options.get("token") if options.get("token_index") else options.get("tokens")
+    text = ([options["token"]] if options.get("token_index") else ["token"]) if texts else []
+    issues = found.where(IS_LABEL_ISSUE)
+    for pair in exclude:
+        issues = issues.where(
+            ~((column(given) == F.lit(pair[0])) & (F.col(PREDICTED_LABEL) == F.lit(pair[1])))
+        )
+    renamed = issues.select(
+        *(column(name).alias("token") for name in text),
+        column(given).alias("given_label"),
+        F.col(PREDICTED_LABEL).alias("predicted_label"),
+    )
+    fit_names = ("sentence_id", "labels", "token_index", "label", "pred_probs", "classes")
+    model = fit(df, **{name: options[name] for name in fit_names if name in options})
+    return TokenHealth(
+        dataset_health(model),
+        _commonest(renamed, ["token"], top) if text else None,
+        _commonest(renamed, renamed.columns, top),
+    )
+
+
+def _commonest(issues: DataFrame, by: Sequence[str], top: int) -> pd.DataFrame:
+    counts = issues.groupBy(*by).agg(F.count(F.lit(1)).alias("num_label_issues"))
+    return counts.orderBy(F.desc("num_label_issues"), *by).limit(top).toPandas()

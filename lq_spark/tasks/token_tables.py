@@ -1,0 +1,202 @@
+"""Tables of labelled tokens in their two shapes, checked on the driver.
+
+Nested: one row a sentence, with arrays of labels, probabilities and, if there are, tokens. Long:
+one row a token, in any order, with the sentence that it is of and its place there, from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DataType, DoubleType, FloatType, IntegralType, StringType
+
+from lq_spark.engine.inputs import (
+    column,
+    column_type,
+    require_columns,
+    require_integer_or_string,
+    require_key,
+)
+from lq_spark.errors import ColumnError, OptionError
+from lq_spark.tasks.labelled import checked_classes, labelled_table, require_n_classes
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+TOKEN_INDEX, TOKEN, LABEL, PRED_PROBS = "token_index", "token", "label", "pred_probs"
+_SENTENCE = "__lq_sentence"
+
+
+@dataclass(frozen=True)
+class TokenColumns:
+    """The columns of a table of tokens, as the caller names them, and its classes.
+
+    Attributes
+    ----------
+    sentence_id : str
+    token_index : str or None
+        None: the table is nested.
+    label, pred_probs : str
+        In a nested table columns of arrays.
+    token : str or None
+        Column of the text, or the texts, where there is one.
+    classes : tuple of str, or None
+    label_type : DataType
+        Of one label.
+    """
+
+    sentence_id: str
+    token_index: str | None
+    label: str
+    pred_probs: str
+    token: str | None
+    classes: tuple[str, ...] | None
+    label_type: DataType
+
+    @property
+    def is_nested(self) -> bool:
+        """Return whether a row is a sentence."""
+        return self.token_index is None
+
+
+def token_columns(
+    df: DataFrame,
+    *,
+    sentence_id: str,
+    token_index: str | None,
+    labels: str,
+    label: str,
+    pred_probs: str,
+    tokens: str | None,
+    token: str | None,
+    classes: Sequence[str] | None,
+) -> TokenColumns:
+    """Check the columns of a table of tokens: nested where token_index is None.
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing or of another type, or labels are strings and no classes are given.
+    OptionError
+        If classes has fewer than two names, or a name twice, or the column of the text is named for
+        a table of the other shape.
+    """
+    require_key(df, "sentence_id", sentence_id)
+    if (tokens if token_index is not None else token) is not None:
+        raise OptionError(
+            "tokens is a column of arrays, in a table of one row a sentence, and token a column of "
+            f"one row a token, with token_index; got tokens={tokens!r}, token={token!r}, "
+            f"token_index={token_index!r}"
+        )
+    if token_index is None:
+        names = checked_classes(classes)
+        label, token = labels, tokens
+        label_type = _require_nested(df, label, pred_probs, token)
+    else:
+        require_columns(df, token_index=token_index)
+        if not isinstance(column_type(df, token_index), IntegralType):
+            raise ColumnError(
+                f"token_index: column {token_index!r} is "
+                f"{column_type(df, token_index).simpleString()}; allowed are whole numbers"
+            )
+        names = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes).classes
+        label_type = require_integer_or_string(df, "label", label)
+        if token is not None:
+            require_columns(df, token=token)
+    if isinstance(label_type, StringType) and names is None:
+        raise ColumnError(
+            f"labels: column {label!r} holds strings, so classes is needed: "
+            "the class names in the order of the probabilities"
+        )
+    return TokenColumns(sentence_id, token_index, label, pred_probs, token, names, label_type)
+
+
+def _require_nested(df: DataFrame, label: str, pred_probs: str, token: str | None) -> DataType:
+    """Return the type of a label of a nested table; raise ColumnError if a column has another."""
+    require_columns(df, labels=label, pred_probs=pred_probs)
+    kinds = column_type(df, label), column_type(df, pred_probs)
+    label_type = kinds[0].elementType if isinstance(kinds[0], ArrayType) else None
+    if not isinstance(label_type, (IntegralType, StringType)):
+        raise ColumnError(
+            f"labels: column {label!r} is {kinds[0].simpleString()}; allowed are arrays of whole "
+            "numbers or strings in a table of sentences; for a row a token give token_index"
+        )
+    inner = kinds[1].elementType if isinstance(kinds[1], ArrayType) else None
+    if not (
+        isinstance(inner, ArrayType) and isinstance(inner.elementType, (FloatType, DoubleType))
+    ):
+        raise ColumnError(
+            f"pred_probs: column {pred_probs!r} is {kinds[1].simpleString()}; allowed are "
+            "array<array<float>> and array<array<double>> in a table of sentences"
+        )
+    if token is not None:
+        require_columns(df, tokens=token)
+        if not _is_string_array(df, token):
+            raise ColumnError(
+                f"tokens: column {token!r} is {column_type(df, token).simpleString()}; allowed is "
+                "array<string> in a table of sentences"
+            )
+    return label_type
+
+
+def _is_string_array(df: DataFrame, name: str) -> bool:
+    kind = column_type(df, name)
+    return isinstance(kind, ArrayType) and isinstance(kind.elementType, StringType)
+
+
+def one_row_a_token(df: DataFrame, columns: TokenColumns) -> tuple[DataFrame, TokenColumns]:
+    """Return a table with a row for each token, and its columns; a long table as it is.
+
+    Where a sentence's arrays differ in length, the missing labels and probabilities are null.
+    """
+    if not columns.is_nested:
+        return df, columns
+    arrays = {LABEL: columns.label, PRED_PROBS: columns.pred_probs}
+    if columns.token is not None:
+        arrays[TOKEN] = columns.token
+    # Selected under our names first: arrays_zip names its fields by its columns.
+    named = df.select(
+        column(columns.sentence_id).alias(_SENTENCE),
+        *(column(name).alias(field) for field, name in arrays.items()),
+    )
+    rows = named.select(
+        _SENTENCE, F.posexplode(F.arrays_zip(*arrays)).alias(TOKEN_INDEX, "__lq_token")
+    )
+    names = [TOKEN, LABEL, PRED_PROBS] if columns.token else [LABEL, PRED_PROBS]
+    long = rows.select(
+        F.col(_SENTENCE).alias(columns.sentence_id),
+        TOKEN_INDEX,
+        *(F.col(f"__lq_token.{name}").alias(name) for name in names),
+    )
+    token = TOKEN if columns.token else None
+    return long, TokenColumns(
+        columns.sentence_id,
+        TOKEN_INDEX,
+        LABEL,
+        PRED_PROBS,
+        token,
+        columns.classes,
+        columns.label_type,
+    )
+
+
+def nested_n_classes(df: DataFrame, columns: TokenColumns, n_classes: int | None) -> int:
+    """Return K of a table of sentences: told, or that of classes, or of the first token."""
+    told = n_classes if n_classes is not None or not columns.classes else len(columns.classes)
+    if told is None:
+        size = F.size(F.get(column(columns.pred_probs), F.lit(0)))
+        first = df.select(size.alias("size")).where("size > 0").first()
+        told = 2 if first is None else int(first["size"])
+    require_n_classes(told, columns.classes)
+    return told
+
+
+def nested_inputs(columns: TokenColumns) -> list[Column]:
+    """Return what the batch functions of sentences take: labels, pred_probs, number of tokens."""
+    n_tokens = F.lit(-1) if columns.token is None else F.size(column(columns.token))
+    if columns.token is not None:
+        n_tokens = F.when(column(columns.token).isNull(), 0).otherwise(n_tokens)
+    return [column(columns.label), column(columns.pred_probs), n_tokens.cast("int")]
