@@ -98,10 +98,7 @@ def lowest_cuts(df: DataFrame, quotas: Mapping[int, int]) -> dict[int, Cut]:
 
 
 def sorted_cuts(df: DataFrame, quotas: Mapping[int, int]) -> dict[int, Cut]:
-    """Return :func:`lowest_cuts` in one pass, by sorting: for groups of few rows.
-
-    Groups with fewer rows than n are not cut.
-    """
+    """Return :func:`lowest_cuts` in one pass, by sorting each group: for groups of few rows."""
     schema = "group bigint, n bigint"
     numbers = df.sparkSession.createDataFrame([(g, n) for g, n in quotas.items() if n > 0], schema)
     return _sorted_cuts(df.join(numbers.hint("broadcast"), "group"))
@@ -203,14 +200,18 @@ def _rows_inside(rows: DataFrame, brackets: Mapping[int, _Bracket]) -> DataFrame
 
 
 def _sorted_cuts(rows: DataFrame) -> dict[int, Cut]:
-    """Return the cut of each group at its n-th row: columns group, value, key, n."""
+    """Return the cut of each group at its n-th row, or its last: columns group, value, key, n."""
     ordered = Window.partitionBy("group").orderBy("value", "key")
     last = (
         rows.withColumn("place", F.row_number().over(ordered))
-        .withColumn("tied", F.lead("value").over(ordered) == F.col("value"))
-        .where("place = n")
+        .withColumn("next", F.lead("value").over(ordered))
+        .where((F.col("place") == F.col("n")) | (F.col("place") < F.col("n")) & F.isnull("next"))
     )
     return {
-        row["group"]: Cut(row["value"], row["key"] if row["tied"] else None)
+        row["group"]: Cut(
+            row["value"],
+            row["key"] if row["next"] == row["value"] else None,
+            row["n"] - row["place"],
+        )
         for row in last.collect()
     }

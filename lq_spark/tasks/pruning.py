@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 _NEGATIVE = -2.0 * FLOATING_POINT_SLACK
 """A margin as low as this has no row whose label is predicted."""
 
+_MAX_SORTED_QUOTA = 1024
+"""Up to so many rows of each pair all batches' candidates are sorted, without narrowing."""
+
 _MIN_BUCKETS, _MAX_BUCKETS, _MAX_COUNTS = 4, 256, 1 << 17
 """For a pair, and in all: more buckets leave fewer margins to sort, and more counts to collect."""
 
@@ -214,13 +217,17 @@ def _cuts_of_all_margins(
     quotas: NDArray[np.int64],
     highest: float,
 ) -> dict[int, Cut]:
+    wanted = dict(enumerate(quotas.tolist()))
     entries = map_batches(
         whole,
         lowest_entries(n_classes, pairs, quotas, highest),
         entries_schema(whole.schema["key"].dataType),
-    ).persist()
+    )
+    if quotas.max() <= _MAX_SORTED_QUOTA:
+        return sorted_cuts(entries, wanted)
+    entries = entries.persist()  # narrowing reads them several times
     try:
-        return lowest_cuts(entries, dict(enumerate(quotas.tolist())))
+        return lowest_cuts(entries, wanted)
     finally:
         entries.unpersist()
 
