@@ -51,6 +51,15 @@ def require_quota_options(frac_noise: float, min_examples_per_class: int) -> Non
         )
 
 
+def require_a_number_each(numbers: Sequence[int] | None, n_classes: int) -> None:
+    """Raise OptionError unless there are as many numbers to remove as classes, or none."""
+    if numbers is not None and len(numbers) != n_classes:
+        raise OptionError(
+            f"num_to_remove_per_class must be {n_classes} numbers, one for each class, "
+            f"got {list(numbers)}"
+        )
+
+
 def prune_quotas(
     joint: SparseMatrix,
     class_counts: NDArray[np.integer],

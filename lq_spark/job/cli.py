@@ -14,7 +14,8 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, get_args
 
 from lq_spark.errors import ColumnError, LqError, OptionError
-from lq_spark.job.config import JobConfig, ScoreConfig, TokensConfig, load_config
+from lq_spark.job.config import JobConfig, ScoreConfig, load_config
+from lq_spark.job.token_config import TokensConfig
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -122,7 +123,7 @@ def parser(job: Job = SCORE_DATASET) -> argparse.ArgumentParser:
         if kind is bool:
             options["action"] = argparse.BooleanOptionalAction
         elif "list" in str(field.annotation):
-            item = int if "list[int]" in str(field.annotation) else str
+            item = int if "[int" in str(field.annotation) else str
             options.update(type=_list_of(item), metavar="1,2,…" if item is int else "A,B,…")
         elif kind in (int, float):
             options.update(type=kind, metavar=kind.__name__.upper())

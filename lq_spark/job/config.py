@@ -16,12 +16,10 @@ from lq_spark.core.issue_rules import FILTERS, require_filter
 from lq_spark.core.joint import COLLISION_RULES
 from lq_spark.core.quotas import require_quota_options
 from lq_spark.core.scores import METHODS, require_method
-from lq_spark.core.sentences import (
-    DEFAULT_TEMPERATURE,
-    SENTENCE_METHODS,
-    require_sentence_method,
-)
 from lq_spark.errors import OptionError, closest, listed
+
+SUFFIXES = (".staging", ".scratch", ".previous")
+"""Of the names beside a table's place that :mod:`lq_spark.tables.parquet` uses."""
 
 Name = Annotated[str, Field(min_length=1)]
 Config = TypeVar("Config", bound="JobConfig")
@@ -62,7 +60,7 @@ class JobConfig(BaseModel):
     min_examples_per_class: int = Field(
         1, description="classes with no more rows than this have none flagged"
     )
-    num_to_remove_per_class: list[int] | None = Field(
+    num_to_remove_per_class: list[Annotated[int, Field(ge=0)]] | None = Field(
         None, description="how many rows of each class to flag instead of the estimated number"
     )
     collision_rule: str | None = Field(
@@ -94,13 +92,14 @@ class JobConfig(BaseModel):
     def _rules_and_places_agree(self) -> JobConfig:
         require_filter(
             self.filter_by,
-            self.collision_rule or "highest_of_all",
+            "highest_of_all" if self.collision_rule is None else self.collision_rule,
             self.frac_noise,
             self.num_to_remove_per_class,
         )
         require_quota_options(self.frac_noise, self.min_examples_per_class)
         for name in _FOR_ISSUES:
-            if name in self.model_fields_set and getattr(self, name) and not self.find_issues:
+            value = getattr(self, name) if name in self.model_fields_set else None
+            if value is not None and value is not False and not self.find_issues:
                 raise ValueError(f"{name} is given, so find_issues must be true")
         if self.quarantine and self.on_invalid != "quarantine":
             raise ValueError("quarantine is given, so on_invalid must be 'quarantine'")
@@ -111,19 +110,31 @@ class JobConfig(BaseModel):
                 )
         places = [self.input, *self.places]
         resolved = [_resolved(place) for place in places if "/" in place or place != self.input]
-        for place, other in itertools.permutations(resolved, 2):
+        # A run writes a table beside its place first, and clears away what is there.
+        beside = [f"{_resolved(place)}{end}" for place in self.staged for end in SUFFIXES]
+        for place, other in itertools.permutations(resolved + beside, 2):
             if place == other or place.startswith(f"{other}/"):
                 raise ValueError(
                     "input, output, metrics and quarantine must be different places, none inside "
-                    f"another, got {places}"
+                    f"another or where a run stages an output ({', '.join(SUFFIXES)}), got {places}"
                 )
         return self
 
     @property
+    def staged(self) -> list[str]:
+        """Return the tables that are written beside their place and moved there."""
+        return [self.output, self.quarantine_path]
+
+    @property
     def places(self) -> list[str]:
         """Return where the run writes tables."""
+        return [*self.staged, *self.metrics_paths]
+
+    @property
+    def metrics_paths(self) -> list[str]:
+        """Return where metrics go, and the health of classes if issues are sought."""
         health = [self.class_health_path, self.class_overlaps_path] if self.find_issues else []
-        return [self.output, self.metrics_path, self.quarantine_path, *health]
+        return [self.metrics_path, *health]
 
     @property
     def metrics_path(self) -> str:
@@ -175,6 +186,10 @@ class ScoreConfig(JobConfig):
                 "fitted is given, so thresholds and joint are loaded, not fitted: thresholds, "
                 "save_fitted and save_thresholds do not go with it"
             )
+        if self.save_fitted and self.save_fitted == self.save_thresholds:
+            raise ValueError(
+                f"save_fitted and save_thresholds must be two files, got {self.save_fitted!r} twice"
+            )
         if self.thresholds and self.find_issues:
             raise ValueError("thresholds does not go with find_issues; give fitted")
         if self.thresholds and not self.adjust_pred_probs:
@@ -187,55 +202,6 @@ class ScoreConfig(JobConfig):
     def carried(self) -> list[str]:
         """Return the source's columns that the output has, each once."""
         return list(dict.fromkeys([self.id, self.label, *self.keep_columns]))
-
-
-class TokensConfig(JobConfig):
-    """One run of the job that scores tokens and sentences."""
-
-    sentence_id: Name = Field("sentence_id", description="column that tells sentences apart")
-    labels: Name = Field("labels", description="in a row a sentence: array of the given labels")
-    tokens: Name | None = Field(None, description="in a row a sentence: array of the texts")
-    token_index: Name | None = Field(
-        None, description="column of the place in the sentence, from 0: the input has a row a token"
-    )
-    label: Name = Field("label", description="in a row a token: the given label")
-    token: Name | None = Field(None, description="in a row a token: the text")
-    token_output: Name | None = Field(
-        None, description="Parquet path of the tokens, a row each (default: OUTPUT_tokens)"
-    )
-    token_score_method: str = Field(
-        "self_confidence", description=f"score of a token: {', '.join(METHODS)}"
-    )
-    sentence_score_method: str = Field(
-        "min", description=f"score of a sentence: {', '.join(SENTENCE_METHODS)}"
-    )
-    temperature: float | None = Field(
-        None,
-        description=f"of softmin: 0 the minimum, inf the mean (default: {DEFAULT_TEMPERATURE})",
-    )
-
-    @model_validator(mode="after")
-    def _scores_agree(self) -> TokensConfig:
-        require_method(self.token_score_method)
-        require_sentence_method(self.sentence_score_method, self.sentence_score_kwargs)
-        if self.fitted and self.save_fitted:
-            raise ValueError("fitted is given, so save_fitted does not go with it")
-        return self
-
-    @property
-    def sentence_score_kwargs(self) -> dict[str, Any]:
-        """Return the further arguments of the sentence score."""
-        return {} if self.temperature is None else {"temperature": self.temperature}
-
-    @property
-    def token_output_path(self) -> str:
-        """Return where the tokens go."""
-        return self.token_output or f"{self.output.rstrip('/')}_tokens"
-
-    @property
-    def places(self) -> list[str]:
-        """Return where the run writes tables."""
-        return [*super().places, self.token_output_path]
 
 
 def _resolved(place: str) -> str:

@@ -44,7 +44,8 @@ def staged_facts(
         If all rows have one label and the rule compares classes.
     """
     rule = rule_of(config, fitted)
-    require_two_classes(rule.filter_by, thresholds.class_counts)
+    if fitted is None:
+        require_two_classes(rule.filter_by, thresholds.class_counts)
     adjusting = thresholds if config.adjust_pred_probs else None
     made = with_facts(
         rows,
@@ -88,7 +89,7 @@ def rows_with_issues(
 
 def no_rows_with_issues(scored: DataFrame, key: str, issue_rank: bool) -> DataFrame:
     """Return a table without rows with the columns that issues would have."""
-    found = scored.withColumn(IS_LABEL_ISSUE, F.lit(False))
+    found = scored.withColumn(IS_LABEL_ISSUE, F.lit(None).cast("boolean"))
     return with_issue_rank(found, key) if issue_rank else found
 
 

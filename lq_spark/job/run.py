@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from pyspark.sql import functions as F
 
 from lq_spark.core.fitted import Thresholds
 from lq_spark.core.noise_model import NoiseModel
+from lq_spark.core.quotas import require_a_number_each
 from lq_spark.engine.inputs import column, require_columns, require_key, require_new_columns
 from lq_spark.engine.keys import summarize_key
 from lq_spark.errors import InvalidRowsError, LqError
@@ -37,6 +39,7 @@ from lq_spark.tasks.labelled import (
     WRONG_LENGTH,
     agreed_classes,
     labelled_table,
+    require_room,
     resolved_n_classes,
 )
 
@@ -85,11 +88,15 @@ class ScoreRun:
             }
             table = labelled_table(self.source, **self.columns)
             if self.fitted:
-                self.n_classes = agreed_n_classes(self.source, table, self.fitted)
+                self.n_classes = agreed_n_classes(self.source, table, self.fitted, config.n_classes)
             else:
                 self.n_classes = resolved_n_classes(
                     self.source, table, config.n_classes, self.thresholds
                 )
+            require_room(table, config.label, self.n_classes)
+            require_a_number_each(config.num_to_remove_per_class, self.n_classes)
+            if self.thresholds is not None and classes is not None:
+                self.thresholds = replace(self.thresholds, classes=tuple(classes))
         self._bound_batches()
 
     def run(self) -> Report:
@@ -109,7 +116,8 @@ class ScoreRun:
             if config.on_invalid == "quarantine":
                 quarantine = stack.enter_context(StagedTable("quarantine", config.quarantine_path))
 
-            require_writable("metrics", config.metrics_path, folder=True)
+            for path in config.metrics_paths:
+                require_writable("metrics", path, folder=True)
             for option in ("save_thresholds", "save_fitted"):
                 if path := getattr(config, option):
                     require_writable(option, path, folder=False)
@@ -190,6 +198,8 @@ class ScoreRun:
     def _fit_thresholds(self, rows: DataFrame, n_rows: int) -> None:
         config = self.config
         loaded = config.thresholds or config.fitted
+        if not loaded:
+            self.thresholds = None  # of rows that have been set aside since
         wanted = config.save_thresholds or config.save_fitted
         needed = (config.adjust_pred_probs or config.find_issues) and not loaded
         if wanted or (needed and n_rows):

@@ -26,7 +26,7 @@ from lq_spark.tasks.token_tables import TokenColumns
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lq_spark.job.config import TokensConfig
+    from lq_spark.job.token_config import TokensConfig
 
 N_WORST = 10
 EXCERPT = 8

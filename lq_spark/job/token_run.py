@@ -40,7 +40,7 @@ from lq_spark.tasks.token_tables import TokenColumns, one_row_a_token, token_col
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from lq_spark.job.config import TokensConfig
+    from lq_spark.job.token_config import TokensConfig
 
 
 class TokensRun:
@@ -93,7 +93,8 @@ class TokensRun:
             quarantine = None
             if config.on_invalid == "quarantine":
                 quarantine = stack.enter_context(StagedTable("quarantine", config.quarantine_path))
-            require_writable("metrics", config.metrics_path, folder=True)
+            for path in config.metrics_paths:
+                require_writable("metrics", path, folder=True)
             if config.save_fitted:
                 require_writable("save_fitted", config.save_fitted, folder=False)
 

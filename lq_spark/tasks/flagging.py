@@ -60,7 +60,8 @@ def flagged_rows(
     InvalidRowsError
         If a row cannot be scored.
     """
-    require_two_classes(rule.filter_by, thresholds.class_counts)
+    if fitted is None:
+        require_two_classes(rule.filter_by, thresholds.class_counts)
     model, cuts = None, Cuts()
     if rule.needs_cuts or count:
         narrow = df.select(*map(column, dict.fromkeys(columns)))

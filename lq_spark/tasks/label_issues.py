@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from lq_spark.core.checks import require_tolerance
 from lq_spark.core.constants import SUM_TOLERANCE
 from lq_spark.core.noise_model import NoiseModel
+from lq_spark.core.quotas import require_a_number_each
 from lq_spark.core.scores import require_method
 from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.engine.keys import summarize_key
@@ -164,6 +167,7 @@ def find_issues(
     require_new_columns(df, added)
     n_classes = agreed_n_classes(df, table, fitted)
     require_room(table, label, n_classes)
+    require_a_number_each(num_to_remove_per_class, n_classes)
     if not summarize_key(df, id).is_unique:
         raise InvalidRowsError(
             f"id: column {id!r} has nulls or values that occur twice; "
@@ -207,11 +211,22 @@ def agreed_collision_rule(rule: str | None, fitted: NoiseModel | None) -> str:
     return fitted.collision_rule
 
 
-def agreed_n_classes(df: DataFrame, table: LabelledTable, fitted: NoiseModel | None) -> int:
-    """Return K of a table; raise OptionError if what was fitted has another."""
+def agreed_n_classes(
+    df: DataFrame, table: LabelledTable, fitted: NoiseModel | None, n_classes: int | None = None
+) -> int:
+    """Return K of a table; raise OptionError if what was fitted has another.
+
+    A table has the K of what was fitted if any of its rows has as many probabilities.
+    """
     if fitted is None:
-        return resolved_n_classes(df, table, None)
-    found = len(table.classes) if table.classes else first_n_classes(df, table)
+        return resolved_n_classes(df, table, n_classes)
+    if n_classes not in (None, fitted.n_classes):
+        raise OptionError(f"fitted has K = {fitted.n_classes} classes, n_classes is {n_classes}")
+    found = first_n_classes(df, table)
     if found not in (None, fitted.n_classes):
-        raise OptionError(f"fitted has K = {fitted.n_classes} classes, the table has K = {found}")
+        sizes = df.select(F.size(table.pred_probs).alias("size"))
+        if sizes.where(F.col("size") == fitted.n_classes).isEmpty():
+            raise OptionError(
+                f"fitted has K = {fitted.n_classes} classes, the table has K = {found}"
+            )
     return fitted.n_classes

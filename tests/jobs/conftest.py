@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,22 @@ def submit(submit_command):
         return Finished(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def expected_error():
+    """Assert an exit code and that what was printed is the one line of an expected error."""
+
+    def check(done, code):
+        printed = done.stdout + done.stderr
+        assert done.code == code, printed
+        assert "Traceback" not in printed
+        assert "\tat " not in printed  # a line of a Java stack
+        [line] = [line for line in printed.splitlines() if line.startswith("error: ")]
+        assert done.stdout in ("", f"{line}\n")
+        return line
+
+    return check
 
 
 @pytest.fixture(scope="session")
@@ -158,6 +175,33 @@ def read_metrics():
     return read
 
 
+@pytest.fixture(scope="session")
+def assert_health():
+    """Assert that what a run added to the health tables is what core says of the same rows."""
+    # Imported here: core needs pandas for these alone.
+    from lq_spark.core.health import find_overlapping_classes, rank_classes_by_label_quality
+
+    def check(metrics, run_id, labels, pred_probs, names, **other_joint):
+        classes = rank_classes_by_label_quality(labels, pred_probs, **other_joint)
+        overlaps = find_overlapping_classes(labels, pred_probs, asymmetric=True, **other_joint)
+        overlaps = overlaps[overlaps["Joint Probability"] > 0]
+        for table, expected, n_keys in (("classes", classes, 1), ("overlaps", overlaps, 2)):
+            rows = pq.read_table(f"{metrics}_{table}", filters=[("run_id", "=", run_id)])
+            rows = rows.drop_columns(rows.column_names[:6])  # which run it was
+            keys = rows.column_names[: 2 * n_keys : 2]
+            for key in keys:
+                name = key.removesuffix("_index") if n_keys == 2 else "class"
+                assert rows[name].to_pylist() == [names[k] for k in rows[key].to_pylist()]
+                rows = rows.drop_columns(name)
+            found = rows.to_pandas().sort_values(keys)
+            expected = expected.sort_values(list(expected.columns[:n_keys]))
+            assert len(found) == len(expected) > 0
+            for column, other in zip(found.columns, expected.columns, strict=True):
+                np.testing.assert_array_equal(found[column], expected[other], column)
+
+    return check
+
+
 @dataclass(frozen=True)
 class Run:
     """A run in the tests' own session, and where it wrote."""
@@ -174,21 +218,27 @@ class Run:
         return pq.read_table(self.config.quarantine_path)
 
 
-@pytest.fixture
-def run(spark, batch_size, tmp_path):
-    """Run the job's own code, without its process, on an Arrow table, a path or a catalog name.
-
-    ``batch_size`` is asked for because a run sets the size, and the fixture puts it back.
-    """
+@pytest.fixture(scope="session")
+def run_in(_spark_session):
+    """Run the job's own code, without its process, on a table written to a folder or elsewhere."""
     # Imported here, so that the tests of the config run without Spark.
     from lq_spark.job.config import load_config
     from lq_spark.job.run import ScoreRun
 
-    def score(source: pa.Table | str, **flags: Any) -> Run:
+    def score(folder: Path, source: pa.Table | str, **flags: Any) -> Run:
         if isinstance(source, pa.Table):
-            pq.write_table(source, tmp_path / "input.parquet")
-            source = str(tmp_path / "input.parquet")
-        config = load_config(None, {"input": source, "output": str(tmp_path / "scores"), **flags})
-        return Run(config, ScoreRun(spark, config).run())
+            pq.write_table(source, folder / "input.parquet")
+            source = str(folder / "input.parquet")
+        config = load_config(None, {"input": source, "output": str(folder / "scores"), **flags})
+        return Run(config, ScoreRun(_spark_session, config).run())
 
     return score
+
+
+@pytest.fixture
+def run(spark, batch_size, tmp_path, run_in):
+    """Run the job's own code on an Arrow table, a path or a catalog name.
+
+    ``batch_size`` is asked for because a run sets the size, and the fixture puts it back.
+    """
+    return partial(run_in, tmp_path)

@@ -18,7 +18,7 @@ def run_raises(monkeypatch):
     """Let the run itself, which needs Spark, raise an error."""
 
     def replace(error):
-        def run(config):
+        def run(config, job):
             raise error
 
         monkeypatch.setattr(cli, "run", run)
@@ -46,6 +46,18 @@ def run_raises(monkeypatch):
         ("--quarantine", "./q", "quarantine", "./q"),
         ("--metrics", "./m", "metrics", "./m"),
         ("--tolerance", "1e-2", "tolerance", 0.01),
+        ("--find-issues", None, "find_issues", True),
+        ("--no-find-issues", None, "find_issues", False),
+        ("--filter-by", "both", "filter_by", "both"),
+        ("--frac-noise", "0.5", "frac_noise", 0.5),
+        ("--min-examples-per-class", "7", "min_examples_per_class", 7),
+        ("--num-to-remove-per-class", "3", "num_to_remove_per_class", [3]),
+        ("--num-to-remove-per-class", "3,0, 12", "num_to_remove_per_class", [3, 0, 12]),
+        ("--collision-rule", "highest_reached", "collision_rule", "highest_reached"),
+        ("--issue-rank", None, "issue_rank", True),
+        ("--no-issue-rank", None, "issue_rank", False),
+        ("--fitted", "f.json", "fitted", "f.json"),
+        ("--save-fitted", "f.json", "save_fitted", "f.json"),
     ],
 )
 def test_a_flag_gives_its_key_alone(flag, value, key, expected):
@@ -60,6 +72,11 @@ def test_a_flag_gives_its_key_alone(flag, value, key, expected):
         ["--meth", "normalized_margin"],  # no abbreviations: a later flag could change their sense
         ["--n-classes", "three"],
         ["--tolerance", "little"],
+        ["--frac-noise", "half"],
+        ["--min-examples-per-class", "2.5"],
+        ["--num-to-remove-per-class", "3,x"],
+        ["--num-to-remove-per-class", "3,,1"],
+        ["--num-to-remove-per-class", "3,1.5"],
         ["--input"],
         ["stray"],
     ],
@@ -88,12 +105,23 @@ def test_help_names_every_flag_and_exit_code(capsys):
     [
         ([], "error: input is missing: give it in the config or as --input; output is missing"),
         ([*PLACES, "--method", "entropy"], "method must be one of 'self_confidence', "),
+        ([*PLACES, "--find-issues", "--filter-by", "bot"], "; did you mean 'both'?"),
+        ([*PLACES, "--filter-by", "both"], "filter_by is given, so find_issues must be true"),
         ([*PLACES, "--on-invalid", "drop"], "on_invalid: Input should be 'fail' or 'quarantine'"),
         ([*PLACES, "--n-classes", "1"], "n_classes: "),
         ([*PLACES, "--keep-columns", "a,,b"], "keep_columns.1: "),
         ([*PLACES, "--config", "nowhere.yaml"], "config: cannot read 'nowhere.yaml'"),
     ],
-    ids=["missing", "method", "on_invalid", "n_classes", "keep_columns", "config"],
+    ids=[
+        "missing",
+        "method",
+        "filter_by",
+        "find_issues",
+        "on_invalid",
+        "n_classes",
+        "keep_columns",
+        "config",
+    ],
 )
 def test_a_bad_config_ends_the_job_with_2_and_one_line(arguments, message, capsys):
     assert cli.main(arguments) == 2
@@ -140,6 +168,6 @@ def test_an_unexpected_error_is_shown_whole_and_ends_the_job_with_1(error, run_r
 
 
 def test_a_good_run_prints_its_summary_and_ends_with_0(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "run", lambda config: f"scored {config.input}")
+    monkeypatch.setattr(cli, "run", lambda config, job: f"scored {config.input}")
     assert cli.main(PLACES) == cli.DONE == 0
     assert capsys.readouterr() == ("scored ./in\n", "")

@@ -11,13 +11,18 @@ from lq_spark.job.config import ScoreConfig, load_config
 
 FIELDS = set(ScoreConfig.model_fields)
 PLACES = {"input": "./in", "output": "./out"}
+OPTIONAL_PLACES = (
+    *("thresholds", "save_thresholds", "fitted", "save_fitted"),
+    *("quarantine", "metrics"),
+)
+LISTS = ("classes", "keep_columns", "num_to_remove_per_class")
 
 BAD_VALUES = [
     *[(field, "") for field in ("input", "output", "id", "label", "pred_probs")],
     *[(field, 5) for field in ("input", "output", "id", "label", "pred_probs")],
     *[(field, None) for field in ("input", "output", "id", "label", "pred_probs")],
-    *[(field, "") for field in ("thresholds", "save_thresholds", "quarantine", "metrics")],
-    *[(field, ["a"]) for field in ("thresholds", "save_thresholds", "quarantine", "metrics")],
+    *[(field, "") for field in OPTIONAL_PLACES],
+    *[(field, ["a"]) for field in OPTIONAL_PLACES],
     ("classes", "cat,dog"),
     ("classes", ["cat", ""]),
     ("classes", ["no", False]),  # what YAML makes of an unquoted no
@@ -43,6 +48,29 @@ BAD_VALUES = [
     ("tolerance", float("nan")),
     ("tolerance", float("inf")),
     ("tolerance", "0.1"),
+    ("find_issues", "true"),
+    ("find_issues", 1),
+    ("find_issues", None),
+    ("filter_by", "prune"),
+    ("filter_by", None),
+    ("frac_noise", -0.1),
+    ("frac_noise", 1.1),
+    ("frac_noise", float("nan")),
+    ("frac_noise", "1"),
+    ("frac_noise", True),
+    ("min_examples_per_class", -1),
+    ("min_examples_per_class", 1.5),
+    ("min_examples_per_class", 3.0),
+    ("min_examples_per_class", "3"),
+    ("num_to_remove_per_class", 3),
+    ("num_to_remove_per_class", "3,0"),
+    ("num_to_remove_per_class", [3, "0"]),
+    ("num_to_remove_per_class", [3, 0.5]),
+    ("num_to_remove_per_class", [3, True]),
+    ("collision_rule", "highest"),
+    ("collision_rule", 1),
+    ("issue_rank", "true"),
+    ("issue_rank", None),
 ]
 
 
@@ -66,7 +94,7 @@ def test_each_field_has_a_bad_value_here():
 def test_a_bad_value_is_refused_with_its_key_and_what_was_given(field, value):
     with pytest.raises(OptionError) as error:
         load_config(None, {**PLACES, field: value})
-    given = value[-1] if isinstance(value, list) and field in ("classes", "keep_columns") else value
+    given = value[-1] if isinstance(value, list) and field in LISTS else value
     assert str(error.value).startswith(field)
     assert repr(given) in str(error.value)
 
@@ -92,6 +120,8 @@ def test_all_faults_are_named_at_once():
         ("n_clases", "n_classes"),
         ("pred_prob", "pred_probs"),
         ("save_threshold", "save_thresholds"),
+        ("filterby", "filter_by"),
+        ("find_issue", "find_issues"),
         ("on-invalid", "on_invalid"),
     ],
 )
@@ -214,13 +244,26 @@ def test_the_fingerprint_differs_with_each_key():
         "keep_columns": ["note"],
         "on_invalid": "quarantine",
         "tolerance": 0.01,
+        "find_issues": True,
+    }
+    of_issues = {
+        "filter_by": "both",
+        "frac_noise": 0.5,
+        "min_examples_per_class": 2,
+        "num_to_remove_per_class": [1, 2],
+        "collision_rule": "highest_reached",
+        "issue_rank": True,
+        "fitted": "f.json",
+        "save_fitted": "f.json",
     }
     configs = [load_config(None, PLACES)]
     configs += [load_config(None, {**PLACES, key: value}) for key, value in others.items()]
+    finding = {**PLACES, "find_issues": True}
+    configs += [load_config(None, {**finding, key: value}) for key, value in of_issues.items()]
     adjusted = {**PLACES, "adjust_pred_probs": True, "thresholds": "t.json"}
     set_aside = {**PLACES, "on_invalid": "quarantine", "quarantine": "./q"}
     configs += [load_config(None, adjusted), load_config(None, set_aside)]
-    assert set(others) | {"thresholds", "quarantine"} == FIELDS
+    assert set(others) | set(of_issues) | {"thresholds", "quarantine"} == FIELDS
     assert len({config.fingerprint for config in configs}) == len(configs)
 
 

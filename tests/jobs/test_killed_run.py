@@ -33,49 +33,62 @@ def large(tmp_path_factory):
     return labels, pred_probs, path
 
 
-def wait_until_it_writes(job, staging):
+def wait_until_it_writes(job, place):
     deadline = time.monotonic() + 120
-    while not (staging / "_temporary").exists():
+    while not (place / "_temporary").exists():
         assert job.poll() is None, "the job ended before it wrote"
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
+@pytest.fixture
+def kill_while_it_writes(submit_command, repository):
+    """Start the job, and kill it a while after it has begun to write to a place."""
+
+    def kill(place, *arguments):
+        command, environment = submit_command(
+            # Small batches in small tasks: slow enough to be hit.
+            *arguments,
+            **{
+                "spark.sql.execution.arrow.maxRecordsPerBatch": "100",
+                "spark.sql.files.maxPartitionBytes": "1m",
+            },
+        )
+        pause = random.uniform(0, 1.5)
+        with subprocess.Popen(
+            command,
+            cwd=repository,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a group of its own: spark-submit, the JVM and the driver
+        ) as job:
+            try:
+                wait_until_it_writes(job, place)
+                time.sleep(pause)
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(job.pid, signal.SIGKILL)
+        assert job.returncode == -signal.SIGKILL, f"the job had ended after {pause} s"
+        assert place.exists()
+
+    return kill
+
+
 def test_a_killed_run_changes_nothing_and_the_next_one_clears_up(
-    large, submit, submit_command, write_folder, labelled_rows, snapshot, repository, tmp_path
+    large, submit, kill_while_it_writes, write_folder, labelled_rows, snapshot, tmp_path
 ):
     labels, pred_probs, source = large
     output = write_folder(labelled_rows(50, 3)[2], tmp_path / "scores")
     before = snapshot(output)
     places = ["--input", source, "--output", output]
-    command, environment = submit_command(
-        # Small batches in small tasks: slow enough to be hit.
-        *places,
-        **{
-            "spark.sql.execution.arrow.maxRecordsPerBatch": "100",
-            "spark.sql.files.maxPartitionBytes": "1m",
-        },
-    )
-    staging = tmp_path / "scores.staging"
-    pause = random.uniform(0, 1.5)
-    with subprocess.Popen(
-        command,
-        cwd=repository,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # a group of its own: spark-submit, the JVM and the driver
-    ) as job:
-        try:
-            wait_until_it_writes(job, staging)
-            time.sleep(pause)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(job.pid, signal.SIGKILL)
-
-    assert job.returncode == -signal.SIGKILL, f"the job had ended after {pause} s"
-    assert staging.exists()
+    staging, scratch = tmp_path / "scores.staging", tmp_path / "scores.scratch"
+    kill_while_it_writes(staging, *places)
     assert snapshot(output) == before
+
+    kill_while_it_writes(scratch, *places, "--find-issues")
+    assert snapshot(output) == before
+    assert not staging.exists()  # what the run before it had left
 
     done = submit(*places)
     assert done.code == 0, done.stderr

@@ -13,6 +13,7 @@ from cleanlab import rank
 import lq_spark
 from lq_spark.core import multiclass
 from lq_spark.core.fitted import Thresholds
+from lq_spark.core.label_issues import find_label_issues
 from lq_spark.core.scores import score_rows
 
 CLASSES = ["cat", "dog", "sea horse"]
@@ -219,14 +220,24 @@ def test_the_summary_of_an_adjusted_run_says_so(adjusted, new_rows):
 def test_the_example_config_scores_the_example_table(submit, repository, tmp_path, by_id):
     places = ["--output", tmp_path / "scores", "--metrics", tmp_path / "metrics"]
     places += ["--save-thresholds", tmp_path / "thresholds.json"]
+    places += ["--save-fitted", tmp_path / "fitted.json"]
     done = submit("--config", "conf/score_dataset.yaml", *places)
     assert done.code == 0, done.stderr
     source = pq.read_table(repository / "scripts" / "data" / "digits.parquet")
     scores = by_id(pq.read_table(tmp_path / "scores"), source["id"])
     pred_probs = np.stack(source["pred_probs"].to_numpy())
-    expected = multiclass.get_label_quality_scores(
-        source["label"].to_numpy(), pred_probs, adjust_pred_probs=True
-    )
+    labels = source["label"].to_numpy()
+    expected = multiclass.get_label_quality_scores(labels, pred_probs, adjust_pred_probs=True)
     np.testing.assert_array_equal(scores["label_quality"].to_numpy(), expected)
     assert scores["true_label"].equals(source["true_label"])
-    assert {"metrics", "thresholds.json"} < {path.name for path in tmp_path.iterdir()}
+    order = source["id"].to_numpy().argsort()
+    issues = np.empty(len(labels), dtype=bool)
+    issues[order] = find_label_issues(labels[order], pred_probs[order])
+    np.testing.assert_array_equal(scores["is_label_issue"].to_numpy(), issues)
+    ranks = scores["issue_rank"].drop_null().to_pylist()
+    assert sorted(ranks) == list(range(1, issues.sum() + 1))
+    written = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
+    assert written == {
+        *("scores", "thresholds.json", "fitted.json"),
+        *("metrics", "metrics_classes", "metrics_overlaps"),
+    }

@@ -31,22 +31,6 @@ def faulty(labelled_rows):
     return labels, pred_probs, table.set_column(2, "pred_probs", pa.array(probs))
 
 
-@pytest.fixture
-def expected_error():
-    """Assert an exit code and that what was printed is the one line of an expected error."""
-
-    def check(done, code):
-        printed = done.stdout + done.stderr
-        assert done.code == code, printed
-        assert "Traceback" not in printed
-        assert "\tat " not in printed  # a line of a Java stack
-        [line] = [line for line in printed.splitlines() if line.startswith("error: ")]
-        assert done.stdout in ("", f"{line}\n")
-        return line
-
-    return check
-
-
 def test_rows_that_cannot_be_scored_stop_the_run_and_the_output_stays(
     faulty, submit, write_folder, labelled_rows, snapshot, expected_error, tmp_path
 ):

@@ -31,6 +31,20 @@ def test_a_table_is_put_in_place_and_replaced_whole(replace, count, tables_in, t
     assert tables_in(tmp_path / "deep" / "down") == {"t"}
 
 
+def test_the_scratch_place_is_deleted_at_the_end(fill, spark, count, tables_in, tmp_path):
+    with StagedTable("output", str(tmp_path / "t")) as table:
+        spark.range(5).write.parquet(table.scratch)
+        fill(table, 3)
+        assert tables_in(tmp_path) == {"t.scratch", "t.staging"}
+        table.commit()
+    assert tables_in(tmp_path) == {"t"}
+    with pytest.raises(ZeroDivisionError), StagedTable("output", str(tmp_path / "t")) as table:
+        spark.range(5).write.parquet(table.scratch)
+        raise ZeroDivisionError
+    assert tables_in(tmp_path) == {"t"}
+    assert count(tmp_path / "t") == 3
+
+
 def test_without_commit_nothing_changes(replace, fill, count, tables_in, tmp_path):
     replace(tmp_path / "t", 3)
     with StagedTable("output", str(tmp_path / "t")) as table:
@@ -63,6 +77,9 @@ def test_an_error_goes_on_and_nothing_changes(replace, fill, count, tables_in, t
         (["t", "t.previous"], "t"),  # before it deleted the earlier table
         (["t.previous"], "t.previous"),
         (["t", "t.previous", "t.staging"], "t"),
+        (["t.scratch"], None),  # while rows were on their way to its first table
+        (["t", "t.scratch"], "t"),
+        (["t.previous", "t.staging", "t.scratch"], "t.previous"),
     ],
     ids=str,
 )

@@ -1,0 +1,64 @@
+"""The configuration of a run over tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from lq_spark.core.scores import METHODS, require_method
+from lq_spark.core.sentences import (
+    DEFAULT_TEMPERATURE,
+    SENTENCE_METHODS,
+    require_sentence_method,
+)
+from lq_spark.job.config import JobConfig, Name
+
+
+class TokensConfig(JobConfig):
+    """One run of the job that scores tokens and sentences."""
+
+    sentence_id: Name = Field("sentence_id", description="column that tells sentences apart")
+    labels: Name = Field("labels", description="in a row a sentence: array of the given labels")
+    tokens: Name | None = Field(None, description="in a row a sentence: array of the texts")
+    token_index: Name | None = Field(
+        None, description="column of the place in the sentence, from 0: the input has a row a token"
+    )
+    label: Name = Field("label", description="in a row a token: the given label")
+    token: Name | None = Field(None, description="in a row a token: the text")
+    token_output: Name | None = Field(
+        None, description="Parquet path of the tokens, a row each (default: OUTPUT_tokens)"
+    )
+    token_score_method: str = Field(
+        "self_confidence", description=f"score of a token: {', '.join(METHODS)}"
+    )
+    sentence_score_method: str = Field(
+        "min", description=f"score of a sentence: {', '.join(SENTENCE_METHODS)}"
+    )
+    temperature: float | None = Field(
+        None,
+        description=f"of softmin: 0 the minimum, inf the mean (default: {DEFAULT_TEMPERATURE})",
+    )
+
+    @model_validator(mode="after")
+    def _scores_agree(self) -> TokensConfig:
+        require_method(self.token_score_method)
+        require_sentence_method(self.sentence_score_method, self.sentence_score_kwargs)
+        if self.fitted and self.save_fitted:
+            raise ValueError("fitted is given, so save_fitted does not go with it")
+        return self
+
+    @property
+    def sentence_score_kwargs(self) -> dict[str, Any]:
+        """Return the further arguments of the sentence score."""
+        return {} if self.temperature is None else {"temperature": self.temperature}
+
+    @property
+    def token_output_path(self) -> str:
+        """Return where the tokens go."""
+        return self.token_output or f"{self.output.rstrip('/')}_tokens"
+
+    @property
+    def staged(self) -> list[str]:
+        """Return the tables that are written beside their place and moved there."""
+        return [*super().staged, self.token_output_path]

@@ -1,0 +1,84 @@
+"""Ranks over a table: 1 for the lowest value, of equal ones for the lowest key."""
+
+import numpy as np
+import pytest
+
+from lq_spark.engine import rank
+from lq_spark.engine.rank import ranked
+
+EDGES = [
+    *(-1e-6, -1e-9, -5e-324, -0.0, 0.0, 5e-324, 1e-308, 1e-300, 1e-17),
+    *(0.5 - 2**-54, 0.5, 0.5 + 2**-53, 1.0 - 2**-53, 1.0, 1.0 + 2**-52, 1.001),
+]
+
+
+def values_of_all_sizes():
+    """Return random values, many equal ones, each edge several times."""
+    rng = np.random.default_rng(0)
+    crowded_near_0 = 10.0 ** (-20 * rng.random(100))
+    values = np.concatenate([rng.random(100), crowded_near_0, rng.integers(0, 4, 100) / 4])
+    return rng.permutation(np.concatenate([values, np.repeat(EDGES, 5)]))
+
+
+def texts(n):
+    """Return keys in an order of their own: by length neither, nor all ASCII."""
+    return [f"{'ß' * (i % 3)}{i}" for i in np.random.default_rng(1).permutation(n)]
+
+
+KEYS = {"bigint": lambda n: np.random.default_rng(1).permutation(n).tolist(), "string": texts}
+
+
+@pytest.fixture
+def table(spark):
+    def make(key_type, n_partitions):
+        values = values_of_all_sizes()
+        keys = KEYS[key_type](len(values))
+        rows = [
+            (value, f"note {key}", key) for value, key in zip(values.tolist(), keys, strict=True)
+        ]
+        schema = f"value double, count string, key {key_type}"
+        return spark.createDataFrame(rows, schema).repartition(n_partitions)
+
+    return make
+
+
+def assert_ranked(table):
+    """Assert that the ranks are the places in the sorted table, every row with its own columns."""
+    result = ranked(table)
+    assert result.columns[-1] == "rank"
+    assert sorted(result.columns) == sorted([*table.columns, "rank"])
+    found = sorted(result.select("rank", "value", "key", "count").collect())
+    rows = [tuple(row) for row in table.select("value", "key", "count").collect()]
+    expected = sorted(rows, key=lambda row: (row[0], row[1]))
+    assert [tuple(row) for row in found] == [(i + 1, *row) for i, row in enumerate(expected)]
+
+
+@pytest.mark.parametrize(
+    ("key_type", "n_partitions"), [("bigint", 1), ("string", 2), ("bigint", 7), ("string", 7)]
+)
+def test_ranks_are_the_places_in_the_sorted_table(table, key_type, n_partitions):
+    assert_ranked(table(key_type, n_partitions))
+
+
+@pytest.mark.parametrize("n_buckets", [1, 3])
+def test_the_number_of_buckets_does_not_change_the_ranks(monkeypatch, table, n_buckets):
+    monkeypatch.setattr(rank, "N_BUCKETS", n_buckets)
+    assert_ranked(table("string", 2))
+
+
+def test_rows_of_one_value_are_ranked_by_key(spark):
+    rows = spark.range(50).selectExpr("0.25D as value", "50 - id as key").repartition(3)
+    assert {row["key"]: row["rank"] for row in ranked(rows).collect()} == {
+        key: key for key in range(1, 51)
+    }
+
+
+def test_of_no_rows_none_is_ranked(spark):
+    result = ranked(spark.createDataFrame([], "value double, key string, note int"))
+    assert sorted(result.dtypes) == [
+        ("key", "string"),
+        ("note", "int"),
+        ("rank", "bigint"),
+        ("value", "double"),
+    ]
+    assert result.collect() == []
