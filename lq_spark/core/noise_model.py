@@ -143,18 +143,19 @@ class NoiseModel(Saved):
         rule, n_label_issues = content["collision_rule"], content["n_label_issues"]
         if not (isinstance(thresholds, dict) and isinstance(pairs, dict)):
             raise DataError(f"{cls.NOUN}: 'thresholds' and 'confident_counts' must be objects")
-        if rule not in COLLISION_RULES or not isinstance(n_label_issues, int):
+        is_number = type(n_label_issues) is int and n_label_issues >= 0
+        if not isinstance(rule, str) or rule not in COLLISION_RULES or not is_number:
             raise DataError(
                 f"{cls.NOUN}: collision_rule is {rule!r}, n_label_issues {n_label_issues!r}"
             )
         cls._require_keys(pairs, {"given", "guess", "count"})
         fitted = Thresholds._from_content(thresholds)
-        given, guess, count = (
-            np.array(cls._checked_list(pairs, key, (int,)), dtype=np.int64)
-            for key in ("given", "guess", "count")
-        )
-        in_range = all(((x >= 0) & (x < fitted.n_classes)).all() for x in (given, guess))
-        if not len(given) == len(guess) == len(count) or not in_range or (count < 0).any():
+        lists = [cls._checked_list(pairs, key, (int,)) for key in ("given", "guess", "count")]
+        if any(not 0 <= number < 1 << 63 for numbers in lists for number in numbers):
+            raise DataError(f"{cls.NOUN}: 'confident_counts' are no counts of pairs of classes")
+        given, guess, count = (np.array(numbers, dtype=np.int64) for numbers in lists)
+        in_range = all((classes < fitted.n_classes).all() for classes in (given, guess))
+        if not len(given) == len(guess) == len(count) or not in_range:
             raise DataError(f"{cls.NOUN}: 'confident_counts' are no counts of pairs of classes")
         counts = counted_pairs(fitted.n_classes, given, guess, count)
         return cls(fitted, counts, n_label_issues, rule)

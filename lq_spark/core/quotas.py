@@ -110,7 +110,7 @@ def prune_quotas(
         values, kept = _spread_numbers(
             given, true, values, kept, class_counts, num_to_remove_per_class
         )
-    enough = class_counts > min_examples_per_class
+    enough = class_counts > max(min_examples_per_class, 1)  # the only row of a class is kept
     per_class = np.where(enough, np.maximum(class_counts - kept, 0), 0).astype(np.int64)
     chosen = (values > 0) & enough[given]
     small = np.flatnonzero(~enough & (np.asarray(class_counts) > 0))

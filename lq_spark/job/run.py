@@ -93,7 +93,7 @@ class ScoreRun:
                 self.n_classes = resolved_n_classes(
                     self.source, table, config.n_classes, self.thresholds
                 )
-            require_room(table, config.label, self.n_classes)
+            require_room(table.label_type, config.label, self.n_classes)
             require_a_number_each(config.num_to_remove_per_class, self.n_classes)
             if self.thresholds is not None and classes is not None:
                 self.thresholds = replace(self.thresholds, classes=tuple(classes))

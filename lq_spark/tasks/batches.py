@@ -97,13 +97,15 @@ def read_batch(index: pa.Array, pred_probs: pa.Array, n_classes: int, tolerance:
     return Batch(labels[has_matrix_row][fit], rows.matrix[fit], reasons)
 
 
-def raise_unfit(reasons: NDArray[np.object_], n_classes: int) -> None:
-    """Raise an InvalidRowsError that counts the reasons of a batch."""
+def raise_unfit(
+    reasons: NDArray[np.object_], n_classes: int, rows: str = "rows", of: str = "multiclass"
+) -> None:
+    """Raise an InvalidRowsError that counts the reasons of a batch, of what ``rows`` calls rows."""
     found, counts = np.unique(reasons[reasons != np.array(None)].astype(str), return_counts=True)
-    texts = [f"{count} rows with {reason}" for reason, count in zip(found, counts, strict=True)]
+    texts = [f"{count} {rows} with {reason}" for reason, count in zip(found, counts, strict=True)]
     raise InvalidRowsError(
-        f"rows that cannot be scored with K = {n_classes} classes, in one batch of {len(reasons)}: "
-        f"{'; '.join(texts)}. multiclass.validate names them all"
+        f"{rows} that cannot be scored with K = {n_classes} classes, in one batch of "
+        f"{len(reasons)}: {'; '.join(texts)}. {of}.validate names them all"
     )
 
 

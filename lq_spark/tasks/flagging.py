@@ -110,7 +110,7 @@ def judged(
         num_to_remove_per_class=rule.num_to_remove_per_class,
     )
     if rule.filter_by in PRUNING:
-        warn_of_small_classes(quotas, rule.min_examples_per_class, stacklevel=4)
+        warn_of_small_classes(quotas, rule.min_examples_per_class, stacklevel=5)
     return model, find_cuts(facts, whole, key, rule, counts, quotas)
 
 

@@ -166,7 +166,7 @@ def find_issues(
     added = [IS_LABEL_ISSUE, PREDICTED_LABEL, LABEL_QUALITY] + [ISSUE_RANK] * issue_rank
     require_new_columns(df, added)
     n_classes = agreed_n_classes(df, table, fitted)
-    require_room(table, label, n_classes)
+    require_room(table.label_type, label, n_classes)
     require_a_number_each(num_to_remove_per_class, n_classes)
     if not summarize_key(df, id).is_unique:
         raise InvalidRowsError(

@@ -120,8 +120,7 @@ def resolved_n_classes(
     Only the last runs a (small) Spark job. A table without any probability gives 2: none of its
     rows will be scored.
     """
-    if n_classes is not None and (not isinstance(n_classes, int) or isinstance(n_classes, bool)):
-        raise OptionError(f"n_classes must be a whole number of at least 2, got {n_classes!r}")
+    require_whole_n_classes(n_classes)
     told = n_classes
     if told is None and thresholds is not None:
         told = thresholds.n_classes
@@ -131,6 +130,12 @@ def resolved_n_classes(
         told = first_n_classes(df, table) or 2
     require_n_classes(told, table.classes, thresholds)
     return told
+
+
+def require_whole_n_classes(n_classes: object) -> None:
+    """Raise OptionError unless n_classes is a whole number or None."""
+    if n_classes is not None and (not isinstance(n_classes, int) or isinstance(n_classes, bool)):
+        raise OptionError(f"n_classes must be a whole number of at least 2, got {n_classes!r}")
 
 
 def first_n_classes(df: DataFrame, table: LabelledTable) -> int | None:
@@ -171,11 +176,11 @@ def require_n_classes(
         )
 
 
-def require_room(table: LabelledTable, label: str, n_classes: int) -> None:
-    """Raise ColumnError if the label column's type cannot hold each class index."""
-    room = {"byte": 1 << 7, "short": 1 << 15}.get(table.label_type.typeName(), n_classes)
+def require_room(label_type: DataType, label: str, n_classes: int) -> None:
+    """Raise ColumnError if a label's type cannot hold each class index."""
+    room = {"byte": 1 << 7, "short": 1 << 15}.get(label_type.typeName(), n_classes)
     if n_classes > room:
         raise ColumnError(
-            f"label: column {label!r} is {table.label_type.simpleString()}, too small for a "
+            f"label: column {label!r} is {label_type.simpleString()}, too small for a "
             f"predicted label of K = {n_classes} classes; cast it to int"
         )

@@ -114,7 +114,7 @@ def score(
     require_new_columns(df, [*added, _ADDED])
     n_classes = resolved_n_classes(df, table, n_classes, thresholds)
     if predicted_label:
-        require_room(table, label, n_classes)
+        require_room(table.label_type, label, n_classes)
     if adjust_pred_probs and thresholds is None:
         thresholds = fit_thresholds(
             df, label=label, pred_probs=pred_probs, classes=classes, tolerance=tolerance

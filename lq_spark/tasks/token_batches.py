@@ -175,7 +175,7 @@ def nested_batch(
     def run(labels: pa.Array, pred_probs: pa.Array, n_tokens: pa.Array) -> dict[str, pa.Array]:
         batch = read_sentences(labels, pred_probs, n_tokens, n_classes, classes, tolerance)
         if fail and batch.reasons is not None:
-            raise_unfit(batch.reasons, n_classes)
+            raise_unfit(batch.reasons, n_classes, "sentences", "tokens")
         scores = score_rows(batch.labels, batch.pred_probs, token_method)
         offsets = np.concatenate([[0], np.cumsum(batch.lengths)])
         worst = worst_tokens(scores, offsets)

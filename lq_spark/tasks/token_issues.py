@@ -183,7 +183,7 @@ def issues_of_tokens(
         "classes": columns.classes,
     }
     table = labelled_table(long, **of_rows)
-    require_room(table, columns.label, agreed_n_classes(long, table, fitted))
+    require_room(table.label_type, columns.label, agreed_n_classes(long, table, fitted))
     thresholds = (
         fit_thresholds(long, **of_rows, tolerance=tolerance)
         if fitted is None

@@ -21,7 +21,14 @@ from lq_spark.engine.inputs import (
     require_key,
 )
 from lq_spark.errors import ColumnError, OptionError
-from lq_spark.tasks.labelled import checked_classes, labelled_table, require_n_classes
+from lq_spark.tasks.labelled import (
+    checked_classes,
+    labelled_table,
+    require_n_classes,
+    require_room,
+    require_whole_n_classes,
+)
+from lq_spark.tasks.token_batches import LENGTHS_DIFFER
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -150,7 +157,7 @@ def _is_string_array(df: DataFrame, name: str) -> bool:
 def one_row_a_token(df: DataFrame, columns: TokenColumns) -> tuple[DataFrame, TokenColumns]:
     """Return a table with a row for each token, and its columns; a long table as it is.
 
-    Where a sentence's arrays differ in length, the missing labels and probabilities are null.
+    A sentence without an array, or whose arrays differ in length, fails the query.
     """
     if not columns.is_nested:
         return df, columns
@@ -162,9 +169,17 @@ def one_row_a_token(df: DataFrame, columns: TokenColumns) -> tuple[DataFrame, To
         column(columns.sentence_id).alias(_SENTENCE),
         *(column(name).alias(field) for field, name in arrays.items()),
     )
-    rows = named.select(
-        _SENTENCE, F.posexplode(F.arrays_zip(*arrays)).alias(TOKEN_INDEX, "__lq_token")
+    sizes = [F.size(F.coalesce(F.col(field), F.array())) for field in arrays]
+    is_whole = F.lit(True)
+    for field, size in zip(arrays, sizes, strict=True):
+        is_whole &= F.col(field).isNotNull() & (size == sizes[0])
+    text = F.concat(
+        F.lit(f"{columns.sentence_id} "),
+        F.coalesce(F.col(_SENTENCE).cast("string"), F.lit("null")),
+        F.lit(f": {LENGTHS_DIFFER}, or are null; tokens.validate names all such sentences"),
     )
+    checked = F.when(is_whole, F.arrays_zip(*arrays)).otherwise(F.raise_error(text))
+    rows = named.select(_SENTENCE, F.posexplode(checked).alias(TOKEN_INDEX, "__lq_token"))
     names = [TOKEN, LABEL, PRED_PROBS] if columns.token else [LABEL, PRED_PROBS]
     long = rows.select(
         F.col(_SENTENCE).alias(columns.sentence_id),
@@ -185,12 +200,14 @@ def one_row_a_token(df: DataFrame, columns: TokenColumns) -> tuple[DataFrame, To
 
 def nested_n_classes(df: DataFrame, columns: TokenColumns, n_classes: int | None) -> int:
     """Return K of a table of sentences: told, or that of classes, or of the first token."""
+    require_whole_n_classes(n_classes)
     told = n_classes if n_classes is not None or not columns.classes else len(columns.classes)
     if told is None:
         size = F.size(F.get(column(columns.pred_probs), F.lit(0)))
         first = df.select(size.alias("size")).where("size > 0").first()
         told = 2 if first is None else int(first["size"])
     require_n_classes(told, columns.classes)
+    require_room(columns.label_type, columns.label, told)
     return told
 
 

@@ -180,7 +180,6 @@ def test_rows_that_all_have_another_number_of_classes_are_bad_rows(adjust, told,
         run(with_rows([], [], []), adjust_pred_probs=adjust, **told)
 
 
-@pytest.mark.xfail(reason="thresholds fitted with another number of classes are left over")
 def test_rows_that_all_have_another_number_of_classes_are_set_aside(run):
     done = run(with_rows([], [], []), n_classes=4, on_invalid="quarantine", adjust_pred_probs=True)
     assert done.report.quarantined == {"pred_probs of wrong length": 5}

@@ -274,14 +274,12 @@ def test_what_is_found_stands_beside_the_callers_columns(
     assert_same_bits(rows["label_quality"].to_numpy(), scored["label_quality"].to_numpy())
 
 
-@pytest.mark.xfail(reason="it is pruned where min_examples_per_class is 0")
 def test_a_class_of_one_row_is_never_pruned(table_of, flags, cleanlabs):
     labels, pred_probs = np.array([0, 1, 1, 1]), np.array([[0.1, 0.9]] * 4)
     assert not cleanlabs(labels, pred_probs, min_examples_per_class=0).any()
     assert not flags(table_of(labels, pred_probs), min_examples_per_class=0).any()
 
 
-@pytest.mark.xfail(reason="the warning is attributed to a module of the library")
 def test_classes_too_small_to_prune_are_named_where_issues_are_asked_for(table_of):
     table = table_of([0, 1, 0], np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]]))
     with pytest.warns(UserWarning, match=r"classes \[1\] have at most 1 rows") as warned:

@@ -212,13 +212,15 @@ def test_a_batch_fails_with_each_reason_and_its_count():
     with pytest.raises(InvalidRowsError) as error:
         scoring(fail=True)(*arrays_of(sentences))
     for text in (
-        *("K = 3 classes", "1 rows with null labels"),
-        *("2 rows with token 0: label out of range", "1 rows with token 1: label out of range"),
+        *("K = 3 classes", "1 sentences with null labels"),
+        *(
+            "2 sentences with token 0: label out of range",
+            "1 sentences with token 1: label out of range",
+        ),
     ):
         assert text in str(error.value)
 
 
-@pytest.mark.xfail(reason="names the function of another table, and calls sentences rows")
 def test_a_failing_batch_says_what_names_all_bad_sentences():
     with pytest.raises(InvalidRowsError, match=r"tokens\.validate names them all"):
         scoring(fail=True)(*arrays_of([([9], [ROW])]))

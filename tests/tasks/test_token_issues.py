@@ -86,23 +86,24 @@ def flagged(found):
 
 
 @pytest.mark.parametrize("filter_by", FILTERS)
-def test_issues_of_both_shapes_are_cores_ties_by_sentence_and_place(tables_of, filter_by):
+def test_issues_of_tokens_are_cores_ties_by_sentence_and_place(tables_of, filter_by):
     corpus = corpus_of()
-    nested, long = tables_of(corpus)
+    _, long = tables_of(corpus)
     expected = core.find_label_issues(*corpus.nested[:2], filter_by=filter_by)
     assert 0 < len(expected) < len(corpus.labels)
-    found = tokens.find_issues(nested, tokens="tokens", filter_by=filter_by)
-    assert flagged(found) == sorted(expected)
     found = tokens.find_issues(long.repartition(3), **LONG, filter_by=filter_by)
     assert flagged(found) == sorted(expected)
 
 
-@pytest.mark.parametrize("share", [0.5, 0.1])
-def test_where_fewer_are_pruned_the_first_of_equal_tokens_are_taken(tables_of, share):
+@pytest.mark.parametrize("filter_by", ["prune_by_noise_rate", "both", "low_normalized_margin"])
+def test_issues_of_sentences_are_cores_ties_by_sentence_and_place(tables_of, filter_by):
     corpus = corpus_of(seed=1)
-    _, long = tables_of(corpus)
-    expected = core.find_label_issues(*corpus.nested[:2], frac_noise=share)
-    assert flagged(tokens.find_issues(long, **LONG, frac_noise=share)) == sorted(expected)
+    nested, _ = tables_of(corpus)
+    options = {"filter_by": filter_by} | ({"frac_noise": 0.5} if filter_by == "both" else {})
+    expected = core.find_label_issues(*corpus.nested[:2], **options)
+    assert 0 < len(expected) < len(corpus.labels)
+    found = tokens.find_issues(nested, tokens="tokens", **options)
+    assert flagged(found) == sorted(expected)
 
 
 @pytest.mark.parametrize("shape", ["nested", "long"])
@@ -188,7 +189,9 @@ def test_the_health_of_classes_and_the_commonest_issues(tables_of, shape):
     if shape == "nested":
         found = tokens.summarize(nested, tokens="tokens", **told)
     else:
-        found = tokens.summarize(long, **LONG, **told)
+        names = ["the id", "t.i", "given`label", "p.p", "a.b"]
+        columns = dict(zip(long.columns, names, strict=True))
+        found = tokens.summarize(long.toDF(*names), **columns, **told)
     rows = corpus.labels, corpus.pred_probs
     score = overall_label_health_score(*rows, verbose=False)
     assert found.health.overall_label_health_score == score
@@ -229,11 +232,3 @@ def test_without_texts_issues_are_counted_by_pair(tables_of):
             pairs[tuple(pair)] += 1
     counts = found.common_issues.itertuples(index=False, name=None)
     assert {row[:2]: row[2] for row in counts} == pairs
-
-
-def test_a_table_of_any_names_is_summarized(tables_of):
-    _, long = tables_of(corpus_of(seed=8), CLASSES)
-    expected = tokens.summarize(long, **LONG, classes=CLASSES).common_issues
-    columns = dict(zip(long.columns, ["the id", "t.i", "given`label", "p.p", "a.b"], strict=True))
-    found = tokens.summarize(long.toDF(*columns.values()), **columns, classes=CLASSES)
-    pd.testing.assert_frame_equal(found.common_issues, expected)
