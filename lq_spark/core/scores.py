@@ -48,9 +48,9 @@ METHODS: Mapping[str, Callable[[Float64, NDArray[np.integer]], Float64]] = {
 """The scores: (scratch block of probabilities, labels) -> score; a method may change its block."""
 
 
-def require_method(method: str, *, adjust_pred_probs: bool = False) -> None:
+def require_method(method: str, *, adjust_pred_probs: bool = False, option: str = "method") -> None:
     """Raise OptionError unless ``method`` is a score, and one that can be adjusted if asked."""
-    require_one_of("method", method, METHODS)
+    require_one_of(option, method, METHODS)
     if adjust_pred_probs and method == "confidence_weighted_entropy":
         raise OptionError(
             "adjust_pred_probs=True is not defined for method 'confidence_weighted_entropy'; "

@@ -42,7 +42,12 @@ class TokensConfig(JobConfig):
 
     @model_validator(mode="after")
     def _scores_agree(self) -> TokensConfig:
-        require_method(self.token_score_method)
+        require_method(self.token_score_method, option="token_score_method")
+        if (self.tokens if self.token_index else self.token) is not None:
+            raise ValueError(
+                "tokens goes with a row a sentence, token with a row a token and token_index; got "
+                f"tokens={self.tokens!r}, token={self.token!r}, token_index={self.token_index!r}"
+            )
         require_sentence_method(self.sentence_score_method, self.sentence_score_kwargs)
         if self.fitted and self.save_fitted:
             raise ValueError("fitted is given, so save_fitted does not go with it")

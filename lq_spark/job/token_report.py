@@ -74,7 +74,7 @@ def excerpts(rows: DataFrame, columns: TokenColumns, found: ScoredSentences) -> 
     """
     places = {row[0]: row[2] for row in found.worst if row[2] is not None}
     if columns.token is None or not places:
-        return [f"[token {row[2]}]" for row in found.worst]
+        return ["" if row[2] is None else f"[token {row[2]}]" for row in found.worst]
     schema = StructType(
         [
             StructField("__lq_sentence", column_type(rows, columns.sentence_id)),
@@ -87,11 +87,12 @@ def excerpts(rows: DataFrame, columns: TokenColumns, found: ScoredSentences) -> 
     )
     first = F.greatest(F.col("__lq_place") - EXCERPT, F.lit(0))
     if columns.is_nested:
-        texts = F.slice(column(columns.token), first + 1, 2 * EXCERPT + 1)
+        n_texts = F.col("__lq_place") - first + EXCERPT + 2
+        texts = F.slice(column(columns.token), first + 1, n_texts)
         parts = near.select("__lq_sentence", first.alias("first"), texts.alias("texts"))
     else:
         index = column(str(columns.token_index))
-        inside = near.where(index.between(first, F.col("__lq_place") + EXCERPT))
+        inside = near.where(index.between(first, F.col("__lq_place") + EXCERPT + 1))
         pair = F.struct(index.alias("place"), column(columns.token).alias("text"))
         parts = inside.groupBy("__lq_sentence", first.alias("first")).agg(
             F.sort_array(F.collect_list(pair)).alias("pairs")
@@ -102,10 +103,10 @@ def excerpts(rows: DataFrame, columns: TokenColumns, found: ScoredSentences) -> 
 
 
 def _marked(texts: list[str | None], place: int, first: int) -> str:
+    """Return an excerpt; ``texts`` has one more than it shows where there are more."""
     words = [f"[{text}]" if i == place else str(text) for i, text in enumerate(texts)]
-    before = "… " if first > 0 else ""
-    after = " …" if len(texts) > place + EXCERPT else ""
-    return f"{before}{' '.join(words)}{after}"
+    shown = words[: place + EXCERPT + 1]
+    return " ".join([*["…"] * (first > 0), *shown, *["…"] * (len(shown) < len(words))])
 
 
 @dataclass(frozen=True, slots=True)

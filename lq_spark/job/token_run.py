@@ -146,10 +146,11 @@ class TokensRun:
                 on_invalid="null",
                 tolerance=config.tolerance,
             )
-            source = {config.pred_probs, config.labels, config.tokens} - {*config.keep_columns}
-            scored.drop(*(name for name in source if name)).write.mode("overwrite").parquet(
-                place.staging
-            )
+            carried = [config.sentence_id, *config.keep_columns]
+            added = [name for name in scored.columns if name not in self.source.columns]
+            if not self.columns.is_nested:  # a row a sentence has no column of its tokens
+                carried = carried[:1]
+            _select(scored, [*carried, *added]).write.mode("overwrite").parquet(place.staging)
         with self._timed("summary"):
             return summarize_sentences(self.spark.read.parquet(place.staging), self.columns)
 
@@ -184,7 +185,12 @@ class TokensRun:
                 )
                 if config.find_issues:
                     found = no_rows_with_issues(found, named.sentence_id, config.issue_rank)
-            found.drop(named.pred_probs).write.mode("overwrite").parquet(place.staging)
+            carried = [named.sentence_id, str(named.token_index), named.label]
+            carried += [named.token] if named.token else []
+            if not self.columns.is_nested:
+                carried += config.keep_columns
+            added = [name for name in found.columns if name not in long.columns]
+            _select(found, [*carried, *added]).write.mode("overwrite").parquet(place.staging)
         with self._timed("summary"):
             written = self.spark.read.parquet(place.staging)
             scored = summarize_scores(
@@ -228,3 +234,7 @@ class TokensRun:
         start = time.perf_counter()
         yield
         self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
+
+
+def _select(df: DataFrame, names: list[str]) -> DataFrame:
+    return df.select(*map(column, dict.fromkeys(names)))

@@ -146,7 +146,7 @@ def find_issues(
         token=token,
         classes=agreed_classes(classes, None if fitted is None else fitted.thresholds),
     )
-    require_method(token_score_method)
+    require_method(token_score_method, option="token_score_method")
     require_tolerance(tolerance)
     long, named = one_row_a_token(df, columns)
     require_new_columns(long, added_columns(issue_rank))

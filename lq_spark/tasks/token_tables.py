@@ -154,10 +154,13 @@ def _is_string_array(df: DataFrame, name: str) -> bool:
     return isinstance(kind, ArrayType) and isinstance(kind.elementType, StringType)
 
 
-def one_row_a_token(df: DataFrame, columns: TokenColumns) -> tuple[DataFrame, TokenColumns]:
+def one_row_a_token(
+    df: DataFrame, columns: TokenColumns, *, fail: bool = True
+) -> tuple[DataFrame, TokenColumns]:
     """Return a table with a row for each token, and its columns; a long table as it is.
 
-    A sentence without an array, or whose arrays differ in length, fails the query.
+    A sentence without an array, or whose arrays differ in length, fails the query; or its tokens
+    get nulls for what is missing, as many as its longest array has.
     """
     if not columns.is_nested:
         return df, columns
@@ -178,8 +181,15 @@ def one_row_a_token(df: DataFrame, columns: TokenColumns) -> tuple[DataFrame, To
         F.coalesce(F.col(_SENTENCE).cast("string"), F.lit("null")),
         F.lit(f": {LENGTHS_DIFFER}, or are null; tokens.validate names all such sentences"),
     )
-    checked = F.when(is_whole, F.arrays_zip(*arrays)).otherwise(F.raise_error(text))
-    rows = named.select(_SENTENCE, F.posexplode(checked).alias(TOKEN_INDEX, "__lq_token"))
+    filled = named.select(
+        _SENTENCE,
+        is_whole.alias("__lq_whole"),
+        *(F.coalesce(field, F.array()).alias(field) for field in arrays),
+    )
+    checked = F.arrays_zip(*arrays)
+    if fail:
+        checked = F.when(F.col("__lq_whole"), checked).otherwise(F.raise_error(text))
+    rows = filled.select(_SENTENCE, F.posexplode(checked).alias(TOKEN_INDEX, "__lq_token"))
     names = [TOKEN, LABEL, PRED_PROBS] if columns.token else [LABEL, PRED_PROBS]
     long = rows.select(
         F.col(_SENTENCE).alias(columns.sentence_id),

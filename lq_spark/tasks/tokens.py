@@ -133,7 +133,7 @@ def score(
     -----
     Source: Wang and Mueller, "Detecting Label Errors in Token Classification Data" (2022).
     """
-    require_method(token_score_method)
+    require_method(token_score_method, option="token_score_method")
     temperature = require_sentence_method(sentence_score_method, sentence_score_kwargs or {})
     require_one_of("level", level, ("sentence", "token"))
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
@@ -184,7 +184,7 @@ def score(
 def _scored_tokens(
     df: DataFrame, columns: TokenColumns, n_classes: int | None, **how: Any
 ) -> DataFrame:
-    long, named = one_row_a_token(df, columns)
+    long, named = one_row_a_token(df, columns, fail=how["on_invalid"] == "fail")
     if n_classes is None and columns.is_nested:
         n_classes = nested_n_classes(df, columns, n_classes)
     return multiclass.score(

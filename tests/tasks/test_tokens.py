@@ -131,16 +131,23 @@ def assert_equals_core(assert_same_bits):
     return check
 
 
+@pytest.fixture
+def assert_both_equal_core(table_of, assert_equals_core):
+    """Assert that of core for a table of sentences and for one of tokens in random order."""
+
+    def check(corpus, n_partitions=1, **options):
+        nested, long = table_of(corpus.nested()), table_of(corpus.long(), n_partitions)
+        assert_equals_core(tokens.score(nested, **NESTED, **options), corpus, **options)
+        assert_equals_core(tokens.score(long, **LONG, **options), corpus, **options)
+
+    return check
+
+
 @pytest.mark.parametrize("sentence_scores", SENTENCE_SCORES)
 @pytest.mark.parametrize("method", METHODS)
-def test_both_shapes_equal_core_by_every_score(
-    table_of, assert_equals_core, method, sentence_scores
-):
+def test_both_shapes_equal_core_by_every_score(assert_both_equal_core, method, sentence_scores):
     options = {"token_score_method": method, **SENTENCE_SCORES[sentence_scores]}
-    corpus = corpus_of()
-    nested, long = table_of(corpus.nested()), table_of(corpus.long(), 7)
-    assert_equals_core(tokens.score(nested, **NESTED, **options), corpus, **options)
-    assert_equals_core(tokens.score(long, **LONG, **options), corpus, **options)
+    assert_both_equal_core(corpus_of(), 7, **options)
 
 
 @pytest.mark.parametrize(
@@ -183,22 +190,21 @@ def test_long_rows_shuffled_over_64_partitions_give_the_bits_of_nested_on_one(
     assert nested.drop("labels", "pred_probs", "tokens").dtypes == long.dtypes
     rows = [sorted(df.select(long.columns).collect()) for df in (nested, long)]
     assert rows[0] == rows[1]
-    bits = [np.array([row["sentence_quality"] for row in part]) for part in rows]
-    assert_same_bits(*bits)
+    assert_same_bits(*(np.array([row["sentence_quality"] for row in part]) for part in rows))
 
 
-def test_batches_may_be_of_any_size(table_of, assert_equals_core, batch_size):
+def test_batches_may_be_of_any_size(assert_both_equal_core, batch_size):
     batch_size(3)
-    corpus = corpus_of()
-    assert_equals_core(tokens.score(table_of(corpus.nested()), **NESTED), corpus)
-    assert_equals_core(tokens.score(table_of(corpus.long()), **LONG), corpus)
+    assert_both_equal_core(corpus_of())
 
 
-@pytest.mark.parametrize("lengths", [[1], [6]], ids=str)
-def test_a_table_of_one_sentence(table_of, assert_equals_core, lengths):
-    corpus = corpus_of(lengths)
-    assert_equals_core(tokens.score(table_of(corpus.nested()), **NESTED), corpus)
-    assert_equals_core(tokens.score(table_of(corpus.long()), **LONG), corpus)
+@pytest.mark.parametrize(
+    "lengths",
+    [[1], [6], [100_000], [*[10] * 1000, 20_000, *[10] * 1000]],
+    ids=["one token", "one sentence", "one of 100,000 tokens", "one of half of all tokens"],
+)
+def test_sentences_may_be_of_any_length(assert_both_equal_core, lengths):
+    assert_both_equal_core(corpus_of(lengths, n_classes=3, dtype=np.float32), 4, **SOFTMIN)
 
 
 @pytest.mark.parametrize("sentence_scores", SENTENCE_SCORES)
@@ -213,8 +219,7 @@ def test_an_empty_sentence_is_clean_and_has_no_worst_token(
 
 @pytest.mark.parametrize("level", ["sentence", "token"])
 def test_tables_without_rows_are_scored_to_none(table_of, level):
-    corpus = corpus_of([3])
-    for table, names in ((corpus.nested(), NESTED), (corpus.long(), LONG)):
+    for table, names in ((corpus_of([3]).nested(), NESTED), (corpus_of([3]).long(), LONG)):
         empty = table_of(table.slice(0, 0))
         assert tokens.score(empty, **names, level=level).collect() == []
 
@@ -223,45 +228,31 @@ def test_a_table_without_a_token_is_scored(spark):
     table = spark.createDataFrame(
         [(1, [], [])], "sentence_id int, labels array<int>, pred_probs array<array<float>>"
     )
-    scored = tokens.score(table)
-    assert [tuple(row)[3:] for row in scored.collect()] == [(1.0, [], None, None, None)]
+    [row] = tokens.score(table).collect()
+    assert tuple(row)[3:] == (1.0, [], None, None, None)
     assert tokens.score(table, level="token").collect() == []
 
 
-def test_of_equal_tokens_the_first_is_the_worst(spark):
+def test_of_equal_tokens_the_first_is_the_worst(assert_both_equal_core):
     row, low = [0.5, 0.5], [0.25, 0.75]
-    sentences = [(1, [1, 0, 0], [row, low, low]), (2, [0, 1], [row, row])]
-    nested = spark.createDataFrame(
-        sentences, "sentence_id int, labels array<int>, pred_probs array<array<double>>"
-    )
-    places = {
-        (s, t): (x, p)
-        for s, xs, ps in sentences
-        for t, (x, p) in enumerate(zip(xs, ps, strict=True))
-    }
-    long = spark.createDataFrame(
-        [(s, t, x, p) for (s, t), (x, p) in reversed(places.items())],
-        "sentence_id int, token_index bigint, label int, pred_probs array<double>",
-    )
-    for scored in (tokens.score(nested), tokens.score(long, token_index="token_index")):
-        found = sorted(map(tuple, scored.select("sentence_id", "worst_token_index").collect()))
-        assert found == [(1, 1), (2, 0)]
+    pred_probs = np.array([row, low, low, row, row])
+    labels, words = np.array([1, 0, 0, 0, 1]), np.array(list("abcde"), dtype=object)
+    # Core's worst token is the first here, as argmin's is.
+    assert_both_equal_core(Corpus(labels, pred_probs, words, [3, 2], [2, 1], pa.int32()), 2)
 
 
 @pytest.mark.parametrize("with_texts", [True, False])
 def test_columns_are_the_callers_then_the_scores(table_of, with_texts):
-    text = [("worst_token", "string")] * with_texts
     added = [
         ("sentence_quality", "double"),
         ("token_qualities", "array<double>"),
         ("worst_token_index", "int"),
-        *text,
+        *[("worst_token", "string")] * with_texts,
         ("worst_given_label", "smallint"),
         ("worst_predicted_label", "smallint"),
     ]
     corpus = corpus_of([2, 1], kind="smallint")
-    notes = corpus.nested().append_column("a.b", pa.array(["x", None]))
-    nested = table_of(notes)
+    nested = table_of(corpus.nested().append_column("a.b", pa.array(["x", None])))
     scored = tokens.score(nested, **(NESTED if with_texts else {}))
     assert scored.dtypes == [*nested.dtypes, *added]
     assert sorted(scored.select(*nested.columns[:4], "`a.b`").collect()) == sorted(nested.collect())
@@ -306,19 +297,3 @@ def test_columns_may_have_any_name(table_of, assert_equals_core):
     columns = dict(zip(corpus.long().column_names, names, strict=True))
     scored = tokens.score(table_of(corpus.long().rename_columns(names)), **columns)
     assert_equals_core(scored.withColumnRenamed("the id", "sentence_id"), corpus)
-
-
-def test_a_sentence_of_100_000_tokens(table_of, assert_equals_core):
-    corpus = corpus_of([100_000], n_classes=3, dtype=np.float32)
-    assert_equals_core(
-        tokens.score(table_of(corpus.nested()), **NESTED, **SOFTMIN), corpus, **SOFTMIN
-    )
-    assert_equals_core(
-        tokens.score(table_of(corpus.long(), 4), **LONG, **SOFTMIN), corpus, **SOFTMIN
-    )
-
-
-def test_a_sentence_of_half_of_all_tokens(table_of, assert_equals_core):
-    corpus = corpus_of([*[10] * 1000, 20_000, *[10] * 1000], n_classes=3, dtype=np.float32)
-    assert_equals_core(tokens.score(table_of(corpus.nested(), 3), **NESTED), corpus)
-    assert_equals_core(tokens.score(table_of(corpus.long(), 4), **LONG), corpus)
