@@ -55,8 +55,8 @@ def require_a_number_each(numbers: Sequence[int] | None, n_classes: int) -> None
     """Raise OptionError unless there are as many numbers to remove as classes, or none."""
     if numbers is not None and len(numbers) != n_classes:
         raise OptionError(
-            f"num_to_remove_per_class must be {n_classes} numbers, one for each class, "
-            f"got {list(numbers)}"
+            f"num_to_remove_per_class must be {n_classes} numbers, each between 0 and the rows of "
+            f"its class, got {list(numbers)}"
         )
 
 

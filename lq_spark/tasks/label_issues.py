@@ -222,7 +222,7 @@ def agreed_n_classes(
         return resolved_n_classes(df, table, n_classes)
     if n_classes not in (None, fitted.n_classes):
         raise OptionError(f"fitted has K = {fitted.n_classes} classes, n_classes is {n_classes}")
-    found = first_n_classes(df, table)
+    found = len(table.classes) if table.classes else first_n_classes(df, table)
     if found not in (None, fitted.n_classes):
         sizes = df.select(F.size(table.pred_probs).alias("size"))
         if sizes.where(F.col("size") == fitted.n_classes).isEmpty():
