@@ -159,3 +159,10 @@ def test_every_key_is_a_flag():
     assert config.num_to_remove_per_class == [3, 0]
     known = {action.dest for action in parser(SCORE_TOKENS)._actions}
     assert set(TokensConfig.model_fields) < known
+
+
+def test_the_example_config_is_one(repository):
+    path = repository / "conf" / "score_tokens.yaml"
+    load(str(path))
+    commented = set(re.findall(r"^# ([a-z_]+):", path.read_text(), flags=re.MULTILINE))
+    assert commented <= set(TokensConfig.model_fields)
