@@ -10,7 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+def lakehouse_settings(warehouse):
+    """Return the session settings of conf/lakehouse.conf, the connectors from where they lie."""
+    lines = (REPOSITORY / "conf" / "lakehouse.conf").read_text().splitlines()
+    settings = dict(line.split(None, 1) for line in lines if line.strip() and line[0] != "#")
+    jars = sorted(str(jar) for jar in (REPOSITORY / ".jars" / "jars").glob("*.jar"))
+    kept = {key: value for key, value in settings.items() if key.startswith("spark.sql.catalog.")}
+    kept["spark.sql.extensions"] = settings["spark.sql.extensions"]
+    kept["spark.sql.catalog.lake.warehouse"] = str(warehouse)
+    # A Delta log of a few entries needs no 50 tasks to be read.
+    kept["spark.databricks.delta.snapshotPartitions"] = "2"
+    assert jars, "the connectors are not here: python scripts/fetch_jars.py"
+    return {**kept, "spark.jars": ",".join(jars)}
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +54,7 @@ def _spark_session(tmp_path_factory):
         # A run is over before the JVM's slower and better compiler has paid for itself.
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     }
+    settings |= lakehouse_settings(tmp_path_factory.mktemp("lake"))
     remote = os.environ.get("LQ_SPARK_REMOTE")
     # Two cores, so that rows really are in several Python workers at once.
     builder = (

@@ -1,11 +1,13 @@
 """The command line of the jobs: flags over a config file, a run, an exit code.
 
-Exit codes: 0 done, 1 run-time error (also rows that cannot be scored), 2 bad arguments or config.
+Exit codes: 0 done, 1 run-time error (also rows that cannot be scored), 2 bad arguments or config,
+3 done, but a condition of ``fail_if`` is met.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,50 +16,49 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, get_args
 
 from lq_spark.errors import ColumnError, LqError, OptionError
-from lq_spark.job.config import JobConfig, ScoreConfig, load_config
+from lq_spark.job.common_config import JobConfig
+from lq_spark.job.config import ScoreConfig, load_config
 from lq_spark.job.token_config import TokensConfig
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from lq_spark.job.base import JobRun
 
-DONE, RUN_TIME_ERROR, BAD_ARGUMENTS = 0, 1, 2
+DONE, RUN_TIME_ERROR, BAD_ARGUMENTS, GATE_FAILED = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job: what it is called, what it does, its configuration and its body."""
+    """A job: what it is called, what it does, its configuration and its kind of run."""
 
     name: str
     description: str
     config: type[JobConfig]
-    body: Callable[[Any, Any], str]
+    kind: Callable[[], type[JobRun[Any]]]
 
 
-def score_dataset(spark: SparkSession, config: ScoreConfig) -> str:
-    """Score rows; return the summary."""
+def _score_run() -> type[JobRun[Any]]:
     from lq_spark.job.run import ScoreRun
 
-    return ScoreRun(spark, config).run().text(config)
+    return ScoreRun
 
 
-def score_tokens(spark: SparkSession, config: TokensConfig) -> str:
-    """Score tokens and sentences; return the summary."""
+def _tokens_run() -> type[JobRun[Any]]:
     from lq_spark.job.token_run import TokensRun
 
-    return TokensRun(spark, config).run().text(config)
+    return TokensRun
 
 
 SCORE_DATASET = Job(
     "score_dataset",
     "Add a label quality score (1 clean, 0 suspect) to every row of a table.",
     ScoreConfig,
-    score_dataset,
+    _score_run,
 )
 SCORE_TOKENS = Job(
     "score_tokens",
     "Score the labels of tokens, and sentences by their tokens (1 clean, 0 suspect).",
     TokensConfig,
-    score_tokens,
+    _tokens_run,
 )
 
 
@@ -65,8 +66,12 @@ def main(arguments: Sequence[str] | None = None, job: Job = SCORE_DATASET) -> in
     """Run a job; return its exit code."""
     try:
         flags = vars(parser(job).parse_args(arguments))
+        if flags.pop("print_schema", False):
+            print(json.dumps(job.config.model_json_schema(), indent=2))
+            return DONE
+        dry_run = flags.pop("dry_run", False)
         config = load_config(flags.pop("config", None), flags, job.config)
-        print(run(config, job))
+        return run(config, job, dry_run=dry_run)
     except (OptionError, ColumnError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_ARGUMENTS
@@ -78,18 +83,28 @@ def main(arguments: Sequence[str] | None = None, job: Job = SCORE_DATASET) -> in
         first = next((line for line in str(error).splitlines() if line.strip()), "")
         print(f"error: {type(error).__name__}: {first}", file=sys.stderr)
         return RUN_TIME_ERROR
-    return DONE
 
 
-def run(config: JobConfig, job: Job = SCORE_DATASET) -> str:
-    """Run a job in the session that spark-submit has configured; return the summary."""
+def run(config: JobConfig, job: Job = SCORE_DATASET, *, dry_run: bool = False) -> int:
+    """Run a job in the session that spark-submit has configured; print what was done."""
     from pyspark.sql import SparkSession
+
+    from lq_spark.job.record import RunRecord, execute
 
     spark = SparkSession.builder.appName(f"lq_spark {job.name}").getOrCreate()
     try:
-        return job.body(spark, config)
+        if dry_run:
+            RunRecord(spark, config).look_back()
+            print(job.kind()(spark, config).plan())
+            return DONE
+        outcome = execute(spark, config, job.kind())
+        print(outcome.text(config))
+        return GATE_FAILED if outcome.gate_failed else DONE
     finally:
         spark.stop()
+
+
+_CONDITIONS = ("fail_if", "warn_if")
 
 
 def _list_of(item: Callable[[str], Any]) -> Callable[[str], list[Any]]:
@@ -104,12 +119,19 @@ def parser(job: Job = SCORE_DATASET) -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog=f"{job.name}.py",
         description=job.description,
-        epilog="exit codes: 0 done, 1 run-time error, 2 bad arguments or config",
+        epilog="exit codes: 0 done, 1 run-time error, 2 bad arguments or config, 3 done, but a "
+        "condition of fail_if is met",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
     result.add_argument(
         "--config", metavar="FILE", help="YAML file of these keys; flags go over it"
+    )
+    result.add_argument(
+        "--dry-run", action="store_true", help="check all but the scoring, and print the plan"
+    )
+    result.add_argument(
+        "--print-schema", action="store_true", help="print the JSON Schema of the config file"
     )
     for name, field in job.config.model_fields.items():
         kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
@@ -122,6 +144,9 @@ def parser(job: Job = SCORE_DATASET) -> argparse.ArgumentParser:
         options: dict[str, Any] = {"help": f"{field.description}{default}".replace("%", "%%")}
         if kind is bool:
             options["action"] = argparse.BooleanOptionalAction
+        elif name in _CONDITIONS:
+            # One flag a condition: it may hold a comma.
+            options.update(action="append", metavar="CONDITION")
         elif "list" in str(field.annotation):
             item = int if "[int" in str(field.annotation) else str
             options.update(type=_list_of(item), metavar="1,2,…" if item is int else "A,B,…")

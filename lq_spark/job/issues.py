@@ -25,18 +25,18 @@ from lq_spark.tasks.pruning import flagged
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lq_spark.job.config import JobConfig, ScoreConfig
+    from lq_spark.job.common_config import JobConfig
+    from lq_spark.job.config import ScoreConfig
 
 
-def staged_facts(
+def facts_of(
     rows: DataFrame,
     table: LabelledTable,
     config: ScoreConfig,
     thresholds: Thresholds,
     fitted: NoiseModel | None,
-    scratch: str,
 ) -> DataFrame:
-    """Write scores and facts of the rows to a scratch place, and return them read from there.
+    """Return scores and facts of the rows, to be made once and kept until the issues are found.
 
     Raises
     ------
@@ -56,9 +56,7 @@ def staged_facts(
         fail=False,
         tolerance=config.tolerance,
     )
-    made = made.select(*map(column, config.carried), PREDICTED_LABEL, LABEL_QUALITY, *rule.facts)
-    made.write.mode("overwrite").parquet(scratch)
-    return rows.sparkSession.read.parquet(scratch)
+    return made.select(*map(column, config.carried), PREDICTED_LABEL, LABEL_QUALITY, *rule.facts)
 
 
 def rows_with_issues(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -15,6 +14,7 @@ from lq_spark.core.fitted import Thresholds
 from lq_spark.core.noise_model import NoiseModel
 from lq_spark.engine.inputs import column
 from lq_spark.engine.sums import scaled_halves
+from lq_spark.tasks.batches import REASONS
 from lq_spark.tasks.flagging import IS_LABEL_ISSUE
 from lq_spark.tasks.labelled import LABEL_QUALITY, PREDICTED_LABEL
 
@@ -32,14 +32,20 @@ N_OVERLAPS = 5
 class ClassQuality:
     """A given class: its rows, their mean label quality, and how many are predicted otherwise.
 
-    ``n_issues`` are its label issues, None where they were not sought.
+    ``mean`` is None of a class without rows; ``n_issues`` are its label issues, None where they
+    were not sought.
     """
 
     name: str
     n_rows: int
-    mean: float
+    mean: float | None
     n_disagreeing: int
     n_issues: int | None
+
+    @property
+    def issue_rate(self) -> float | None:
+        """Return the share of its rows that are label issues; None without rows."""
+        return None if self.n_issues is None or not self.n_rows else self.n_issues / self.n_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +69,16 @@ class ScoredRows:
 
 
 def summarize_scores(
-    scores: DataFrame, id: str, label: str, classes: Sequence[str] | None
+    scores: DataFrame,
+    id: str,
+    label: str,
+    classes: Sequence[str] | None,
+    n_classes: int | None,
 ) -> ScoredRows | None:
-    """Return the scores in short; None if a row has no score."""
+    """Return the scores in short; None if a row has no score.
+
+    Where K is known, classes without rows are told of too.
+    """
     quality = column(LABEL_QUALITY)
     sought = IS_LABEL_ISSUE in scores.columns
     is_issue = F.col(IS_LABEL_ISSUE) if sought else F.lit(None).cast("boolean")
@@ -88,13 +101,9 @@ def summarize_scores(
     if any(group["unfit"] for group in groups):
         return None
     groups.sort(key=lambda group: group["name"])
-    n_rows = sum(group["n"] for group in groups)
-    high_sum, low_sum = (sum(group[half] for group in groups) for half in ("high", "low"))
-    worst = scores.select(column(id), column(label), PREDICTED_LABEL, LABEL_QUALITY)
-    return ScoredRows(
-        n_rows,
-        exact_mean(high_sum, low_sum, n_rows) if n_rows else None,
-        [
+    found = {
+        quality.name: quality
+        for quality in (
             ClassQuality(
                 classes[g["name"]] if classes and isinstance(g["name"], int) else str(g["name"]),
                 g["n"],
@@ -103,7 +112,17 @@ def summarize_scores(
                 g["issues"] if sought else None,
             )
             for g in groups
-        ],
+        )
+    }
+    names = list(found) if n_classes is None else list(map(str, classes or range(n_classes)))
+    without = (0, None, 0, 0 if sought else None)
+    n_rows = sum(group["n"] for group in groups)
+    high_sum, low_sum = (sum(group[half] for group in groups) for half in ("high", "low"))
+    worst = scores.select(column(id), column(label), PREDICTED_LABEL, LABEL_QUALITY)
+    return ScoredRows(
+        n_rows,
+        exact_mean(high_sum, low_sum, n_rows) if n_rows else None,
+        [found.get(name) or ClassQuality(name, *without) for name in names],
         [tuple(row) for row in worst.orderBy(quality, column(id)).limit(N_WORST_ROWS).collect()],
     )
 
@@ -118,41 +137,38 @@ class Report:
         Number of rows for each reason why they could not be scored.
     noise : NoiseModel or None
         What the rows say of the label noise, where issues were sought.
+    n_classes : int or None
+        K; None where only rows could say it, and there is none.
     seconds : dict
         Wall-clock time for each phase.
+    sought : bool
+        Whether label issues were sought.
     """
 
     run_id: str
-    started_at: datetime
     n_rows: int
     quarantined: dict[str, int]
-    n_classes: int
+    n_classes: int | None
     scored: ScoredRows
     thresholds: Thresholds | None
     noise: NoiseModel | None
     seconds: dict[str, float]
+    sought: bool
 
-    def metrics(self) -> Iterator[tuple[str, str | None, float]]:
+    def metrics(self) -> Iterator[tuple[str, str | None, float | None]]:
         """Yield (metric, class or reason or phase or None, value)."""
         yield "rows", None, self.n_rows
         yield "rows_scored", None, self.scored.n_rows
         yield "rows_quarantined", None, sum(self.quarantined.values())
-        for reason, count in self.quarantined.items():
-            yield "rows_quarantined", reason, count
-        if self.n_rows:
-            yield "classes", None, self.n_classes
-        if self.scored.mean is not None:
-            yield "mean_label_quality", None, self.scored.mean
+        for reason in dict.fromkeys([*REASONS, *self.quarantined]):
+            yield "rows_quarantined", reason, self.quarantined.get(reason, 0)
+        yield "classes", None, self.n_classes
+        yield "mean_label_quality", None, self.scored.mean
         for quality in self.scored.classes:
             yield "class_rows", quality.name, quality.n_rows
             yield "class_mean_label_quality", quality.name, quality.mean
             yield "class_rows_predicted_otherwise", quality.name, quality.n_disagreeing
-            if quality.n_issues is not None:
-                yield "class_label_issues", quality.name, quality.n_issues
-        if self.noise is not None:
-            yield "label_issues", None, self.n_issues
-            yield "issue_rate", None, self.n_issues / self.scored.n_rows
-            yield "label_health_score", None, self.noise.health_score
+        yield from issue_metrics(self.sought, self.scored.classes, self.noise)
         if self.thresholds is not None:
             names = self.thresholds.classes or range(self.thresholds.n_classes)
             for name, value in zip(names, self.thresholds.values, strict=True):
@@ -163,14 +179,15 @@ class Report:
     @property
     def n_issues(self) -> int:
         """Return how many label issues were found."""
-        return sum(quality.n_issues or 0 for quality in self.scored.classes)
+        return count_issues(self.scored.classes)
 
     def text(self, config: ScoreConfig) -> str:
         """Return the summary that the job prints."""
         adjusted = ", adjusted by class thresholds" if config.adjust_pred_probs else ""
         lines = [
-            f"{self.scored.n_rows:,} of {self.n_rows:,} rows scored, {self.n_classes:,} classes, "
-            f"method {config.method}{adjusted}",
+            f"{self.scored.n_rows:,} of {self.n_rows:,} rows scored, "
+            + (f"{self.n_classes:,} classes, " if self.n_classes else "")
+            + f"method {config.method}{adjusted}",
             f"scores      {config.output}",
             f"metrics     {config.metrics_path} (run {self.run_id})",
         ]
@@ -197,7 +214,8 @@ class Report:
 
         # Adjusted self-confidence has the same mean in every class but for rounding.
         worst_first = sorted(
-            self.scored.classes, key=lambda q: (round(q.mean, 6), -q.n_disagreeing / q.n_rows)
+            (q for q in self.scored.classes if q.n_rows),
+            key=lambda q: (round(q.mean or 0.0, 6), -q.n_disagreeing / q.n_rows),
         )
         shown = worst_first[:N_WORST_CLASSES]
         same = (
@@ -225,6 +243,26 @@ class Report:
             [(*row[:3], f"{row[3]:.6f}") for row in self.scored.worst],
         )
         return "\n".join(lines)
+
+
+def count_issues(classes: Iterable[ClassQuality]) -> int:
+    """Return how many label issues were found."""
+    return sum(quality.n_issues or 0 for quality in classes)
+
+
+def issue_metrics(
+    sought: bool, classes: Sequence[ClassQuality], noise: NoiseModel | None
+) -> Iterator[tuple[str, str | None, float | None]]:
+    """Yield the metrics of label issues, of classes and of all; nothing where not sought."""
+    if not sought:
+        return
+    for quality in classes:
+        yield "class_label_issues", quality.name, quality.n_issues
+        yield "class_issue_rate", quality.name, quality.issue_rate
+    n_issues, n_rows = count_issues(classes), sum(quality.n_rows for quality in classes)
+    yield "label_issues", None, n_issues
+    yield "issue_rate", None, n_issues / n_rows if n_rows else None
+    yield "label_health_score", None, None if noise is None else noise.health_score
 
 
 def overlaps_text(noise: NoiseModel) -> list[str]:

@@ -8,12 +8,8 @@ if there is one the source is validated row by row.
 
 from __future__ import annotations
 
-import time
-import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -21,14 +17,15 @@ from pyspark.sql import functions as F
 from lq_spark.core.fitted import Thresholds
 from lq_spark.core.noise_model import NoiseModel
 from lq_spark.core.quotas import require_a_number_each
-from lq_spark.engine.inputs import column, require_columns, require_key, require_new_columns
+from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.engine.keys import summarize_key
-from lq_spark.errors import InvalidRowsError, LqError
+from lq_spark.errors import InvalidRowsError, LqError, listed
+from lq_spark.job.base import JobRun, RunId
+from lq_spark.job.comments import commented
 from lq_spark.job.invalid import count_reasons, reasons_text
-from lq_spark.job.issues import no_rows_with_issues, rows_with_issues, rule_of, staged_facts
-from lq_spark.job.metrics import append_metrics
+from lq_spark.job.issues import facts_of, no_rows_with_issues, rows_with_issues, rule_of
 from lq_spark.job.report import Report, ScoredRows, summarize_scores
-from lq_spark.tables.parquet import StagedTable, read_table, require_writable
+from lq_spark.tables.formats import Output, output_table
 from lq_spark.tasks import multiclass
 from lq_spark.tasks.flagging import IS_LABEL_ISSUE, ISSUE_RANK
 from lq_spark.tasks.label_issues import agreed_n_classes
@@ -45,14 +42,16 @@ from lq_spark.tasks.labelled import (
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
 
     from lq_spark.job.config import ScoreConfig
+    from lq_spark.tables.spec import TableSpec
 
 BATCH_BYTES = 32 << 20
 """How much of the probabilities, as doubles, an Arrow batch should hold at most."""
 
 
-class ScoreRun:
+class ScoreRun(JobRun["ScoreConfig"]):
     """A run: its configuration and its source, checked.
 
     Raises
@@ -61,20 +60,17 @@ class ScoreRun:
         If there is no such table, a column is missing or of another type, or K is 1.
     """
 
-    def __init__(self, spark: SparkSession, config: ScoreConfig) -> None:
-        self.spark, self.config = spark, config
-        self.run_id, self.started_at = uuid.uuid4().hex, datetime.now(timezone.utc)
-        self.seconds: dict[str, float] = {}
+    def __init__(
+        self, spark: SparkSession, config: ScoreConfig, which: RunId | None = None
+    ) -> None:
+        super().__init__(spark, config, which)
         with self._timed("open"):
             self.fitted = NoiseModel.load(config.fitted) if config.fitted else None
             self.thresholds = self.fitted.thresholds if self.fitted else None
             if config.thresholds:
                 self.thresholds = Thresholds.load(config.thresholds)
             self.noise: NoiseModel | None = None
-            self.source = read_table(spark, config.input)
             require_key(self.source, "id", config.id)
-            for kept in config.keep_columns:
-                require_columns(self.source, keep_columns=kept)
             added = [LABEL_QUALITY, PREDICTED_LABEL, INVALID_REASON]
             if config.find_issues:
                 rule_of(config, self.fitted)
@@ -99,28 +95,30 @@ class ScoreRun:
                 self.thresholds = replace(self.thresholds, classes=tuple(classes))
         self._bound_batches()
 
+    def outputs(self) -> list[tuple[TableSpec, StructType]]:
+        """Return the tables that the run writes, with the columns of their rows."""
+        tables = [(self.config.output_spec, self._scored(self.source).schema)]
+        if self.config.on_invalid == "quarantine":
+            tables.append((self.config.quarantine_spec, self.checked(self.source).schema))
+        return tables
+
     def run(self) -> Report:
-        """Score the table, put the scores in place, add the metrics; return what was done.
+        """Score the table and put the scores in place; return what was done.
 
         Raises
         ------
         InvalidRowsError
             If rows cannot be scored and are to stop the run: nothing is put in place.
-        TableError
+        OptionError, TableError
             If the output cannot be written.
         """
         config = self.config
+        self.check_outputs()
         with ExitStack() as stack:
-            output = stack.enter_context(StagedTable("output", config.output))
+            output = stack.enter_context(output_table(self.spark, config.output_spec))
             quarantine = None
             if config.on_invalid == "quarantine":
-                quarantine = stack.enter_context(StagedTable("quarantine", config.quarantine_path))
-
-            for path in config.metrics_paths:
-                require_writable("metrics", path, folder=True)
-            for option in ("save_thresholds", "save_fitted"):
-                if path := getattr(config, option):
-                    require_writable(option, path, folder=False)
+                quarantine = stack.enter_context(output_table(self.spark, config.quarantine_spec))
 
             with self._timed("keys"):
                 keys = summarize_key(self.source, config.id)
@@ -131,40 +129,43 @@ class ScoreRun:
                 n_fit = keys.n_rows - sum(reasons.values())
                 scored = self._score(self._fit_rows(), n_fit, output)
             elif quarantine is not None:
-                self._write_invalid(quarantine, none=True)
+                quarantine.stage(self.checked(self.source).where(F.lit(False)))
             if scored is None or keys.n_rows != scored.n_rows + sum(reasons.values()):
                 raise LqError(
                     f"{keys.n_rows} rows read, but {scored and scored.n_rows} scored and "
                     f"{sum(reasons.values())} set aside; did the table change during the run?"
                 )
 
-            report = Report(
-                self.run_id,
-                self.started_at,
-                keys.n_rows,
-                reasons,
-                self.n_classes,
-                scored,
-                self.thresholds,
-                self.noise,
-                self.seconds,
-            )
             # The output last: whatever cannot be written leaves the earlier one as it was.
             if config.save_thresholds and self.thresholds is not None:
                 self.thresholds.save(config.save_thresholds)
             if config.save_fitted and self.noise is not None:
                 self.noise.save(config.save_fitted)
-            append_metrics(self.spark, config, report)
-            if quarantine is not None:
-                quarantine.commit()
-            output.commit()
-        return report
+            with self._timed("write"):
+                if quarantine is not None:
+                    quarantine.commit(self.properties)
+                output.commit(self.properties)
+        return Report(
+            self.which.run_id,
+            keys.n_rows,
+            reasons,
+            self._known_n_classes(keys.n_rows),
+            scored,
+            self.thresholds,
+            self.noise,
+            self.seconds,
+            config.find_issues,
+        )
 
-    @contextmanager
-    def _timed(self, phase: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
+    def _known_n_classes(self, n_rows: int) -> int | None:
+        """Return K; None where only rows could say it, and there is none."""
+        told = self.config.n_classes or self.columns["classes"] or self.thresholds
+        return self.n_classes if told or n_rows else None
+
+    def said_of_classes(self) -> str:
+        """Return what a dry run says of the classes."""
+        names = self.columns["classes"]
+        return f"{self.n_classes:,}" + (f": {listed(names)}" if names else "")
 
     def _bound_batches(self) -> None:
         """Keep an Arrow batch of wide rows small; never make it larger than the session says."""
@@ -174,25 +175,26 @@ class ScoreRun:
         if told <= 0 or told > fit:
             self.spark.conf.set(key, str(fit))
 
-    def _score(self, rows: DataFrame, n_rows: int, output: StagedTable) -> ScoredRows | None:
+    def _score(self, rows: DataFrame, n_rows: int, output: Output) -> ScoredRows | None:
         """Write scores to the staging place; None if some rows cannot be scored."""
         config = self.config
         try:
             self._fit_thresholds(rows, n_rows)
             if config.find_issues and n_rows and self.thresholds is not None:
-                found = self._with_issues(rows, self.thresholds, output.scratch)
+                found = self._with_issues(rows, self.thresholds, output)
             else:
                 found = self._scored(rows)
         except InvalidRowsError:
             return None
         with self._timed("issues" if config.find_issues else "scores"):
-            found.write.mode("overwrite").parquet(output.staging)
+            staged = output.stage(commented(found))
         with self._timed("summary"):
             return summarize_scores(
-                self.spark.read.parquet(output.staging),
+                staged,
                 config.id,
                 config.label,
                 self.columns["classes"],
+                self._known_n_classes(n_rows),
             )
 
     def _fit_thresholds(self, rows: DataFrame, n_rows: int) -> None:
@@ -210,10 +212,10 @@ class ScoreRun:
             if self.thresholds.n_classes != self.n_classes:
                 raise InvalidRowsError(f"rows have {self.thresholds.n_classes} probabilities")
 
-    def _with_issues(self, rows: DataFrame, thresholds: Thresholds, scratch: str) -> DataFrame:
+    def _with_issues(self, rows: DataFrame, thresholds: Thresholds, output: Output) -> DataFrame:
         table = labelled_table(rows, **self.columns)
         with self._timed("scores"):
-            made = staged_facts(rows, table, self.config, thresholds, self.fitted, scratch)
+            made = output.scratch(facts_of(rows, table, self.config, thresholds, self.fitted))
         with self._timed("cuts"):
             found, self.noise = rows_with_issues(
                 made, rows, table, self.config, thresholds, self.fitted
@@ -239,34 +241,32 @@ class ScoreRun:
             return scored
         return no_rows_with_issues(scored, config.id, config.issue_rank)
 
-    def _checked(self) -> DataFrame:
-        return multiclass.validate(
-            self.source,
-            id=self.config.id,
-            **self.columns,
-            n_classes=self.n_classes,
-            tolerance=self.config.tolerance,
+    def checked(self, rows: DataFrame) -> DataFrame:
+        """Return rows of the source with the reason why they cannot be scored, or null."""
+        return commented(
+            multiclass.validate(
+                rows,
+                id=self.config.id,
+                **self.columns,
+                n_classes=self.n_classes,
+                tolerance=self.config.tolerance,
+            )
         )
 
     def _fit_rows(self) -> DataFrame:
-        return self._checked().where(column(INVALID_REASON).isNull()).drop(INVALID_REASON)
+        checked = self.checked(self.source)
+        return checked.where(column(INVALID_REASON).isNull()).drop(INVALID_REASON)
 
-    def _write_invalid(self, place: StagedTable, *, none: bool = False) -> None:
-        invalid = self._checked().where(
-            F.lit(False) if none else column(INVALID_REASON).isNotNull()
-        )
-        if self.config.on_invalid == "fail":  # to be counted and named, not kept
-            invalid = invalid.select(column(self.config.id), INVALID_REASON)
-        invalid.write.mode("overwrite").parquet(place.staging)
-
-    def _set_aside(self, n_rows: int, place: StagedTable) -> dict[str, int]:
-        """Write the rows that cannot be scored, or raise; return how many for each reason."""
+    def _set_aside(self, n_rows: int, place: Output) -> dict[str, int]:
+        """Stage the rows that cannot be scored, or raise; return how many for each reason."""
         with self._timed("invalid rows"):
-            self._write_invalid(place)
-            invalid = self.spark.read.parquet(place.staging)
+            invalid = self.checked(self.source).where(column(INVALID_REASON).isNotNull())
+            if self.config.on_invalid == "quarantine":
+                invalid = place.stage(invalid)
+            else:  # to be counted and named, not kept
+                invalid = place.scratch(invalid.select(column(self.config.id), INVALID_REASON))
             reasons = count_reasons(invalid)
-        told = self.config.n_classes or self.columns["classes"] or self.thresholds
-        guessed_wrong = WRONG_LENGTH in reasons and not told
+        guessed_wrong = WRONG_LENGTH in reasons and self._known_n_classes(0) is None
         if self.config.on_invalid == "fail" or guessed_wrong:
             text = reasons_text(invalid, self.config.id, reasons)
             hint = (

@@ -12,7 +12,12 @@ from lq_spark.core.sentences import (
     SENTENCE_METHODS,
     require_sentence_method,
 )
-from lq_spark.job.config import JobConfig, Name
+from lq_spark.job.common_config import JobConfig, Name
+from lq_spark.job.metric_names import CLASS_DRIFT, CLASS_ISSUES, CLASS_TOKENS, DRIFT, ISSUES, TOKENS
+from lq_spark.tables.spec import TableSpec
+
+_TOKEN_INDEX = "token_index"
+"""The column of the output where the input has a row a sentence."""
 
 
 class TokensConfig(JobConfig):
@@ -27,7 +32,7 @@ class TokensConfig(JobConfig):
     label: Name = Field("label", description="in a row a token: the given label")
     token: Name | None = Field(None, description="in a row a token: the text")
     token_output: Name | None = Field(
-        None, description="Parquet path of the tokens, a row each (default: OUTPUT_tokens)"
+        None, description="path or name of the table of tokens, a row each (default: OUTPUT_tokens)"
     )
     token_score_method: str = Field(
         "self_confidence", description=f"score of a token: {', '.join(METHODS)}"
@@ -54,6 +59,28 @@ class TokensConfig(JobConfig):
         return self
 
     @property
+    def row_id(self) -> str:
+        """Return the column that tells sentences apart."""
+        return self.sentence_id
+
+    @property
+    def metric_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the metrics of the table, and those of each class."""
+        return TOKENS + ISSUES + DRIFT, CLASS_TOKENS + CLASS_ISSUES + CLASS_DRIFT
+
+    @property
+    def token_output_spec(self) -> TableSpec:
+        """Return which table of tokens is written, and how."""
+        keys = (self.sentence_id, self.token_index or _TOKEN_INDEX)
+        return self._written(
+            "token_output", self.token_output_path, mode=self.write_mode, keys=keys
+        )
+
+    def _require_specs(self) -> None:
+        super()._require_specs()
+        _ = self.token_output_spec
+
+    @property
     def sentence_score_kwargs(self) -> dict[str, Any]:
         """Return the further arguments of the sentence score."""
         return {} if self.temperature is None else {"temperature": self.temperature}
@@ -65,5 +92,5 @@ class TokensConfig(JobConfig):
 
     @property
     def staged(self) -> list[str]:
-        """Return the tables that are written beside their place and moved there."""
+        """Return the tables that are replaced or changed as a whole."""
         return [*super().staged, self.token_output_path]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -14,7 +13,7 @@ from lq_spark.core.exact import SCALE_BITS, exact_mean
 from lq_spark.core.noise_model import NoiseModel
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.sums import scaled_halves
-from lq_spark.job.report import ClassQuality, aligned, overlaps_text
+from lq_spark.job.report import ClassQuality, aligned, count_issues, issue_metrics, overlaps_text
 from lq_spark.tasks.token_batches import (
     SENTENCE_QUALITY,
     WORST_GIVEN_LABEL,
@@ -121,16 +120,18 @@ class TokenReport:
         By the given label of tokens.
     excerpts : list of str
         Of the worst sentences.
+    sought : bool
+        Whether label issues were sought.
     """
 
     run_id: str
-    started_at: datetime
     quarantined: dict[str, int]
     sentences: ScoredSentences
     classes: list[ClassQuality]
     noise: NoiseModel | None
     excerpts: list[str]
     seconds: dict[str, float]
+    sought: bool
 
     @property
     def n_tokens(self) -> int:
@@ -140,27 +141,21 @@ class TokenReport:
     @property
     def n_issues(self) -> int:
         """Return how many tokens are label issues."""
-        return sum(quality.n_issues or 0 for quality in self.classes)
+        return count_issues(self.classes)
 
-    def metrics(self) -> Iterator[tuple[str, str | None, float]]:
+    def metrics(self) -> Iterator[tuple[str, str | None, float | None]]:
         """Yield (metric, class or reason or phase or None, value)."""
         yield "sentences_scored", None, self.sentences.n_sentences
         yield "sentences_quarantined", None, sum(self.quarantined.values())
         for reason, count in self.quarantined.items():
             yield "sentences_quarantined", reason, count
         yield "tokens_scored", None, self.n_tokens
-        if self.sentences.mean is not None:
-            yield "mean_sentence_quality", None, self.sentences.mean
+        yield "mean_sentence_quality", None, self.sentences.mean
         for quality in self.classes:
             yield "class_tokens", quality.name, quality.n_rows
             yield "class_mean_label_quality", quality.name, quality.mean
             yield "class_tokens_predicted_otherwise", quality.name, quality.n_disagreeing
-            if quality.n_issues is not None:
-                yield "class_label_issues", quality.name, quality.n_issues
-        if self.noise is not None:
-            yield "label_issues", None, self.n_issues
-            yield "issue_rate", None, self.n_issues / self.n_tokens
-            yield "label_health_score", None, self.noise.health_score
+        yield from issue_metrics(self.sought, self.classes, self.noise)
         for phase, seconds in self.seconds.items():
             yield "seconds", phase, seconds
 
@@ -190,7 +185,8 @@ class TokenReport:
             return "\n".join(lines)
         header = ["class", "tokens", "mean", "predicted otherwise"]
         header += ["issues"] if self.noise is not None else []
-        ordered = sorted(self.classes, key=lambda quality: quality.mean)
+        filled = (quality for quality in self.classes if quality.n_rows)
+        ordered = sorted(filled, key=lambda quality: quality.mean or 0.0)
         cells = [
             [q.name, f"{q.n_rows:,}", f"{q.mean:.4f}", f"{q.n_disagreeing:,}"]
             + ([f"{q.n_issues:,}"] if self.noise is not None else [])

@@ -7,22 +7,19 @@ A clean table is not validated row by row: a sentence that cannot be scored has 
 
 from __future__ import annotations
 
-import time
-import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import datetime, timezone
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
 from lq_spark.core.noise_model import NoiseModel
-from lq_spark.engine.inputs import column, require_columns
+from lq_spark.engine.inputs import column
 from lq_spark.engine.keys import summarize_key
-from lq_spark.errors import InvalidRowsError, LqError
+from lq_spark.errors import InvalidRowsError, LqError, listed
+from lq_spark.job.base import N_SAMPLE, JobRun, RunId
+from lq_spark.job.comments import commented
 from lq_spark.job.invalid import count_reasons, reasons_text
 from lq_spark.job.issues import no_rows_with_issues, rule_of
-from lq_spark.job.metrics import append_metrics
 from lq_spark.job.report import ClassQuality, summarize_scores
 from lq_spark.job.token_report import (
     ScoredSentences,
@@ -30,7 +27,7 @@ from lq_spark.job.token_report import (
     excerpts,
     summarize_sentences,
 )
-from lq_spark.tables.parquet import StagedTable, read_table, require_writable
+from lq_spark.tables.formats import Output, output_table
 from lq_spark.tasks import multiclass, tokens
 from lq_spark.tasks.labelled import INVALID_REASON
 from lq_spark.tasks.token_checks import broken_sentences
@@ -39,11 +36,13 @@ from lq_spark.tasks.token_tables import TokenColumns, one_row_a_token, token_col
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
 
     from lq_spark.job.token_config import TokensConfig
+    from lq_spark.tables.spec import TableSpec
 
 
-class TokensRun:
+class TokensRun(JobRun["TokensConfig"]):
     """A run: its configuration and its source, checked.
 
     Raises
@@ -52,15 +51,12 @@ class TokensRun:
         If there is no such table, or a column is missing or of another type.
     """
 
-    def __init__(self, spark: SparkSession, config: TokensConfig) -> None:
-        self.spark, self.config = spark, config
-        self.run_id, self.started_at = uuid.uuid4().hex, datetime.now(timezone.utc)
-        self.seconds: dict[str, float] = {}
+    def __init__(
+        self, spark: SparkSession, config: TokensConfig, which: RunId | None = None
+    ) -> None:
+        super().__init__(spark, config, which)
         with self._timed("open"):
             self.fitted = NoiseModel.load(config.fitted) if config.fitted else None
-            self.source = read_table(spark, config.input)
-            for kept in config.keep_columns:
-                require_columns(self.source, keep_columns=kept)
             classes = config.classes
             if classes is None and self.fitted is not None and self.fitted.classes is not None:
                 classes = list(self.fitted.classes)
@@ -76,27 +72,48 @@ class TokensRun:
             }
             self.columns: TokenColumns = token_columns(self.source, **self.options)
 
+    def outputs(self) -> list[tuple[TableSpec, StructType]]:
+        """Return the tables that the run writes, with the columns of their rows."""
+        config = self.config
+        long, named = one_row_a_token(self.source, self.columns)
+        tables = [
+            (config.output_spec, self._scored_sentences(self.source).schema),
+            (config.token_output_spec, self._scored_tokens(long, named).schema),
+        ]
+        if config.on_invalid == "quarantine":
+            tables.append((config.quarantine_spec, self.checked(self.source).schema))
+        return tables
+
+    def first_rows(self) -> DataFrame:
+        """Return some whole sentences of the source, for a dry run."""
+        if self.columns.is_nested:
+            return super().first_rows()
+        some = self.source.select(column(self.columns.sentence_id)).distinct().limit(N_SAMPLE // 20)
+        return self.source.join(some.hint("broadcast"), self.columns.sentence_id, "left_semi")
+
+    def said_of_classes(self) -> str:
+        """Return what a dry run says of the classes."""
+        names, told = self.options["classes"], self.config.n_classes
+        return listed(names) if names else str(told or "by the first row")
+
     def run(self) -> TokenReport:
-        """Score the table, put sentences and tokens in place, add the metrics.
+        """Score the table, put sentences and tokens in place; return what was done.
 
         Raises
         ------
         InvalidRowsError
             If sentences cannot be scored and are to stop the run: nothing is put in place.
-        TableError
+        OptionError, TableError
             If an output cannot be written.
         """
         config = self.config
+        self.check_outputs()
         with ExitStack() as stack:
-            sentences = stack.enter_context(StagedTable("output", config.output))
-            token_rows = stack.enter_context(StagedTable("token_output", config.token_output_path))
+            sentences = stack.enter_context(output_table(self.spark, config.output_spec))
+            token_rows = stack.enter_context(output_table(self.spark, config.token_output_spec))
             quarantine = None
             if config.on_invalid == "quarantine":
-                quarantine = stack.enter_context(StagedTable("quarantine", config.quarantine_path))
-            for path in config.metrics_paths:
-                require_writable("metrics", path, folder=True)
-            if config.save_fitted:
-                require_writable("save_fitted", config.save_fitted, folder=False)
+                quarantine = stack.enter_context(output_table(self.spark, config.quarantine_spec))
 
             reasons: dict[str, int] = {}
             rows, found = self.source, None
@@ -106,63 +123,89 @@ class TokensRun:
                 found = self._score_sentences(rows, sentences)
             if found is None:
                 reasons = self._set_aside(quarantine or sentences)
-                rows = self._checked().where(column(INVALID_REASON).isNull()).drop(INVALID_REASON)
+                checked = self.checked(self.source)
+                rows = checked.where(column(INVALID_REASON).isNull()).drop(INVALID_REASON)
                 found = self._score_sentences(rows, sentences)
             elif quarantine is not None:
-                none = self._checked().where(F.lit(False))
-                none.write.mode("overwrite").parquet(quarantine.staging)
+                quarantine.stage(self.checked(self.source).where(F.lit(False)))
             if found is None:
                 raise LqError("the table changed while it was read; run again")
             classes, noise = self._score_tokens(rows, token_rows)
             with self._timed("summary"):
                 texts = excerpts(rows, self.columns, found)
-            report = TokenReport(
-                self.run_id, self.started_at, reasons, found, classes, noise, texts, self.seconds
-            )
             if config.save_fitted and noise is not None:
                 noise.save(config.save_fitted)
-            append_metrics(self.spark, config, report)
-            for table in (quarantine, token_rows, sentences):
-                if table is not None:
-                    table.commit()
-        return report
+            with self._timed("write"):
+                for table in (quarantine, token_rows, sentences):
+                    if table is not None:
+                        table.commit(self.properties)
+        return TokenReport(
+            self.which.run_id,
+            reasons,
+            found,
+            classes,
+            noise,
+            texts,
+            self.seconds,
+            config.find_issues,
+        )
 
     def _ids_are_whole(self) -> bool:
         if self.columns.is_nested:
             return summarize_key(self.source, self.columns.sentence_id).is_unique
         return broken_sentences(self.source, self.columns).isEmpty()
 
-    def _score_sentences(self, rows: DataFrame, place: StagedTable) -> ScoredSentences | None:
-        """Write the scores of sentences to the staging place; None if some cannot be scored."""
+    def _scored_sentences(self, rows: DataFrame) -> DataFrame:
         config = self.config
+        scored = tokens.score(
+            rows,
+            **self.options,
+            n_classes=config.n_classes,
+            token_score_method=config.token_score_method,
+            sentence_score_method=config.sentence_score_method,
+            sentence_score_kwargs=config.sentence_score_kwargs,
+            on_invalid="null",
+            tolerance=config.tolerance,
+        )
+        carried = [config.sentence_id, *config.keep_columns]
+        added = [name for name in scored.columns if name not in self.source.columns]
+        if not self.columns.is_nested:  # a row a sentence has no column of its tokens
+            carried = carried[:1]
+        return commented(_select(scored, [*carried, *added]))
+
+    def _score_sentences(self, rows: DataFrame, place: Output) -> ScoredSentences | None:
+        """Stage the scores of sentences; None if some cannot be scored."""
         with self._timed("sentences"):
-            scored = tokens.score(
-                rows,
-                **self.options,
-                n_classes=config.n_classes,
-                token_score_method=config.token_score_method,
-                sentence_score_method=config.sentence_score_method,
-                sentence_score_kwargs=config.sentence_score_kwargs,
-                on_invalid="null",
-                tolerance=config.tolerance,
-            )
-            carried = [config.sentence_id, *config.keep_columns]
-            added = [name for name in scored.columns if name not in self.source.columns]
-            if not self.columns.is_nested:  # a row a sentence has no column of its tokens
-                carried = carried[:1]
-            _select(scored, [*carried, *added]).write.mode("overwrite").parquet(place.staging)
+            staged = place.stage(self._scored_sentences(rows))
         with self._timed("summary"):
-            return summarize_sentences(self.spark.read.parquet(place.staging), self.columns)
+            return summarize_sentences(staged, self.columns)
+
+    def _scored_tokens(self, long: DataFrame, named: TokenColumns) -> DataFrame:
+        """Return the scores of tokens; where issues are sought, of a table without any."""
+        config = self.config
+        found = multiclass.score(
+            long,
+            label=named.label,
+            pred_probs=named.pred_probs,
+            classes=named.classes,
+            n_classes=config.n_classes,
+            method=config.token_score_method,
+            predicted_label=True,
+            tolerance=config.tolerance,
+        )
+        if config.find_issues:
+            found = no_rows_with_issues(found, named.sentence_id, config.issue_rank)
+        return self._token_columns(found, long, named)
 
     def _score_tokens(
-        self, rows: DataFrame, place: StagedTable
+        self, rows: DataFrame, place: Output
     ) -> tuple[list[ClassQuality], NoiseModel | None]:
-        """Write the scores of tokens, and their issues if sought; return them in short."""
+        """Stage the scores of tokens, and their issues if sought; return them in short."""
         config, noise = self.config, None
         long, named = one_row_a_token(rows, self.columns)
         with self._timed("issues" if config.find_issues else "tokens"):
             if config.find_issues and not long.isEmpty():
-                found, noise = issues_of_tokens(
+                issues, noise = issues_of_tokens(
                     long,
                     named,
                     rule_of(config, self.fitted),
@@ -172,53 +215,49 @@ class TokensRun:
                     tolerance=config.tolerance,
                     count=True,
                 )
+                found = self._token_columns(issues, long, named)
             else:
-                found = multiclass.score(
-                    long,
-                    label=named.label,
-                    pred_probs=named.pred_probs,
-                    classes=named.classes,
-                    n_classes=config.n_classes,
-                    method=config.token_score_method,
-                    predicted_label=True,
-                    tolerance=config.tolerance,
-                )
-                if config.find_issues:
-                    found = no_rows_with_issues(found, named.sentence_id, config.issue_rank)
-            carried = [named.sentence_id, str(named.token_index), named.label]
-            carried += [named.token] if named.token else []
-            if not self.columns.is_nested:
-                carried += config.keep_columns
-            added = [name for name in found.columns if name not in long.columns]
-            _select(found, [*carried, *added]).write.mode("overwrite").parquet(place.staging)
+                found = self._scored_tokens(long, named)
+            staged = place.stage(found)
+        classes = self.options["classes"]
+        told = config.n_classes or (len(classes) if classes else None)
         with self._timed("summary"):
-            written = self.spark.read.parquet(place.staging)
-            scored = summarize_scores(
-                written, named.sentence_id, named.label, self.options["classes"]
-            )
+            scored = summarize_scores(staged, named.sentence_id, named.label, classes, told)
             if scored is None:
                 raise LqError("the table changed while it was read; run again")
             return scored.classes, noise
 
-    def _checked(self) -> DataFrame:
+    def _token_columns(self, found: DataFrame, long: DataFrame, named: TokenColumns) -> DataFrame:
+        """Return the columns of the token table: carried ones, then what was added."""
+        carried = [named.sentence_id, str(named.token_index), named.label]
+        carried += [named.token] if named.token else []
+        if not self.columns.is_nested:
+            carried += self.config.keep_columns
+        added = [name for name in found.columns if name not in long.columns]
+        return commented(_select(found, [*carried, *added]))
+
+    def checked(self, rows: DataFrame) -> DataFrame:
+        """Return rows of the source with the reason why their sentence cannot be scored."""
         config = self.config
-        return tokens.validate(
-            self.source, **self.options, n_classes=config.n_classes, tolerance=config.tolerance
+        return commented(
+            tokens.validate(
+                rows, **self.options, n_classes=config.n_classes, tolerance=config.tolerance
+            )
         )
 
-    def _set_aside(self, place: StagedTable) -> dict[str, int]:
-        """Write the sentences that cannot be scored, or raise; return how many for each reason."""
+    def _set_aside(self, place: Output) -> dict[str, int]:
+        """Stage the sentences that cannot be scored, or raise; return how many for each reason."""
         config = self.config
         with self._timed("invalid sentences"):
-            invalid = self._checked().where(column(INVALID_REASON).isNotNull())
-            if config.on_invalid == "fail":  # to be counted and named, not kept
-                invalid = invalid.select(column(config.sentence_id), INVALID_REASON)
-            invalid.write.mode("overwrite").parquet(place.staging)
+            invalid = self.checked(self.source).where(column(INVALID_REASON).isNotNull())
+            if config.on_invalid == "quarantine":
+                invalid = place.stage(invalid)
+            else:  # to be counted and named, not kept
+                ids = column(config.sentence_id)
+                invalid = place.scratch(invalid.select(ids, INVALID_REASON))
             # One row a sentence, and one reason for a fault wherever the token stands.
             kind = F.regexp_replace(INVALID_REASON, r"^token \d+: ", "a token: ")
-            told = self.spark.read.parquet(place.staging).select(
-                column(config.sentence_id), kind.alias(INVALID_REASON)
-            )
+            told = invalid.select(column(config.sentence_id), kind.alias(INVALID_REASON))
             if not self.columns.is_nested:
                 told = told.distinct()
             reasons = count_reasons(told)
@@ -228,12 +267,6 @@ class TokensRun:
                 f"{reasons_text(told, config.sentence_id, reasons)}"
             )
         return reasons
-
-    @contextmanager
-    def _timed(self, phase: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
 
 
 def _select(df: DataFrame, names: list[str]) -> DataFrame:

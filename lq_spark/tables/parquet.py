@@ -1,136 +1,103 @@
-"""Parquet tables: read by path or catalog name, replaced whole or not at all.
+"""Parquet tables: written beside their place and swapped in; see :mod:`lq_spark.tables.staged`.
 
-A table is written beside its place and moved there when it is complete:
-
-1. the rows go to ``<name>.staging``, if need be by way of ``<name>.scratch``; a run that fails or
-   is killed here changes nothing;
-2. the earlier table is moved to ``<name>.previous`` and the new one to ``<name>``: two renames;
-3. the earlier table is deleted.
-
-A run that is killed between the two renames of step 2 leaves both tables whole but none in place;
-the next run puts the earlier one back first. On a local disk a lock keeps two runs from writing one
-table at once; the operating system drops it with the process.
+To append or to merge, the rows that are there and the new ones are written beside the table
+together, so these are replaced whole or not at all too. Without versions, what a reader sees is
+fixed by the files that are there when it is opened.
 """
 
 from __future__ import annotations
 
-import fcntl
-import re
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryFile
 from types import TracebackType
-from typing import IO, TYPE_CHECKING
-
-from pyarrow import fs
+from typing import TYPE_CHECKING
 
 from lq_spark.errors import OptionError, TableError
+from lq_spark.tables.schemas import require_same_columns
+from lq_spark.tables.spec import TableSpec, said
+from lq_spark.tables.staged import GLOB, StagedTable, as_uri, require_writable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-_GLOB = frozenset("{}[]*?")
-"""What Spark reads as a pattern of names."""
+    from pyspark.sql.types import StructType
 
 
-def read_table(spark: SparkSession, name: str) -> DataFrame:
-    """Return a Parquet table by its path (with a slash in it), or any table by its catalog name.
+def read(spark: SparkSession, spec: TableSpec) -> DataFrame:
+    """Return the table at a path.
 
     Raises
     ------
     OptionError
         If there is none.
     """
-    is_path = "/" in name
-    if is_path and ":/" not in name and not _GLOB & set(name) and not Path(name).exists():
-        raise OptionError(f"input: there is no {name!r}")
+    name = spec.name
+    if ":/" not in name and not GLOB & set(name) and not Path(name).exists():
+        raise OptionError(f"{spec.option}: there is no {name!r}")
     try:
-        return spark.read.parquet(as_uri(name)) if is_path else spark.read.table(name)
+        return spark.read.parquet(as_uri(name))
     except Exception as error:
-        hint = "" if is_path or not Path(name).exists() else f"; the path is './{name}'"
-        said = re.search(r"\[[A-Z_.]+\][^\n]*", str(error)) or re.search(".*", str(error))
-        reason = said.group() if said else ""
-        raise OptionError(f"input: no table {name!r} to read{hint} ({reason})") from error
+        raise OptionError(f"{spec.option}: no table {name!r} to read ({said(error)})") from error
 
 
-class StagedTable:
-    """A Parquet table about to be written. A context manager: without ``commit``, nothing changes.
+def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
+    """Return the table at a path if there is one with rows or at least a schema."""
+    try:
+        return spark.read.parquet(as_uri(spec.name))
+    except Exception as error:
+        if "[PATH_NOT_FOUND]" in str(error) or "[UNABLE_TO_INFER_SCHEMA]" in str(error):
+            return None
+        raise TableError(f"{spec.option}: cannot read {spec.name!r} ({said(error)})") from error
 
-    Parameters
-    ----------
-    option : str
-        The option that named the path, for messages.
-    path : str
-        Local path, or a ``file:`` or ``hdfs:`` URI. Other file systems have no rename that
-        replaces a table whole.
 
-    Raises
-    ------
-    OptionError
-        If the path is on another file system, or what is there is no Parquet table.
-    TableError
-        If it cannot be written to, or another run is writing it.
+def add_rows(rows: DataFrame, spec: TableSpec) -> None:
+    """Add a few rows as one file: they are all there, or none is.
+
+    Raises TableError if they cannot be written.
     """
+    try:
+        rows.coalesce(1).write.mode("append").parquet(as_uri(spec.name))
+    except Exception as error:
+        raise TableError(f"{spec.option}: cannot write {spec.name!r} ({said(error)})") from error
 
-    def __init__(self, option: str, path: str) -> None:
-        self.option, self.path = option, path
-        self._uri = as_uri(path).rstrip("/")
-        self._scheme = self._uri[: self._uri.index(":")]
-        if self._scheme not in ("file", "hdfs") or _GLOB & set(path):
-            raise OptionError(
-                f"{option}: {path!r} must be a local path or a file: or hdfs: URI, where a table "
-                f"can be replaced whole by renaming it, without any of {' '.join(sorted(_GLOB))}"
-            )
-        if self._scheme == "file":
-            self._files, self._target = fs.LocalFileSystem(), _local(self._uri)
-        else:
-            try:
-                self._files, self._target = fs.FileSystem.from_uri(self._uri)
-            except OSError as error:
-                raise TableError(f"{option}: cannot reach {path!r} ({error})") from error
-        folder, _, name = self._target.rpartition("/")
-        self._folder, self._lock_path = folder, f"{folder}/.{name}.lock"
-        self._staging, self._previous = f"{folder}/{name}.staging", f"{folder}/{name}.previous"
-        self._scratch = f"{folder}/{name}.scratch"
-        self._lock: IO[str] | None = None
 
-    @property
-    def staging(self) -> str:
-        """Return the URI that the rows are to be written to."""
-        return f"{self._uri}.staging"
+class ParquetOutput:
+    """A Parquet table about to be written; see :class:`lq_spark.tables.formats.Output`."""
 
-    @property
-    def scratch(self) -> str:
-        """Return the URI of a place for rows on their way, deleted at the end."""
-        return f"{self._uri}.scratch"
+    def __init__(self, spark: SparkSession, spec: TableSpec) -> None:
+        self._spark, self._spec = spark, spec
+        self._place = StagedTable(spec.option, spec.name)
 
-    def __enter__(self) -> StagedTable:
-        try:
-            self._files.create_dir(self._folder)
-            self._take_lock()
-            self._repair()
-            self._require_replaceable()
-            self._files.create_dir(self._staging)
-            self._delete(self._staging)
-        except OSError as error:
-            self._drop_lock()
-            if isinstance(error, TableError):
-                raise
-            raise TableError(f"{self.option}: cannot write {self.path!r} ({error})") from error
-        except OptionError:
-            self._drop_lock()
-            raise
+    def check(self, schema: StructType) -> None:
+        """Raise if the table cannot be written, or rows of this schema do not fit to its rows."""
+        require_writable(self._spec.option, self._spec.name, folder=True)
+        self._place.require_replaceable()
+        if self._spec.mode != "overwrite" and (there := existing(self._spark, self._spec)):
+            require_same_columns(self._spec, there.schema, schema, but_of=self._spec.partition_by)
+
+    def __enter__(self) -> ParquetOutput:
+        self._place.__enter__()
         return self
 
-    def commit(self) -> None:
-        """Put what was written to ``staging`` in the table's place."""
-        try:
-            if self._exists(self._target):
-                self._files.move(self._target, self._previous)
-            self._files.move(self._staging, self._target)
-            self._delete(self._previous)
-        except OSError as error:
-            raise TableError(f"{self.option}: cannot replace {self.path!r} ({error})") from error
+    def stage(self, df: DataFrame) -> DataFrame:
+        """Write rows beside the table, and return them read from there."""
+        self._schema = df.schema
+        return self._written(df, self._place.staging, *self._spec.partition_by)
+
+    def scratch(self, df: DataFrame) -> DataFrame:
+        """Write rows on their way, and return them read from there."""
+        return self._written(df, self._place.scratch)
+
+    def commit(self, properties: Mapping[str, str]) -> None:
+        """Put the staged rows in place. Parquet keeps no properties of a table."""
+        spec = self._spec
+        if spec.mode == "overwrite" or not self._place.exists:
+            return self._place.commit()
+        new = self._spark.read.schema(self._schema).parquet(self._place.staging)
+        there = self._spark.read.schema(self._schema).parquet(self._place.uri)
+        if spec.mode == "merge":
+            there = there.join(new.select(*spec.keys), list(spec.keys), "left_anti")
+        self._written(there.unionByName(new), self._place.scratch, *spec.partition_by)
+        return self._place.commit(scratch=True)
 
     def __exit__(
         self,
@@ -138,78 +105,9 @@ class StagedTable:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._delete(self._staging)
-        self._delete(self._scratch)
-        self._drop_lock()
+        self._place.__exit__(kind, error, trace)
 
-    def _take_lock(self) -> None:
-        if self._scheme != "file":
-            return
-        self._lock = Path(self._lock_path).open("w")  # noqa: SIM115 - held until the end
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise TableError(f"{self.option}: another run is writing {self.path!r}") from error
-
-    def _drop_lock(self) -> None:
-        # The lock file stays: deleting it would let a third run lock a file that nobody sees.
-        if self._lock is not None:
-            self._lock.close()
-
-    def _repair(self) -> None:
-        """Clear away what a killed run left."""
-        if self._exists(self._previous):
-            if self._exists(self._target):
-                self._delete(self._previous)
-            else:
-                self._files.move(self._previous, self._target)
-        self._delete(self._staging)
-        self._delete(self._scratch)
-
-    def _require_replaceable(self) -> None:
-        info = self._files.get_file_info(self._target)
-        if info.type == fs.FileType.NotFound:
-            return
-        if info.type == fs.FileType.Directory:
-            inside = self._files.get_file_info(fs.FileSelector(self._target))
-            names = [entry.base_name for entry in inside if not entry.base_name.startswith(".")]
-            parts = [name for name in names if name.endswith(".parquet")]
-            if not names or ("_SUCCESS" in names and len(parts) == len(names) - 1):
-                return
-        raise OptionError(
-            f"{self.option}: {self.path!r} is there already and is no Parquet table written by a "
-            "job, so it is not replaced"
-        )
-
-    def _exists(self, path: str) -> bool:
-        return bool(self._files.get_file_info(path).type != fs.FileType.NotFound)
-
-    def _delete(self, path: str) -> None:
-        with suppress(FileNotFoundError):
-            self._files.delete_dir(path)
-
-
-def require_writable(option: str, path: str, *, folder: bool) -> None:
-    """Raise if a local path cannot become a file, or a folder, or is a pattern of paths."""
-    if _GLOB & set(path):
-        raise OptionError(f"{option}: {path!r} must not hold any of {' '.join(sorted(_GLOB))}")
-    uri = as_uri(path)
-    if uri.startswith("file:"):
-        place = Path(_local(uri))
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=place.parent):
-                pass
-            if place.exists() and place.is_dir() != folder:
-                raise OSError(f"it is {'no' if folder else 'a'} folder")
-        except OSError as error:
-            raise TableError(f"{option}: cannot write {path!r} ({error})") from error
-
-
-def as_uri(path: str) -> str:
-    """Return a path with its scheme, unescaped as Spark wants it; without one it is local."""
-    return path if ":/" in path else f"file://{Path(path).absolute()}"
-
-
-def _local(uri: str) -> str:
-    return uri.removeprefix("file://").removeprefix("file:")
+    def _written(self, df: DataFrame, uri: str, *partition_by: str) -> DataFrame:
+        df.write.mode("overwrite").partitionBy(*partition_by).parquet(uri)
+        # The schema told: that of partition columns would be guessed from the folders' names.
+        return self._spark.read.schema(df.schema).parquet(uri)

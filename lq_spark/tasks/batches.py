@@ -17,8 +17,12 @@ from lq_spark.engine.arrow import ListFault, list_rows
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.labelled import (
+    DUPLICATE_ID,
     INVALID_REASON,
     LABEL_QUALITY,
+    NO_CLASS,
+    NO_LABEL,
+    NULL_ID,
     NULL_LABEL,
     PREDICTED_LABEL,
     UNKNOWN_LABEL,
@@ -30,6 +34,16 @@ LIST_REASONS = {
     ListFault.LENGTH: WRONG_LENGTH,
     ListFault.NULL_ELEMENT: "null probability",
 }
+
+REASONS = (
+    NULL_ID,
+    DUPLICATE_ID,
+    NO_LABEL,
+    NO_CLASS,
+    *LIST_REASONS.values(),
+    *FAULT_REASONS.values(),
+)
+"""Why a row cannot be scored."""
 
 
 _ARROW_INTEGERS = {
@@ -91,8 +105,8 @@ def read_batch(index: pa.Array, pred_probs: pa.Array, n_classes: int, tolerance:
             reasons[rows.faults == list_fault] = text
     for fault, text in FAULT_REASONS.items():
         reasons[np.flatnonzero(has_matrix_row)[faults == fault]] = text
-    reasons[labels == NULL_LABEL] = "null label"
-    reasons[labels == UNKNOWN_LABEL] = "label not in classes"
+    reasons[labels == NULL_LABEL] = NO_LABEL
+    reasons[labels == UNKNOWN_LABEL] = NO_CLASS
     fit = faults == 0
     return Batch(labels[has_matrix_row][fit], rows.matrix[fit], reasons)
 

@@ -35,6 +35,8 @@ PREDICTED_LABEL = "predicted_label"
 INVALID_REASON = "invalid_reason"
 
 WRONG_LENGTH = "pred_probs of wrong length"
+NULL_ID, DUPLICATE_ID = "null id", "duplicate id"
+NO_LABEL, NO_CLASS = "null label", "label not in classes"
 
 
 @dataclass(frozen=True)

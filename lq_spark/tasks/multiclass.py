@@ -27,8 +27,10 @@ from lq_spark.tasks.confident import fit_thresholds
 from lq_spark.tasks.health import summarize
 from lq_spark.tasks.label_issues import find_issues, fit
 from lq_spark.tasks.labelled import (
+    DUPLICATE_ID,
     INVALID_REASON,
     LABEL_QUALITY,
+    NULL_ID,
     PREDICTED_LABEL,
     agreed_classes,
     labelled_table,
@@ -174,9 +176,7 @@ def validate(
         return checked
     twice = duplicate_keys(df, id).select(column(id).alias(_ADDED))
     joined = checked.join(twice, column(id) == F.col(_ADDED), "left")
-    key_reason = F.when(column(id).isNull(), "null id").when(
-        F.col(_ADDED).isNotNull(), "duplicate id"
-    )
+    key_reason = F.when(column(id).isNull(), NULL_ID).when(F.col(_ADDED).isNotNull(), DUPLICATE_ID)
     return joined.withColumn(INVALID_REASON, F.coalesce(key_reason, F.col(INVALID_REASON))).drop(
         _ADDED
     )

@@ -23,7 +23,13 @@ from lq_spark.core.sentences import sentence_scores, worst_tokens
 from lq_spark.engine.arrow import ListFault, flat_lists, nested_rows
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.batches import LIST_REASONS, label_array, raise_unfit, spread
-from lq_spark.tasks.labelled import INVALID_REASON, NULL_LABEL, UNKNOWN_LABEL
+from lq_spark.tasks.labelled import (
+    INVALID_REASON,
+    NO_CLASS,
+    NO_LABEL,
+    NULL_LABEL,
+    UNKNOWN_LABEL,
+)
 
 SENTENCE_QUALITY, TOKEN_QUALITIES = "sentence_quality", "token_qualities"
 WORST_TOKEN_INDEX = "worst_token_index"
@@ -154,8 +160,8 @@ def _token_reasons(
         reasons[list_faults == list_fault] = text
     for fault, text in FAULT_REASONS.items():
         reasons[np.flatnonzero(has_row)[faults == RowFault(fault)]] = text
-    reasons[index == NULL_LABEL] = "null label"
-    reasons[index == UNKNOWN_LABEL] = "label not in classes"
+    reasons[index == NULL_LABEL] = NO_LABEL
+    reasons[index == UNKNOWN_LABEL] = NO_CLASS
     return reasons
 
 

@@ -81,15 +81,22 @@ def submit(submit_command):
 
 @pytest.fixture(scope="session")
 def expected_error():
-    """Assert an exit code and that what was printed is the one line of an expected error."""
+    """Assert an exit code and that what was printed is the one line of an expected error.
 
-    def check(done, code):
+    ``logged`` are the starts of lines that are logged before.
+    """
+
+    def check(done, code, *logged):
         printed = done.stdout + done.stderr
         assert done.code == code, printed
         assert "Traceback" not in printed
         assert "\tat " not in printed  # a line of a Java stack
         [line] = [line for line in printed.splitlines() if line.startswith("error: ")]
-        assert done.stdout in ("", f"{line}\n")
+        if done.stdout:
+            *before, last = done.stdout.splitlines()
+            assert last == line
+            assert len(before) == len(logged)
+            assert all(map(str.startswith, before, logged))
         return line
 
     return check
@@ -176,6 +183,20 @@ def read_metrics():
 
 
 @pytest.fixture(scope="session")
+def failed_runs():
+    """Return the error of each failed run in a metrics table, oldest first; it has no other row."""
+
+    def read(folder: Path) -> list[str]:
+        rows = pq.read_table(folder).sort_by("started_at").to_pylist()
+        failed = [row for row in rows if row["status"] == "failed"]
+        assert all((row["metric"], row["value"]) == ("failed", 1.0) for row in failed)
+        assert len({row["run_id"] for row in failed}) == len(failed)
+        return [row["class"] for row in failed]
+
+    return read
+
+
+@pytest.fixture(scope="session")
 def assert_health():
     """Assert that what a run added to the health tables is what core says of the same rows."""
     # Imported here: core needs pandas for these alone.
@@ -187,7 +208,7 @@ def assert_health():
         overlaps = overlaps[overlaps["Joint Probability"] > 0]
         for table, expected, n_keys in (("classes", classes, 1), ("overlaps", overlaps, 2)):
             rows = pq.read_table(f"{metrics}_{table}", filters=[("run_id", "=", run_id)])
-            rows = rows.drop_columns(rows.column_names[:6])  # which run it was
+            rows = rows.drop_columns(rows.column_names[:8])  # which run it was
             keys = rows.column_names[: 2 * n_keys : 2]
             for key in keys:
                 name = key.removesuffix("_index") if n_keys == 2 else "class"
@@ -223,6 +244,7 @@ def run_in(_spark_session):
     """Run the job's own code, without its process, on a table written to a folder or elsewhere."""
     # Imported here, so that the tests of the config run without Spark.
     from lq_spark.job.config import load_config
+    from lq_spark.job.record import execute
     from lq_spark.job.run import ScoreRun
 
     def score(folder: Path, source: pa.Table | str, **flags: Any) -> Run:
@@ -230,7 +252,7 @@ def run_in(_spark_session):
             pq.write_table(source, folder / "input.parquet")
             source = str(folder / "input.parquet")
         config = load_config(None, {"input": source, "output": str(folder / "scores"), **flags})
-        return Run(config, ScoreRun(_spark_session, config).run())
+        return Run(config, execute(_spark_session, config, ScoreRun).report)
 
     return score
 

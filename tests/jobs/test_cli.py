@@ -1,3 +1,6 @@
+import json
+from types import SimpleNamespace
+
 import pytest
 
 from lq_spark.errors import (
@@ -18,10 +21,39 @@ def run_raises(monkeypatch):
     """Let the run itself, which needs Spark, raise an error."""
 
     def replace(error):
-        def run(config, job):
+        def run(config, job, *, dry_run):
             raise error
 
         monkeypatch.setattr(cli, "run", run)
+
+    return replace
+
+
+@pytest.fixture
+def run_ends(monkeypatch):
+    """Let Spark and the run itself end at once, with a verdict; return what was started."""
+    from lq_spark.job import record
+
+    started = SimpleNamespace(stopped=0, runs=[])
+
+    class Session:
+        builder = SimpleNamespace(
+            appName=lambda name: SimpleNamespace(getOrCreate=lambda: Session())
+        )
+
+        def stop(self):
+            started.stopped += 1
+
+    def replace(gate_failed):
+        def execute(spark, config, kind):
+            started.runs.append(kind.__name__)
+            return SimpleNamespace(
+                gate_failed=gate_failed, text=lambda config: f"scored {config.input}"
+            )
+
+        monkeypatch.setattr("pyspark.sql.SparkSession", Session)
+        monkeypatch.setattr(record, "execute", execute)
+        return started
 
     return replace
 
@@ -58,11 +90,30 @@ def run_raises(monkeypatch):
         ("--no-issue-rank", None, "issue_rank", False),
         ("--fitted", "f.json", "fitted", "f.json"),
         ("--save-fitted", "f.json", "save_fitted", "f.json"),
+        ("--input-format", "delta", "input_format", "delta"),
+        ("--input-version", "7", "input_version", 7),
+        ("--input-timestamp", "2026-11-21 06:00:00", "input_timestamp", "2026-11-21 06:00:00"),
+        ("--output-format", "iceberg", "output_format", "iceberg"),
+        ("--write-mode", "merge", "write_mode", "merge"),
+        ("--partition-by", "day,label", "partition_by", ["day", "label"]),
+        ("--fail-if", "min(rows, 3) < 1", "fail_if", ["min(rows, 3) < 1"]),
+        ("--warn-if", "max(rows, 3) > 9", "warn_if", ["max(rows, 3) > 9"]),
+        ("--reference", "0123abcd", "reference", "0123abcd"),
+        ("--dry-run", None, "dry_run", True),
+        ("--print-schema", None, "print_schema", True),
     ],
 )
 def test_a_flag_gives_its_key_alone(flag, value, key, expected):
     arguments = [flag] if value is None else [flag, value]
     assert vars(cli.parser().parse_args(arguments)) == {key: expected}
+
+
+@pytest.mark.parametrize("level", ["fail_if", "warn_if"])
+def test_each_flag_of_a_condition_adds_one_in_order(level):
+    flag = f"--{level.replace('_', '-')}"
+    arguments = [flag, "rows < 9", flag, "class_rows['a, b'] < 1"]
+    expected = {level: ["rows < 9", "class_rows['a, b'] < 1"]}
+    assert vars(cli.parser().parse_args(arguments)) == expected
 
 
 @pytest.mark.parametrize(
@@ -77,6 +128,10 @@ def test_a_flag_gives_its_key_alone(flag, value, key, expected):
         ["--num-to-remove-per-class", "3,x"],
         ["--num-to-remove-per-class", "3,,1"],
         ["--num-to-remove-per-class", "3,1.5"],
+        ["--input-version", "newest"],
+        ["--input-version", "2.5"],
+        ["--fail-if"],
+        ["--dry-run=yes"],
         ["--input"],
         ["stray"],
     ],
@@ -87,7 +142,7 @@ def test_arguments_that_cannot_be_parsed_end_the_job_with_2(arguments, capsys):
         cli.main([*PLACES, *arguments])
     assert end.value.code == cli.BAD_ARGUMENTS == 2
     printed = capsys.readouterr()
-    assert arguments[0] in printed.err
+    assert arguments[0].partition("=")[0] in printed.err
     assert printed.out == ""
 
 
@@ -95,8 +150,13 @@ def test_help_names_every_flag_and_exit_code(capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(["--help"])
     assert end.value.code == 0
-    text = capsys.readouterr().out
-    for part in ("--save-thresholds", "normalized_margin", "0.001", "0 done", "2 bad arguments"):
+    text = " ".join(capsys.readouterr().out.split())
+    for part in ("--save-thresholds", "normalized_margin", "0.001", "--dry-run", "--print-schema"):
+        assert part in text
+    for part in (
+        *("0 done", "1 run-time error", "2 bad arguments"),
+        "3 done, but a condition of fail_if is met",
+    ):
         assert part in text
 
 
@@ -111,6 +171,13 @@ def test_help_names_every_flag_and_exit_code(capsys):
         ([*PLACES, "--n-classes", "1"], "n_classes: "),
         ([*PLACES, "--keep-columns", "a,,b"], "keep_columns.1: "),
         ([*PLACES, "--config", "nowhere.yaml"], "config: cannot read 'nowhere.yaml'"),
+        ([*PLACES, "--input-format", "csv"], "input_format: Input should be 'parquet', 'delta' or"),
+        ([*PLACES, "--input-version", "3"], "input: Parquet has no versions; "),
+        ([*PLACES, "--output-format", "csv"], "output_format: Input should be 'parquet', 'delta'"),
+        ([*PLACES, "--write-mode", "add"], "write_mode: Input should be 'overwrite', 'append' or"),
+        ([*PLACES, "--partition-by", "a,,b"], "partition_by.1: "),
+        ([*PLACES, "--fail-if", "row < 1"], "fail_if: a metric must be one of 'rows', "),
+        ([*PLACES, "--warn-if", "rows"], "warn_if: a condition must be made with < <= "),
     ],
     ids=[
         "missing",
@@ -121,6 +188,13 @@ def test_help_names_every_flag_and_exit_code(capsys):
         "n_classes",
         "keep_columns",
         "config",
+        "input_format",
+        "input_version",
+        "output_format",
+        "write_mode",
+        "partition_by",
+        "fail_if",
+        "warn_if",
     ],
 )
 def test_a_bad_config_ends_the_job_with_2_and_one_line(arguments, message, capsys):
@@ -167,7 +241,41 @@ def test_an_unexpected_error_is_shown_whole_and_ends_the_job_with_1(error, run_r
     assert printed.out == ""
 
 
-def test_a_good_run_prints_its_summary_and_ends_with_0(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "run", lambda config, job: f"scored {config.input}")
+def test_a_good_run_prints_its_summary_and_ends_with_0(run_ends, capsys):
+    started = run_ends(gate_failed=False)
     assert cli.main(PLACES) == cli.DONE == 0
     assert capsys.readouterr() == ("scored ./in\n", "")
+    assert (started.runs, started.stopped) == (["ScoreRun"], 1)
+
+
+def test_a_run_whose_gate_fails_prints_its_summary_and_ends_with_3(run_ends, capsys):
+    started = run_ends(gate_failed=True)
+    arguments = [*PLACES, "--fail-if", "tokens_scored < 1"]
+    assert cli.main(arguments, cli.SCORE_TOKENS) == cli.GATE_FAILED == 3
+    assert capsys.readouterr() == ("scored ./in\n", "")
+    assert (started.runs, started.stopped) == (["TokensRun"], 1)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_dry_run_is_one_only_if_told(dry_run, monkeypatch):
+    told = []
+
+    def run(config, job, *, dry_run):
+        told.append((config.input, job, dry_run))
+        return cli.DONE
+
+    monkeypatch.setattr(cli, "run", run)
+    assert cli.main([*PLACES, *["--dry-run"] * dry_run]) == 0
+    assert told == [("./in", cli.SCORE_DATASET, dry_run)]
+
+
+@pytest.mark.parametrize("job", [cli.SCORE_DATASET, cli.SCORE_TOKENS], ids=lambda job: job.name)
+def test_the_schema_of_the_config_is_printed_without_a_config(job, run_raises, capsys):
+    run_raises(AssertionError("nothing is to be run"))
+    assert cli.main(["--print-schema"], job) == 0
+    printed = capsys.readouterr()
+    schema = json.loads(printed.out)
+    assert set(schema["properties"]) == set(job.config.model_fields)
+    assert schema["required"] == ["input", "output"]
+    assert schema["additionalProperties"] is False
+    assert printed.err == ""

@@ -1,3 +1,4 @@
+import datetime
 import re
 import subprocess
 import sys
@@ -15,7 +16,10 @@ OPTIONAL_PLACES = (
     *("thresholds", "save_thresholds", "fitted", "save_fitted"),
     *("quarantine", "metrics"),
 )
-LISTS = ("classes", "keep_columns", "num_to_remove_per_class")
+LISTS = (
+    *("classes", "keep_columns", "num_to_remove_per_class"),
+    *("partition_by", "fail_if", "warn_if"),
+)
 
 BAD_VALUES = [
     *[(field, "") for field in ("input", "output", "id", "label", "pred_probs")],
@@ -71,6 +75,38 @@ BAD_VALUES = [
     ("collision_rule", 1),
     ("issue_rank", "true"),
     ("issue_rank", None),
+    ("input_format", "csv"),
+    ("input_format", "Delta"),
+    ("input_format", ""),
+    ("input_format", 1),
+    ("input_version", "3"),
+    ("input_version", 2.5),
+    ("input_version", 3.0),
+    ("input_version", True),
+    ("input_timestamp", ""),
+    ("input_timestamp", 2026),
+    # What YAML makes of an unquoted time.
+    ("input_timestamp", datetime.datetime(2026, 11, 21, 6)),
+    ("output_format", "csv"),
+    ("output_format", ""),
+    ("output_format", 1),
+    ("output_format", None),
+    ("write_mode", "replace"),
+    ("write_mode", ""),
+    ("write_mode", True),
+    ("write_mode", None),
+    ("partition_by", "label"),
+    ("partition_by", [""]),
+    ("partition_by", ["label", 1]),
+    ("partition_by", None),
+    *[(field, "rows < 1") for field in ("fail_if", "warn_if")],
+    *[(field, ["rows < 1", ""]) for field in ("fail_if", "warn_if")],
+    *[(field, ["rows < 1", 1]) for field in ("fail_if", "warn_if")],
+    *[(field, ["rows < 1", "rows"]) for field in ("fail_if", "warn_if")],
+    *[(field, ["rows < 1", "rows <"]) for field in ("fail_if", "warn_if")],
+    *[(field, None) for field in ("fail_if", "warn_if")],
+    ("reference", ""),
+    ("reference", 1),
 ]
 
 
@@ -123,6 +159,9 @@ def test_all_faults_are_named_at_once():
         ("filterby", "filter_by"),
         ("find_issue", "find_issues"),
         ("on-invalid", "on_invalid"),
+        ("input_fromat", "input_format"),
+        ("write-mode", "write_mode"),
+        ("fail_iff", "fail_if"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_closest_known_one(unknown, known, yaml_file):
@@ -183,6 +222,26 @@ def test_flags_go_over_the_file_and_the_file_over_the_defaults(yaml_file):
         (
             {"method": "confidence_weighted_entropy", "adjust_pred_probs": True},
             "not defined for method 'confidence_weighted_entropy'",
+        ),
+        (
+            {"input_format": "delta", "input_version": 3, "input_timestamp": "2026-11-21"},
+            "input_version and input_timestamp do not go together, got 3 and '2026-11-21'",
+        ),
+        ({"input_version": 3}, "input: Parquet has no versions; input_version and "),
+        ({"input_timestamp": "2026-11-21"}, "input: Parquet has no versions; input_version and "),
+        (
+            {"input": "db.table", "input_format": "parquet", "input_version": 3},
+            "input: Parquet has no versions; input_version and ",
+        ),
+        ({"input_format": "iceberg"}, "input: Iceberg tables have catalog names "),
+        ({"output_format": "iceberg"}, "output: Iceberg tables have catalog names "),
+        (
+            {"fail_if": ["issue_rate > 0.1"]},
+            "fail_if: 'issue_rate > 0.1' is about 'issue_rate', so find_issues must be true",
+        ),
+        (
+            {"warn_if": ["class_rows < 9", "class_label_issues['a'] > 9"]},
+            "warn_if: \"class_label_issues['a'] > 9\" is about 'class_label_issues', so ",
         ),
     ],
 )
@@ -245,6 +304,13 @@ def test_the_fingerprint_differs_with_each_key():
         "on_invalid": "quarantine",
         "tolerance": 0.01,
         "find_issues": True,
+        "input_format": "delta",
+        "output_format": "delta",
+        "write_mode": "append",
+        "partition_by": ["label"],
+        "fail_if": ["rows < 1"],
+        "warn_if": ["rows < 1"],
+        "reference": "other",
     }
     of_issues = {
         "filter_by": "both",
@@ -263,7 +329,11 @@ def test_the_fingerprint_differs_with_each_key():
     adjusted = {**PLACES, "adjust_pred_probs": True, "thresholds": "t.json"}
     set_aside = {**PLACES, "on_invalid": "quarantine", "quarantine": "./q"}
     configs += [load_config(None, adjusted), load_config(None, set_aside)]
-    assert set(others) | set(of_issues) | {"thresholds", "quarantine"} == FIELDS
+    of_versions = {"input_version": 3, "input_timestamp": "2026-11-21"}
+    delta = {**PLACES, "input_format": "delta"}
+    configs += [load_config(None, {**delta, key: value}) for key, value in of_versions.items()]
+    told = {*others, *of_issues, *of_versions, "thresholds", "quarantine"}
+    assert told == FIELDS
     assert len({config.fingerprint for config in configs}) == len(configs)
 
 
@@ -283,4 +353,4 @@ def test_a_config_is_checked_without_pyspark(module):
 
 def test_every_flag_is_a_key_and_every_key_a_flag():
     flags = {action.dest for action in cli.parser()._actions}
-    assert flags - {"help", "config"} == FIELDS
+    assert flags - {"help", "config", "dry_run", "print_schema"} == FIELDS

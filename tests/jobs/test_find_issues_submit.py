@@ -94,24 +94,36 @@ def test_a_later_run_judges_new_rows_by_what_was_fitted(first, second, assert_he
 
 
 @pytest.mark.parametrize(
-    ("flags", "code", "message"),
+    ("flags", "code", "message", "recorded"),
     [
-        (["--filter-by", "prune_by_rate"], 2, "; did you mean 'prune_by_noise_rate'?"),
+        (["--filter-by", "prune_by_rate"], 2, "; did you mean 'prune_by_noise_rate'?", []),
         (
             ["--fitted", "{tmp}/fitted.json"],
             2,
             "fitted with classes ['cat', 'dog', 'fish'], classes is ['cat', 'dog', 'sea horse']",
+            ["OptionError"],
         ),
         (
             ["--filter-by", "predicted_neq_given"],
             1,
             "filter_by 'predicted_neq_given' needs labels of at least 2 classes, all rows are of",
+            ["DataError"],
         ),
     ],
     ids=["no such rule", "fitted for other classes", "one class"],
 )
 def test_a_bad_run_ends_with_a_code_and_one_line(
-    flags, code, message, submit, write_folder, labelled_rows, snapshot, expected_error, tmp_path
+    flags,
+    code,
+    message,
+    recorded,
+    submit,
+    write_folder,
+    labelled_rows,
+    snapshot,
+    expected_error,
+    failed_runs,
+    tmp_path,
 ):
     thresholds = Thresholds((0.5,) * 3, (5,) * 3, ("cat", "dog", "fish"))
     NoiseModel(thresholds, sparse(np.eye(3, dtype=np.int64)), 0).save(tmp_path / "fitted.json")
@@ -125,4 +137,6 @@ def test_a_bad_run_ends_with_a_code_and_one_line(
     assert message in expected_error(done, code)
     assert snapshot(output) == before
     left = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
-    assert left == {"fitted.json", "source", "scores"}
+    assert left == {"fitted.json", "source", "scores", *["scores_metrics"] * len(recorded)}
+    if recorded:
+        assert failed_runs(tmp_path / "scores_metrics") == recorded

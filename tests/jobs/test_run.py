@@ -11,6 +11,7 @@ from lq_spark.core import multiclass
 from lq_spark.core.confident import get_confident_thresholds
 from lq_spark.core.fitted import Thresholds
 from lq_spark.errors import DataError
+from lq_spark.tasks.batches import REASONS
 
 SIMPLE = {
     "id": [3, 1, 2],
@@ -24,26 +25,51 @@ def metrics_of(done):
 
 
 @pytest.mark.parametrize(("adjust", "on_invalid"), [(False, "fail"), (True, "quarantine")])
-def test_an_empty_table_gives_an_empty_table(adjust, on_invalid, run):
+def test_an_empty_table_gives_an_empty_table(adjust, on_invalid, run, read_metrics):
     table = pa.table(SIMPLE).slice(0, 0)
     done = run(table, adjust_pred_probs=adjust, on_invalid=on_invalid)
     assert done.scores.num_rows == 0
     assert done.scores.column_names == ["id", "label", "predicted_label", "label_quality"]
     assert done.scores.schema.field("predicted_label").type == pa.int32()
     metrics = metrics_of(done)
-    assert [metrics[name, None] for name in ("rows", "rows_scored", "rows_quarantined")] == [0] * 3
-    assert not {"mean_label_quality", "class_rows", "class_threshold"} & {
-        name for name, _ in metrics
+    assert {key: value for key, value in metrics.items() if key[0] != "seconds"} == {
+        **{(name, None): 0 for name in ("rows", "rows_scored", "rows_quarantined")},
+        **{("rows_quarantined", reason): 0 for reason in REASONS},
+        ("classes", None): None,
+        ("mean_label_quality", None): None,
     }
+    assert read_metrics(done.config.metrics_path) == {done.report.run_id: metrics}
     assert "0 of 0 rows scored" in done.report.text(done.config)
 
 
-def test_an_empty_table_has_no_thresholds_to_save(run, tmp_path):
+@pytest.mark.parametrize(
+    "told",
+    [{"classes": ["cat", "dog", "ant"]}, {"n_classes": 3}, {"thresholds": None}],
+    ids=lambda told: next(iter(told)),
+)
+def test_an_empty_table_has_no_rows_of_each_class_that_is_known(told, run, tmp_path):
+    if "thresholds" in told:
+        Thresholds((0.5,) * 3, (1,) * 3).save(tmp_path / "given.json")
+        told = {"thresholds": str(tmp_path / "given.json"), "adjust_pred_probs": True}
+    metrics = metrics_of(run(pa.table(SIMPLE).slice(0, 0), **told))
+    assert metrics["classes", None] == 3
+    names = told.get("classes", ["0", "1", "2"])
+    found = {key: value for key, value in metrics.items() if key[0].startswith("class_")}
+    assert found == {
+        **{("class_rows", name): 0 for name in names},
+        **{("class_mean_label_quality", name): None for name in names},
+        **{("class_rows_predicted_otherwise", name): 0 for name in names},
+        **{("class_threshold", name): 0.5 for name in names if "thresholds" in told},
+    }
+
+
+def test_an_empty_table_has_no_thresholds_to_save(run, failed_runs, tmp_path):
     saved = tmp_path / "thresholds.json"
     with pytest.raises(DataError, match="table is empty"):
         run(pa.table(SIMPLE).slice(0, 0), save_thresholds=str(saved))
     assert not saved.exists()
     assert not (tmp_path / "scores").exists()
+    assert failed_runs(tmp_path / "scores_metrics") == ["DataError"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +124,10 @@ def test_a_class_that_never_occurs_counts_as_a_class(run, by_id, assert_same_bit
     metrics = metrics_of(done)
     assert metrics["classes", None] == 3
     assert metrics["class_threshold", "2"] == 2.0
-    assert ("class_rows", "2") not in metrics
+    assert metrics["class_rows", "2"] == metrics["class_rows_predicted_otherwise", "2"] == 0
+    assert metrics["class_mean_label_quality", "2"] is None
+    lines = done.report.text(done.config).split("\n\n")[1].splitlines()
+    assert sorted(line.split()[0] for line in lines[2:]) == ["0", "1"]
 
 
 def test_a_catalog_table_and_a_vector_of_spark_ml_can_be_scored(run, spark):

@@ -1,10 +1,16 @@
 """Rows that cannot be scored, through a whole run: each fault alone and all at once."""
 
+import datetime
+
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+import lq_spark
 from lq_spark.core import multiclass
 from lq_spark.errors import InvalidRowsError, LqError
+from lq_spark.job.config import load_config
+from lq_spark.tasks.batches import REASONS
 
 NAN, INF = float("nan"), float("inf")
 GOOD = [0.7, 0.2, 0.1]
@@ -51,14 +57,17 @@ def with_rows(ids, labels, pred_probs):
 
 
 @pytest.mark.parametrize("fault", ONE_OF_EACH, ids=lambda fault: fault[0])
-def test_one_such_row_stops_the_run(fault, run, tmp_path):
+def test_one_such_row_stops_the_run(fault, run, failed_runs, tmp_path):
     _, label, probs, reason = fault
     # The adjusted path fits thresholds first, which looks at one probability a row alone.
     adjust = ONE_OF_EACH.index(fault) % 2 == 0
     with pytest.raises(InvalidRowsError) as error:
         run(with_rows([77], [label], [probs]), n_classes=3, adjust_pred_probs=adjust)
     assert str(error.value) == f"1 of 6 rows cannot be scored: {reason}: 1 (id 77)"
-    assert {path.name for path in tmp_path.iterdir()} == {"input.parquet", ".scores.lock"}
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"input.parquet", ".scores.lock", "scores_metrics"}
+    assert pq.read_table(tmp_path / "scores_metrics").num_rows == 1
+    assert failed_runs(tmp_path / "scores_metrics") == ["InvalidRowsError"]
 
 
 @pytest.mark.parametrize("adjust", [False, True], ids=["plain", "adjusted"])
@@ -90,6 +99,9 @@ def test_all_such_rows_are_set_aside_and_the_others_scored_as_if_alone(
     assert set_aside["label"].to_pylist() == list(labels)
     assert str(set_aside["pred_probs"].to_pylist()) == str(list(probs))  # NaN is not NaN
     assert done.report.quarantined == {reason: reasons.count(reason) for reason in reasons}
+    counts = {detail: n for name, detail, n in done.report.metrics() if name == "rows_quarantined"}
+    expected = {reason: reasons.count(reason) for reason in REASONS}
+    assert counts == {None: len(FAULTS), **expected}
 
     scores = by_id(done.scores, pa.chunked_array([list(range(5))]))
     expected = multiclass.get_label_quality_scores(LABELS, PROBS, adjust_pred_probs=adjust)
@@ -154,8 +166,8 @@ def test_a_clean_table_has_an_empty_quarantine_of_the_same_columns(run):
     done = run(with_rows([], [], []), on_invalid="quarantine")
     assert done.quarantine.num_rows == 0
     assert done.quarantine.column_names == ["id", "label", "pred_probs", "invalid_reason"]
-    assert ("rows_quarantined", None, 0) in list(done.report.metrics())
-    assert not [detail for name, detail, _ in done.report.metrics() if "quar" in name and detail]
+    counts = {detail: n for name, detail, n in done.report.metrics() if name == "rows_quarantined"}
+    assert counts == dict.fromkeys([None, *REASONS], 0)
 
 
 @pytest.mark.parametrize(
@@ -185,28 +197,59 @@ def test_rows_that_all_have_another_number_of_classes_are_set_aside(run):
     assert done.report.quarantined == {"pred_probs of wrong length": 5}
 
 
-def test_a_failed_run_leaves_the_earlier_tables(run, snapshot, tmp_path):
+def test_a_failed_run_leaves_the_earlier_tables_and_adds_one_row_to_the_metrics(
+    run, spark, snapshot, tmp_path
+):
     run(with_rows([], [], []), on_invalid="quarantine")
-    tables = ["scores", "scores_quarantine", "scores_metrics"]
+    tables = ["scores", "scores_quarantine"]
     before = [snapshot(tmp_path / table) for table in tables]
+    metrics = tmp_path / "scores_metrics"
+    metrics_before, n_before = snapshot(metrics), pq.read_table(metrics).num_rows
+    started = datetime.datetime.now(datetime.timezone.utc)
     with pytest.raises(InvalidRowsError):
         run(with_rows([5], [9], [GOOD]))
     assert [snapshot(tmp_path / table) for table in tables] == before
+    metrics_now = snapshot(metrics)
+    assert metrics_before.items() <= metrics_now.items()
+    assert len([name for name in metrics_now if name.endswith(".parquet")]) == 2
+
+    rows = pq.read_table(metrics)
+    assert rows.num_rows == n_before + 1
+    places = {"input": str(tmp_path / "input.parquet"), "output": str(tmp_path / "scores")}
+    [row] = [row for row in rows.to_pylist() if row["status"] == "failed"]
+    assert row.pop("run_id") not in {
+        run_id
+        for run_id, status in zip(*(rows[c].to_pylist() for c in ("run_id", "status")), strict=True)
+        if status != "failed"
+    }
+    started_at = row.pop("started_at").replace(tzinfo=datetime.timezone.utc)
+    assert datetime.timedelta(0) < started_at - started < datetime.timedelta(minutes=1)
+    assert row == {
+        "source": places["input"],
+        "source_version": None,
+        "config_fingerprint": load_config(None, places).fingerprint,
+        "lq_spark_version": lq_spark.__version__,
+        "spark_version": spark.version,
+        "status": "failed",
+        "metric": "failed",
+        "class": "InvalidRowsError",
+        "value": 1.0,
+    }
 
 
 @pytest.mark.parametrize(
-    ("option", "place"),
+    ("option", "place", "recorded"),
     [
-        ("save_thresholds", "{tmp}/file/thresholds.json"),
-        ("metrics", "{tmp}/file/metrics"),
-        ("save_thresholds", "{tmp}/folder"),
-        ("save_thresholds", "file://{tmp}/thresholds.json"),
-        ("metrics", "{tmp}/file"),
-        ("metrics", "nowhere://host/metrics"),
+        ("save_thresholds", "{tmp}/file/thresholds.json", ["TableError"]),
+        ("metrics", "{tmp}/file/metrics", []),
+        ("save_thresholds", "{tmp}/folder", ["TableError"]),
+        ("save_thresholds", "file://{tmp}/thresholds.json", []),  # a config that is not valid
+        ("metrics", "{tmp}/file", []),
+        ("metrics", "nowhere://host/metrics", []),
     ],
 )
 def test_a_run_that_cannot_write_all_it_was_asked_for_writes_nothing(
-    option, place, run, snapshot, tmp_path
+    option, place, recorded, run, snapshot, failed_runs, tmp_path
 ):
     (tmp_path / "file").write_text("nothing lies below a file\n")
     (tmp_path / "folder").mkdir()
@@ -215,3 +258,4 @@ def test_a_run_that_cannot_write_all_it_was_asked_for_writes_nothing(
     with pytest.raises(LqError, match=f"^{option}: "):
         run(with_rows([5], [0], [GOOD]), **{option: place.format(tmp=tmp_path)})
     assert snapshot(tmp_path / "scores") == before
+    assert failed_runs(tmp_path / "scores_metrics") == recorded

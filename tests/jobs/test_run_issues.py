@@ -136,7 +136,8 @@ def test_each_run_adds_the_health_of_its_own_rows(two_runs, assert_health):
     for table in ("classes", "overlaps"):
         rows = pq.read_table(f"{path}_{table}")
         assert set(rows["run_id"].to_pylist()) == {old.done.report.run_id, run_id}
-        assert set(rows["input"].to_pylist()) == {old.done.config.input}
+        assert set(rows["source"].to_pylist()) == {old.done.config.input}
+        assert set(rows["status"].to_pylist()) == {"succeeded"}
         assert len(set(rows["config_fingerprint"].to_pylist())) == 2
 
 
@@ -149,16 +150,40 @@ def test_the_metrics_say_what_the_flags_say(two_runs, read_metrics):
         assert metrics["label_issues", None] == flags.sum()
         assert metrics["issue_rate", None] == flags.sum() / n_rows
         for k in range(4):
-            assert metrics["class_label_issues", str(k)] == flags[run.labels == k].sum()
+            of_class = flags[run.labels == k]
+            assert metrics["class_label_issues", str(k)] == of_class.sum()
+            assert metrics["class_issue_rate", str(k)] == of_class.sum() / len(of_class)
             assert metrics["class_threshold", str(k)] == two_runs.fitted.thresholds.values[k]
         phases = {detail for name, detail in metrics if name == "seconds"}
-        assert {"scores", "cuts", "issues"} <= phases
+        assert {"scores", "cuts", "issues", "write"} <= phases
         facts = row_facts(run.labels, run.pred_probs, two_runs.fitted.thresholds.as_array())
         n_confident = facts.is_confident_issue(run.labels).sum()
         assert metrics["label_health_score", None] == 1.0 - n_confident / n_rows
     old = two_runs.old
     assert old.done.report.noise.health_score == overall_label_health_score(
         old.labels, old.pred_probs
+    )
+
+
+def test_drift_is_told_from_the_second_run_on(two_runs, read_metrics):
+    runs = read_metrics(f"{two_runs.folder}/scores_metrics")
+    before, now = (runs[run.done.report.run_id] for run in (two_runs.old, two_runs.new))
+    assert not [name for name, _ in before if name.startswith("drift_")]
+    shares, shares_before = (
+        np.bincount(run.labels, minlength=4) / len(run.labels)
+        for run in (two_runs.new, two_runs.old)
+    )
+    changes = shares - shares_before
+    drift = {key: value for key, value in now.items() if key[0].startswith("drift_")}
+    assert 0 < drift.pop(("drift_joint", None)) < 1
+    assert drift == pytest.approx(
+        {
+            ("drift_class_shares", None): np.abs(changes).sum() / 2,
+            ("drift_issue_rate", None): now["issue_rate", None] - before["issue_rate", None],
+            **{("drift_class_share", str(k)): change for k, change in enumerate(changes)},
+            **{("drift_class_threshold", str(k)): 0.0 for k in range(4)},
+        },
+        abs=1e-12,
     )
 
 

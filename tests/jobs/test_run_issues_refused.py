@@ -14,6 +14,7 @@ from lq_spark.core.noise_model import NoiseModel
 from lq_spark.errors import ColumnError, DataError, InvalidRowsError, OptionError, TableError
 from lq_spark.job.config import load_config
 from lq_spark.job.run import ScoreRun
+from lq_spark.tasks.batches import REASONS
 
 SIMPLE = {
     "id": [3, 1, 2],
@@ -59,7 +60,9 @@ def left_in(folder):
     return {path.name for path in folder.iterdir() if not path.name.endswith(".lock")}
 
 
-def test_an_empty_table_gives_an_empty_table_with_the_columns_of_issues(run, tmp_path):
+def test_an_empty_table_gives_an_empty_table_with_the_columns_of_issues(
+    run, read_metrics, tmp_path
+):
     done = run(pa.table(SIMPLE).slice(0, 0), find_issues=True, issue_rank=True)
     schema = done.scores.schema
     assert dict(zip(schema.names, schema.types, strict=True)) == {
@@ -71,10 +74,35 @@ def test_an_empty_table_gives_an_empty_table_with_the_columns_of_issues(run, tmp
         "issue_rank": pa.int64(),
     }
     assert done.scores.num_rows == 0
-    metrics = {name for name, _, _ in done.report.metrics()}
-    assert not {"label_issues", "issue_rate", "label_health_score"} & metrics
+    [(run_id, metrics)] = read_metrics(tmp_path / "scores_metrics").items()
+    assert run_id == done.report.run_id
+    assert {key: value for key, value in metrics.items() if key[0] != "seconds"} == {
+        **{(name, None): 0 for name in ("rows", "rows_scored", "rows_quarantined")},
+        **{("rows_quarantined", reason): 0 for reason in REASONS},
+        ("classes", None): None,
+        ("mean_label_quality", None): None,
+        ("label_issues", None): 0,
+        ("issue_rate", None): None,
+        ("label_health_score", None): None,
+    }
     assert "0 of 0 rows scored" in done.report.text(done.config)
     assert left_in(tmp_path) == {"input.parquet", "scores", "scores_metrics"}
+
+
+def test_an_empty_table_of_known_classes_has_no_issues_in_each(run):
+    names = ["cat", "dog", "ant"]
+    done = run(pa.table(SIMPLE).slice(0, 0), find_issues=True, classes=names)
+    metrics = {(name, detail): value for name, detail, value in done.report.metrics()}
+    assert metrics["classes", None] == 3
+    of_classes = {key: value for key, value in metrics.items() if key[0].startswith("class_")}
+    assert of_classes == {
+        (metric, name): None if "mean" in metric or "rate" in metric else 0
+        for metric in (
+            *("class_rows", "class_mean_label_quality", "class_rows_predicted_otherwise"),
+            *("class_label_issues", "class_issue_rate"),
+        )
+        for name in names
+    }
 
 
 def test_the_columns_of_an_empty_table_have_the_same_nulls_as_those_of_others(run):
@@ -82,11 +110,12 @@ def test_the_columns_of_an_empty_table_have_the_same_nulls_as_those_of_others(ru
     assert all(field.nullable for field in done.scores.schema)
 
 
-def test_an_empty_table_has_nothing_fitted_to_save(run, tmp_path):
+def test_an_empty_table_has_nothing_fitted_to_save(run, failed_runs, tmp_path):
     saved = tmp_path / "fitted.json"
     with pytest.raises(DataError, match="table is empty"):
         run(pa.table(SIMPLE).slice(0, 0), find_issues=True, save_fitted=str(saved))
-    assert left_in(tmp_path) == {"input.parquet"}
+    assert left_in(tmp_path) == {"input.parquet", "scores_metrics"}
+    assert failed_runs(tmp_path / "scores_metrics") == ["DataError"]
 
 
 @pytest.mark.parametrize(
@@ -124,18 +153,21 @@ def test_rows_that_cannot_be_judged_are_as_if_they_were_not_there(
 
 
 def test_rows_that_cannot_be_judged_stop_the_run_before_anything_is_written(
-    faulty, run, write_folder, snapshot, tmp_path
+    faulty, run, write_folder, snapshot, failed_runs, tmp_path
 ):
     output = write_folder(pa.table(SIMPLE), tmp_path / "scores")
     before = snapshot(output)
     with pytest.raises(InvalidRowsError, match=r"^150 of 300 rows cannot be scored: "):
         run(faulty[2], find_issues=True, save_fitted=str(tmp_path / "fitted.json"))
     assert snapshot(output) == before
-    assert left_in(tmp_path) == {"input.parquet", "scores"}
+    assert left_in(tmp_path) == {"input.parquet", "scores", "scores_metrics"}
+    assert failed_runs(tmp_path / "scores_metrics") == ["InvalidRowsError"]
 
 
 @pytest.mark.parametrize("rule", COMPARING)
-def test_a_rule_that_compares_classes_needs_two(rule, run, write_folder, snapshot, tmp_path):
+def test_a_rule_that_compares_classes_needs_two(
+    rule, run, write_folder, snapshot, failed_runs, tmp_path
+):
     output = write_folder(pa.table(SIMPLE), tmp_path / "scores")
     before = snapshot(output)
     table = pa.table({**SIMPLE, "label": pa.array([1, 1, 1], pa.int32())})
@@ -143,7 +175,8 @@ def test_a_rule_that_compares_classes_needs_two(rule, run, write_folder, snapsho
     with pytest.raises(DataError, match=message):
         run(table, find_issues=True, filter_by=rule, save_fitted=str(tmp_path / "fitted.json"))
     assert snapshot(output) == before
-    assert left_in(tmp_path) == {"input.parquet", "scores"}
+    assert left_in(tmp_path) == {"input.parquet", "scores", "scores_metrics"}
+    assert failed_runs(tmp_path / "scores_metrics") == ["DataError"]
 
 
 @pytest.mark.parametrize(
@@ -166,30 +199,35 @@ def test_a_rule_that_compares_classes_needs_two(rule, run, write_folder, snapsho
     ids=str,
 )
 def test_what_was_fitted_must_be_of_these_classes(
-    model, flags, message, run, saved_model, tmp_path
+    model, flags, message, run, saved_model, failed_runs, tmp_path
 ):
     flags = {"find_issues": True, "filter_by": "confident_learning", **flags}
     with pytest.raises(OptionError, match=message):
         run(pa.table(SIMPLE), fitted=saved_model(**model), **flags)
-    assert {path.name for path in tmp_path.iterdir()} == {"input.parquet", "given.json"}
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"input.parquet", "given.json", "scores_metrics"}
+    assert failed_runs(tmp_path / "scores_metrics") == ["OptionError"]
 
 
-def test_a_file_of_what_was_not_fitted_so_is_refused(run, tmp_path):
+def test_a_file_of_what_was_not_fitted_so_is_refused(run, failed_runs, tmp_path):
     for text in ("{", "[]", Thresholds((0.5,) * 3, (1,) * 3).to_json()):
         (tmp_path / "given.json").write_text(text)
         with pytest.raises(OptionError, match=r"given\.json"):
             run(pa.table(SIMPLE), find_issues=True, fitted=str(tmp_path / "given.json"))
     with pytest.raises(OptionError, match=r"cannot read .*none\.json"):
         run(pa.table(SIMPLE), find_issues=True, fitted=str(tmp_path / "none.json"))
-    assert {path.name for path in tmp_path.iterdir()} == {"input.parquet", "given.json"}
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"input.parquet", "given.json", "scores_metrics"}
+    assert failed_runs(tmp_path / "scores_metrics") == ["OptionError"] * 4
 
 
 @pytest.mark.parametrize("name", ["is_label_issue", "issue_rank", "Is_Label_Issue"])
-def test_a_column_of_the_name_of_a_new_one_is_refused(name, run, tmp_path):
+def test_a_column_of_the_name_of_a_new_one_is_refused(name, run, failed_runs, tmp_path):
     table = pa.table({**SIMPLE, name: [True] * 3})
     with pytest.raises(ColumnError, match=f"the table already has '{name.lower()}'"):
         run(table, find_issues=True, issue_rank=True)
-    assert left_in(tmp_path) == {"input.parquet"}
+    assert left_in(tmp_path) == {"input.parquet", "scores_metrics"}
+    assert failed_runs(tmp_path / "scores_metrics") == ["ColumnError"]
 
 
 def test_such_a_column_can_be_kept_where_none_is_added(run):

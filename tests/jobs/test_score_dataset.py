@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyspark
 import pytest
 from cleanlab import rank
 
@@ -15,6 +16,8 @@ from lq_spark.core import multiclass
 from lq_spark.core.fitted import Thresholds
 from lq_spark.core.label_issues import find_label_issues
 from lq_spark.core.scores import score_rows
+from lq_spark.job.config import load_config
+from lq_spark.tasks.batches import REASONS
 
 CLASSES = ["cat", "dog", "sea horse"]
 
@@ -150,6 +153,8 @@ def test_the_metrics_say_what_the_scores_say(plain, read_metrics):
         "classes": 5,
         "mean_label_quality": pytest.approx(expected.mean(), abs=1e-12),
     }
+    of_reasons = {detail: n for (name, detail), n in metrics.items() if name == "rows_quarantined"}
+    assert of_reasons == dict.fromkeys([None, *REASONS], 0)
     otherwise = plain.pred_probs.argmax(axis=1) != plain.labels
     for k in range(5):
         given = plain.labels == k
@@ -158,15 +163,25 @@ def test_the_metrics_say_what_the_scores_say(plain, read_metrics):
         assert metrics["class_mean_label_quality", str(k)] == mean
         assert metrics["class_rows_predicted_otherwise", str(k)] == (given & otherwise).sum()
     phases = {detail: value for (name, detail), value in metrics.items() if name == "seconds"}
-    assert {"open", "keys", "scores"} <= phases.keys()
+    assert phases.keys() == {"open", "keys", "scores", "summary", "write"}
     assert all(0 <= value < 180 for value in phases.values())
 
 
 def test_each_row_of_the_metrics_says_which_run_it_is_of(plain):
     rows = pq.read_table(plain.folder / "scores_metrics")
-    assert set(rows["input"].to_pylist()) == {str(plain.source)}
+    assert rows.column_names == [
+        *("run_id", "started_at", "source", "source_version", "config_fingerprint"),
+        *("lq_spark_version", "spark_version", "status", "metric", "class", "value"),
+    ]
+    assert set(rows["source"].to_pylist()) == {str(plain.source)}
+    assert set(rows["source_version"].to_pylist()) == {None}
     assert set(rows["lq_spark_version"].to_pylist()) == {lq_spark.__version__}
-    assert len(set(rows["config_fingerprint"].to_pylist())) == 1
+    assert set(rows["spark_version"].to_pylist()) == {pyspark.__version__}
+    assert set(rows["status"].to_pylist()) == {"succeeded"}
+    places = {"input": str(plain.source), "output": str(plain.output)}
+    options = {"method": "normalized_margin", "keep_columns": ["weight", "note"]}
+    fingerprint = load_config(None, {**places, **options}).fingerprint
+    assert set(rows["config_fingerprint"].to_pylist()) == {fingerprint}
     [started_at] = set(rows["started_at"].cast(pa.timestamp("us", "UTC")).to_pylist())
     assert datetime.timedelta(0) < started_at - plain.started < datetime.timedelta(minutes=3)
 

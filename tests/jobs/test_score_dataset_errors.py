@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lq_spark.core import multiclass
+from lq_spark.tasks.batches import REASONS
 
 # Faults by row number, each with its reason; seven rows have the first, more than are named.
 FAULTS = {
@@ -32,7 +33,7 @@ def faulty(labelled_rows):
 
 
 def test_rows_that_cannot_be_scored_stop_the_run_and_the_output_stays(
-    faulty, submit, write_folder, labelled_rows, snapshot, expected_error, tmp_path
+    faulty, submit, write_folder, labelled_rows, snapshot, expected_error, failed_runs, tmp_path
 ):
     *_, table = faulty
     source = write_folder(table, tmp_path / "source")
@@ -49,7 +50,9 @@ def test_rows_that_cannot_be_scored_stop_the_run_and_the_output_stays(
         assert [int(key) for key in named.split(", ")] == bad_ids[:5]
     assert snapshot(output) == before
     left = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
-    assert left == {"source", "scores"}
+    assert left == {"source", "scores", "scores_metrics"}
+    assert pq.read_table(tmp_path / "scores_metrics").num_rows == 1
+    assert failed_runs(tmp_path / "scores_metrics") == ["InvalidRowsError"]
 
 
 def test_rows_that_cannot_be_scored_are_set_aside_if_told(
@@ -80,32 +83,60 @@ def test_rows_that_cannot_be_scored_are_set_aside_if_told(
     assert [metrics[name, None] for name in ("rows", "rows_scored", "rows_quarantined")] == [
         *(120, 110, 10)
     ]
-    assert metrics["rows_quarantined", "label out of range"] == 7
+    counts = {detail: n for (name, detail), n in metrics.items() if name == "rows_quarantined"}
+    of_reason = {reason: list(FAULTS.values()).count(reason) for reason in REASONS}
+    assert counts == {None: 10, **of_reason}
 
 
 @pytest.mark.parametrize(
-    ("changes", "code", "message"),
+    ("changes", "code", "message", "recorded"),
     [
-        (["--label", "labell"], 2, "label: no column 'labell' in the table; it has 'id', 'label'"),
-        (["--method", "margin"], 2, "method must be one of 'self_confidence', 'normalized_margin'"),
+        (
+            ["--label", "labell"],
+            2,
+            "label: no column 'labell' in the table; it has 'id', 'label'",
+            ["ColumnError"],
+        ),
+        (
+            ["--method", "margin"],
+            2,
+            "method must be one of 'self_confidence', 'normalized_margin'",
+            [],
+        ),
         (
             ["--config", "{tmp}/config.yaml"],
             2,
             "unknown config key 'metod'; did you mean 'method'?",
+            [],
         ),
-        (["--input", "{tmp}/nowhere"], 2, "input: there is no '{tmp}/nowhere'"),
-        (["--output", "{tmp}/file/scores"], 1, "cannot write '{tmp}/file/scores"),
+        (["--input", "{tmp}/nowhere"], 2, "input: there is no '{tmp}/nowhere'", ["OptionError"]),
+        # Its metrics would lie below the file too.
+        (["--output", "{tmp}/file/scores"], 1, "cannot write '{tmp}/file/scores", []),
     ],
     ids=["no such column", "no such method", "no such key", "no such input", "no such place"],
 )
 def test_bad_arguments_end_the_job_with_a_code_and_one_line(
-    changes, code, message, submit, write_folder, labelled_rows, expected_error, tmp_path
+    changes,
+    code,
+    message,
+    recorded,
+    submit,
+    write_folder,
+    labelled_rows,
+    expected_error,
+    failed_runs,
+    tmp_path,
 ):
     (tmp_path / "config.yaml").write_text("metod: self_confidence\n")
     (tmp_path / "file").write_text("no folder, so nobody can write below it\n")
     source = write_folder(labelled_rows(30, 3)[2], tmp_path / "source")
     here = [change.format(tmp=tmp_path) for change in changes]
     done = submit("--input", source, "--output", tmp_path / "scores", *here)
-    assert message.format(tmp=tmp_path) in expected_error(done, code)
+    place = f"{tmp_path}/file/scores_metrics"
+    unrecorded = f"the failed run was not recorded: metrics: cannot write {place!r} ("
+    logged = [unrecorded] * ("--output" in changes)
+    assert message.format(tmp=tmp_path) in expected_error(done, code, *logged)
     left = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
-    assert left == {"config.yaml", "file", "source"}
+    assert left == {"config.yaml", "file", "source", *["scores_metrics"] * len(recorded)}
+    if recorded:
+        assert failed_runs(tmp_path / "scores_metrics") == recorded

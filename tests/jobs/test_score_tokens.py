@@ -87,22 +87,26 @@ def test_a_good_run_shows_the_ten_worst_sentences(submit, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "code", "message"),
+    ("spoil", "code", "message", "error"),
     [
         (
             lambda table: table.drop_columns("labels"),
             2,
             "error: labels: no column 'labels' in the table; it has 'sentence_id', 'pred_probs', ",
+            "ColumnError",
         ),
         (
             lambda table: table.set_column(3, "tokens", [[["one"]] * len(table)]),
             1,
             "error: 4 sentences cannot be scored: ",
+            "InvalidRowsError",
         ),
     ],
     ids=["missing column", "lengths that differ"],
 )
-def test_a_bad_run_says_why_in_one_line_and_writes_nothing(submit, tmp_path, spoil, code, message):
+def test_a_bad_run_says_why_in_one_line_and_writes_nothing_but_that_it_has_failed(
+    submit, tmp_path, failed_runs, spoil, code, message, error
+):
     pq.write_table(spoil(table_of(*sentences(4))), tmp_path / "in.parquet")
     found, printed, errors = submit(
         *("--input", tmp_path / "in.parquet", "--output", tmp_path / "out", "--tokens", "tokens"),
@@ -116,12 +120,14 @@ def test_a_bad_run_says_why_in_one_line_and_writes_nothing(submit, tmp_path, spo
     if code == 1:
         assert "labels, tokens and pred_probs differ in length" in lines[0]
     left = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
-    assert left == {"in.parquet"}
+    assert left == {"in.parquet", "out_metrics"}
+    assert failed_runs(tmp_path / "out_metrics") == [error]
 
 
 @pytest.fixture
 def excerpts(spark, tmp_path):
     """Run the job's own code on sentences of one doubtful token each: (texts, summary)."""
+    from lq_spark.job.record import execute
     from lq_spark.job.token_run import TokensRun
 
     def run(lengths_and_places, shape, **flags):
@@ -148,7 +154,7 @@ def excerpts(spark, tmp_path):
         pq.write_table(table, tmp_path / "in.parquet")
         places = {"input": str(tmp_path / "in.parquet"), "output": str(tmp_path / "out")}
         config = load_config(None, {**places, **flags}, TokensConfig)
-        report = TokensRun(spark, config).run()
+        report = execute(spark, config, TokensRun).report
         return report.excerpts, report.text(config)
 
     return run

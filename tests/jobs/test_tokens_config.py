@@ -108,12 +108,23 @@ def test_keys_of_the_job_of_rows_are_unknown(key):
         ({"temperature": "warm", "sentence_score_method": "softmin"}, "temperature: .*'warm'"),
         ({"token_index": ""}, "token_index: "),
         ({"n_classes": 1}, "n_classes: "),
+        ({"write_mode": "replace"}, "write_mode: .*'overwrite', 'append' or 'merge'"),
+        ({"output_format": "csv"}, "output_format: .*'parquet', 'delta' or 'iceberg'"),
+        (
+            {"output_format": "iceberg", "output": "lake.db.out", "token_output": "./words"},
+            "^token_output: Iceberg tables have catalog names .*'./words'",
+        ),
+        ({"input_version": 3}, "^input: Parquet has no versions; "),
+        ({"fail_if": ["rows < 1"]}, "^fail_if: a metric must be one of 'sentences_scored', "),
+        ({"warn_if": ["class_threshold < 1"]}, "^warn_if: a metric must be one of 'sentences_sc"),
+        ({"fail_if": ["issue_rate > 0.1"]}, "^fail_if: .* is about 'issue_rate', so find_issues"),
+        ({"reference": ""}, "reference: "),
     ],
     ids=str,
 )
 def test_a_value_that_is_not_allowed_is_refused(flags, message):
     with pytest.raises(OptionError) as error:
-        load(**PLACES, **flags)
+        load(**{**PLACES, **flags})
     assert re.search(message, str(error.value))
 
 
@@ -152,11 +163,25 @@ def test_every_key_is_a_flag():
             "--num-to-remove-per-class",
         ),
         "3,0",
+        *("--input-format", "delta", "--input-version", "7", "--output-format", "delta"),
+        *("--write-mode", "merge", "--partition-by", "day", "--reference", "0123abcd"),
+        *("--fail-if", "tokens_scored < 9", "--fail-if", "class_tokens['B,C'] < 1"),
+        *("--warn-if", "issue_rate > 0.5"),
     ]
     config = load_config(None, vars(parser(SCORE_TOKENS).parse_args(line)), TokensConfig)
     assert (config.token_index, config.token, config.temperature) == ("place", "word", float("inf"))
     assert (config.token_score_method, config.classes) == (list(METHODS)[1], ["O", "B-LOC"])
     assert config.num_to_remove_per_class == [3, 0]
+    assert (config.input_format, config.input_version, config.output_format) == (
+        "delta",
+        7,
+        "delta",
+    )
+    assert (config.write_mode, config.partition_by, config.reference) == (
+        *("merge", ["day"], "0123abcd"),
+    )
+    assert config.fail_if == ["tokens_scored < 9", "class_tokens['B,C'] < 1"]
+    assert config.warn_if == ["issue_rate > 0.5"]
     known = {action.dest for action in parser(SCORE_TOKENS)._actions}
     assert set(TokensConfig.model_fields) < known
 

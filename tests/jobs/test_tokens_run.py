@@ -66,12 +66,13 @@ def corpus_of(n_sentences=30, seed=0, classes=None):
 
 def run_in(spark, folder, source, **flags):
     """Run the job's own code, without its process, on a table written to a folder."""
+    from lq_spark.job.record import execute
     from lq_spark.job.token_run import TokensRun
 
     pq.write_table(source, folder / "input.parquet")
     places = {"input": str(folder / "input.parquet"), "output": str(folder / "scores")}
     config = load_config(None, {**places, **flags}, TokensConfig)
-    report = TokensRun(spark, config).run()
+    report = execute(spark, config, TokensRun).report
     return SimpleNamespace(
         config=config,
         report=report,
@@ -164,6 +165,8 @@ def test_metrics_and_health_are_those_of_the_tokens(two_runs, read_metrics, asse
         assert metrics["tokens_scored", None] == n
         assert metrics["label_issues", None] == n_issues
         assert metrics["issue_rate", None] == n_issues / n
+        phases = {detail for name, detail in metrics if name == "seconds"}
+        assert {"open", "ids", "sentences", "issues", "summary", "write"} == phases
         for k, name in enumerate(CLASSES if corpus is two_runs.old else map(str, range(3))):
             given = corpus.labels == k
             name = name if ("class_tokens", name) in metrics else CLASSES[k]
@@ -172,12 +175,36 @@ def test_metrics_and_health_are_those_of_the_tokens(two_runs, read_metrics, asse
             assert metrics["class_mean_label_quality", name] == pytest.approx(mean, abs=1e-12)
             otherwise = corpus.pred_probs[given].argmax(axis=1) != k
             assert metrics["class_tokens_predicted_otherwise", name] == otherwise.sum()
+            flags = corpus.done.tokens["is_label_issue"].to_numpy()[given]
+            assert metrics["class_label_issues", name] == flags.sum()
+            assert metrics["class_issue_rate", name] == flags.sum() / given.sum()
     old = two_runs.old
     run_id = old.done.report.run_id
     assert_health(path, run_id, old.labels, old.pred_probs, CLASSES)
     for table in ("classes", "overlaps"):
         runs = set(pq.read_table(f"{path}_{table}")["run_id"].to_pylist())
         assert runs == {run_id, two_runs.new.done.report.run_id}
+
+
+def test_drift_is_told_from_the_second_run_on(two_runs, read_metrics):
+    runs = read_metrics(f"{two_runs.folder}/scores_metrics")
+    before, now = (runs[corpus.done.report.run_id] for corpus in (two_runs.old, two_runs.new))
+    assert not [name for name, _ in before if name.startswith("drift_")]
+    shares, shares_before = (
+        np.bincount(corpus.labels, minlength=3) / len(corpus.labels)
+        for corpus in (two_runs.new, two_runs.old)
+    )
+    changes = shares - shares_before
+    drift = {key: value for key, value in now.items() if key[0].startswith("drift_")}
+    assert 0 < drift.pop(("drift_joint", None)) < 1
+    assert drift == pytest.approx(
+        {
+            ("drift_class_shares", None): np.abs(changes).sum() / 2,
+            ("drift_issue_rate", None): now["issue_rate", None] - before["issue_rate", None],
+            **{("drift_class_share", CLASSES[k]): change for k, change in enumerate(changes)},
+        },
+        abs=1e-12,
+    )
 
 
 def test_nothing_is_left_beside_the_outputs(two_runs):
@@ -256,7 +283,9 @@ def test_a_bad_token_sets_its_whole_sentence_aside(run, shape, find_issues):
 
 
 @pytest.mark.parametrize("shape", ["nested", "long"])
-def test_a_run_that_fails_writes_nothing(run, tmp_path, snapshot, shape):
+def test_a_run_that_fails_writes_nothing_but_that_it_has_failed(
+    run, tmp_path, snapshot, failed_runs, shape
+):
     corpus = corpus_of(n_sentences=8, seed=2)
     names = NAMES[shape]
     run(getattr(corpus, shape), **names)
@@ -269,12 +298,16 @@ def test_a_run_that_fails_writes_nothing(run, tmp_path, snapshot, shape):
     assert str(error.value).startswith(f"{n_bad} sentences cannot be scored: ")
     assert "a token: probabilities do not sum to 1" in str(error.value)
     (tmp_path / "input.parquet").unlink()
-    assert snapshot(tmp_path) == before
+    left = snapshot(tmp_path)
+    assert before.items() <= left.items()
+    added = [name for name in left.keys() - before.keys() if not name.endswith(".crc")]
+    assert [name.partition("/")[0] for name in added] == ["scores_metrics"]
+    assert failed_runs(tmp_path / "scores_metrics") == ["InvalidRowsError"]
 
 
 @pytest.mark.parametrize("find_issues", [False, True])
 @pytest.mark.parametrize("shape", ["nested", "long"])
-def test_an_empty_table_gives_empty_tables(run, shape, find_issues):
+def test_an_empty_table_gives_empty_tables(run, read_metrics, shape, find_issues):
     names = NAMES[shape]
     done = run(
         getattr(corpus_of(), shape).slice(0, 0), **names, find_issues=find_issues, n_classes=3
@@ -283,7 +316,26 @@ def test_an_empty_table_gives_empty_tables(run, shape, find_issues):
     assert "sentence_quality" in done.sentences.column_names
     assert "label_quality" in done.tokens.column_names
     assert ("is_label_issue" in done.tokens.column_names) == find_issues
-    assert done.metrics["sentences_scored", None] == done.metrics["tokens_scored", None] == 0
+    classes = ["0", "1", "2"]
+    expected = {
+        **{(name, None): 0 for name in ("sentences_scored", "tokens_scored")},
+        ("sentences_quarantined", None): 0,
+        ("mean_sentence_quality", None): None,
+        **{("class_tokens", name): 0 for name in classes},
+        **{("class_mean_label_quality", name): None for name in classes},
+        **{("class_tokens_predicted_otherwise", name): 0 for name in classes},
+    }
+    if find_issues:
+        expected |= {
+            **{("class_label_issues", name): 0 for name in classes},
+            **{("class_issue_rate", name): None for name in classes},
+            ("label_issues", None): 0,
+            ("issue_rate", None): None,
+            ("label_health_score", None): None,
+        }
+    found = {key: value for key, value in done.metrics.items() if key[0] != "seconds"}
+    assert found == expected
+    assert read_metrics(done.config.metrics_path) == {done.report.run_id: done.metrics}
     assert "0 sentences of 0 tokens scored" in done.report.text(done.config)
 
 

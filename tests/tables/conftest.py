@@ -19,7 +19,7 @@ def fill(spark):
 def replace(fill):
     """Replace the table at a path by one of so many rows."""
     # Imported here, so that other tests run where pyspark is not installed.
-    from lq_spark.tables.parquet import StagedTable
+    from lq_spark.tables.staged import StagedTable
 
     def write(path, n_rows):
         with StagedTable("output", str(path)) as table:

@@ -4,7 +4,13 @@ from pathlib import Path
 import pytest
 
 from lq_spark.errors import OptionError
-from lq_spark.tables.parquet import StagedTable, read_table
+from lq_spark.tables.formats import read_table as open_table
+from lq_spark.tables.spec import TableSpec
+from lq_spark.tables.staged import StagedTable
+
+
+def read_table(spark, name):
+    return open_table(spark, TableSpec(name, "input")).df
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""What the columns of the outputs are, for whoever looks at the tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lq_spark.tasks.flagging import IS_LABEL_ISSUE, ISSUE_RANK
+from lq_spark.tasks.labelled import INVALID_REASON, LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.token_batches import (
+    SENTENCE_QUALITY,
+    TOKEN_QUALITIES,
+    WORST_GIVEN_LABEL,
+    WORST_PREDICTED_LABEL,
+    WORST_TOKEN_INDEX,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+COMMENTS = {
+    LABEL_QUALITY: "How likely the given label is right: 1 clean, 0 suspect",
+    PREDICTED_LABEL: "Class of the highest predicted probability",
+    IS_LABEL_ISSUE: "Whether the given label is probably wrong",
+    ISSUE_RANK: "Place among the label issues, 1 the worst; null where there is none",
+    INVALID_REASON: "Why the row cannot be scored",
+    SENTENCE_QUALITY: "How likely all labels of the sentence are right: 1 clean, 0 suspect",
+    TOKEN_QUALITIES: "Label quality of each token, in their order",
+    WORST_TOKEN_INDEX: "Place of the token of lowest label quality, from 0",
+    WORST_GIVEN_LABEL: "Given label of that token",
+    WORST_PREDICTED_LABEL: "Predicted label of that token",
+}
+
+
+def commented(df: DataFrame) -> DataFrame:
+    """Return the rows with comments at the columns that the package adds."""
+    for name in df.columns:
+        if name in COMMENTS:
+            df = df.withMetadata(name, {"comment": COMMENTS[name]})
+    return df

@@ -1,0 +1,20 @@
+"""The names of the metrics that conditions may be about; drift is against an earlier run."""
+
+from __future__ import annotations
+
+DRIFT = ("drift_class_shares", "drift_issue_rate", "drift_joint")
+CLASS_DRIFT = ("drift_class_share", "drift_class_threshold")
+
+ROWS = ("rows", "rows_scored", "rows_quarantined", "classes", "mean_label_quality")
+CLASS_ROWS = ("class_rows", "class_mean_label_quality", "class_rows_predicted_otherwise")
+
+TOKENS = ("sentences_scored", "sentences_quarantined", "tokens_scored", "mean_sentence_quality")
+CLASS_TOKENS = ("class_tokens", "class_mean_label_quality", "class_tokens_predicted_otherwise")
+
+ISSUES = ("label_issues", "issue_rate", "label_health_score")
+CLASS_ISSUES = ("class_label_issues", "class_issue_rate")
+
+THRESHOLDS = ("class_threshold",)
+
+OF_ISSUES = {*ISSUES, *CLASS_ISSUES, "drift_issue_rate", "drift_joint"}
+"""Those that are there only where issues are sought."""

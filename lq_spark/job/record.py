@@ -1,0 +1,196 @@
+"""What is recorded of a run, whether it succeeds or fails, and the verdict of the gate."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lq_spark import __version__
+from lq_spark.core.noise_model import NoiseModel
+from lq_spark.job.base import JobRun, RunId
+from lq_spark.job.common_config import JobConfig
+from lq_spark.job.drift import Joint, drift
+from lq_spark.job.gate import Metrics, Verdict, judge
+from lq_spark.job.history import EarlierRun, earlier_run
+from lq_spark.job.metrics import CLASSES, METRICS, OVERLAPS, Row, health_rows
+from lq_spark.tables.formats import add_rows, output_table
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+    from pyspark.sql.types import StructType
+
+    from lq_spark.tables.spec import TableSpec
+
+SUCCEEDED, GATE_FAILED, FAILED = "succeeded", "gate_failed", "failed"
+
+
+class Report(Protocol):
+    """What a run did."""
+
+    noise: NoiseModel | None
+
+    def metrics(self) -> Sequence[tuple[str, str | None, float | None]]:
+        """Return (metric, class or reason or phase or None, value)."""
+
+    def text(self, config: Any) -> str:
+        """Return the summary that the job prints."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    report : Report
+        Of the kind of the job.
+    verdicts : list of Verdict
+        Of each condition of the gate.
+    drift : dict
+        (metric, class or None) -> difference from the earlier run; empty without one.
+    """
+
+    report: Any
+    verdicts: list[Verdict]
+    drift: dict[tuple[str, str | None], float | None]
+
+    @property
+    def gate_failed(self) -> bool:
+        """Return whether a condition of ``fail_if`` is met."""
+        return any(v.met and v.condition.option == "fail_if" for v in self.verdicts)
+
+    def text(self, config: JobConfig) -> str:
+        """Return what the job prints."""
+        lines = [str(self.report.text(config))]
+        whole = [(metric, value) for (metric, name), value in self.drift.items() if name is None]
+        if whole:
+            told = ", ".join(f"{metric.removeprefix('drift_')} {v:+.4f}" for metric, v in whole)
+            lines += ["", f"drift since the earlier run: {told}"]
+        if self.verdicts:
+            lines.append("")
+        for verdict in self.verdicts:
+            option, text = verdict.condition.option, verdict.condition.text
+            if verdict.met is None:
+                lines.append(f"{option} {verdict.said} ({text})")
+            else:
+                lines.append(f"{option} {'MET' if verdict.met else 'not met'}: {verdict.said}")
+        return "\n".join(lines)
+
+
+class RunRecord:
+    """The tables that every run adds to.
+
+    Raises
+    ------
+    OptionError, TableError
+        If a table is there and has other columns, or cannot be written.
+    """
+
+    def __init__(self, spark: SparkSession, config: JobConfig) -> None:
+        self.spark, self.config, self.which = spark, config, RunId()
+        self._tables: dict[TableSpec, StructType] = {}
+        for spec, columns in zip(config.record_specs, (METRICS, CLASSES, OVERLAPS), strict=False):
+            schema = spark.createDataFrame([], columns).schema
+            output_table(spark, spec).check(schema)
+            self._tables[spec] = schema
+        self.previous: EarlierRun | None = None
+        self.reference: EarlierRun | None = None
+
+    def look_back(self) -> None:
+        """Read the earlier runs that this one is compared with.
+
+        Raises
+        ------
+        OptionError
+            If there is no run ``reference`` that has succeeded.
+        """
+        self.previous = self.reference = earlier_run(self.spark, self.config, None)
+        if self.config.reference is not None:
+            self.reference = earlier_run(self.spark, self.config, self.config.reference)
+
+    def succeeded(self, run: JobRun[Any], report: Report) -> Outcome:
+        """Judge and record a run that has written its outputs.
+
+        Raises TableError if it cannot be recorded.
+        """
+        classes: list[Row] = []
+        overlaps: list[Row] = []
+        if report.noise is not None:
+            classes, overlaps = health_rows(report.noise)
+        now: dict[tuple[str, str | None], float | None] = {
+            (metric, name): None if value is None else float(value)
+            for metric, name, value in report.metrics()
+        }
+        changes = self._drift(now, None if report.noise is None else joint_of(overlaps))
+        now |= changes
+        before = None if self.previous is None else self.previous.metrics
+        verdicts = [judge(condition, now, before) for condition in self.config.conditions]
+        outcome = Outcome(report, verdicts, changes)
+        for verdict in verdicts:
+            # Null: it could not be judged.
+            met = None if verdict.met is None else float(verdict.met)
+            now[verdict.condition.option, verdict.condition.text] = met
+        status = GATE_FAILED if outcome.gate_failed else SUCCEEDED
+        rows = [(metric, name, value) for (metric, name), value in now.items()]
+        for (spec, schema), added in zip(
+            self._tables.items(), (rows, classes, overlaps), strict=False
+        ):
+            if added:
+                self._add(spec, schema, run.opened.version, status, added)
+        return outcome
+
+    def failed(self, run: JobRun[Any] | None, error: Exception) -> None:
+        """Record a run that has failed; if that fails too, say so and let the first error go on."""
+        [(spec, schema), *_] = self._tables.items()
+        version = None if run is None else run.opened.version
+        try:
+            self._add(spec, schema, version, FAILED, [("failed", type(error).__name__, 1.0)])
+        except Exception as another:  # noqa: BLE001
+            logging.getLogger(__name__).warning("the failed run was not recorded: %s", another)
+
+    def _drift(self, now: Metrics, joint: Joint | None) -> dict[tuple[str, str | None], Any]:
+        if self.reference is None:
+            return {}
+        earlier = self.reference
+        found = drift(now, earlier.metrics, joint, earlier.joint(self.spark, self.config))
+        return {(metric, name): value for metric, name, value in found}
+
+    def _add(
+        self,
+        spec: TableSpec,
+        schema: StructType,
+        version: int | None,
+        status: str,
+        rows: Sequence[Row],
+    ) -> None:
+        run = (
+            self.which.run_id,
+            self.which.started_at,
+            self.config.input,
+            version,
+            self.config.fingerprint,
+            __version__,
+            self.spark.version,
+            status,
+        )
+        add_rows(self.spark.createDataFrame([(*run, *row) for row in rows], schema), spec)
+
+
+def joint_of(overlaps: Sequence[Row]) -> Joint:
+    """Return a joint of the rows that the table of overlaps has of it."""
+    return {(given, true): value for _, given, _, true, _, value in overlaps}
+
+
+def execute(spark: SparkSession, config: JobConfig, kind: type[JobRun[Any]]) -> Outcome:
+    """Run a job: score, write, judge and record; a run that fails is recorded too."""
+    record, run = RunRecord(spark, config), None
+    try:
+        record.look_back()
+        run = kind(spark, config, record.which)
+        report = run.run()
+    except Exception as error:
+        record.failed(run, error)
+        raise
+    return record.succeeded(run, report)

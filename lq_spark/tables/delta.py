@@ -1,0 +1,107 @@
+"""Delta Lake tables, by path or by catalog name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from lq_spark.errors import OptionError
+from lq_spark.tables.spec import TableSpec, said
+from lq_spark.tables.staged import as_uri
+from lq_spark.tables.transactions import TableFormat
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_OF_THE_PROTOCOL = ("delta.minReaderVersion", "delta.minWriterVersion", "delta.feature.")
+"""Properties that Delta sets itself."""
+
+
+def identifier(spec: TableSpec) -> str:
+    """Return the table's name in SQL."""
+    return f"delta.`{as_uri(spec.name).rstrip('/')}`" if spec.is_path else spec.name
+
+
+def pin(spark: SparkSession, spec: TableSpec) -> int:
+    """Return the version to read.
+
+    Raises
+    ------
+    OptionError
+        If there is no such table, or none so early.
+    """
+    if spec.version is not None:
+        return spec.version
+    try:
+        # Cheap for the newest: it is the first line.
+        history = spark.sql(f"DESCRIBE HISTORY {identifier(spec)}").select("version", "timestamp")
+        if spec.timestamp is not None:
+            history = history.where(F.col("timestamp") <= F.lit(spec.timestamp).cast("timestamp"))
+        newest = history.agg(F.max("version")).first()
+    except Exception as error:
+        raise _no_table(spec, error) from error
+    if newest is None or newest[0] is None:
+        raise OptionError(f"{spec.option}: {spec.name!r} has no version as old as {spec.timestamp}")
+    return int(newest[0])
+
+
+def read(spark: SparkSession, spec: TableSpec, version: int) -> DataFrame:
+    """Return the table at a version.
+
+    Raises
+    ------
+    OptionError
+        If there is none.
+    """
+    reader = spark.read.option("versionAsOf", version)
+    try:
+        df = (
+            reader.format("delta").load(as_uri(spec.name))
+            if spec.is_path
+            else reader.table(spec.name)
+        )
+        df.schema  # noqa: B018 - over Spark Connect nothing is looked up before
+    except Exception as error:
+        raise _no_table(spec, error) from error
+    return df
+
+
+def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
+    """Return the table, or None if there is none.
+
+    Raises
+    ------
+    OptionError
+        If there is something else in its place.
+    """
+    try:
+        df = (
+            spark.read.format("delta").load(as_uri(spec.name))
+            if spec.is_path
+            else spark.read.table(spec.name)
+        )
+        df.schema  # noqa: B018
+    except Exception as error:
+        if "[PATH_NOT_FOUND]" in str(error) or "[TABLE_OR_VIEW_NOT_FOUND]" in str(error):
+            return None
+        raise _no_table(spec, error) from error
+    return df
+
+
+def _commit_settings(properties: Mapping[str, str]) -> dict[str, str]:
+    return {"spark.databricks.delta.commitInfo.userMetadata": json.dumps(dict(properties))}
+
+
+def _kept_properties(spark: SparkSession, name: str) -> dict[str, str]:
+    rows = spark.sql(f"SHOW TBLPROPERTIES {name}").collect()  # a handful
+    return {key: value for key, value in rows if not key.startswith(_OF_THE_PROTOCOL)}
+
+
+def _no_table(spec: TableSpec, error: Exception) -> OptionError:
+    return OptionError(f"{spec.option}: no Delta table {spec.name!r} ({said(error)})")
+
+
+DELTA = TableFormat("delta", identifier, existing, _commit_settings, _kept_properties)

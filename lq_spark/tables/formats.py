@@ -1,0 +1,123 @@
+"""Tables of any format: opened at one version, written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from lq_spark.errors import OptionError
+from lq_spark.tables import delta, iceberg, parquet
+from lq_spark.tables.catalog import provider
+from lq_spark.tables.delta import DELTA
+from lq_spark.tables.iceberg import ICEBERG
+from lq_spark.tables.parquet import ParquetOutput
+from lq_spark.tables.spec import TableSpec
+from lq_spark.tables.transactions import TransactionalOutput
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A table that was opened.
+
+    Attributes
+    ----------
+    df : DataFrame
+        Its rows at that version, whatever is written to the table meanwhile.
+    format : str
+        Its format.
+    version : int or None
+        Delta version or Iceberg snapshot id; None where the format has none.
+    """
+
+    df: DataFrame
+    format: str
+    version: int | None
+
+
+class Output(AbstractContextManager["Output"], Protocol):
+    """A table about to be written: without ``commit``, nothing changes."""
+
+    def check(self, schema: StructType) -> None:
+        """Raise if the table cannot be written, or rows of this schema do not fit to its rows."""
+
+    def stage(self, df: DataFrame) -> DataFrame:
+        """Make the rows that are to be committed, and return them as they will be."""
+
+    def scratch(self, df: DataFrame) -> DataFrame:
+        """Make rows that are needed on the way, and return them; they are gone at the end."""
+
+    def commit(self, properties: Mapping[str, str]) -> None:
+        """Write the staged rows by the mode of the specification."""
+
+
+def read_table(spark: SparkSession, spec: TableSpec) -> Source:
+    """Open a table at one version: the one that is asked for, or the newest.
+
+    Parquet has no versions; on classic Spark the files that are there now are read, and no others.
+
+    Raises
+    ------
+    OptionError
+        If there is no such table, or no such version.
+    """
+    kind = spec.format or ("parquet" if spec.is_path else provider(spark, spec))
+    if kind == "delta":
+        delta_version = delta.pin(spark, spec)
+        return Source(delta.read(spark, spec, delta_version), kind, delta_version)
+    if kind == "iceberg":
+        snapshot = iceberg.pin(spark, spec)
+        return Source(iceberg.read(spark, spec, snapshot), kind, snapshot)
+    if spec.version is not None or spec.timestamp is not None:
+        raise OptionError(
+            f"{spec.option}: {spec.name!r} is {kind}, which has no versions to choose from"
+        )
+    if spec.is_path:
+        return Source(parquet.read(spark, spec), "parquet", None)
+    return Source(spark.read.table(spec.name), kind, None)
+
+
+def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
+    """Return a table that was written by its specification, None if there is none yet."""
+    reader = {"delta": delta.existing, "iceberg": iceberg.existing}
+    return reader.get(spec.format or "parquet", parquet.existing)(spark, spec)
+
+
+def output_table(spark: SparkSession, spec: TableSpec) -> Output:
+    """Return the table of a specification, to be written."""
+    if spec.format == "delta":
+        return TransactionalOutput(spark, spec, DELTA)
+    if spec.format == "iceberg":
+        return TransactionalOutput(spark, spec, ICEBERG)
+    return ParquetOutput(spark, spec)
+
+
+def write_table(df: DataFrame, spec: TableSpec, properties: Mapping[str, str] = {}) -> None:
+    """Write rows to a table by the mode of its specification.
+
+    Raises
+    ------
+    OptionError, TableError
+        If the rows do not fit to the table, or it cannot be written.
+    """
+    output = output_table(df.sparkSession, spec)
+    output.check(df.schema)
+    with output:
+        output.stage(df)
+        output.commit(properties)
+
+
+def add_rows(rows: DataFrame, spec: TableSpec) -> None:
+    """Add a few rows to a table that others may add to at the same time.
+
+    Raises TableError if they cannot be written.
+    """
+    if spec.format in ("delta", "iceberg"):
+        write_table(rows, replace(spec, mode="append"))
+    else:
+        parquet.add_rows(rows, spec)

@@ -1,0 +1,91 @@
+"""Apache Iceberg tables, by catalog name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from lq_spark.errors import OptionError
+from lq_spark.tables.spec import TableSpec, said
+from lq_spark.tables.transactions import TableFormat
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def pin(spark: SparkSession, spec: TableSpec) -> int | None:
+    """Return the snapshot to read; None of a table into which nothing was ever written.
+
+    Raises
+    ------
+    OptionError
+        If there is no such table, or no snapshot so early.
+    """
+    if spec.version is not None:
+        return spec.version
+    try:
+        spark.catalog.refreshTable(spec.name)  # catalogs remember tables for a while
+        if spec.timestamp is None:
+            main = spark.read.table(f"{spec.name}.refs").where(F.col("name") == "main")
+            found = main.select("snapshot_id").first()
+            return None if found is None else int(found[0])
+        before = F.col("made_current_at") <= F.lit(spec.timestamp).cast("timestamp")
+        history = spark.read.table(f"{spec.name}.history").where(before)
+        found = history.agg(F.max_by("snapshot_id", "made_current_at")).first()
+    except Exception as error:
+        raise _no_table(spec, error) from error
+    if found is None or found[0] is None:
+        raise OptionError(
+            f"{spec.option}: {spec.name!r} has no snapshot as old as {spec.timestamp}"
+        )
+    return int(found[0])
+
+
+def read(spark: SparkSession, spec: TableSpec, snapshot: int | None) -> DataFrame:
+    """Return the table at a snapshot.
+
+    Raises
+    ------
+    OptionError
+        If there is none.
+    """
+    reader = spark.read if snapshot is None else spark.read.option("versionAsOf", snapshot)
+    try:
+        df = reader.table(spec.name)
+        df.schema  # noqa: B018 - over Spark Connect nothing is looked up before
+    except Exception as error:
+        raise _no_table(spec, error) from error
+    return df
+
+
+def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
+    """Return the table, or None if there is none."""
+    try:
+        df = spark.read.table(spec.name)
+        df.schema  # noqa: B018
+    except Exception as error:
+        if "[TABLE_OR_VIEW_NOT_FOUND]" in str(error):
+            return None
+        raise _no_table(spec, error) from error
+    return df
+
+
+def _identifier(spec: TableSpec) -> str:
+    return spec.name
+
+
+def _commit_settings(properties: Mapping[str, str]) -> dict[str, str]:
+    return {f"spark.sql.iceberg.snapshot-property.{key}": properties[key] for key in properties}
+
+
+def _kept_properties(spark: SparkSession, name: str) -> dict[str, str]:
+    return {}  # Iceberg keeps them itself
+
+
+def _no_table(spec: TableSpec, error: Exception) -> OptionError:
+    return OptionError(f"{spec.option}: no Iceberg table {spec.name!r} ({said(error)})")
+
+
+ICEBERG = TableFormat("iceberg", _identifier, existing, _commit_settings, _kept_properties)

@@ -1,0 +1,39 @@
+"""Whether rows fit to a table that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from lq_spark.errors import OptionError, listed
+from lq_spark.tables.spec import TableSpec
+
+if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
+
+
+def require_same_columns(
+    spec: TableSpec, there: StructType, new: StructType, *, but_of: Collection[str] = ()
+) -> None:
+    """Raise OptionError unless two schemas have the same columns of the same types, in any order.
+
+    ``but_of`` are columns of which the type is not compared.
+    """
+    before, after = (
+        {field.name: field.dataType.simpleString() for field in schema} for schema in (there, new)
+    )
+    faults = []
+    if missing := [name for name in after if name not in before]:
+        faults.append(f"it has no {listed(missing)}")
+    if more := [name for name in before if name not in after]:
+        faults.append(f"it has also {listed(more)}")
+    faults += [
+        f"its {name!r} is {before[name]}, not {after[name]}"
+        for name in after
+        if name in before and name not in but_of and before[name] != after[name]
+    ]
+    if faults:
+        raise OptionError(
+            f"{spec.option}: the columns of {spec.name!r} are not those of the rows to be added "
+            f"({'; '.join(faults)}); write to another table, or overwrite it"
+        )

@@ -1,0 +1,93 @@
+"""Which table: its format, its name, which version of it, how it is written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lq_spark.errors import OptionError, require_one_of
+
+FORMATS = ("parquet", "delta", "iceberg")
+WRITE_MODES = ("overwrite", "append", "merge")
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """A table to read or to write.
+
+    Attributes
+    ----------
+    name : str
+        A path or URI, which has a slash in it, or a catalog name. Parquet is written to a path,
+        Iceberg has catalog names alone.
+    option : str
+        The option that named the table, for messages.
+    format : str or None
+        One of :data:`FORMATS`; None to read Parquet at a path, and what the catalog says of a name.
+    version : int or None
+        Version of a Delta table, or snapshot id of an Iceberg table, to read; None for the newest.
+    timestamp : str or None
+        Read what was the newest at this time instead, in the session's time zone.
+    mode : str
+        One of :data:`WRITE_MODES`: replace all rows; add rows; replace the rows with the same keys
+        and add the others.
+    keys : tuple of str
+        The columns by which rows are merged.
+    partition_by : tuple of str
+        The columns by which a table is partitioned that is made, or replaced.
+
+    Raises
+    ------
+    OptionError
+        If the attributes do not go together.
+    """
+
+    name: str
+    option: str = "table"
+    format: str | None = None
+    version: int | None = None
+    timestamp: str | None = None
+    mode: str = "overwrite"
+    keys: tuple[str, ...] = ()
+    partition_by: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.format is not None:
+            require_one_of(f"{self.option}_format", self.format, FORMATS)
+        require_one_of("write_mode", self.mode, WRITE_MODES)
+        if self.version is not None and self.timestamp is not None:
+            raise OptionError(
+                f"{self.option}_version and {self.option}_timestamp do not go together, got "
+                f"{self.version} and {self.timestamp!r}"
+            )
+        pinned = self.version is not None or self.timestamp is not None
+        if pinned and (self.format == "parquet" or (self.format is None and self.is_path)):
+            raise OptionError(
+                f"{self.option}: Parquet has no versions; {self.option}_version and "
+                f"{self.option}_timestamp are for delta and iceberg ({self.option}_format)"
+            )
+        if self.format == "iceberg" and self.is_path:
+            raise OptionError(
+                f"{self.option}: Iceberg tables have catalog names (catalog.db.table), "
+                f"got the path {self.name!r}"
+            )
+        if self.mode == "merge" and not self.keys:
+            raise OptionError(f"{self.option}: write_mode 'merge' needs keys to merge by")
+
+    @property
+    def is_path(self) -> bool:
+        """Return whether the name is a path."""
+        return "/" in self.name
+
+
+def said(error: Exception) -> str:
+    """Return in one line what Spark said of a failure."""
+    text = str(error)
+    # Its error class; or, under py4j, the line of the Java exception without its package.
+    found = re.search(r"\[[A-Z][A-Z0-9_.]+\][^\n]*", text)
+    if found:
+        return found.group()
+    java = re.search(r"^: (?:[a-z0-9_]+\.)*(\w+: [^\n]*)", text, flags=re.MULTILINE)
+    if java:
+        return java.group(1)
+    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)

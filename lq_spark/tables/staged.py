@@ -1,0 +1,212 @@
+"""A folder of Parquet files, replaced whole or not at all.
+
+A table is written beside its place and moved there when it is complete:
+
+1. the rows go to ``<name>.staging``, if need be by way of ``<name>.scratch``; a run that fails or
+   is killed here changes nothing;
+2. the earlier table is moved to ``<name>.previous`` and the new one to ``<name>``: two renames;
+3. the earlier table is deleted.
+
+A run that is killed between the two renames of step 2 leaves both tables whole but none in place;
+the next run puts the earlier one back first. On a local disk a lock keeps two runs from writing one
+table at once; the operating system drops it with the process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+from types import TracebackType
+from typing import IO
+
+from pyarrow import fs
+
+from lq_spark.errors import OptionError, TableError
+
+GLOB = frozenset("{}[]*?")
+"""What Spark reads as a pattern of names."""
+
+
+class StagedTable:
+    """A Parquet table about to be written. A context manager: without ``commit``, nothing changes.
+
+    Parameters
+    ----------
+    option : str
+        The option that named the path, for messages.
+    path : str
+        Local path, or a ``file:`` or ``hdfs:`` URI. Other file systems have no rename that
+        replaces a table whole.
+
+    Raises
+    ------
+    OptionError
+        If the path is on another file system, or what is there is no Parquet table.
+    TableError
+        If it cannot be written to, or another run is writing it.
+    """
+
+    def __init__(self, option: str, path: str) -> None:
+        self.option, self.path = option, path
+        self._uri = as_uri(path).rstrip("/")
+        self._scheme = self._uri[: self._uri.index(":")]
+        if self._scheme not in ("file", "hdfs") or GLOB & set(path):
+            raise OptionError(
+                f"{option}: {path!r} must be a local path or a file: or hdfs: URI, where a table "
+                f"can be replaced whole by renaming it, without any of {' '.join(sorted(GLOB))}"
+            )
+        if self._scheme == "file":
+            self._files, self._target = fs.LocalFileSystem(), _local(self._uri)
+        else:
+            try:
+                self._files, self._target = fs.FileSystem.from_uri(self._uri)
+            except OSError as error:
+                raise TableError(f"{option}: cannot reach {path!r} ({error})") from error
+        folder, _, name = self._target.rpartition("/")
+        self._folder, self._lock_path = folder, f"{folder}/.{name}.lock"
+        self._staging, self._previous = f"{folder}/{name}.staging", f"{folder}/{name}.previous"
+        self._scratch = f"{folder}/{name}.scratch"
+        self._lock: IO[str] | None = None
+
+    @property
+    def staging(self) -> str:
+        """Return the URI that the rows are to be written to."""
+        return f"{self._uri}.staging"
+
+    @property
+    def scratch(self) -> str:
+        """Return the URI of a place for rows on their way, deleted at the end."""
+        return f"{self._uri}.scratch"
+
+    @property
+    def uri(self) -> str:
+        """Return the URI of the table's place."""
+        return self._uri
+
+    @property
+    def exists(self) -> bool:
+        """Return whether there is anything in the table's place."""
+        return self._exists(self._target)
+
+    def __enter__(self) -> StagedTable:
+        try:
+            self._files.create_dir(self._folder)
+            self._take_lock()
+            self._repair()
+            self.require_replaceable()
+            self._files.create_dir(self._staging)
+            self._delete(self._staging)
+        except OSError as error:
+            self._drop_lock()
+            if isinstance(error, TableError):
+                raise
+            raise TableError(f"{self.option}: cannot write {self.path!r} ({error})") from error
+        except OptionError:
+            self._drop_lock()
+            raise
+        return self
+
+    def commit(self, *, scratch: bool = False) -> None:
+        """Put what was written to ``staging``, or to ``scratch``, in the table's place."""
+        try:
+            if self.exists:
+                self._files.move(self._target, self._previous)
+            self._files.move(self._scratch if scratch else self._staging, self._target)
+            self._delete(self._previous)
+        except OSError as error:
+            raise TableError(f"{self.option}: cannot replace {self.path!r} ({error})") from error
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._delete(self._staging)
+        self._delete(self._scratch)
+        self._drop_lock()
+
+    def _take_lock(self) -> None:
+        if self._scheme != "file":
+            return
+        self._lock = Path(self._lock_path).open("w")  # noqa: SIM115 - held until the end
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TableError(f"{self.option}: another run is writing {self.path!r}") from error
+
+    def _drop_lock(self) -> None:
+        # The lock file stays: deleting it would let a third run lock a file that nobody sees.
+        if self._lock is not None:
+            self._lock.close()
+
+    def _repair(self) -> None:
+        """Clear away what a killed run left."""
+        if self._exists(self._previous):
+            if self._exists(self._target):
+                self._delete(self._previous)
+            else:
+                self._files.move(self._previous, self._target)
+        self._delete(self._staging)
+        self._delete(self._scratch)
+
+    def require_replaceable(self) -> None:
+        """Raise OptionError if what is in the table's place was not written by Spark."""
+        info = self._files.get_file_info(self._target)
+        if info.type == fs.FileType.NotFound:
+            return
+        if info.type == fs.FileType.Directory and self._holds_parquet(self._target):
+            return
+        raise OptionError(
+            f"{self.option}: {self.path!r} is there already and is no Parquet table written by a "
+            "job, so it is not replaced"
+        )
+
+    def _holds_parquet(self, folder: str) -> bool:
+        """Return whether a folder is empty or Spark's, at any depth of partitions."""
+        inside = self._files.get_file_info(fs.FileSelector(folder))
+        entries = [entry for entry in inside if not entry.base_name.startswith(".")]
+        marked = any(entry.base_name == "_SUCCESS" for entry in entries)
+        return not entries or (marked and all(map(self._is_part, entries)))
+
+    def _is_part(self, entry: fs.FileInfo) -> bool:
+        if entry.type == fs.FileType.Directory:
+            inside = self._files.get_file_info(fs.FileSelector(entry.path))
+            return "=" in entry.base_name and all(map(self._is_part, inside))
+        name = entry.base_name
+        return bool(name == "_SUCCESS" or name.startswith(".") or name.endswith(".parquet"))
+
+    def _exists(self, path: str) -> bool:
+        return bool(self._files.get_file_info(path).type != fs.FileType.NotFound)
+
+    def _delete(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            self._files.delete_dir(path)
+
+
+def require_writable(option: str, path: str, *, folder: bool) -> None:
+    """Raise if a local path cannot become a file, or a folder, or is a pattern of paths."""
+    if GLOB & set(path):
+        raise OptionError(f"{option}: {path!r} must not hold any of {' '.join(sorted(GLOB))}")
+    uri = as_uri(path)
+    if uri.startswith("file:"):
+        place = Path(_local(uri))
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=place.parent):
+                pass
+            if place.exists() and place.is_dir() != folder:
+                raise OSError(f"it is {'no' if folder else 'a'} folder")
+        except OSError as error:
+            raise TableError(f"{option}: cannot write {path!r} ({error})") from error
+
+
+def as_uri(path: str) -> str:
+    """Return a path with its scheme, unescaped as Spark wants it; without one it is local."""
+    return path if ":/" in path else f"file://{Path(path).absolute()}"
+
+
+def _local(uri: str) -> str:
+    return uri.removeprefix("file://").removeprefix("file:")

@@ -1,0 +1,67 @@
+"""Fetch the connectors that conf/lakehouse.conf names, once, into .jars/ (git ignores it).
+
+Spark resolves them itself: from the local Maven repository, else from Maven's central one. Where
+that is not reached but Maven is there, and set up for a mirror, Maven fills the local one first.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".jars"
+
+
+def settings() -> dict[str, str]:
+    lines = (ROOT / "conf" / "lakehouse.conf").read_text().splitlines()
+    return dict(line.split(None, 1) for line in lines if line.strip() and line[0] != "#")
+
+
+def resolve(packages: str, excludes: str) -> bool:
+    session = (
+        "from pyspark.sql import SparkSession as S;"
+        "b = S.builder.master('local[1]').config('spark.ui.enabled', 'false')"
+        f".config('spark.jars.ivy', {str(CACHE)!r}).config('spark.jars.packages', {packages!r})"
+        f".config('spark.jars.excludes', {excludes!r}); b.getOrCreate().stop()"
+    )
+    done = subprocess.run([sys.executable, "-c", session], capture_output=True, text=True)
+    if done.returncode:
+        print("\n".join(done.stderr.splitlines()[-5:]), file=sys.stderr)
+    return done.returncode == 0
+
+
+def fetch_by_maven(packages: str) -> bool:
+    maven = shutil.which("mvn")
+    if maven is None:
+        return False
+    gets = (
+        [maven, "--batch-mode", "--quiet", "dependency:get", f"-Dartifact={name}"]
+        for name in packages.split(",")
+    )
+    return all(subprocess.run(get, stdout=subprocess.DEVNULL).returncode == 0 for get in gets)
+
+
+def main() -> int:
+    wanted = settings()
+    packages, excludes = wanted["spark.jars.packages"], wanted["spark.jars.excludes"]
+    stamp = CACHE / "fetched"
+    if stamp.exists() and stamp.read_text() == packages + excludes:
+        return 0
+    print("Fetching the connectors of Delta Lake and Iceberg ...")
+    shutil.rmtree(CACHE, ignore_errors=True)
+    if resolve(packages, excludes) or (fetch_by_maven(packages) and resolve(packages, excludes)):
+        stamp.write_text(packages + excludes)
+        return 0
+    print(
+        f"The connectors {packages} could not be fetched. Behind a mirror, install Maven, name the "
+        "mirror in its settings.xml, and run this again.",
+        file=sys.stderr,
+    )
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""The gate, the dry run and errors of the config, as a scheduler sees them."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow.parquet as pq
+import pytest
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory, labelled_rows, write_folder):
+    """A table of 200 rows and 3 classes: its path."""
+    return write_folder(labelled_rows(200, 3)[2], tmp_path_factory.mktemp("gate") / "source")
+
+
+@pytest.fixture(scope="module")
+def submit_all(submit):
+    """Run several jobs, two at a time; return how each has ended."""
+
+    def run(lines):
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(lambda line: submit(*line), lines))
+
+    return run
+
+
+def test_the_gate_fails_the_job_with_3_and_the_output_is_there(
+    source, submit, read_metrics, tmp_path
+):
+    places = ["--input", source, "--output", tmp_path / "scores", "--find-issues"]
+    conditions = ["--fail-if", "rows > 100", "--fail-if", "issue_rate > previous(issue_rate)"]
+    done = submit(*places, *conditions, "--warn-if", "class_rows['1'] < 1000")
+    assert done.code == 3, done.stdout + done.stderr
+    told = [line for line in done.stdout.splitlines() if line.startswith(("fail_if", "warn_if"))]
+    assert told[0] == "fail_if MET: rows > 100: rows 200"
+    assert told[1].startswith("fail_if not judged: no earlier successful run (issue_rate > ")
+    assert told[2].startswith("warn_if MET: class_rows['1'] < 1000: class_rows['1'] ")
+    assert pq.read_table(tmp_path / "scores").num_rows == 200
+    [metrics] = read_metrics(tmp_path / "scores_metrics").values()
+    assert metrics["fail_if", "rows > 100"] == 1.0
+    assert metrics["fail_if", "issue_rate > previous(issue_rate)"] is None
+    status = pq.read_table(tmp_path / "scores_metrics")["status"].unique().to_pylist()
+    assert status == ["gate_failed"]
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(source, submit_all, tmp_path):
+    places = ["--input", source, "--output", tmp_path / "scores", "--dry-run"]
+    good, wrong_column, wrong_rows = submit_all(
+        [
+            [*places, "--find-issues", "--fail-if", "issue_rate > 0.05", "--write-mode", "merge"],
+            [*places, "--label", "lable"],
+            [*places, "--n-classes", "4"],
+        ]
+    )
+    assert good.code == 0, good.stdout + good.stderr
+    assert good.stdout.splitlines() == [
+        f"input       {source} (parquet)",
+        "  id  bigint",
+        "  label  int",
+        "  pred_probs  array<double>",
+        "sample      the first 1,000 rows can be scored",
+        "classes     3",
+        f"output      {tmp_path / 'scores'} (parquet, merge)",
+        "  id  bigint",
+        "  label  int",
+        "  predicted_label  int",
+        "  label_quality  double",
+        "  is_label_issue  boolean",
+        "fail_if     issue_rate > 0.05",
+        "nothing was scored or written",
+    ]
+    assert wrong_column.code == 2
+    assert "error: label: no column 'lable' in the table" in wrong_column.stdout
+    assert wrong_rows.code == 1
+    assert "pred_probs of wrong length: 200 (id 1000, 1001, " in wrong_rows.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+CONFIG_ERRORS = {
+    "unknown key": ("inputt: ./in\noutput: ./out\n", "unknown config key 'inputt'; did you mean"),
+    "wrong type": ("input: ./in\noutput: ./out\ntolerance: much\n", "tolerance: Input should be"),
+    "missing": ("input: ./in\n", "output is missing: give it in the config or as --output"),
+    "bad expression": (
+        "input: ./in\noutput: ./out\nfail_if: [rows >]\n",
+        "fail_if: a condition must be like 'issue_rate > 0.05', got 'rows >'",
+    ),
+    "code": (
+        "input: ./in\noutput: ./out\nfail_if: [\"__import__('os').abort() > 0\"]\n",
+        "fail_if: ",
+    ),
+    "unknown metric": (
+        "input: ./in\noutput: ./out\nfail_if: [row > 3]\n",
+        "did you mean 'rows'",
+    ),
+    "issues not sought": (
+        "input: ./in\noutput: ./out\nwarn_if: [issue_rate > 0.1]\n",
+        "warn_if: 'issue_rate > 0.1' is about 'issue_rate', so find_issues must be true",
+    ),
+    "wrong format": (
+        "input: ./in\noutput: ./out\noutput_format: iceberg\n",
+        "output: Iceberg tables have catalog names",
+    ),
+}
+
+
+def test_errors_of_the_config_end_the_job_with_2_and_one_line(submit_all, expected_error, tmp_path):
+    lines = []
+    for number, (text, _) in enumerate(CONFIG_ERRORS.values()):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(text)
+        lines.append(["--config", path])
+    for done, (name, (_, message)) in zip(submit_all(lines), CONFIG_ERRORS.items(), strict=True):
+        assert message in expected_error(done, 2), name
+
+
+def test_the_schema_of_the_config_is_printed(submit):
+    done = submit("--print-schema")
+    assert done.code == 0
+    schema = json.loads(done.stdout)
+    assert schema["required"] == ["input", "output"]
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["write_mode"]["enum"] == ["overwrite", "append", "merge"]
+
+
+@pytest.mark.parametrize("table_format", ["delta", "iceberg"])
+def test_a_run_killed_while_it_writes_leaves_the_old_scores_or_the_new(table_format, repository):
+    line = [sys.executable, "scripts/kill_runs.py", "--format", table_format]
+    done = subprocess.run(
+        [*line, "--kills", "1", "--rows", "20000"],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    killed, left_alone = done.stdout.splitlines()
+    assert killed.endswith(("the old scores", "the new scores"))
+    assert left_alone.endswith("a run that was left alone: right")

@@ -1,0 +1,286 @@
+"""The job on Delta and Iceberg tables: the numbers of Parquet, pinned sources, merged outputs."""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from lq_spark.errors import LqError, OptionError
+from lq_spark.job.config import load_config
+from lq_spark.job.record import execute
+from lq_spark.job.run import ScoreRun
+from lq_spark.job.token_config import TokensConfig
+from lq_spark.job.token_run import TokensRun
+from lq_spark.tables.formats import read_table, write_table
+from lq_spark.tables.spec import TableSpec
+
+FORMATS = ("parquet", "delta", "iceberg")
+
+
+@dataclass
+class Place:
+    """Names for tables of one test, in each format."""
+
+    folder: object
+    namespace: str
+
+    def name(self, table_format, table):
+        if table_format == "iceberg":
+            return f"lake.{self.namespace}.{table}"
+        return str(self.folder / f"{table}_{table_format}")
+
+
+@pytest.fixture
+def place(spark, tmp_path, batch_size):
+    spark.sql("CREATE NAMESPACE lake.jobs")
+    yield Place(tmp_path, "jobs")
+    for row in spark.sql("SHOW TABLES IN lake.jobs").collect():
+        spark.sql(f"DROP TABLE lake.jobs.{row['tableName']}")
+    spark.sql("DROP NAMESPACE lake.jobs")
+
+
+@pytest.fixture
+def source(spark, place, labelled_rows):
+    """Write one table in a format; return its name."""
+
+    def write(table_format, n_rows=300, seed=3, mode="overwrite", first=0):
+        _, _, table = labelled_rows(n_rows, 4, seed=seed)
+        pq.write_table(table, place.folder / "rows.parquet")
+        df = spark.read.parquet(str(place.folder / "rows.parquet"))
+        df = df.withColumn("id", df["id"] + first)
+        name = place.name(table_format, "source")
+        write_table(df, TableSpec(name, "source", table_format, mode=mode))
+        return name
+
+    return write
+
+
+@pytest.fixture
+def run(spark, place):
+    """Run the job on a table; return its outcome."""
+
+    def score(source, output_format="parquet", **flags):
+        output = place.name(output_format, "scores")
+        flags = {"input": source, "output": output, "output_format": output_format, **flags}
+        source_format = "delta" if source.endswith("_delta") else None
+        config = load_config(None, {"input_format": source_format, **flags})
+        return config, execute(spark, config, ScoreRun)
+
+    return score
+
+
+def scores(spark, config):
+    rows = read_table(spark, config.output_spec).df.collect()
+    return {row["id"]: row.asDict() for row in rows}
+
+
+def metrics(spark, config, status=None):
+    """Return {run id: {(metric, class): value}} of the metrics table."""
+    runs = {}
+    for row in read_table(spark, config.metrics_spec).df.collect():
+        if status in (None, row["status"]):
+            runs.setdefault(row["run_id"], {})[row["metric"], row["class"]] = row["value"]
+    return runs
+
+
+OPTIONS = {"find_issues": True, "adjust_pred_probs": True, "issue_rank": True}
+
+
+@pytest.mark.parametrize(
+    ("source_format", "output_format"),
+    [("delta", "delta"), ("iceberg", "iceberg"), ("delta", "iceberg"), ("iceberg", "parquet")],
+)
+def test_scores_and_issues_are_those_of_the_parquet_run(
+    source_format, output_format, spark, source, run
+):
+    config, _ = run(source("parquet"), **OPTIONS)
+    expected, expected_metrics = scores(spark, config), metrics(spark, config)
+    config, outcome = run(source(source_format), output_format, **OPTIONS)
+    assert scores(spark, config) == expected
+    [of_parquet] = expected_metrics.values()
+    found = metrics(spark, config)[outcome.report.run_id]
+    assert found.keys() == of_parquet.keys()
+    same = [key for key in found if key[0] != "seconds"]
+    assert [found[key] for key in same] == [of_parquet[key] for key in same]
+
+
+@pytest.mark.parametrize("table_format", ["delta", "iceberg"])
+def test_both_passes_see_the_version_that_was_opened(table_format, spark, place, source, run):
+    name = source(table_format)
+    config, _ = run(name, table_format, **OPTIONS)
+    expected = scores(spark, config)
+    opened = {}
+
+    class Slow(ScoreRun):
+        """Another writer appends after each pass."""
+
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            opened["version"] = self.opened.version
+
+        def _fit_thresholds(self, *arguments):
+            source(table_format, seed=4, mode="append", first=5000)
+            super()._fit_thresholds(*arguments)
+            source(table_format, seed=5, mode="append", first=9000)
+
+    execute(spark, config, Slow)
+    assert scores(spark, config) == expected
+    recorded = read_table(spark, config.metrics_spec).df.select("source_version").distinct()
+    assert [row[0] for row in recorded.collect()] == [opened["version"]]
+    assert read_table(spark, TableSpec(name, format=table_format)).df.count() == 900
+    again, _ = run(name, table_format, input_version=opened["version"], **OPTIONS)
+    assert scores(spark, again) == expected
+
+
+@pytest.mark.parametrize("table_format", FORMATS)
+def test_new_rows_are_merged_and_a_second_run_changes_nothing(
+    table_format, spark, place, source, run
+):
+    config, _ = run(source("parquet", 100), table_format, write_mode="merge")
+    before = scores(spark, config)  # of the ids 1000 to 1099
+    new, _ = run(source("parquet", 50, seed=4, first=75), output=str(place.folder / "new"))
+    added = scores(spark, new)  # of the ids 1075 to 1124
+    for _ in range(2):
+        run(source("parquet", 50, seed=4, first=75), table_format, write_mode="merge")
+        assert scores(spark, config) == {**before, **added}
+    assert len(metrics(spark, config)) == 3
+
+
+@pytest.mark.parametrize("table_format", ["delta", "iceberg"])
+def test_a_failed_run_leaves_the_output_and_a_row_that_says_so(
+    table_format, spark, place, source, run
+):
+    config, _ = run(source("parquet"), table_format)
+    before = scores(spark, config)
+    with pytest.raises(LqError):
+        run(source("parquet"), table_format, n_classes=3)
+    assert scores(spark, config) == before
+    [failed] = metrics(spark, config, "failed").values()
+    assert failed == {("failed", "InvalidRowsError"): 1.0}
+
+
+@pytest.mark.parametrize("table_format", ["delta", "iceberg"])
+def test_two_runs_at_once_lose_nothing(table_format, spark, source, run):
+    name = source("parquet")
+    config, _ = run(name, table_format, write_mode="merge")
+    expected = scores(spark, config)
+    errors = []
+
+    def score():
+        try:
+            run(name, table_format, write_mode="merge")
+        except LqError as error:
+            errors.append(str(error))
+
+    threads = [threading.Thread(target=score) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(error.startswith("output: cannot write ") for error in errors)
+    assert len(errors) < 2
+    assert scores(spark, config) == expected
+    assert len(metrics(spark, config, "succeeded")) == 3 - len(errors)
+    assert len(metrics(spark, config, "failed")) == len(errors)
+
+
+def test_rows_set_aside_go_to_a_table_of_the_same_format(spark, place, source, run):
+    _ = source("delta")
+    bad = spark.createDataFrame(
+        [(7, 1, [0.5, 0.5])], "id long, label int, pred_probs array<double>"
+    )
+    name = place.name("delta", "source")
+    write_table(bad, TableSpec(name, "source", "delta", mode="append"))
+    config, outcome = run(name, "delta", on_invalid="quarantine", n_classes=4)
+    assert len(scores(spark, config)) == 300
+    [row] = read_table(spark, config.quarantine_spec).df.collect()
+    assert (row["id"], row["invalid_reason"]) == (7, "pred_probs of wrong length")
+    assert outcome.report.quarantined == {"pred_probs of wrong length": 1}
+
+
+def test_an_output_of_other_columns_is_refused_before_anything_is_written(spark, source, run):
+    config, _ = run(source("parquet"), "delta", write_mode="append")
+    before = scores(spark, config)
+    with pytest.raises(OptionError, match=r"output: the columns of .*it has no 'is_label_issue'"):
+        run(source("parquet"), "delta", write_mode="append", find_issues=True)
+    assert scores(spark, config) == before
+
+
+def test_drift_is_measured_from_the_last_run_that_succeeded(spark, source, run, labelled_rows):
+    options = {**OPTIONS, "n_classes": 4}
+    _, first = run(source("parquet"), **options)
+    assert first.drift == {}
+    config, same = run(source("parquet"), **options)
+    assert all(value == 0 for value in same.drift.values())
+    with pytest.raises(LqError):
+        run(source("parquet"), n_classes=3)
+    config, other = run(source("parquet", seed=8), **options)
+    now, before = (metrics(spark, config)[run.report.run_id] for run in (other, same))
+    changes = {key: now[key] - before[key] for key in before if key[0] == "class_threshold"}
+    assert changes == {
+        ("class_threshold", name): value
+        for (metric, name), value in other.drift.items()
+        if metric == "drift_class_threshold"
+    }
+    shares = [
+        np.array([run["class_rows", str(k)] for k in range(4)]) / 300 for run in (now, before)
+    ]
+    difference = shares[0] - shares[1]
+    assert [other.drift["drift_class_share", str(k)] for k in range(4)] == list(difference)
+    assert other.drift["drift_class_shares", None] == pytest.approx(abs(difference).sum() / 2)
+    assert other.drift["drift_issue_rate", None] == (
+        now["issue_rate", None] - before["issue_rate", None]
+    )
+    joints = [run.report.noise.joint.dense() for run in (other, same)]
+    distance = abs(joints[0] - joints[1]).sum() / 2
+    assert other.drift["drift_joint", None] == pytest.approx(distance, abs=1e-12)
+    _, reference = run(source("parquet", seed=8), reference=first.report.run_id, **options)
+    assert reference.drift == other.drift
+    with pytest.raises(OptionError, match="reference: no successful run 'never'"):
+        run(source("parquet"), reference="never")
+
+
+def test_a_gate_is_judged_against_earlier_runs_that_succeeded(spark, source, run):
+    options = {**OPTIONS, "fail_if": ["issue_rate > 1.5 * previous(issue_rate)", "rows > 250"]}
+    config, first = run(source("parquet", 200), **options)
+    assert [verdict.met for verdict in first.verdicts] == [None, False]
+    assert not first.gate_failed
+    _, second = run(source("parquet"), **options)
+    assert second.gate_failed
+    assert list(metrics(spark, config, "gate_failed")) == [second.report.run_id]
+    found = metrics(spark, config)[second.report.run_id]
+    assert found["fail_if", "rows > 250"] == 1.0
+    # What has failed the gate is no measure for the next.
+    _, third = run(source("parquet", 200), **options)
+    assert third.drift["drift_issue_rate", None] == 0.0
+    assert "fail_if MET: rows > 250: rows 300" in second.text(config)
+
+
+@pytest.mark.parametrize("table_format", ["delta", "iceberg"])
+def test_sentences_and_tokens_are_merged_by_their_keys(table_format, spark, place):
+    rows = [
+        (1, [0, 1], [[0.9, 0.1], [0.8, 0.2]]),
+        (2, [1], [[0.3, 0.7]]),
+        (3, [0, 0, 1], [[0.6, 0.4], [0.2, 0.8], [0.1, 0.9]]),
+    ]
+    columns = "sentence_id long, labels array<int>, pred_probs array<array<double>>"
+    spark.createDataFrame(rows, columns).write.parquet(str(place.folder / "sentences"))
+    found = {}
+    for output_format in ("parquet", table_format, table_format):
+        flags = {
+            "input": str(place.folder / "sentences"),
+            "output": place.name(output_format, "scores"),
+            "output_format": output_format,
+            "write_mode": "merge",
+            "find_issues": True,
+        }
+        config = load_config(None, flags, TokensConfig)
+        execute(spark, config, TokensRun)
+        found[output_format] = [
+            sorted(read_table(spark, spec).df.collect())
+            for spec in (config.output_spec, config.token_output_spec)
+        ]
+    assert found[table_format] == found["parquet"]
+    assert [len(table) for table in found[table_format]] == [3, 6]

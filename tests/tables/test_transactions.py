@@ -1,0 +1,225 @@
+"""Delta by path, Delta by name, Iceberg: one commit a write, read at one version."""
+
+import json
+import threading
+from dataclasses import replace
+
+import pytest
+from pyspark.sql import functions as F
+
+from lq_spark.errors import OptionError, TableError
+from lq_spark.tables.formats import existing, output_table, read_table, write_table
+from lq_spark.tables.spec import TableSpec
+
+PROPERTIES = {"lq_spark.run_id": "it's run 1", "lq_spark.version": "1.2"}
+
+
+@pytest.fixture(params=["delta path", "delta name", "iceberg"])
+def spec(request, spark, tmp_path):
+    """Where a table is to be written, in each format."""
+    if request.param == "delta path":
+        yield TableSpec(str(tmp_path / "a table"), "output", "delta")
+        return
+    catalog = "spark_catalog" if request.param == "delta name" else "lake"
+    spark.sql(f"CREATE NAMESPACE {catalog}.dq")
+    name = request.param.split()[0]
+    yield TableSpec(f"{'' if catalog == 'spark_catalog' else 'lake.'}dq.t", "output", name)
+    spark.sql(f"DROP TABLE IF EXISTS {catalog}.dq.t")
+    spark.sql(f"DROP NAMESPACE {catalog}.dq")
+
+
+@pytest.fixture
+def rows(spark):
+    """Make rows of these ids, all with one value."""
+
+    def make(ids, value):
+        df = spark.createDataFrame([(i, float(value)) for i in ids], "id bigint, x double")
+        return df.withMetadata("x", {"comment": "a value"})
+
+    return make
+
+
+def content(spark, spec, **version):
+    found = read_table(spark, replace(spec, option="input", **version)).df
+    return {row["id"]: row["x"] for row in found.collect()}
+
+
+def test_rows_are_replaced_appended_and_merged(spark, spec, rows):
+    assert existing(spark, spec) is None
+    write_table(rows([1, 2, 3], 0), spec)
+    assert content(spark, spec) == {1: 0, 2: 0, 3: 0}
+    write_table(rows([2, 3], 1), spec)
+    assert content(spark, spec) == {2: 1, 3: 1}
+    write_table(rows([4], 2), replace(spec, mode="append"))
+    assert content(spark, spec) == {2: 1, 3: 1, 4: 2}
+    merging = replace(spec, mode="merge", keys=("id",))
+    for _ in range(2):  # twice is as once
+        write_table(rows([3, 5], 3), merging)
+        assert content(spark, spec) == {2: 1, 3: 3, 4: 2, 5: 3}
+        assert existing(spark, spec).count() == 4
+
+
+@pytest.mark.parametrize("mode", ["append", "merge"])
+def test_the_first_write_makes_the_table(mode, spark, spec, rows):
+    write_table(rows([1], 0), replace(spec, mode=mode, keys=("id",)))
+    assert content(spark, spec) == {1: 0}
+
+
+def test_without_commit_nothing_changes(spark, spec, rows):
+    with output_table(spark, spec) as table:
+        table.stage(rows([1], 0))
+    assert existing(spark, spec) is None
+    write_table(rows([1], 0), spec)
+    with pytest.raises(ZeroDivisionError), output_table(spark, spec) as table:
+        table.stage(rows([1], 5))
+        raise ZeroDivisionError
+    assert content(spark, spec) == {1: 0}
+
+
+def test_staged_rows_are_made_once(spark, spec, rows):
+    with output_table(spark, spec) as table:
+        drawn = table.stage(rows(range(20), 0).withColumn("x", F.rand()))
+        before = {row["id"]: row["x"] for row in drawn.collect()}
+        table.commit({})
+    assert content(spark, spec) == before
+
+
+@pytest.mark.parametrize("mode", ["overwrite", "append", "merge"])
+def test_the_table_and_its_commit_carry_the_properties(mode, spark, spec, rows):
+    writing = replace(spec, mode=mode, keys=("id",))
+    write_table(rows([1], 0), writing, {"lq_spark.run_id": "0"})
+    name = f"delta.`{spec.name}`" if spec.is_path else spec.name
+    spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('mine' = 'kept')")
+    write_table(rows([1], 1), writing, PROPERTIES)
+    found = dict(map(tuple, spark.sql(f"SHOW TBLPROPERTIES {name}").collect()))
+    assert found.items() >= {**PROPERTIES, "mine": "kept"}.items()
+    if spec.format == "delta":
+        history = spark.sql(f"DESCRIBE HISTORY {name}").where("operation != 'SET TBLPROPERTIES'")
+        assert json.loads(history.orderBy(F.desc("version")).first()["userMetadata"]) == PROPERTIES
+    else:
+        snapshots = spark.read.table(f"{name}.snapshots").orderBy(F.desc("committed_at"))
+        assert snapshots.first()["summary"].items() >= PROPERTIES.items()
+    assert not [key for key in found if "commitInfo" in key or "snapshot-property" in key]
+
+
+def test_a_column_has_its_comment(spark, spec, rows):
+    write_table(rows([1], 0), spec)
+    assert existing(spark, spec).schema["x"].metadata["comment"] == "a value"
+
+
+def test_a_table_is_partitioned(spark, spec, rows):
+    write_table(rows([1, 2], 0), replace(spec, partition_by=("id",)))
+    name = f"delta.`{spec.name}`" if spec.is_path else spec.name
+    described = [row[0] for row in spark.sql(f"DESCRIBE TABLE {name}").collect()]
+    assert "# Partition Information" in described or "# Partitioning" in described
+    assert content(spark, spec) == {1: 0, 2: 0}
+
+
+def test_a_table_is_read_at_one_version_whatever_is_written_to_it(spark, spec, rows):
+    write_table(rows([1, 2], 0), spec)
+    opened = read_table(spark, spec)
+    write_table(rows([3], 1), replace(spec, mode="append"))
+    assert opened.df.count() == 2
+    assert content(spark, spec, version=opened.version) == {1: 0, 2: 0}
+    assert read_table(spark, spec).df.count() == 3
+    assert read_table(spark, spec).version != opened.version
+
+
+def test_a_table_is_read_as_it_was_at_a_time(spark, spec, rows):
+    write_table(rows([1], 0), spec)
+    [(between,)] = spark.sql("SELECT cast(now() AS string)").collect()
+    write_table(rows([2], 1), spec)
+    assert content(spark, spec, timestamp=between) == {1: 0}
+    with pytest.raises(OptionError, match=r"^input: .* as old as 2001-01-01"):
+        content(spark, spec, timestamp="2001-01-01")
+
+
+def test_a_version_that_is_not_there_is_named(spark, spec, rows):
+    write_table(rows([1], 0), spec)
+    with pytest.raises(OptionError, match=r"^input: no \w+ table .*99") as error:
+        content(spark, spec, version=99)
+    assert "\n" not in str(error.value)
+
+
+def test_a_table_that_is_not_there_is_named(spark, spec):
+    with pytest.raises(OptionError, match=r"^output: no \w+ table") as error:
+        read_table(spark, spec)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("mode", ["append", "merge"])
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (["id"], "it has also 'x'"),
+        (["id", "x", "1 AS y"], "it has no 'y'"),
+        (["id", "cast(x AS string) AS x"], "its 'x' is double, not string"),
+        (["x"], "it has also 'id'"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(mode, columns, said, spark, spec, rows):
+    write_table(rows([1], 0), spec)
+    with pytest.raises(OptionError, match=f"^output: the columns of .*{said}"):
+        write_table(rows([2], 1).selectExpr(*columns), replace(spec, mode=mode, keys=("x",)))
+    assert content(spark, spec) == {1: 0}
+
+
+def test_of_two_writers_at_once_none_loses_rows_in_silence(spark, spec, rows):
+    merging = replace(spec, mode="merge", keys=("id",))
+    write_table(rows(range(10), 0), merging)
+    failed = []
+
+    def write(value):
+        try:
+            write_table(rows(range(10), value), merging)
+        except TableError as error:
+            failed.append((value, str(error)))
+
+    threads = [threading.Thread(target=write, args=(value,)) for value in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = content(spark, spec)
+    assert set(found) == set(range(10))
+    assert len(set(found.values())) == 1  # of one writer, whole
+    assert len(failed) < 2
+    for value, said in failed:
+        assert value not in found.values()
+        assert said.startswith("output: cannot write ")
+        assert "\n" not in said
+
+
+def test_a_namespace_that_is_not_there_is_named(spark, rows):
+    for name, table_format in (("nowhere.t", "delta"), ("lake.nowhere.t", "iceberg")):
+        with pytest.raises(OptionError, match=r"there is no '(lake\.)?nowhere' to make"):
+            write_table(rows([1], 0), TableSpec(name, "output", table_format))
+
+
+def test_a_folder_of_other_files_is_no_delta_table(spark, rows, tmp_path):
+    rows([1], 0).write.parquet(str(tmp_path / "t"))
+    spec = TableSpec(str(tmp_path / "t"), "output", "delta")
+    with pytest.raises(OptionError, match="output: no Delta table"):
+        write_table(rows([2], 0), spec)
+    with pytest.raises(OptionError, match="output: no Delta table"):
+        read_table(spark, spec)
+
+
+def test_a_name_of_another_format_is_not_written(spark, rows):
+    rows([1], 0).write.saveAsTable("other", format="parquet")
+    try:
+        with pytest.raises(OptionError, match="'other' is there already and is parquet, not delta"):
+            write_table(rows([2], 0), TableSpec("other", "output", "delta"))
+        with pytest.raises(OptionError, match="'other' is parquet, which has no versions"):
+            read_table(spark, TableSpec("other", "input", version=1))
+    finally:
+        spark.sql("DROP TABLE other")
+
+
+def test_an_iceberg_table_without_a_snapshot_is_empty(spark):
+    spark.sql("CREATE TABLE lake.empty.t (id bigint, x double) USING iceberg")
+    try:
+        opened = read_table(spark, TableSpec("lake.empty.t"))
+        assert (opened.format, opened.version, opened.df.count()) == ("iceberg", None, 0)
+    finally:
+        spark.sql("DROP TABLE lake.empty.t")
