@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -152,3 +153,29 @@ def _faults_text(faults: NDArray[np.uint8]) -> str:
         if len(rows):
             parts.append(f"{reason}: {len(rows)} rows, for instance row {rows[0]}")
     return "; ".join(parts)
+
+
+def checked_members(
+    members: Sequence[ArrayLike], n_rows: int | None = None, name: str = "pred_probs"
+) -> list[NDArray[np.floating]]:
+    """Return each model's pred_probs of the same rows, without labels, as for scoring.
+
+    Raises
+    ------
+    DataError
+        If there is no model, the models differ in shape, a model has another number of rows than
+        ``n_rows``, or a row cannot be scored.
+    """
+    matrices = [checked_pred_probs(member) for member in members]
+    if not matrices:
+        raise DataError(f"{name} is empty; at least 1 model's {name} are needed")
+    shapes = [matrix.shape for matrix in matrices]
+    if len(set(shapes)) > 1:
+        raise DataError(f"{name} has models of shapes {shapes}")
+    if n_rows is not None and len(matrices[0]) != n_rows:
+        raise DataError(f"the labels are of {n_rows} items, {name} of {len(matrices[0])}")
+    for matrix in matrices:
+        faults = row_faults(np.zeros(len(matrix), dtype=np.int64), matrix)
+        if faults.any():
+            raise DataError(f"{name}: {_faults_text(faults)}")
+    return matrices

@@ -66,15 +66,18 @@ def score_rows(
 ) -> Float64:
     """Return the label quality of each row, shape (n,): inputs checked before, none copied whole.
 
-    With ``thresholds`` t, shape (K,), the score is taken of the adjusted probabilities
-    ``(p_k - t_k + max(t)) / sum_j (p_j - t_j + max(t))`` (Kuan and Mueller, section 3.2).
+    With ``thresholds`` t, shape (K,) or for each row its own, shape (n, K), the score is taken of
+    the adjusted probabilities ``(p_k - t_k + max(t)) / sum_j (p_j - t_j + max(t))`` (Kuan and
+    Mueller, section 3.2).
     """
     score = METHODS[method]
     scores = np.empty(len(labels), dtype=np.float64)
-    offsets = None if thresholds is None else thresholds.max() - thresholds
+    offsets = None
+    if thresholds is not None:
+        offsets = np.max(thresholds, axis=-1, keepdims=True) - thresholds
     for rows, block in float64_blocks(pred_probs):
         if offsets is not None:
-            block += offsets
+            block += offsets if offsets.ndim == 1 else offsets[rows]
             block /= row_sums(block)[:, np.newaxis]
         scores[rows] = score(block, labels[rows])
     return scores
