@@ -17,10 +17,9 @@ from lq_spark.core.annotations import Annotations, count_votes
 from lq_spark.core.blocks import Float64
 from lq_spark.core.checks import checked_members
 from lq_spark.core.crowd import Crowd
-from lq_spark.core.crowd_report import crowd_of
 from lq_spark.core.crowdlab import CrowdlabWeights, annotator_weights, predicted_labels
-from lq_spark.core.majority import finish_votes, majority_votes, partial_votes
-from lq_spark.core.temperature import Model
+from lq_spark.core.majority import finish_votes, majority_votes, partial_votes, require_annotators
+from lq_spark.core.temperature import Model, mean_probabilities
 from lq_spark.errors import DataError, OptionError
 
 if TYPE_CHECKING:
@@ -153,11 +152,12 @@ def unlabelled_scores(
 
 
 def unlabelled_consensus(models: Sequence[Model]) -> NDArray[np.int64]:
-    """Return the class that most models predict for each item, shape (U,), ties as of annotators."""
+    """Return the class of each item that most models predict, shape (U,), ties as by annotators."""
     predicted = predicted_labels(models)
     n_models, n_items = predicted.shape
     if n_models == 1 or not n_items:
-        return predicted[0]
+        only: NDArray[np.int64] = predicted[0]
+        return only
     annotations = Annotations(
         np.tile(np.arange(n_models), n_items),
         predicted.T.ravel(),
@@ -200,12 +200,34 @@ def _scores(
             "there must be labels_multiannotator and pred_probs, or pred_probs_unlabeled; got none"
         )
     others = [] if unlabeled is None else checked_members(unlabeled, name="pred_probs_unlabeled")
-    temperatures: list[float | None] = [None] * len(others)
-    weights = equal_weights(1, len(others))
-    scores = _NO_SCORES
-    if labels is not None and pred_probs is not None:
-        wide = wide_labels(labels)
-        crowd = crowd_of(
-            wide, pred_probs, calibrate=True, cleanlab_compatible=cleanlab_compatible
+    if labels is None or pred_probs is None:
+        models = tuple(map(Model, others))
+        weights = equal_weights(1, len(models))
+        return _NO_SCORES, unlabelled_scores(models, unlabelled_consensus(models), weights)
+    wide = wide_labels(labels)
+    members = checked_members(pred_probs, len(wide.index))
+    if others and (len(others), others[0].shape[1]) != (len(members), members[0].shape[1]):
+        raise DataError(
+            f"pred_probs is of {len(members)} models and {members[0].shape[1]} classes, "
+            f"pred_probs_unlabeled of {len(others)} and {others[0].shape[1]}"
         )
-    return scores, scores
+    annotations = wide.annotations(members[0].shape[1])
+    if annotations.n_items == len(annotations.labels):
+        require_annotators(np.bincount(annotations.annotators, minlength=len(wide.columns)))
+        weights = equal_weights(annotations.n_annotators, len(members))
+        models = tuple(map(Model, members))
+        quality = mean_probabilities(models, np.arange(annotations.n_items), annotations.labels)
+    else:
+        crowd = Crowd.of(
+            annotations, members, calibrate=True, cleanlab_compatible=cleanlab_compatible
+        )
+        consensus = crowd.best_consensus("crowdlab")
+        models, weights = crowd.models, crowd.weights_under(consensus)
+        quality = crowd.rated(consensus).quality
+    scores = labelled_scores(quality, annotations, weights)
+    if not others:
+        return scores, _NO_SCORES
+    unseen = [
+        Model(member, model.temperature) for member, model in zip(others, models, strict=True)
+    ]
+    return scores, unlabelled_scores(unseen, unlabelled_consensus(unseen), weights)

@@ -85,6 +85,7 @@ def label_quality_report(
     if verbose:
         log_agreement(crowd)
     found: dict[str, Any] = {}
+    weights: dict[str, Any] = {}
     for method in consensus_methods:
         consensus = crowd.majority
         if method == "best_quality":
@@ -93,7 +94,14 @@ def label_quality_report(
             _log_lost_classes(crowd, consensus, method)
         rated = crowd.rated(consensus, quality_method, **score_options)
         table = quality_table(rated, crowd.annotations, wide.index)
-        if found:
+        of_tables = not found
+        # cleanlab's weights are of the last consensus, though its tables are of the first.
+        if parts.weights and rated.weights is not None and (of_tables or cleanlab_compatible):
+            weights = {
+                "model_weight": rated.weights.models,
+                "annotator_weight": rated.weights.annotators,
+            }
+        if not of_tables:
             further = table.drop(columns="num_annotations").add_suffix(f"_{method}")
             found["label_quality"] = found["label_quality"].assign(**further)
             continue
@@ -102,10 +110,7 @@ def label_quality_report(
             found["detailed_label_quality"] = detailed_table(rated.label_quality, wide)
         if parts.annotator_stats:
             found["annotator_stats"] = annotator_frame(crowd.annotator_table(rated), wide.columns)
-        if parts.weights and rated.weights is not None:
-            found["model_weight"] = rated.weights.models
-            found["annotator_weight"] = rated.weights.annotators
-    return found
+    return {**found, **weights}
 
 
 def log_agreement(crowd: Crowd) -> None:

@@ -143,12 +143,8 @@ def finish_consensus(counts: ConsensusCounts, summary: VoteSummary) -> CrowdlabW
 def annotator_weights(annotations: Annotations, weights: CrowdlabWeights) -> Float64:
     """Return the summed weight of the annotators of each item, shape (n,)."""
     # bincount adds in the order of the annotators, whatever the other items are.
-    sums: Float64 = np.bincount(
-        annotations.items,
-        weights=weights.annotators[annotations.annotators],
-        minlength=annotations.n_items,
-    )
-    return sums
+    weighed = weights.annotators[annotations.annotators]
+    return np.bincount(annotations.items, weighed, annotations.n_items).astype(np.float64)
 
 
 def posteriors(
@@ -165,11 +161,8 @@ def posteriors(
     unnamed = annotator_weights(annotations, weights)
     totals = unnamed + weights.models.sum()
     unnamed *= others
-    by_vote = np.bincount(
-        votes.vote_of,
-        weights=weights.annotators[annotations.annotators],
-        minlength=len(votes.items),
-    )
+    weighed = weights.annotators[annotations.annotators]
+    by_vote = np.bincount(votes.vote_of, weighed, len(votes.items)).astype(np.float64)
     by_vote *= weights.agreement - others
     for blocks in zip(*(model.blocks() for model in models), strict=True):
         rows, block = blocks[0]

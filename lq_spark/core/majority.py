@@ -123,12 +123,7 @@ def finish_votes(counts: VoteCounts, *, cleanlab_compatible: bool = False) -> Vo
     """
     if len(counts.labelled) < 2:
         raise DataError(f"there must be at least 2 annotators, got {len(counts.labelled)}")
-    idle = np.flatnonzero(counts.labelled == 0)
-    if len(idle):
-        raise DataError(
-            f"each annotator must have given a label, annotator {idle[0]} gave none "
-            f"({len(idle)} such annotators)"
-        )
+    require_annotators(counts.labelled)
     class_counts = counts.class_counts
     if cleanlab_compatible:
         occurring = class_counts[class_counts > 0]
@@ -140,6 +135,16 @@ def finish_votes(counts: VoteCounts, *, cleanlab_compatible: bool = False) -> Vo
         _rates(counts.others_agreeing, counts.others),
         int(counts.class_counts.sum()) / counts.n_items,
     )
+
+
+def require_annotators(labelled: NDArray[np.int64]) -> None:
+    """Raise DataError if an annotator gave no label; ``labelled`` has how many each gave."""
+    idle = np.flatnonzero(labelled == 0)
+    if len(idle):
+        raise DataError(
+            f"each annotator must have given a label, annotator {idle[0]} gave none "
+            f"({len(idle)} such annotators)"
+        )
 
 
 def majority_votes(
@@ -201,7 +206,8 @@ def _highest(
         return tied
     first = np.append(True, items[tied[1:]] != items[tied[:-1]])
     highest = np.maximum.reduceat(values, np.flatnonzero(first))
-    return tied[values == highest[np.cumsum(first) - 1]]
+    left: NDArray[np.int64] = tied[values == highest[np.cumsum(first) - 1]]
+    return left
 
 
 def _hashes(ids: NDArray[np.int64]) -> NDArray[np.uint64]:
