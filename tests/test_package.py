@@ -54,7 +54,10 @@ def modules_loaded_after(statement):
     return set(run.stdout.split())
 
 
-@pytest.mark.parametrize("statement", ["import lq_spark", "import lq_spark.core.multiclass"])
+@pytest.mark.parametrize(
+    "statement",
+    ["import lq_spark", "import lq_spark.core.multiclass", "import lq_spark.core.activelab"],
+)
 def test_importing_it_loads_neither_spark_nor_arrow_nor_pandas(statement):
     assert not modules_loaded_after(statement) & {"pyspark", "pyarrow", "pandas"}
 

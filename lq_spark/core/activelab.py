@@ -1,7 +1,7 @@
 """ActiveLab: which items to have labelled next, labelled ones once more among them.
 
 Source: Goh, Mueller, "ActiveLab: Active learning with re-labeling by multiple annotators" (2023),
-arXiv:2301.11856, section 3.
+arXiv:2301.11856.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def get_active_learning_scores(
 
     Notes
     -----
-    Source: Goh and Mueller (2023), section 3.
+    Source: Goh and Mueller (2023).
 
     Examples
     --------

@@ -1,12 +1,14 @@
 """What is known of each annotator: sums over its labels, class by class, and the table of them.
 
 Source: Goh, Tkachenko, Mueller, "CROWDLAB: Supervised learning to infer consensus labels and
-quality scores for data with multiple annotators" (2022), arXiv:2210.06812, section 4.3.
+quality scores for data with multiple annotators" (2022), arXiv:2210.06812.
 """
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,25 +85,29 @@ def partial_annotators(
     items = annotations.items
     hits = annotations.labels == consensus[items]
     shared = (annotations.sizes > 1)[items]
-    columns = [np.ones(len(hits)), hits, shared, shared & hits]
+    columns: list[NDArray[Any]] = [np.ones(len(hits), dtype=bool), hits, shared, shared & hits]
     columns += [half[items] for half in scaled_halves(consensus_quality)]
     columns += scaled_halves(label_quality)
     keys = annotations.annotators * annotations.n_classes + annotations.labels
-    return _summed(keys, [column.astype(np.int64) for column in columns])
+    return _summed(keys, columns)
 
 
 def merge_annotators(a: AnnotatorSums, b: AnnotatorSums) -> AnnotatorSums:
     """Return the state of the items of ``a`` and ``b`` together."""
-    pairs = zip(astuple(a), astuple(b), strict=True)
-    keys, *columns = (np.concatenate(pair) for pair in pairs)
+    keys, *columns = (
+        np.concatenate([getattr(a, field.name), getattr(b, field.name)])
+        for field in fields(AnnotatorSums)
+    )
     return _summed(keys, columns)
 
 
-def _summed(keys: NDArray[np.int64], columns: list[NDArray[np.int64]]) -> AnnotatorSums:
-    order = np.argsort(keys, kind="stable")
+def _summed(keys: NDArray[np.int64], columns: Sequence[NDArray[Any]]) -> AnnotatorSums:
+    order = np.argsort(keys)  # whole numbers have no order of addition: it need not be stable
     ordered = keys[order]
     starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(keys)])
-    sums = (np.add.reduceat(column[order], starts) if len(keys) else column for column in columns)
+    sums = [np.zeros(0, dtype=np.int64) for _ in columns]
+    if len(keys):
+        sums = [np.add.reduceat(column[order].astype(np.int64), starts) for column in columns]
     return AnnotatorSums(ordered[starts], *sums)
 
 

@@ -1,6 +1,7 @@
 """Quality of a consensus and of each label, from the probability of each class of each item.
 
-The functions on batches come first; :class:`Crowd` runs them over all items of a data set.
+Source: Goh, Tkachenko, Mueller, "CROWDLAB: Supervised learning to infer consensus labels and
+quality scores for data with multiple annotators" (2022), arXiv:2210.06812.
 """
 
 from __future__ import annotations

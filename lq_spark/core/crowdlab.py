@@ -3,7 +3,7 @@
 Each annotator and each model votes with a weight that says how trustworthy it is.
 
 Source: Goh, Tkachenko, Mueller, "CROWDLAB: Supervised learning to infer consensus labels and
-quality scores for data with multiple annotators" (2022), arXiv:2210.06812, section 4.
+quality scores for data with multiple annotators" (2022), arXiv:2210.06812.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The majority vote of several annotators, and what the data set says about tied votes.
 
 Source: Goh, Tkachenko, Mueller, "CROWDLAB: Supervised learning to infer consensus labels and
-quality scores for data with multiple annotators" (2022), arXiv:2210.06812, section 3.
+quality scores for data with multiple annotators" (2022), arXiv:2210.06812.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def get_majority_vote_label(
 
     Notes
     -----
-    Source: Goh et al. (2022), section 3.
+    Source: Goh et al. (2022).
 
     Examples
     --------
@@ -135,7 +135,7 @@ def get_label_quality_multiannotator(
 
     Notes
     -----
-    Source: Goh et al. (2022), section 4.
+    Source: Goh et al. (2022).
 
     Examples
     --------
@@ -246,8 +246,8 @@ def convert_long_to_wide_dataset(labels_multiannotator_long: pd.DataFrame) -> pd
     twice = long[long.duplicated(["task", "annotator"])]
     if len(twice):
         raise DataError(
-            f"an annotator may label a task once, got task {twice['task'].iloc[0]!r} labelled "
-            f"again by {twice['annotator'].iloc[0]!r} ({len(twice)} such labels)"
+            f"an annotator may label a task once, got task {twice['task'].iloc[0]} labelled "
+            f"again by {twice['annotator'].iloc[0]} ({len(twice)} such labels)"
         )
     wide = long.pivot(index="task", columns="annotator", values="label")
     return wide.rename_axis(index=None, columns=None)

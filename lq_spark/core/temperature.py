@@ -2,7 +2,7 @@
 
 Source: Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML (2017),
 section 4.2; Goh, Mueller, "ActiveLab: Active learning with re-labeling by multiple annotators"
-(2023), arXiv:2301.11856, appendix.
+(2023), arXiv:2301.11856.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the tests of core share: random data sets."""
+"""What the tests of core share: random data sets, also of several annotators."""
 
 from __future__ import annotations
 
@@ -52,6 +52,41 @@ def _ensembles(draw, dtype):
     labels[:n_classes] = rng.permutation(n_classes)
     labels[-1] = members[0][-1].argmax()
     return labels, members
+
+
+@st.composite
+def _crowds(draw, n_models):
+    rng = np.random.default_rng(draw(SEEDS))
+    n_items, n_classes = draw(st.integers(5, 60)), draw(st.integers(2, 6))
+    n_annotators = draw(st.sampled_from([2, 3, 5, 10, 50]))
+    truth = rng.integers(n_classes, size=n_items)
+    # From annotators who disagree everywhere to such as are mostly right.
+    right = rng.random((n_items, n_annotators)) < rng.random(n_annotators) * draw(SHARES_RIGHT)
+    drawn = rng.integers(draw(st.integers(1, n_classes)), size=right.shape)  # classes may be absent
+    labels = np.where(right, truth[:, np.newaxis], drawn).astype(np.float64)
+    labels[rng.random(labels.shape) < draw(st.sampled_from([0.0, 0.4, 0.9, 1.0]))] = np.nan
+    # No item and no annotator without a label; one item with two, or cleanlab refuses them all.
+    for i in np.flatnonzero(np.isnan(labels).all(axis=1)):
+        labels[i, rng.integers(n_annotators)] = rng.integers(n_classes)
+    for a in np.flatnonzero(np.isnan(labels).all(axis=0)):
+        labels[rng.integers(n_items), a] = rng.integers(n_classes)
+    labels[0, :2] = rng.integers(n_classes, size=2)
+    # A share of even numbers leaves no exact ties, which cleanlab decides by its rounding.
+    models = np.array(
+        [
+            _random_pred_probs(rng, n_items, n_classes, draw(CONCENTRATIONS), np.float64)
+            for _ in range(n_models)
+        ]
+    )
+    models = 0.6 * models + 0.4 * rng.dirichlet(np.ones(n_classes), size=(n_models, n_items))
+    models += draw(st.sampled_from([0.0, 1.0, 9.0])) * np.eye(n_classes)[truth]
+    return labels, models / models.sum(axis=2, keepdims=True)
+
+
+@pytest.fixture(scope="session")
+def crowds():
+    """Strategy by number of models: (wide labels with NaN, pred_probs of shape (M, n, K))."""
+    return _crowds
 
 
 @pytest.fixture(scope="session")
