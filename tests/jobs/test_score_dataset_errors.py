@@ -132,10 +132,7 @@ def test_bad_arguments_end_the_job_with_a_code_and_one_line(
     source = write_folder(labelled_rows(30, 3)[2], tmp_path / "source")
     here = [change.format(tmp=tmp_path) for change in changes]
     done = submit("--input", source, "--output", tmp_path / "scores", *here)
-    place = f"{tmp_path}/file/scores_metrics"
-    unrecorded = f"the failed run was not recorded: metrics: cannot write {place!r} ("
-    logged = [unrecorded] * ("--output" in changes)
-    assert message.format(tmp=tmp_path) in expected_error(done, code, *logged)
+    assert message.format(tmp=tmp_path) in expected_error(done, code)
     left = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
     assert left == {"config.yaml", "file", "source", *["scores_metrics"] * len(recorded)}
     if recorded:
