@@ -1,9 +1,13 @@
--- How the newest run of each source ended, and which conditions of the gate it has met.
-SELECT source, started_at, status, metric, class AS condition
+-- Fails unless the newest run of the night has succeeded; says which conditions of the gate were met.
+SELECT CASE
+    WHEN max(started_at) < current_timestamp() - INTERVAL 12 HOURS OR count(*) = 0
+        THEN raise_error('label quality: no run in the last 12 hours')
+    WHEN max_by(status, started_at) <> 'succeeded'
+        THEN raise_error(concat(
+            'label quality: ', max_by(status, started_at), ' ',
+            array_join(array_sort(collect_set(
+                CASE WHEN metric = 'fail_if' AND value = 1 THEN class END)), '; ')))
+    ELSE 'succeeded'
+END AS verdict
 FROM shop.label_metrics
-WHERE started_at = (
-    SELECT max(newer.started_at) FROM shop.label_metrics AS newer
-    WHERE newer.source = label_metrics.source
-)
-AND (metric IN ('fail_if', 'warn_if') AND value = 1 OR metric IN ('rows', 'failed'))
-ORDER BY source, metric;
+WHERE run_id = (SELECT max_by(run_id, started_at) FROM shop.label_metrics);

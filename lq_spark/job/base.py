@@ -123,6 +123,7 @@ class JobRun(ABC, Generic[Config]):
         for spec, schema in self.outputs():
             lines.append(f"{spec.option:<12}{spec.name} ({spec.format}, {spec.mode})")
             lines += [f"  {name.name}  {name.dataType.simpleString()}" for name in schema]
+        lines += [f"metrics     {spec.name} ({spec.format})" for spec in self.config.record_specs]
         for level in ("fail_if", "warn_if"):
             lines += [f"{level:<12}{text}" for text in getattr(self.config, level)]
         lines.append("nothing was scored or written")

@@ -154,7 +154,13 @@ class JobConfig(BaseModel):
         # Parquet is written to paths alone: there, an input without a slash is another place.
         elsewhere = self.output_format == "parquet" and "/" not in self.input
         places = [self.input, *self.places]
-        resolved = [_resolved(place) for place in (self.places if elsewhere else places)]
+        compared = self.places if elsewhere else places
+        if self.output_format != "parquet":  # Spark does not tell the cases of names apart
+            compared = [
+                place if "/" in place else place.lower().removeprefix("spark_catalog.")
+                for place in compared
+            ]
+        resolved = [_resolved(place) for place in compared]
         # A run writes a table beside its place first, and clears away what is there.
         beside = [f"{_resolved(place)}{end}" for place in self.staged for end in SUFFIXES]
         for place, other in itertools.permutations(resolved + beside, 2):
@@ -173,11 +179,6 @@ class JobConfig(BaseModel):
     def row_id(self) -> str:
         """Return the column that tells the rows of the source apart."""
         raise NotImplementedError
-
-    @property
-    def merge_keys(self) -> tuple[str, ...]:
-        """Return the columns by which the output's rows are merged."""
-        return (self.row_id,)
 
     @property
     def metric_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -217,7 +218,7 @@ class JobConfig(BaseModel):
             "output",
             self.output,
             mode=self.write_mode,
-            keys=self.merge_keys,
+            keys=(self.row_id,),
             partition_by=tuple(self.partition_by),
         )
 

@@ -37,7 +37,7 @@ class EarlierRun:
 
 
 def earlier_run(spark: SparkSession, config: JobConfig, run_id: str | None) -> EarlierRun | None:
-    """Return a run by its id, or the last one of the same source; only those that succeeded.
+    """Return a run by its id, or the last of the same source and output, that succeeded.
 
     Raises
     ------
@@ -47,9 +47,11 @@ def earlier_run(spark: SparkSession, config: JobConfig, run_id: str | None) -> E
     table = existing(spark, config.metrics_spec)
     newest = None
     if table is not None:
-        wanted = (
-            F.col("source") == config.input if run_id is None else F.col("run_id") == run_id
-        ) & (F.col("status") == "succeeded")
+        wanted = F.col("status") == "succeeded"
+        if run_id is not None:
+            wanted &= F.col("run_id") == run_id
+        else:  # several jobs may share the table, and a source
+            wanted &= (F.col("source") == config.input) & (F.col("output") == config.output)
         runs = table.where(wanted).orderBy(F.desc("started_at"), F.desc("run_id"))
         newest = runs.select("run_id").first()
     if table is None or newest is None:

@@ -12,7 +12,7 @@ from lq_spark.core.noise_model import NoiseModel
 Row = tuple[Any, ...]
 
 RUN = (
-    "run_id string, started_at timestamp, source string, source_version bigint, "
+    "run_id string, started_at timestamp, source string, source_version bigint, output string, "
     "config_fingerprint string, lq_spark_version string, spark_version string, status string"
 )
 """``status``: succeeded, gate_failed or failed; Delta version or Iceberg snapshot of the source."""

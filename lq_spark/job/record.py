@@ -15,7 +15,7 @@ from lq_spark.job.drift import Joint, drift
 from lq_spark.job.gate import Metrics, Verdict, judge
 from lq_spark.job.history import EarlierRun, earlier_run
 from lq_spark.job.metrics import CLASSES, METRICS, OVERLAPS, Row, health_rows
-from lq_spark.tables.formats import add_rows, output_table
+from lq_spark.tables.formats import add_rows, check_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -93,7 +93,7 @@ class RunRecord:
         self._tables: dict[TableSpec, StructType] = {}
         for spec, columns in zip(config.record_specs, (METRICS, CLASSES, OVERLAPS), strict=False):
             schema = spark.createDataFrame([], columns).schema
-            output_table(spark, spec).check(schema)
+            check_rows(spark, spec, schema)
             self._tables[spec] = schema
         self.previous: EarlierRun | None = None
         self.reference: EarlierRun | None = None
@@ -134,9 +134,8 @@ class RunRecord:
             now[verdict.condition.option, verdict.condition.text] = met
         status = GATE_FAILED if outcome.gate_failed else SUCCEEDED
         rows = [(metric, name, value) for (metric, name), value in now.items()]
-        for (spec, schema), added in zip(
-            self._tables.items(), (rows, classes, overlaps), strict=False
-        ):
+        tables = list(zip(self._tables.items(), (rows, classes, overlaps), strict=False))
+        for (spec, schema), added in reversed(tables):  # a run that has metrics has all
             if added:
                 self._add(spec, schema, run.opened.version, status, added)
         return outcome
@@ -170,6 +169,7 @@ class RunRecord:
             self.which.started_at,
             self.config.input,
             version,
+            self.config.output,
             self.config.fingerprint,
             __version__,
             self.spark.version,

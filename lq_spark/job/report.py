@@ -14,6 +14,12 @@ from lq_spark.core.fitted import Thresholds
 from lq_spark.core.noise_model import NoiseModel
 from lq_spark.engine.inputs import column
 from lq_spark.engine.sums import scaled_halves
+from lq_spark.job.class_metrics import (
+    ClassQuality,
+    count_issues,
+    issue_metrics,
+    threshold_metrics,
+)
 from lq_spark.tasks.batches import REASONS
 from lq_spark.tasks.flagging import IS_LABEL_ISSUE
 from lq_spark.tasks.labelled import LABEL_QUALITY, PREDICTED_LABEL
@@ -26,26 +32,6 @@ if TYPE_CHECKING:
 N_WORST_ROWS = 10
 N_WORST_CLASSES = 20
 N_OVERLAPS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class ClassQuality:
-    """A given class: its rows, their mean label quality, and how many are predicted otherwise.
-
-    ``mean`` is None of a class without rows; ``n_issues`` are its label issues, None where they
-    were not sought.
-    """
-
-    name: str
-    n_rows: int
-    mean: float | None
-    n_disagreeing: int
-    n_issues: int | None
-
-    @property
-    def issue_rate(self) -> float | None:
-        """Return the share of its rows that are label issues; None without rows."""
-        return None if self.n_issues is None or not self.n_rows else self.n_issues / self.n_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +155,7 @@ class Report:
             yield "class_mean_label_quality", quality.name, quality.mean
             yield "class_rows_predicted_otherwise", quality.name, quality.n_disagreeing
         yield from issue_metrics(self.sought, self.scored.classes, self.noise)
-        if self.thresholds is not None:
-            names = self.thresholds.classes or range(self.thresholds.n_classes)
-            for name, value in zip(names, self.thresholds.values, strict=True):
-                yield "class_threshold", str(name), value
+        yield from threshold_metrics(self.thresholds)
         for phase, seconds in self.seconds.items():
             yield "seconds", phase, seconds
 
@@ -243,26 +226,6 @@ class Report:
             [(*row[:3], f"{row[3]:.6f}") for row in self.scored.worst],
         )
         return "\n".join(lines)
-
-
-def count_issues(classes: Iterable[ClassQuality]) -> int:
-    """Return how many label issues were found."""
-    return sum(quality.n_issues or 0 for quality in classes)
-
-
-def issue_metrics(
-    sought: bool, classes: Sequence[ClassQuality], noise: NoiseModel | None
-) -> Iterator[tuple[str, str | None, float | None]]:
-    """Yield the metrics of label issues, of classes and of all; nothing where not sought."""
-    if not sought:
-        return
-    for quality in classes:
-        yield "class_label_issues", quality.name, quality.n_issues
-        yield "class_issue_rate", quality.name, quality.issue_rate
-    n_issues, n_rows = count_issues(classes), sum(quality.n_rows for quality in classes)
-    yield "label_issues", None, n_issues
-    yield "issue_rate", None, n_issues / n_rows if n_rows else None
-    yield "label_health_score", None, None if noise is None else noise.health_score
 
 
 def overlaps_text(noise: NoiseModel) -> list[str]:

@@ -13,7 +13,15 @@ from lq_spark.core.sentences import (
     require_sentence_method,
 )
 from lq_spark.job.common_config import JobConfig, Name
-from lq_spark.job.metric_names import CLASS_DRIFT, CLASS_ISSUES, CLASS_TOKENS, DRIFT, ISSUES, TOKENS
+from lq_spark.job.metric_names import (
+    CLASS_DRIFT,
+    CLASS_ISSUES,
+    CLASS_TOKENS,
+    DRIFT,
+    ISSUES,
+    THRESHOLDS,
+    TOKENS,
+)
 from lq_spark.tables.spec import TableSpec
 
 _TOKEN_INDEX = "token_index"
@@ -66,15 +74,15 @@ class TokensConfig(JobConfig):
     @property
     def metric_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the metrics of the table, and those of each class."""
-        return TOKENS + ISSUES + DRIFT, CLASS_TOKENS + CLASS_ISSUES + CLASS_DRIFT
+        return TOKENS + ISSUES + DRIFT, CLASS_TOKENS + CLASS_ISSUES + CLASS_DRIFT + THRESHOLDS
 
     @property
     def token_output_spec(self) -> TableSpec:
         """Return which table of tokens is written, and how."""
-        keys = (self.sentence_id, self.token_index or _TOKEN_INDEX)
-        return self._written(
-            "token_output", self.token_output_path, mode=self.write_mode, keys=keys
-        )
+        sentence = self.sentence_id
+        keys = (sentence, self.token_index or _TOKEN_INDEX)
+        place, how = self.token_output_path, self.write_mode
+        return self._written("token_output", place, mode=how, keys=keys, groups=(sentence,))
 
     def _require_specs(self) -> None:
         super()._require_specs()

@@ -13,7 +13,13 @@ from lq_spark.core.exact import SCALE_BITS, exact_mean
 from lq_spark.core.noise_model import NoiseModel
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.sums import scaled_halves
-from lq_spark.job.report import ClassQuality, aligned, count_issues, issue_metrics, overlaps_text
+from lq_spark.job.class_metrics import (
+    ClassQuality,
+    count_issues,
+    issue_metrics,
+    threshold_metrics,
+)
+from lq_spark.job.report import aligned, overlaps_text
 from lq_spark.tasks.token_batches import (
     SENTENCE_QUALITY,
     WORST_GIVEN_LABEL,
@@ -156,6 +162,7 @@ class TokenReport:
             yield "class_mean_label_quality", quality.name, quality.mean
             yield "class_tokens_predicted_otherwise", quality.name, quality.n_disagreeing
         yield from issue_metrics(self.sought, self.classes, self.noise)
+        yield from threshold_metrics(None if self.noise is None else self.noise.thresholds)
         for phase, seconds in self.seconds.items():
             yield "seconds", phase, seconds
 

@@ -17,10 +17,11 @@ from lq_spark.engine.inputs import column
 from lq_spark.engine.keys import summarize_key
 from lq_spark.errors import InvalidRowsError, LqError, listed
 from lq_spark.job.base import N_SAMPLE, JobRun, RunId
+from lq_spark.job.class_metrics import ClassQuality
 from lq_spark.job.comments import commented
 from lq_spark.job.invalid import count_reasons, reasons_text
 from lq_spark.job.issues import no_rows_with_issues, rule_of
-from lq_spark.job.report import ClassQuality, summarize_scores
+from lq_spark.job.report import summarize_scores
 from lq_spark.job.token_report import (
     ScoredSentences,
     TokenReport,

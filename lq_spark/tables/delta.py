@@ -16,7 +16,13 @@ from lq_spark.tables.transactions import TableFormat
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_OF_THE_PROTOCOL = ("delta.minReaderVersion", "delta.minWriterVersion", "delta.feature.")
+_OF_THE_PROTOCOL = (
+    "delta.minReaderVersion",
+    "delta.minWriterVersion",
+    "delta.feature.",
+    "delta.columnMapping.maxColumnId",
+    "delta.rowTracking.",
+)
 """Properties that Delta sets itself."""
 
 
@@ -36,8 +42,8 @@ def pin(spark: SparkSession, spec: TableSpec) -> int:
     if spec.version is not None:
         return spec.version
     try:
-        # Cheap for the newest: it is the first line.
-        history = spark.sql(f"DESCRIBE HISTORY {identifier(spec)}").select("version", "timestamp")
+        newest_alone = " LIMIT 1" if spec.timestamp is None else ""
+        history = spark.sql(f"DESCRIBE HISTORY {identifier(spec)}{newest_alone}")
         if spec.timestamp is not None:
             history = history.where(F.col("timestamp") <= F.lit(spec.timestamp).cast("timestamp"))
         newest = history.agg(F.max("version")).first()
@@ -87,8 +93,18 @@ def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
     except Exception as error:
         if "[PATH_NOT_FOUND]" in str(error) or "[TABLE_OR_VIEW_NOT_FOUND]" in str(error):
             return None
+        if spec.is_path and _never_committed(spark, spec):
+            return None
         raise _no_table(spec, error) from error
     return df
+
+
+def _never_committed(spark: SparkSession, spec: TableSpec) -> bool:
+    """Return whether there is a log without a commit: of a first write that was killed."""
+    try:
+        return spark.read.text(f"{as_uri(spec.name).rstrip('/')}/_delta_log").isEmpty()
+    except Exception:  # noqa: BLE001 - there is none
+        return False
 
 
 def _commit_settings(properties: Mapping[str, str]) -> dict[str, str]:

@@ -7,13 +7,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from lq_spark.errors import OptionError
+from pyspark.sql import functions as F
+
+from lq_spark.errors import OptionError, listed
 from lq_spark.tables import delta, iceberg, parquet
 from lq_spark.tables.catalog import provider
 from lq_spark.tables.delta import DELTA
 from lq_spark.tables.iceberg import ICEBERG
 from lq_spark.tables.parquet import ParquetOutput
-from lq_spark.tables.spec import TableSpec
+from lq_spark.tables.spec import TableSpec, quoted
 from lq_spark.tables.transactions import TransactionalOutput
 
 if TYPE_CHECKING:
@@ -28,9 +30,10 @@ class Source:
     Attributes
     ----------
     df : DataFrame
-        Its rows at that version, whatever is written to the table meanwhile.
+        Its rows at that version, whatever is written to the table meanwhile; of a view, whatever
+        its own tables have when they are read.
     format : str
-        Its format.
+        Its format; ``view`` of a view.
     version : int or None
         Delta version or Iceberg snapshot id; None where the format has none.
     """
@@ -107,9 +110,31 @@ def write_table(df: DataFrame, spec: TableSpec, properties: Mapping[str, str] = 
     """
     output = output_table(df.sparkSession, spec)
     output.check(df.schema)
+    if missing := [key for key in spec.keys if key not in df.columns]:
+        raise OptionError(f"{spec.option}: the rows have no {listed(missing)} to be merged by")
     with output:
-        output.stage(df)
+        staged = output.stage(df)
+        if spec.mode == "merge":
+            _require_distinct(staged, spec)
         output.commit(properties)
+
+
+def _require_distinct(rows: DataFrame, spec: TableSpec) -> None:
+    keys = [F.col(quoted(key)) for key in spec.keys]
+    [(n_rows, n_keys)] = rows.agg(F.count(F.lit(1)), F.count_distinct(*keys)).collect()
+    if n_rows != n_keys:
+        raise OptionError(
+            f"{spec.option}: rows are merged by {listed(spec.keys)}, and of {n_rows:,} rows "
+            f"{n_rows - n_keys:,} have a null there or the same as another"
+        )
+
+
+def check_rows(spark: SparkSession, spec: TableSpec, schema: StructType) -> None:
+    """Raise if rows of this schema cannot be added to a table."""
+    if spec.format in ("delta", "iceberg"):
+        output_table(spark, spec).check(schema)
+    else:
+        parquet.check_rows(spark, spec, schema)
 
 
 def add_rows(rows: DataFrame, spec: TableSpec) -> None:

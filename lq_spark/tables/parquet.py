@@ -7,6 +7,7 @@ fixed by the files that are there when it is opened.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from lq_spark.errors import OptionError, TableError
 from lq_spark.tables.schemas import require_same_columns
-from lq_spark.tables.spec import TableSpec, said
+from lq_spark.tables.spec import TableSpec, quoted, said
 from lq_spark.tables.staged import GLOB, StagedTable, as_uri, require_writable
 
 if TYPE_CHECKING:
@@ -34,30 +35,43 @@ def read(spark: SparkSession, spec: TableSpec) -> DataFrame:
     if ":/" not in name and not GLOB & set(name) and not Path(name).exists():
         raise OptionError(f"{spec.option}: there is no {name!r}")
     try:
-        return spark.read.parquet(as_uri(name))
+        df = spark.read.parquet(as_uri(name))
+        df.schema  # noqa: B018 - over Spark Connect nothing is looked up before
     except Exception as error:
         raise OptionError(f"{spec.option}: no table {name!r} to read ({said(error)})") from error
+    return df
 
 
 def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
     """Return the table at a path if there is one with rows or at least a schema."""
     try:
-        return spark.read.parquet(as_uri(spec.name))
+        df = spark.read.parquet(as_uri(spec.name))
+        df.schema  # noqa: B018
     except Exception as error:
         if "[PATH_NOT_FOUND]" in str(error) or "[UNABLE_TO_INFER_SCHEMA]" in str(error):
             return None
         raise TableError(f"{spec.option}: cannot read {spec.name!r} ({said(error)})") from error
+    return df
 
 
 def add_rows(rows: DataFrame, spec: TableSpec) -> None:
-    """Add a few rows as one file: they are all there, or none is.
+    """Add a few rows as one file, moved in when it is whole, whoever else adds to the table.
 
     Raises TableError if they cannot be written.
     """
+    place, name = StagedTable(spec.option, spec.name), f"_adding_{uuid.uuid4().hex}"
     try:
-        rows.coalesce(1).write.mode("append").parquet(as_uri(spec.name))
+        rows.coalesce(1).write.parquet(f"{place.uri}/{name}")
     except Exception as error:
         raise TableError(f"{spec.option}: cannot write {spec.name!r} ({said(error)})") from error
+    place.take_in(name)
+
+
+def check_rows(spark: SparkSession, spec: TableSpec, schema: StructType) -> None:
+    """Raise if rows of this schema cannot be added to a table."""
+    require_writable(spec.option, spec.name, folder=True)
+    if there := existing(spark, spec):
+        require_same_columns(spec, there.schema, schema, but_of=spec.partition_by)
 
 
 class ParquetOutput:
@@ -69,10 +83,11 @@ class ParquetOutput:
 
     def check(self, schema: StructType) -> None:
         """Raise if the table cannot be written, or rows of this schema do not fit to its rows."""
-        require_writable(self._spec.option, self._spec.name, folder=True)
         self._place.require_replaceable()
-        if self._spec.mode != "overwrite" and (there := existing(self._spark, self._spec)):
-            require_same_columns(self._spec, there.schema, schema, but_of=self._spec.partition_by)
+        if self._spec.mode == "overwrite":
+            require_writable(self._spec.option, self._spec.name, folder=True)
+        else:
+            check_rows(self._spark, self._spec, schema)
 
     def __enter__(self) -> ParquetOutput:
         self._place.__enter__()
@@ -92,10 +107,14 @@ class ParquetOutput:
         spec = self._spec
         if spec.mode == "overwrite" or not self._place.exists:
             return self._place.commit()
+        # Once more: what was there may have been put back, or made, since the first look.
+        check_rows(self._spark, spec, self._schema)
         new = self._spark.read.schema(self._schema).parquet(self._place.staging)
         there = self._spark.read.schema(self._schema).parquet(self._place.uri)
         if spec.mode == "merge":
-            there = there.join(new.select(*spec.keys), list(spec.keys), "left_anti")
+            keys = list(spec.groups or spec.keys)
+            replaced = new.select(*map(quoted, keys)).distinct()
+            there = there.join(replaced, keys, "left_anti")
         self._written(there.unionByName(new), self._place.scratch, *spec.partition_by)
         return self._place.commit(scratch=True)
 

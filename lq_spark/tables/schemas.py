@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from lq_spark.errors import OptionError, listed
 from lq_spark.tables.spec import TableSpec
 
 if TYPE_CHECKING:
-    from pyspark.sql.types import StructType
+    from pyspark.sql.types import StructField, StructType
 
 
 def require_same_columns(
@@ -20,7 +21,7 @@ def require_same_columns(
     ``but_of`` are columns of which the type is not compared.
     """
     before, after = (
-        {field.name: field.dataType.simpleString() for field in schema} for schema in (there, new)
+        {field.name: _kind(spec, field) for field in schema} for schema in (there, new)
     )
     faults = []
     if missing := [name for name in after if name not in before]:
@@ -37,3 +38,9 @@ def require_same_columns(
             f"{spec.option}: the columns of {spec.name!r} are not those of the rows to be added "
             f"({'; '.join(faults)}); write to another table, or overwrite it"
         )
+
+
+def _kind(spec: TableSpec, field: StructField) -> str:
+    """Return the type of a column as the format of the table has it: Iceberg has no small ints."""
+    kind = field.dataType.simpleString()
+    return re.sub("tinyint|smallint", "int", kind) if spec.format == "iceberg" else kind

@@ -33,6 +33,9 @@ class TableSpec:
         and add the others.
     keys : tuple of str
         The columns by which rows are merged.
+    groups : tuple of str
+        Some of the keys: rows that are there are replaced with all that have the same of these,
+        as the tokens of a sentence. Empty: each row by itself.
     partition_by : tuple of str
         The columns by which a table is partitioned that is made, or replaced.
 
@@ -49,6 +52,7 @@ class TableSpec:
     timestamp: str | None = None
     mode: str = "overwrite"
     keys: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     partition_by: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -78,6 +82,11 @@ class TableSpec:
     def is_path(self) -> bool:
         """Return whether the name is a path."""
         return "/" in self.name
+
+
+def quoted(name: str) -> str:
+    """Return the name of a column as SQL has it."""
+    return "`" + name.replace("`", "``") + "`"
 
 
 def said(error: Exception) -> str:

@@ -17,14 +17,19 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from lq_spark.errors import OptionError, TableError
 from lq_spark.tables.catalog import provider, require_namespace
 from lq_spark.tables.schemas import require_same_columns
-from lq_spark.tables.spec import TableSpec, said
+from lq_spark.tables.spec import TableSpec, quoted, said
+from lq_spark.tables.staged import as_uri, require_writable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
+
+_STALE = "__lq_stale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,9 @@ class TransactionalOutput:
     def check(self, schema: StructType) -> None:
         """Raise if the table cannot be written, or rows of this schema do not fit to its rows."""
         there = self._format.existing(self._spark, self._spec)
-        if not self._spec.is_path:
+        if self._spec.is_path:
+            require_writable(self._spec.option, self._spec.name, folder=True)
+        else:
             self._check_name(there is not None)
         if there is not None and self._spec.mode != "overwrite":
             require_same_columns(self._spec, there.schema, schema)
@@ -81,7 +88,10 @@ class TransactionalOutput:
         return df.localCheckpoint()
 
     def commit(self, properties: Mapping[str, str]) -> None:
-        """Change the table by the staged rows in one commit; the properties go with it."""
+        """Change the table by the staged rows in one commit, which carries the properties.
+
+        Those of the table itself are set where it is made or replaced.
+        """
         spec = self._spec
         try:
             with self._settings(self._format.commit_settings(properties)):
@@ -89,7 +99,6 @@ class TransactionalOutput:
                     self._replace(properties)
                 elif not self._created(properties):
                     self._append() if spec.mode == "append" else self._merge()
-                    self._set(properties)
         except Exception as error:
             raise TableError(
                 f"{spec.option}: cannot write {spec.name!r} ({said(error)})"
@@ -124,16 +133,20 @@ class TransactionalOutput:
         try:
             self._writer(properties).create()
         except Exception:
-            if self._format.existing(self._spark, self._spec) is None:
+            if self._format.existing(self._spark, self._spec) is not None:
+                return False  # another run has made it meanwhile
+            if not self._spec.is_path:
                 raise
-            return False  # another run has made it meanwhile
+            # What a killed first write has left is in the way of a new table, not of new rows.
+            writer = self._staged.write.format(self._format.name).mode("append")
+            writer.partitionBy(*self._spec.partition_by).save(as_uri(self._spec.name))
         return True
 
     def _writer(self, properties: Mapping[str, str]):  # type: ignore[no-untyped-def]
         writer = self._staged.writeTo(self._identifier).using(self._format.name)
         for key, value in properties.items():
             writer = writer.tableProperty(key, value)
-        columns = [self._staged[_quoted(name)] for name in self._spec.partition_by]
+        columns = [self._staged[quoted(name)] for name in self._spec.partition_by]
         return writer.partitionedBy(*columns) if columns else writer
 
     def _append(self) -> None:
@@ -141,20 +154,30 @@ class TransactionalOutput:
 
     def _merge(self) -> None:
         view = f"lq_spark_{uuid.uuid4().hex}"
-        self._staged.createOrReplaceTempView(view)
-        same = " AND ".join(f"there.{_quoted(key)} = new.{_quoted(key)}" for key in self._spec.keys)
+        self._with_stale_rows().createOrReplaceTempView(view)
+        same = " AND ".join(f"there.{quoted(key)} = new.{quoted(key)}" for key in self._spec.keys)
         try:
             self._spark.sql(
                 f"MERGE INTO {self._identifier} AS there USING {view} AS new ON {same} "
-                "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+                f"WHEN MATCHED AND new.{_STALE} THEN DELETE WHEN MATCHED THEN UPDATE SET * "
+                "WHEN NOT MATCHED THEN INSERT *"
             )
         finally:
             self._spark.catalog.dropTempView(view)
 
-    def _set(self, properties: Mapping[str, str]) -> None:
-        if properties:
-            pairs = ", ".join(f"{_text(key)} = {_text(value)}" for key, value in properties.items())
-            self._spark.sql(f"ALTER TABLE {self._identifier} SET TBLPROPERTIES ({pairs})")
+    def _with_stale_rows(self) -> DataFrame:
+        """Return the staged rows, and of their groups those rows of the table that are to go."""
+        spec, new = self._spec, self._staged
+        rows = new.withColumn(_STALE, F.lit(False))
+        there = self._format.existing(self._spark, spec)
+        if not spec.groups or there is None:
+            return rows
+        groups = new.select(*map(quoted, spec.groups)).distinct()
+        stale = there.join(groups, list(spec.groups), "left_semi").join(
+            new.select(*map(quoted, spec.keys)), list(spec.keys), "left_anti"
+        )
+        # A checkpoint: MERGE does not plan a source that reads the table itself.
+        return rows.unionByName(stale.withColumn(_STALE, F.lit(True))).localCheckpoint()
 
     @contextmanager
     def _settings(self, settings: Mapping[str, str]) -> Iterator[None]:
@@ -164,11 +187,3 @@ class TransactionalOutput:
                 conf.set(key, value)
                 stack.callback(conf.unset, key)
             yield
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -208,7 +208,7 @@ def assert_health():
         overlaps = overlaps[overlaps["Joint Probability"] > 0]
         for table, expected, n_keys in (("classes", classes, 1), ("overlaps", overlaps, 2)):
             rows = pq.read_table(f"{metrics}_{table}", filters=[("run_id", "=", run_id)])
-            rows = rows.drop_columns(rows.column_names[:8])  # which run it was
+            rows = rows.drop_columns(rows.column_names[:9])  # which run it was
             keys = rows.column_names[: 2 * n_keys : 2]
             for key in keys:
                 name = key.removesuffix("_index") if n_keys == 2 else "class"

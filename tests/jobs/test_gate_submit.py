@@ -66,6 +66,10 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(source, submit_all, tmp_pa
         "  predicted_label  int",
         "  label_quality  double",
         "  is_label_issue  boolean",
+        *(
+            f"metrics     {tmp_path / 'scores'}_{name} (parquet)"
+            for name in ("metrics", "metrics_classes", "metrics_overlaps")
+        ),
         "fail_if     issue_rate > 0.05",
         "nothing was scored or written",
     ]

@@ -123,7 +123,7 @@ def test_a_class_that_never_occurs_counts_as_a_class(run, by_id, assert_same_bit
     assert_same_bits(scores, expected)
     metrics = metrics_of(done)
     assert metrics["classes", None] == 3
-    assert metrics["class_threshold", "2"] == 2.0
+    assert metrics["class_threshold", "2"] is None
     assert metrics["class_rows", "2"] == metrics["class_rows_predicted_otherwise", "2"] == 0
     assert metrics["class_mean_label_quality", "2"] is None
     lines = done.report.text(done.config).split("\n\n")[1].splitlines()

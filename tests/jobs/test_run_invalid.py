@@ -227,6 +227,7 @@ def test_a_failed_run_leaves_the_earlier_tables_and_adds_one_row_to_the_metrics(
     assert row == {
         "source": places["input"],
         "source_version": None,
+        "output": places["output"],
         "config_fingerprint": load_config(None, places).fingerprint,
         "lq_spark_version": lq_spark.__version__,
         "spark_version": spark.version,

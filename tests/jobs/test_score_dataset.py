@@ -170,11 +170,12 @@ def test_the_metrics_say_what_the_scores_say(plain, read_metrics):
 def test_each_row_of_the_metrics_says_which_run_it_is_of(plain):
     rows = pq.read_table(plain.folder / "scores_metrics")
     assert rows.column_names == [
-        *("run_id", "started_at", "source", "source_version", "config_fingerprint"),
+        *("run_id", "started_at", "source", "source_version", "output", "config_fingerprint"),
         *("lq_spark_version", "spark_version", "status", "metric", "class", "value"),
     ]
     assert set(rows["source"].to_pylist()) == {str(plain.source)}
     assert set(rows["source_version"].to_pylist()) == {None}
+    assert set(rows["output"].to_pylist()) == {str(plain.output)}
     assert set(rows["lq_spark_version"].to_pylist()) == {lq_spark.__version__}
     assert set(rows["spark_version"].to_pylist()) == {pyspark.__version__}
     assert set(rows["status"].to_pylist()) == {"succeeded"}

@@ -116,7 +116,7 @@ def test_keys_of_the_job_of_rows_are_unknown(key):
         ),
         ({"input_version": 3}, "^input: Parquet has no versions; "),
         ({"fail_if": ["rows < 1"]}, "^fail_if: a metric must be one of 'sentences_scored', "),
-        ({"warn_if": ["class_threshold < 1"]}, "^warn_if: a metric must be one of 'sentences_sc"),
+        ({"warn_if": ["class_rows < 1"]}, "^warn_if: a metric must be one of 'sentences_sc"),
         ({"fail_if": ["issue_rate > 0.1"]}, "^fail_if: .* is about 'issue_rate', so find_issues"),
         ({"reference": ""}, "reference: "),
     ],

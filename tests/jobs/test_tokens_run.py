@@ -202,6 +202,11 @@ def test_drift_is_told_from_the_second_run_on(two_runs, read_metrics):
             ("drift_class_shares", None): np.abs(changes).sum() / 2,
             ("drift_issue_rate", None): now["issue_rate", None] - before["issue_rate", None],
             **{("drift_class_share", CLASSES[k]): change for k, change in enumerate(changes)},
+            **{
+                ("drift_class_threshold", name): now["class_threshold", name]
+                - before["class_threshold", name]
+                for name in CLASSES
+            },
         },
         abs=1e-12,
     )

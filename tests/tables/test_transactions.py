@@ -92,7 +92,8 @@ def test_the_table_and_its_commit_carry_the_properties(mode, spark, spec, rows):
     spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('mine' = 'kept')")
     write_table(rows([1], 1), writing, PROPERTIES)
     found = dict(map(tuple, spark.sql(f"SHOW TBLPROPERTIES {name}").collect()))
-    assert found.items() >= {**PROPERTIES, "mine": "kept"}.items()
+    of_the_table = PROPERTIES if mode == "overwrite" else {"lq_spark.run_id": "0"}
+    assert found.items() >= {**of_the_table, "mine": "kept"}.items()
     if spec.format == "delta":
         history = spark.sql(f"DESCRIBE HISTORY {name}").where("operation != 'SET TBLPROPERTIES'")
         assert json.loads(history.orderBy(F.desc("version")).first()["userMetadata"]) == PROPERTIES
@@ -194,6 +195,53 @@ def test_a_namespace_that_is_not_there_is_named(spark, rows):
     for name, table_format in (("nowhere.t", "delta"), ("lake.nowhere.t", "iceberg")):
         with pytest.raises(OptionError, match=r"there is no '(lake\.)?nowhere' to make"):
             write_table(rows([1], 0), TableSpec(name, "output", table_format))
+
+
+@pytest.mark.parametrize("bad", [[1, 1], [1, None]])
+def test_rows_are_merged_by_keys_that_each_has_for_itself(bad, spark, spec, rows):
+    merging = replace(spec, mode="merge", keys=("id",))
+    with pytest.raises(OptionError, match=r"^output: rows are merged by 'id', and of 2 rows 1 "):
+        write_table(rows(bad, 0), merging)
+    with pytest.raises(OptionError, match=r"^output: the rows have no 'key' to be merged by"):
+        write_table(rows([1], 0), replace(merging, keys=("key",)))
+    assert existing(spark, spec) is None
+
+
+def test_rows_of_a_group_are_replaced_together(spark, spec):
+    def sentences(*found):
+        return spark.createDataFrame(list(found), "sentence long, place int, x double")
+
+    merging = replace(spec, mode="merge", keys=("sentence", "place"), groups=("sentence",))
+    write_table(sentences((1, 0, 0.0), (1, 1, 0.0), (2, 0, 0.0), (2, 1, 0.0)), merging)
+    write_table(sentences((2, 0, 5.0), (3, 0, 5.0)), merging)
+    found = sorted(map(tuple, existing(spark, spec).collect()))
+    assert found == [(1, 0, 0.0), (1, 1, 0.0), (2, 0, 5.0), (3, 0, 5.0)]
+
+
+def test_a_first_write_that_was_killed_is_written_anew(spark, rows, tmp_path):
+    rows([7], 0).write.parquet(str(tmp_path / "t"))  # files of which no commit knows
+    (tmp_path / "t" / "_delta_log").mkdir()
+    spec = TableSpec(str(tmp_path / "t"), "output", "delta")
+    for writing in (replace(spec, mode="append"), replace(spec, mode="merge", keys=("id",))):
+        write_table(rows([1], 0), writing)
+        assert content(spark, spec) == {1: 0}
+
+
+def test_a_delta_table_with_mapped_columns_is_replaced(spark, rows, tmp_path):
+    spec = TableSpec(str(tmp_path / "t"), "output", "delta")
+    write_table(rows([1], 0), spec, {"delta.columnMapping.mode": "name"})
+    write_table(rows([2], 0), spec)
+    assert content(spark, spec) == {2: 0}
+
+
+def test_small_whole_numbers_are_appended_to_iceberg(spark):
+    spark.sql("CREATE NAMESPACE lake.small")
+    spec = TableSpec("lake.small.t", "output", "iceberg", mode="append")
+    for _ in range(2):
+        write_table(spark.sql("SELECT cast(1 AS smallint) AS k, cast(2 AS tinyint) AS y"), spec)
+    assert existing(spark, spec).count() == 2
+    spark.sql("DROP TABLE lake.small.t")
+    spark.sql("DROP NAMESPACE lake.small")
 
 
 def test_a_folder_of_other_files_is_no_delta_table(spark, rows, tmp_path):
