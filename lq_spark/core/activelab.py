@@ -13,13 +13,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.annotation_tables import wide_labels
-from lq_spark.core.annotations import Annotations, count_votes
+from lq_spark.core.annotations import Annotations, Votes, count_votes
 from lq_spark.core.blocks import Float64
 from lq_spark.core.checks import checked_members
-from lq_spark.core.crowd import Crowd
 from lq_spark.core.crowdlab import CrowdlabWeights, annotator_weights, predicted_labels
-from lq_spark.core.majority import finish_votes, majority_votes, partial_votes, require_annotators
+from lq_spark.core.majority import (
+    VoteSummary,
+    finish_votes,
+    majority_votes,
+    partial_votes,
+    require_annotators,
+)
 from lq_spark.core.temperature import Model, mean_probabilities
+from lq_spark.core.whole_crowd import WholeCrowd
 from lq_spark.errors import DataError, OptionError
 
 if TYPE_CHECKING:
@@ -151,13 +157,10 @@ def unlabelled_scores(
     return _with_a_random_label(known / total, np.full(len(known), total), weights, n_classes)
 
 
-def unlabelled_consensus(models: Sequence[Model]) -> NDArray[np.int64]:
-    """Return the class of each item that most models predict, shape (U,), ties as by annotators."""
+def votes_of_models(models: Sequence[Model]) -> tuple[Annotations, Votes]:
+    """Return what M models predict of items as the labels of M annotators."""
     predicted = predicted_labels(models)
     n_models, n_items = predicted.shape
-    if n_models == 1 or not n_items:
-        only: NDArray[np.int64] = predicted[0]
-        return only
     annotations = Annotations(
         np.tile(np.arange(n_models), n_items),
         predicted.T.ravel(),
@@ -165,9 +168,29 @@ def unlabelled_consensus(models: Sequence[Model]) -> NDArray[np.int64]:
         n_models,
         models[0].pred_probs.shape[1],
     )
-    votes = count_votes(annotations)
-    summary = finish_votes(partial_votes(annotations, votes))
-    return majority_votes(annotations, votes, summary, models)
+    return annotations, count_votes(annotations)
+
+
+def unlabelled_consensus(
+    models: Sequence[Model],
+    summary: VoteSummary | None,
+    item_ids: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """Return the class of each item that most models predict, shape (U,), ties as by annotators.
+
+    Parameters
+    ----------
+    models : sequence of M Model
+        Of any batch of items.
+    summary : VoteSummary or None
+        Of the models' votes on all unlabelled items; a single model needs none.
+    item_ids : ndarray of int64, shape (U,), optional
+        As for :func:`lq_spark.core.majority.majority_votes`.
+    """
+    if summary is None:
+        only: NDArray[np.int64] = predicted_labels(models)[0]
+        return only
+    return majority_votes(*votes_of_models(models), summary, models, item_ids)
 
 
 def equal_weights(n_annotators: int, n_models: int) -> CrowdlabWeights:
@@ -203,7 +226,7 @@ def _scores(
     if labels is None or pred_probs is None:
         models = tuple(map(Model, others))
         weights = equal_weights(1, len(models))
-        return _NO_SCORES, unlabelled_scores(models, unlabelled_consensus(models), weights)
+        return _NO_SCORES, _unlabelled(models, weights)
     wide = wide_labels(labels)
     members = checked_members(pred_probs, len(wide.index))
     if others and (len(others), others[0].shape[1]) != (len(members), members[0].shape[1]):
@@ -218,16 +241,23 @@ def _scores(
         models = tuple(map(Model, members))
         quality = mean_probabilities(models, np.arange(annotations.n_items), annotations.labels)
     else:
-        crowd = Crowd.of(
+        crowd = WholeCrowd.of(
             annotations, members, calibrate=True, cleanlab_compatible=cleanlab_compatible
         )
-        consensus = crowd.best_consensus("crowdlab")
-        models, weights = crowd.models, crowd.weights_under(consensus)
-        quality = crowd.rated(consensus).quality
+        models, consensus = crowd.items.models, crowd.best_consensus()
+        weights = crowd.weights_under(consensus)
+        quality = crowd.items.rated(consensus, weights).quality
     scores = labelled_scores(quality, annotations, weights)
     if not others:
         return scores, _NO_SCORES
     unseen = [
         Model(member, model.temperature) for member, model in zip(others, models, strict=True)
     ]
-    return scores, unlabelled_scores(unseen, unlabelled_consensus(unseen), weights)
+    return scores, _unlabelled(unseen, weights)
+
+
+def _unlabelled(models: Sequence[Model], weights: CrowdlabWeights) -> Float64:
+    summary = None
+    if len(models) > 1 and len(models[0].pred_probs):
+        summary = finish_votes(partial_votes(*votes_of_models(models)))
+    return unlabelled_scores(models, unlabelled_consensus(models, summary), weights)

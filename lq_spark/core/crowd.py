@@ -1,7 +1,7 @@
-"""A data set of several annotators in memory: the steps of CROWDLAB over all its items, in order.
+"""Items with the labels of several annotators: the steps of CROWDLAB that look at items alone.
 
-A table too large for that goes through the same steps batch by batch, one pass over its items each:
-votes, temperatures (two passes, if asked), majority consensus, best consensus, scores.
+What they need of the whole data set was found by passes over its items: votes, temperatures (two
+passes, if asked), weights under the majority vote, weights under the consensus.
 """
 
 from __future__ import annotations
@@ -12,29 +12,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lq_spark.core.annotations import Annotations, Votes, count_votes
-from lq_spark.core.annotator_sums import AnnotatorTable, finish_annotators, partial_annotators
+from lq_spark.core.annotations import Annotations, Votes
+from lq_spark.core.annotator_sums import AnnotatorSums, partial_annotators
 from lq_spark.core.blocks import Float64
-from lq_spark.core.consensus import Blocks, partial_thresholds, quality_scores, vote_shares
+from lq_spark.core.consensus import (
+    Blocks,
+    ThresholdSums,
+    partial_thresholds,
+    quality_scores,
+    vote_shares,
+)
 from lq_spark.core.crowdlab import (
-    NOTHING_TO_COMPARE,
+    ConsensusCounts,
     CrowdlabWeights,
     agreeing_labels,
     best_labels,
-    finish_consensus,
     partial_consensus,
     posteriors,
     predicted_labels,
 )
-from lq_spark.core.majority import (
-    VoteCounts,
-    VoteSummary,
-    finish_votes,
-    majority_votes,
-    partial_votes,
-)
-from lq_spark.core.temperature import Model, fit_temperature
-from lq_spark.errors import DataError
+from lq_spark.core.majority import VoteSummary, majority_votes
+from lq_spark.core.temperature import Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,101 +59,81 @@ class Rated:
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """Annotations, the votes and models of the same items, and what finished passes found.
+    """Any batch of items, their votes, models and majority: no item depends on the others.
 
     Attributes
     ----------
     annotations : Annotations
+        Of n items.
     votes : Votes
-    counts : VoteCounts
-    summary : VoteSummary
     models : tuple of M Model
-    predicted : ndarray of int64, shape (M, n)
     majority : ndarray of int64, shape (n,)
     cleanlab_compatible : bool
+        Whether shares of votes are misplaced as in cleanlab 2.9.0.
     """
 
     annotations: Annotations
     votes: Votes
-    counts: VoteCounts
-    summary: VoteSummary
     models: tuple[Model, ...]
-    predicted: NDArray[np.int64]
     majority: NDArray[np.int64]
-    cleanlab_compatible: bool
+    cleanlab_compatible: bool = False
 
     @classmethod
     def of(
         cls,
         annotations: Annotations,
-        pred_probs: Sequence[NDArray[np.floating]],
+        votes: Votes,
+        models: Sequence[Model],
+        summary: VoteSummary,
+        item_ids: NDArray[np.int64] | None = None,
         *,
-        calibrate: bool = False,
         cleanlab_compatible: bool = False,
     ) -> Crowd:
-        """Return the crowd of annotations and M models' checked pred_probs, shape (n, K)."""
-        votes = count_votes(annotations)
-        counts = partial_votes(annotations, votes)
-        # Without probabilities cleanlab counts the classes right.
-        misplaced = cleanlab_compatible and len(pred_probs) > 0
-        summary = finish_votes(counts, cleanlab_compatible=misplaced)
-        temperatures: list[float | None] = [None] * len(pred_probs)
-        if calibrate:
-            temperatures = [
-                fit_temperature(annotations, votes, member, cleanlab_compatible=cleanlab_compatible)
-                for member in pred_probs
-            ]
-        models = tuple(map(Model, pred_probs, temperatures))
-        majority = majority_votes(annotations, votes, summary, models)
-        predicted = predicted_labels(models)
-        return cls(
-            annotations, votes, counts, summary, models, predicted, majority, cleanlab_compatible
-        )
+        """Return the crowd of a batch; see :func:`lq_spark.core.majority.majority_votes`."""
+        majority = majority_votes(annotations, votes, summary, models, item_ids)
+        return cls(annotations, votes, tuple(models), majority, cleanlab_compatible)
 
-    def require_several(self) -> None:
-        """Raise DataError if each item has one label: there is nothing to compare."""
-        if self.counts.n_single == self.counts.n_items:
-            raise DataError(NOTHING_TO_COMPARE)
+    def best_consensus(self, weights: CrowdlabWeights | None) -> NDArray[np.int64]:
+        """Return the class of the highest quality of each item, shape (n,).
 
-    def weights_under(self, consensus: NDArray[np.int64]) -> CrowdlabWeights:
-        """Return the weights of annotators and models."""
-        counts = partial_consensus(self.annotations, self.votes, consensus, self.predicted)
-        return finish_consensus(counts, self.summary)
-
-    def best_consensus(self, quality_method: str) -> NDArray[np.int64]:
-        """Return the class of the highest quality of each item, shape (n,)."""
-        weights = None
-        if quality_method == "crowdlab":
-            weights = self.weights_under(self.majority)
+        ``weights`` are those under the majority vote; None where the quality is the agreement.
+        """
         return best_labels(self._blocks(weights), self.majority)
+
+    def consensus_counts(self, consensus: NDArray[np.int64]) -> ConsensusCounts:
+        """Return the state of the batch that gives the weights under a consensus."""
+        predicted = predicted_labels(self.models)
+        return partial_consensus(self.annotations, self.votes, consensus, predicted)
+
+    def threshold_sums(
+        self, consensus: NDArray[np.int64], weights: CrowdlabWeights | None
+    ) -> ThresholdSums:
+        """Return the state of the batch that gives the thresholds of adjusted scores."""
+        blocks = self._blocks(weights)
+        return partial_thresholds(self.annotations, self.votes, consensus, blocks)
 
     def rated(
         self,
         consensus: NDArray[np.int64],
-        quality_method: str = "crowdlab",
-        *,
+        weights: CrowdlabWeights | None,
         method: str = "self_confidence",
-        adjust_pred_probs: bool = False,
+        thresholds: ThresholdSums | None = None,
     ) -> Rated:
-        """Return the items under a consensus, with the weights computed anew from it."""
-        weights = self.weights_under(consensus) if quality_method == "crowdlab" else None
-        basis = (self.annotations, self.votes, consensus)
-        thresholds = None
-        if adjust_pred_probs:
-            thresholds = partial_thresholds(*basis, self._blocks(weights))
-        quality, of_labels = quality_scores(*basis, self._blocks(weights), method, thresholds)
+        """Return the items under a consensus and the weights under it."""
+        blocks = self._blocks(weights)
+        quality, of_labels = quality_scores(
+            self.annotations, self.votes, consensus, blocks, method, thresholds
+        )
         agreement = agreeing_labels(self.votes, consensus) / self.annotations.sizes
         return Rated(
             consensus, agreement if weights is None else quality, agreement, of_labels, weights
         )
 
-    def annotator_table(self, rated: Rated) -> AnnotatorTable:
-        """Return what is known of each annotator."""
-        sums = partial_annotators(
+    def annotator_sums(self, rated: Rated) -> AnnotatorSums:
+        """Return the state of the batch that gives the table of annotators."""
+        return partial_annotators(
             self.annotations, rated.consensus, rated.quality, rated.label_quality
         )
-        n_annotators, n_classes = self.annotations.n_annotators, self.annotations.n_classes
-        return finish_annotators(sums, n_annotators, n_classes, rated.weights)
 
     def _blocks(self, weights: CrowdlabWeights | None) -> Blocks:
         if weights is not None:

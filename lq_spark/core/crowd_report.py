@@ -18,8 +18,8 @@ from lq_spark.core.annotation_tables import (
     wide_labels,
 )
 from lq_spark.core.checks import checked_members
-from lq_spark.core.crowd import Crowd
 from lq_spark.core.scores import require_method
+from lq_spark.core.whole_crowd import WholeCrowd
 from lq_spark.errors import DataError, OptionError, closest, listed
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def crowd_of(
     *,
     calibrate: bool = False,
     cleanlab_compatible: bool = False,
-) -> Crowd:
+) -> WholeCrowd:
     """Return the crowd of a table of labels and M models' probabilities.
 
     Raises
@@ -55,7 +55,7 @@ def crowd_of(
     """
     members = checked_members(pred_probs, len(wide.index)) if len(pred_probs) else []
     annotations = wide.annotations(members[0].shape[1] if members else None)
-    return Crowd.of(
+    return WholeCrowd.of(
         annotations, members, calibrate=calibrate, cleanlab_compatible=cleanlab_compatible
     )
 
@@ -87,13 +87,13 @@ def label_quality_report(
     found: dict[str, Any] = {}
     weights: dict[str, Any] = {}
     for method in consensus_methods:
-        consensus = crowd.majority
+        consensus = crowd.items.majority
         if method == "best_quality":
             consensus = crowd.best_consensus(quality_method)
         if verbose:
             _log_lost_classes(crowd, consensus, method)
         rated = crowd.rated(consensus, quality_method, **score_options)
-        table = quality_table(rated, crowd.annotations, wide.index)
+        table = quality_table(rated, crowd.items.annotations, wide.index)
         of_tables = not found
         # cleanlab's weights are of the last consensus, though its tables are of the first.
         if parts.weights and rated.weights is not None and (of_tables or cleanlab_compatible):
@@ -113,7 +113,7 @@ def label_quality_report(
     return {**found, **weights}
 
 
-def log_agreement(crowd: Crowd) -> None:
+def log_agreement(crowd: WholeCrowd) -> None:
     """Log that no two annotators agree, and who labelled nothing that others labelled."""
     if not crowd.counts.n_agreeing:
         _log.warning("no two annotators agree on any item")
@@ -127,8 +127,8 @@ def log_agreement(crowd: Crowd) -> None:
         )
 
 
-def _log_lost_classes(crowd: Crowd, consensus: NDArray[np.int64], method: str) -> None:
-    counts = np.bincount(consensus, minlength=crowd.annotations.n_classes)
+def _log_lost_classes(crowd: WholeCrowd, consensus: NDArray[np.int64], method: str) -> None:
+    counts = np.bincount(consensus, minlength=crowd.items.annotations.n_classes)
     lost = np.flatnonzero((crowd.counts.class_counts > 0) & (counts == 0))
     if len(lost):
         _log.info("no consensus by %s is one of the classes %s", method, listed(lost.tolist()))

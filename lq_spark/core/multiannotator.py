@@ -76,7 +76,7 @@ def get_majority_vote_label(
     )
     if verbose:
         log_agreement(crowd)
-    return crowd.majority
+    return crowd.items.majority
 
 
 def get_label_quality_multiannotator(

@@ -19,7 +19,6 @@ from lq_spark.core.annotator_sums import (
     partial_annotators,
 )
 from lq_spark.core.consensus import merge_thresholds, partial_thresholds, quality_scores
-from lq_spark.core.crowd import Crowd
 from lq_spark.core.crowdlab import (
     CrowdlabWeights,
     best_labels,
@@ -38,6 +37,7 @@ from lq_spark.core.temperature import (
     merge_losses,
     partial_losses,
 )
+from lq_spark.core.whole_crowd import WholeCrowd
 from lq_spark.errors import DataError
 
 
@@ -160,11 +160,11 @@ def test_a_crowd_in_memory_goes_through_the_same_steps(data, n_models, crowds, a
     labels, models = data.draw(crowds(n_models))
     annotations = long_of(labels, models.shape[2])
     majority, best, _, quality, of_labels, *_ = in_batches(annotations, models, [(0, len(labels))])
-    crowd = Crowd.of(annotations, models, calibrate=True)
+    crowd = WholeCrowd.of(annotations, models, calibrate=True)
     rated = crowd.rated(
         crowd.best_consensus("crowdlab"), method="normalized_margin", adjust_pred_probs=True
     )
-    assert_same_bits(crowd.majority, majority)
+    assert_same_bits(crowd.items.majority, majority)
     assert_same_bits(rated.consensus, best)
     assert_same_bits(rated.quality, quality)
     assert_same_bits(rated.label_quality, of_labels)
