@@ -76,8 +76,24 @@ def labelled_table(
     OptionError
         If classes has fewer than two names, or a name twice.
     """
-    label_type = require_integer_or_string(df, "label", label)
+    index, label_type, names = class_index(df, label=label, classes=classes)
     probabilities = float_array(df, "pred_probs", pred_probs)
+    kind = column_type(df, pred_probs)
+    element = kind.elementType if isinstance(kind, ArrayType) else DoubleType()
+    return LabelledTable(index, probabilities, element, label_type, names)
+
+
+def class_index(
+    df: DataFrame, *, label: str, classes: Sequence[str] | None
+) -> tuple[Column, DataType, tuple[str, ...] | None]:
+    """Return the class index of a label, bigint without nulls, the label's type, and the classes.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        As :func:`labelled_table`.
+    """
+    label_type = require_integer_or_string(df, "label", label)
     names = checked_classes(classes)
     if isinstance(label_type, StringType):
         if names is None:
@@ -90,10 +106,7 @@ def labelled_table(
         index = F.when(position == 0, F.lit(UNKNOWN_LABEL)).otherwise(position - F.lit(1))
     else:
         index = column(label).cast("bigint")
-    kind = column_type(df, pred_probs)
-    element = kind.elementType if isinstance(kind, ArrayType) else DoubleType()
-    index = F.coalesce(index, F.lit(NULL_LABEL))
-    return LabelledTable(index, probabilities, element, label_type, names)
+    return F.coalesce(index, F.lit(NULL_LABEL)), label_type, names
 
 
 def checked_classes(classes: Sequence[str] | None) -> tuple[str, ...] | None:
