@@ -2,7 +2,7 @@
 
 import sys
 
-from lq_spark.job.cli import SCORE_TOKENS, main
+from lq_spark.job.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(job=SCORE_TOKENS))
+    sys.exit(main(task="tokens"))

@@ -18,6 +18,7 @@ from lq_spark.job.common_config import JobConfig
 from lq_spark.job.invalid import count_reasons, reasons_text
 from lq_spark.tables.formats import Source, output_table, read_table
 from lq_spark.tables.staged import require_writable
+from lq_spark.tasks.labelled import INVALID_REASON
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 N_SAMPLE = 1000
 """How many rows a dry run looks at."""
+
+BATCH_BYTES = 32 << 20
+"""How much of the probabilities, as doubles, an Arrow batch should hold at most."""
 
 Config = TypeVar("Config", bound=JobConfig)
 
@@ -86,9 +90,10 @@ class JobRun(ABC, Generic[Config]):
             "lq_spark.config_fingerprint": self.config.fingerprint,
         }
 
-    def check_outputs(self) -> None:
-        """Raise if a table or a file of the run cannot be written."""
-        for spec, schema in self.outputs():
+    def check_outputs(self) -> list[tuple[TableSpec, StructType]]:
+        """Return :meth:`outputs`; raise if a table or a file of the run cannot be written."""
+        outputs = self.outputs()
+        for spec, schema in outputs:
             if missing := [name for name in spec.partition_by if name not in schema.names]:
                 raise OptionError(
                     f"partition_by: {spec.option} has no {listed(missing)}; "
@@ -97,6 +102,7 @@ class JobRun(ABC, Generic[Config]):
             output_table(self.spark, spec).check(schema)
         for option, path in self.config.files.items():
             require_writable(option, path, folder=False)
+        return outputs
 
     def plan(self) -> str:
         """Check all that can be checked without scoring; return what a run would do.
@@ -108,9 +114,9 @@ class JobRun(ABC, Generic[Config]):
         InvalidRowsError
             If some of the first rows cannot be scored and are to stop the run.
         """
-        self.check_outputs()
+        outputs = self.check_outputs()
         sample = self.checked(self.first_rows())
-        invalid = sample.where("invalid_reason is not null")
+        invalid = sample.where(f"{INVALID_REASON} is not null")
         reasons = count_reasons(invalid)
         said = reasons_text(invalid, self.config.row_id, reasons)
         if reasons and self.config.on_invalid == "fail":
@@ -120,7 +126,7 @@ class JobRun(ABC, Generic[Config]):
         lines += [f"  {name}  {kind}" for name, kind in self.source.dtypes]
         lines.append(f"sample      {said or f'the first {N_SAMPLE:,} rows can be scored'}")
         lines.append(f"classes     {self.said_of_classes()}")
-        for spec, schema in self.outputs():
+        for spec, schema in outputs:
             lines.append(f"{spec.option:<12}{spec.name} ({spec.format}, {spec.mode})")
             lines += [f"  {name.name}  {name.dataType.simpleString()}" for name in schema]
         lines += [f"metrics     {spec.name} ({spec.format})" for spec in self.config.record_specs]
@@ -128,6 +134,14 @@ class JobRun(ABC, Generic[Config]):
             lines += [f"{level:<12}{text}" for text in getattr(self.config, level)]
         lines.append("nothing was scored or written")
         return "\n".join(lines)
+
+    def bound_batches(self, bytes_of_row: int) -> None:
+        """Keep an Arrow batch of wide rows small; never make it larger than the session says."""
+        key = "spark.sql.execution.arrow.maxRecordsPerBatch"
+        told = int(self.spark.conf.get(key) or 0)
+        fit = max(1, BATCH_BYTES // bytes_of_row)
+        if told <= 0 or told > fit:
+            self.spark.conf.set(key, str(fit))
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:

@@ -11,60 +11,24 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import NoneType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
-from lq_spark.errors import ColumnError, LqError, OptionError
+from lq_spark.errors import ColumnError, LqError, OptionError, require_one_of
 from lq_spark.job.common_config import JobConfig
-from lq_spark.job.config import ScoreConfig, load_config
-from lq_spark.job.token_config import TokensConfig
-
-if TYPE_CHECKING:
-    from lq_spark.job.base import JobRun
+from lq_spark.job.config import load_config, read_config
+from lq_spark.job.jobs import JOBS, Job
 
 DONE, RUN_TIME_ERROR, BAD_ARGUMENTS, GATE_FAILED = 0, 1, 2, 3
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A job: what it is called, what it does, its configuration and its kind of run."""
+def main(arguments: Sequence[str] | None = None, task: str | None = None) -> int:
+    """Run a job; return its exit code.
 
-    name: str
-    description: str
-    config: type[JobConfig]
-    kind: Callable[[], type[JobRun[Any]]]
-
-
-def _score_run() -> type[JobRun[Any]]:
-    from lq_spark.job.run import ScoreRun
-
-    return ScoreRun
-
-
-def _tokens_run() -> type[JobRun[Any]]:
-    from lq_spark.job.token_run import TokensRun
-
-    return TokensRun
-
-
-SCORE_DATASET = Job(
-    "score_dataset",
-    "Add a label quality score (1 clean, 0 suspect) to every row of a table.",
-    ScoreConfig,
-    _score_run,
-)
-SCORE_TOKENS = Job(
-    "score_tokens",
-    "Score the labels of tokens, and sentences by their tokens (1 clean, 0 suspect).",
-    TokensConfig,
-    _tokens_run,
-)
-
-
-def main(arguments: Sequence[str] | None = None, job: Job = SCORE_DATASET) -> int:
-    """Run a job; return its exit code."""
+    ``task`` is what the arguments and the configuration need not say.
+    """
     try:
+        job = JOBS[task or told_task(arguments)]
         flags = vars(parser(job).parse_args(arguments))
         if flags.pop("print_schema", False):
             print(json.dumps(job.config.model_json_schema(), indent=2))
@@ -85,13 +49,28 @@ def main(arguments: Sequence[str] | None = None, job: Job = SCORE_DATASET) -> in
         return RUN_TIME_ERROR
 
 
-def run(config: JobConfig, job: Job = SCORE_DATASET, *, dry_run: bool = False) -> int:
+def told_task(arguments: Sequence[str] | None) -> str:
+    """Return the task that the flags or the configuration name, or else multiclass.
+
+    Raises OptionError if there is no such task, or the file cannot be read.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--task")
+    first.add_argument("--config")
+    flags, _ = first.parse_known_args(arguments)
+    in_file = read_config(flags.config).get("task") if flags.config else None
+    task = flags.task or in_file or "multiclass"
+    require_one_of("task", task, JOBS)
+    return str(task)
+
+
+def run(config: JobConfig, job: Job, *, dry_run: bool = False) -> int:
     """Run a job in the session that spark-submit has configured; print what was done."""
     from pyspark.sql import SparkSession
 
     from lq_spark.job.record import RunRecord, execute
 
-    spark = SparkSession.builder.appName(f"lq_spark {job.name}").getOrCreate()
+    spark = SparkSession.builder.appName(f"lq_spark {job.task}").getOrCreate()
     try:
         if dry_run:
             RunRecord(spark, config).look_back()
@@ -114,12 +93,12 @@ def _list_of(item: Callable[[str], Any]) -> Callable[[str], list[Any]]:
     return listed
 
 
-def parser(job: Job = SCORE_DATASET) -> argparse.ArgumentParser:
+def parser(job: Job) -> argparse.ArgumentParser:
     """Return the parser: one flag a config key. A flag that is not given is absent."""
     result = argparse.ArgumentParser(
-        prog=f"{job.name}.py",
         description=job.description,
-        epilog="exit codes: 0 done, 1 run-time error, 2 bad arguments or config, 3 done, but a "
+        epilog=f"Each task has flags of its own: --task NAME --help; tasks are {', '.join(JOBS)}. "
+        "exit codes: 0 done, 1 run-time error, 2 bad arguments or config, 3 done, but a "
         "condition of fail_if is met",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,

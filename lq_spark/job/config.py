@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -12,13 +12,24 @@ from pydantic import Field, ValidationError, model_validator
 from lq_spark.core.scores import METHODS, require_method
 from lq_spark.errors import OptionError, closest, listed
 from lq_spark.job.common_config import JobConfig, Name
+from lq_spark.job.labelled_config import LabelledConfig
+from lq_spark.job.metric_names import (
+    CLASS_DRIFT,
+    CLASS_ISSUES,
+    CLASS_ROWS,
+    DRIFT,
+    ISSUES,
+    ROWS,
+    THRESHOLDS,
+)
 
 Config = TypeVar("Config", bound=JobConfig)
 
 
-class ScoreConfig(JobConfig):
+class ScoreConfig(LabelledConfig):
     """One run of the job that scores rows."""
 
+    task: Literal["multiclass"] = Field("multiclass", description="what the labels are")
     id: Name = Field("id", description="column that tells rows apart")
     label: Name = Field("label", description="column of the given label")
     method: str = Field("self_confidence", description=f"score: {', '.join(METHODS)}")
@@ -38,10 +49,13 @@ class ScoreConfig(JobConfig):
         return self.id
 
     @property
-    def files(self) -> dict[str, str]:
-        """Return the files that the run writes, by option."""
-        more = {} if self.save_thresholds is None else {"save_thresholds": self.save_thresholds}
-        return {**super().files, **more}
+    def metric_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the metrics of the table, and those of each class."""
+        return ROWS + ISSUES + DRIFT, CLASS_ROWS + CLASS_ISSUES + CLASS_DRIFT + THRESHOLDS
+
+    @property
+    def _local_files(self) -> tuple[str, ...]:
+        return (*super()._local_files, "thresholds", "save_thresholds")
 
     @model_validator(mode="after")
     def _scores_agree(self) -> ScoreConfig:
@@ -69,6 +83,17 @@ class ScoreConfig(JobConfig):
         return list(dict.fromkeys([self.id, self.label, *self.keep_columns]))
 
 
+def read_config(path: str) -> dict[str, Any]:
+    """Return the keys and values of a YAML file; raise OptionError if it cannot be read."""
+    try:
+        loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise OptionError(f"config: cannot read {path!r} ({error})") from error
+    if not isinstance(loaded, dict):
+        raise OptionError(f"config: {path!r} must hold keys and values, got {loaded!r}")
+    return loaded
+
+
 def load_config(
     path: str | None,
     flags: Mapping[str, Any],
@@ -82,15 +107,7 @@ def load_config(
         If the file cannot be read, a key is unknown (the closest known one is named), or a value
         is missing or not allowed.
     """
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise OptionError(f"config: cannot read {path!r} ({error})") from error
-        if not isinstance(loaded, dict):
-            raise OptionError(f"config: {path!r} must hold keys and values, got {loaded!r}")
-        values = loaded
+    values = {} if path is None else read_config(path)
     try:
         return kind.model_validate({**values, **flags})
     except ValidationError as error:

@@ -9,12 +9,14 @@ from pyspark.sql import functions as F
 
 from lq_spark.errors import OptionError
 from lq_spark.job.drift import Joint
+from lq_spark.job.metrics import SUCCEEDED
 from lq_spark.tables.formats import existing
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from lq_spark.job.common_config import JobConfig
+    from lq_spark.tables.spec import TableSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +26,12 @@ class EarlierRun:
     run_id: str
     metrics: dict[tuple[str, str | None], float | None]
 
-    def joint(self, spark: SparkSession, config: JobConfig) -> Joint:
-        """Return the joint of labels that it has estimated, without the diagonal."""
-        overlaps = existing(spark, config.overlaps_spec)
+    def joint(self, spark: SparkSession, spec: TableSpec) -> Joint:
+        """Return the joint of labels that it has estimated, without the diagonal.
+
+        ``spec`` is the table of overlaps.
+        """
+        overlaps = existing(spark, spec)
         if overlaps is None:
             return {}
         # As many as pairs of classes that overlap.
@@ -47,7 +52,7 @@ def earlier_run(spark: SparkSession, config: JobConfig, run_id: str | None) -> E
     table = existing(spark, config.metrics_spec)
     newest = None
     if table is not None:
-        wanted = F.col("status") == "succeeded"
+        wanted = F.col("status") == SUCCEEDED
         if run_id is not None:
             wanted &= F.col("run_id") == run_id
         else:  # several jobs may share the table, and a source

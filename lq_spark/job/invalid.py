@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 N_EXAMPLES = 5
 
 
-def count_reasons(invalid: DataFrame) -> dict[str, int]:
-    """Return how many rows there are for each reason, most first."""
-    counts = invalid.groupBy(INVALID_REASON).count().collect()  # a dozen reasons at most
-    ordered = sorted(counts, key=lambda row: (-row["count"], row[INVALID_REASON]))
+def count_reasons(checked: DataFrame) -> dict[str, int]:
+    """Return how many rows there are for each reason, most first; fit rows have None."""
+    counts = checked.groupBy(INVALID_REASON).count().collect()  # a dozen reasons at most
+    ordered = sorted(counts, key=lambda row: (-row["count"], row[INVALID_REASON] or ""))
     return {row[INVALID_REASON]: row["count"] for row in ordered}
 
 

@@ -25,8 +25,8 @@ from lq_spark.tasks.pruning import flagged
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lq_spark.job.common_config import JobConfig
     from lq_spark.job.config import ScoreConfig
+    from lq_spark.job.labelled_config import LabelledConfig
 
 
 def facts_of(
@@ -91,7 +91,7 @@ def no_rows_with_issues(scored: DataFrame, key: str, issue_rank: bool) -> DataFr
     return with_issue_rank(found, key) if issue_rank else found
 
 
-def rule_of(config: JobConfig, fitted: NoiseModel | None) -> Rule:
+def rule_of(config: LabelledConfig, fitted: NoiseModel | None) -> Rule:
     """Return the rule of a configuration; raise OptionError if what was fitted has another."""
     return Rule(
         filter_by=config.filter_by,

@@ -11,11 +11,14 @@ from lq_spark.core.noise_model import NoiseModel
 
 Row = tuple[Any, ...]
 
+SUCCEEDED, GATE_FAILED, FAILED = "succeeded", "gate_failed", "failed"
+"""The status of a run."""
+
 RUN = (
     "run_id string, started_at timestamp, source string, source_version bigint, output string, "
     "config_fingerprint string, lq_spark_version string, spark_version string, status string"
 )
-"""``status``: succeeded, gate_failed or failed; Delta version or Iceberg snapshot of the source."""
+"""``source_version``: Delta version or Iceberg snapshot of the source."""
 
 METRICS = f"{RUN}, metric string, class string, value double"
 """``class`` is the class, reason, phase or condition that a metric is of; null for the table.

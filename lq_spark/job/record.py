@@ -14,7 +14,16 @@ from lq_spark.job.common_config import JobConfig
 from lq_spark.job.drift import Joint, drift
 from lq_spark.job.gate import Metrics, Verdict, judge
 from lq_spark.job.history import EarlierRun, earlier_run
-from lq_spark.job.metrics import CLASSES, METRICS, OVERLAPS, Row, health_rows
+from lq_spark.job.metrics import (
+    CLASSES,
+    FAILED,
+    GATE_FAILED,
+    METRICS,
+    OVERLAPS,
+    SUCCEEDED,
+    Row,
+    health_rows,
+)
 from lq_spark.tables.formats import add_rows, check_rows
 
 if TYPE_CHECKING:
@@ -22,8 +31,6 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
     from lq_spark.tables.spec import TableSpec
-
-SUCCEEDED, GATE_FAILED, FAILED = "succeeded", "gate_failed", "failed"
 
 
 class Report(Protocol):
@@ -153,7 +160,11 @@ class RunRecord:
         if self.reference is None:
             return {}
         earlier = self.reference
-        found = drift(now, earlier.metrics, joint, earlier.joint(self.spark, self.config))
+        joint_before: Joint = {}
+        if joint is not None:
+            [*_, overlaps] = self._tables
+            joint_before = earlier.joint(self.spark, overlaps)
+        found = drift(now, earlier.metrics, joint, joint_before)
         return {(metric, name): value for metric, name, value in found}
 
     def _add(

@@ -47,9 +47,6 @@ if TYPE_CHECKING:
     from lq_spark.job.config import ScoreConfig
     from lq_spark.tables.spec import TableSpec
 
-BATCH_BYTES = 32 << 20
-"""How much of the probabilities, as doubles, an Arrow batch should hold at most."""
-
 
 class ScoreRun(JobRun["ScoreConfig"]):
     """A run: its configuration and its source, checked.
@@ -93,7 +90,7 @@ class ScoreRun(JobRun["ScoreConfig"]):
             require_a_number_each(config.num_to_remove_per_class, self.n_classes)
             if self.thresholds is not None and classes is not None:
                 self.thresholds = replace(self.thresholds, classes=tuple(classes))
-        self._bound_batches()
+        self.bound_batches(8 * self.n_classes)
 
     def outputs(self) -> list[tuple[TableSpec, StructType]]:
         """Return the tables that the run writes, with the columns of their rows."""
@@ -166,14 +163,6 @@ class ScoreRun(JobRun["ScoreConfig"]):
         """Return what a dry run says of the classes."""
         names = self.columns["classes"]
         return f"{self.n_classes:,}" + (f": {listed(names)}" if names else "")
-
-    def _bound_batches(self) -> None:
-        """Keep an Arrow batch of wide rows small; never make it larger than the session says."""
-        key = "spark.sql.execution.arrow.maxRecordsPerBatch"
-        told = int(self.spark.conf.get(key) or 0)
-        fit = max(1, BATCH_BYTES // (8 * self.n_classes))
-        if told <= 0 or told > fit:
-            self.spark.conf.set(key, str(fit))
 
     def _score(self, rows: DataFrame, n_rows: int, output: Output) -> ScoredRows | None:
         """Write scores to the staging place; None if some rows cannot be scored."""

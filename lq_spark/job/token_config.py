@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,7 +12,8 @@ from lq_spark.core.sentences import (
     SENTENCE_METHODS,
     require_sentence_method,
 )
-from lq_spark.job.common_config import JobConfig, Name
+from lq_spark.job.common_config import Name
+from lq_spark.job.labelled_config import LabelledConfig
 from lq_spark.job.metric_names import (
     CLASS_DRIFT,
     CLASS_ISSUES,
@@ -28,9 +29,10 @@ _TOKEN_INDEX = "token_index"
 """The column of the output where the input has a row a sentence."""
 
 
-class TokensConfig(JobConfig):
+class TokensConfig(LabelledConfig):
     """One run of the job that scores tokens and sentences."""
 
+    task: Literal["tokens"] = Field("tokens", description="what the labels are")
     sentence_id: Name = Field("sentence_id", description="column that tells sentences apart")
     labels: Name = Field("labels", description="in a row a sentence: array of the given labels")
     tokens: Name | None = Field(None, description="in a row a sentence: array of the texts")

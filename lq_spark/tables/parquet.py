@@ -80,6 +80,7 @@ class ParquetOutput:
     def __init__(self, spark: SparkSession, spec: TableSpec) -> None:
         self._spark, self._spec = spark, spec
         self._place = StagedTable(spec.option, spec.name)
+        self._n_scratch = 0
 
     def check(self, schema: StructType) -> None:
         """Raise if the table cannot be written, or rows of this schema do not fit to its rows."""
@@ -100,7 +101,8 @@ class ParquetOutput:
 
     def scratch(self, df: DataFrame) -> DataFrame:
         """Write rows on their way, and return them read from there."""
-        return self._written(df, self._place.scratch)
+        self._n_scratch += 1  # each by itself, all gone at the end
+        return self._written(df, f"{self._place.scratch}/{self._n_scratch}")
 
     def commit(self, properties: Mapping[str, str]) -> None:
         """Put the staged rows in place. Parquet keeps no properties of a table."""

@@ -12,6 +12,7 @@ from lq_spark.errors import (
     TableError,
 )
 from lq_spark.job import cli
+from lq_spark.job.jobs import JOBS
 
 PLACES = ["--input", "./in", "--output", "./out"]
 
@@ -105,7 +106,7 @@ def run_ends(monkeypatch):
 )
 def test_a_flag_gives_its_key_alone(flag, value, key, expected):
     arguments = [flag] if value is None else [flag, value]
-    assert vars(cli.parser().parse_args(arguments)) == {key: expected}
+    assert vars(cli.parser(JOBS["multiclass"]).parse_args(arguments)) == {key: expected}
 
 
 @pytest.mark.parametrize("level", ["fail_if", "warn_if"])
@@ -113,7 +114,7 @@ def test_each_flag_of_a_condition_adds_one_in_order(level):
     flag = f"--{level.replace('_', '-')}"
     arguments = [flag, "rows < 9", flag, "class_rows['a, b'] < 1"]
     expected = {level: ["rows < 9", "class_rows['a, b'] < 1"]}
-    assert vars(cli.parser().parse_args(arguments)) == expected
+    assert vars(cli.parser(JOBS["multiclass"]).parse_args(arguments)) == expected
 
 
 @pytest.mark.parametrize(
@@ -165,6 +166,7 @@ def test_help_names_every_flag_and_exit_code(capsys):
     [
         ([], "error: input is missing: give it in the config or as --input; output is missing"),
         ([*PLACES, "--method", "entropy"], "method must be one of 'self_confidence', "),
+        ([*PLACES, "--task", "token"], "task must be one of 'multiclass', 'tokens'"),
         ([*PLACES, "--find-issues", "--filter-by", "bot"], "; did you mean 'both'?"),
         ([*PLACES, "--filter-by", "both"], "filter_by is given, so find_issues must be true"),
         ([*PLACES, "--on-invalid", "drop"], "on_invalid: Input should be 'fail' or 'quarantine'"),
@@ -182,6 +184,7 @@ def test_help_names_every_flag_and_exit_code(capsys):
     ids=[
         "missing",
         "method",
+        "task",
         "filter_by",
         "find_issues",
         "on_invalid",
@@ -251,7 +254,7 @@ def test_a_good_run_prints_its_summary_and_ends_with_0(run_ends, capsys):
 def test_a_run_whose_gate_fails_prints_its_summary_and_ends_with_3(run_ends, capsys):
     started = run_ends(gate_failed=True)
     arguments = [*PLACES, "--fail-if", "tokens_scored < 1"]
-    assert cli.main(arguments, cli.SCORE_TOKENS) == cli.GATE_FAILED == 3
+    assert cli.main(arguments, "tokens") == cli.GATE_FAILED == 3
     assert capsys.readouterr() == ("scored ./in\n", "")
     assert (started.runs, started.stopped) == (["TokensRun"], 1)
 
@@ -266,13 +269,13 @@ def test_a_dry_run_is_one_only_if_told(dry_run, monkeypatch):
 
     monkeypatch.setattr(cli, "run", run)
     assert cli.main([*PLACES, *["--dry-run"] * dry_run]) == 0
-    assert told == [("./in", cli.SCORE_DATASET, dry_run)]
+    assert told == [("./in", JOBS["multiclass"], dry_run)]
 
 
-@pytest.mark.parametrize("job", [cli.SCORE_DATASET, cli.SCORE_TOKENS], ids=lambda job: job.name)
+@pytest.mark.parametrize("job", JOBS.values(), ids=lambda job: job.task)
 def test_the_schema_of_the_config_is_printed_without_a_config(job, run_raises, capsys):
     run_raises(AssertionError("nothing is to be run"))
-    assert cli.main(["--print-schema"], job) == 0
+    assert cli.main(["--print-schema", "--task", job.task]) == 0
     printed = capsys.readouterr()
     schema = json.loads(printed.out)
     assert set(schema["properties"]) == set(job.config.model_fields)

@@ -6,8 +6,9 @@ import pytest
 
 from lq_spark.core.scores import METHODS
 from lq_spark.errors import OptionError
-from lq_spark.job.cli import SCORE_TOKENS, parser
+from lq_spark.job.cli import parser
 from lq_spark.job.config import load_config
+from lq_spark.job.jobs import JOBS
 from lq_spark.job.token_config import TokensConfig
 
 PLACES = {"input": "./in", "output": "./out"}
@@ -168,7 +169,7 @@ def test_every_key_is_a_flag():
         *("--fail-if", "tokens_scored < 9", "--fail-if", "class_tokens['B,C'] < 1"),
         *("--warn-if", "issue_rate > 0.5"),
     ]
-    config = load_config(None, vars(parser(SCORE_TOKENS).parse_args(line)), TokensConfig)
+    config = load_config(None, vars(parser(JOBS["tokens"]).parse_args(line)), TokensConfig)
     assert (config.token_index, config.token, config.temperature) == ("place", "word", float("inf"))
     assert (config.token_score_method, config.classes) == (list(METHODS)[1], ["O", "B-LOC"])
     assert config.num_to_remove_per_class == [3, 0]
@@ -182,7 +183,7 @@ def test_every_key_is_a_flag():
     )
     assert config.fail_if == ["tokens_scored < 9", "class_tokens['B,C'] < 1"]
     assert config.warn_if == ["issue_rate > 0.5"]
-    known = {action.dest for action in parser(SCORE_TOKENS)._actions}
+    known = {action.dest for action in parser(JOBS["tokens"])._actions}
     assert set(TokensConfig.model_fields) < known
 
 

@@ -1,0 +1,54 @@
+"""The jobs, by their task."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lq_spark.job.common_config import JobConfig
+from lq_spark.job.config import ScoreConfig
+from lq_spark.job.token_config import TokensConfig
+
+if TYPE_CHECKING:
+    from lq_spark.job.base import JobRun
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job: what it does, its configuration and its kind of run.
+
+    ``run`` is a module of :mod:`lq_spark.job` and a class in it; it is imported when the job runs,
+    since it needs Spark.
+    """
+
+    description: str
+    config: type[JobConfig]
+    run: tuple[str, str]
+
+    @property
+    def task(self) -> str:
+        """Return the task."""
+        return str(self.config.model_fields["task"].default)
+
+    def kind(self) -> type[JobRun[Any]]:
+        """Return the kind of run."""
+        module, name = self.run
+        kind: type[JobRun[Any]] = getattr(importlib.import_module(f"lq_spark.job.{module}"), name)
+        return kind
+
+
+_ALL = (
+    Job(
+        "Add a label quality score (1 clean, 0 suspect) to every row of a table.",
+        ScoreConfig,
+        ("run", "ScoreRun"),
+    ),
+    Job(
+        "Score the labels of tokens, and sentences by their tokens (1 clean, 0 suspect).",
+        TokensConfig,
+        ("token_run", "TokensRun"),
+    ),
+)
+
+JOBS = {job.task: job for job in _ALL}
