@@ -1,13 +1,19 @@
-"""Sums of doubles that are the same, to the bit, in every order of addition."""
+"""Sums over a table that are the same, to the bit, in every order of addition."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.sql import functions as F
 
+from lq_spark.engine.verbs import reduce_partitions
+
 if TYPE_CHECKING:
-    from pyspark.sql import Column
+    from pyspark.sql import Column, DataFrame
 
 
 def scaled_halves(value: Column, bits: int) -> tuple[Column, Column]:
@@ -19,3 +25,33 @@ def scaled_halves(value: Column, bits: int) -> tuple[Column, Column]:
     scaled = value.cast("double") * F.lit(2.0**bits)
     high = F.floor(scaled)
     return high, F.floor((scaled - high) * F.lit(2.0**bits))
+
+
+def summed_vectors(
+    df: DataFrame, partial: Callable[[pa.RecordBatch], NDArray[np.int64]], length: int
+) -> NDArray[np.int64]:
+    """Return the sum of the vectors of whole numbers that partial makes of a table's batches.
+
+    Spark adds up what the partitions give: the driver gets at most one number a place, however
+    many they are.
+
+    Parameters
+    ----------
+    df : DataFrame
+        Holds just the columns that partial needs: all of them go to Python.
+    partial : callable
+        RecordBatch -> vector of length.
+    length : int
+    """
+
+    def finish(vector: NDArray[np.int64]) -> pa.RecordBatch:
+        places = np.flatnonzero(vector)
+        return pa.RecordBatch.from_arrays(
+            [pa.array(places), pa.array(vector[places])], names=["place", "number"]
+        )
+
+    parts = reduce_partitions(df, partial, np.add, finish, "place bigint, number bigint")
+    total = np.zeros(length, dtype=np.int64)
+    for place, number in parts.groupBy("place").agg(F.sum("number")).collect():
+        total[place] = number
+    return total

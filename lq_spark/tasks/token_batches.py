@@ -94,7 +94,7 @@ def read_sentences(
     ``n_tokens`` are the numbers of token texts, negative where there are none to be counted.
     """
     flat_labels, label_lengths, no_labels = flat_lists(labels)
-    index = _class_index(flat_labels, classes)
+    index = class_indices(flat_labels, classes)
     nested = nested_rows(pred_probs, n_classes)
     texts = n_tokens.to_numpy(zero_copy_only=False)
     differ = (label_lengths != nested.lengths) | ((texts >= 0) & (texts != label_lengths))
@@ -137,7 +137,7 @@ def read_sentences(
     )
 
 
-def _class_index(labels: pa.Array, classes: tuple[str, ...] | None) -> NDArray[np.int64]:
+def class_indices(labels: pa.Array, classes: tuple[str, ...] | None) -> NDArray[np.int64]:
     """Return the class index of labels, NULL_LABEL or UNKNOWN_LABEL where there is none."""
     if classes is None or not (
         pa.types.is_string(labels.type) or pa.types.is_large_string(labels.type)
