@@ -1,4 +1,4 @@
-"""The verbs that run a batch function over a table: map rows, map batches, reduce rows.
+"""The verbs that run a batch function over a table: map rows, map batches, reduce or fold rows.
 
 A batch function takes and gives Arrow arrays and knows nothing of Spark. UDFs are made here alone,
 by factories that bind their values: Spark Connect serialises a closure when the query runs.
@@ -125,6 +125,27 @@ def reduce_partitions(
         first = next(states, None)
         if first is not None:
             yield finish(functools.reduce(merge, states, first))
+
+    return df.mapInArrow(run, schema)
+
+
+def fold_partitions(
+    df: DataFrame,
+    start: Callable[[], State],
+    step: Callable[[State, pa.RecordBatch], State],
+    finish: Callable[[State], pa.RecordBatch],
+    schema: StructType | str,
+) -> DataFrame:
+    """Return the rows that ``finish`` makes of a state carried through each partition. Lazy.
+
+    For rows in an order: ``step`` sees the batches of a partition one after the other, and keeps in
+    the state what the next one needs. What is made of these rows must not depend on where the
+    batches are cut. Other parameters as for :func:`reduce_rows`.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        filled = (batch for batch in batches if batch.num_rows)
+        yield finish(functools.reduce(step, filled, start()))
 
     return df.mapInArrow(run, schema)
 

@@ -109,15 +109,15 @@ def class_index(
     return F.coalesce(index, F.lit(NULL_LABEL)), label_type, names
 
 
-def checked_classes(classes: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Return class names as a tuple; raise OptionError if fewer than two or not unique."""
+def checked_classes(classes: Sequence[str] | None, least: int = 2) -> tuple[str, ...] | None:
+    """Return class names as a tuple; raise OptionError if fewer than ``least`` or not unique."""
     if classes is None:
         return None
     if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
         raise OptionError(f"classes must be a list of names, got {classes!r}")
     names = tuple(classes)
-    if len(names) < 2:
-        raise OptionError(f"classes must have at least 2 names, got {listed(names)}")
+    if len(names) < least:
+        raise OptionError(f"classes must have at least {least} names, got {listed(names)}")
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise OptionError(f"classes must not have a name twice, got {listed(twice)} twice")
