@@ -37,14 +37,21 @@ class ClassSums:
 
 def partial_class_sums(labels: NDArray[np.integer], pred_probs: NDArray[np.floating]) -> ClassSums:
     """Return the state of a batch: labels (n,) in 0..K-1, pred_probs (n, K), checked before."""
-    n_classes = pred_probs.shape[1]
+    confidence = pred_probs[np.arange(len(labels)), labels]
+    return confidence_sums(labels, confidence, pred_probs.shape[1])
+
+
+def confidence_sums(
+    labels: NDArray[np.integer], confidence: NDArray[np.floating], n_classes: int
+) -> ClassSums:
+    """Return the state of rows of labels (n,) in 0..K-1 with this self-confidence (n,)."""
     state = ClassSums(*(np.zeros(n_classes, dtype=np.int64) for _ in range(3)))
     for start in range(0, len(labels), _EXACT_BINCOUNT_ROWS):
-        given = labels[start : start + _EXACT_BINCOUNT_ROWS]
-        confidence = pred_probs[start : start + _EXACT_BINCOUNT_ROWS][np.arange(len(given)), given]
+        rows = slice(start, start + _EXACT_BINCOUNT_ROWS)
+        given = labels[rows]
         halves = [
             np.bincount(given, weights=half, minlength=n_classes).astype(np.int64)
-            for half in scaled_halves(confidence)
+            for half in scaled_halves(confidence[rows])
         ]
         batch = ClassSums(np.bincount(given, minlength=n_classes).astype(np.int64), *halves)
         state = merge_class_sums(state, batch)

@@ -1,0 +1,143 @@
+"""Pairs of classes, given and predicted, of the pixels that have label issues.
+
+Source: Lad, Mueller, "Estimating label quality and errors in semantic segmentation data via any
+model" (2023), arXiv:2307.05080.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lq_spark.core.constants import SUM_TOLERANCE
+from lq_spark.core.joint import counted_pairs
+from lq_spark.core.pixels import image_fault
+from lq_spark.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def common_label_issues(
+    issues: ArrayLike,
+    labels: ArrayLike,
+    pred_probs: ArrayLike,
+    *,
+    class_names: Sequence[str] | None = None,
+    exclude: Collection[int] | None = None,
+    top: int = 20,
+    verbose: bool = True,
+) -> pd.DataFrame:
+    """Return a table of the pairs of classes that most label issues are of.
+
+    Parameters
+    ----------
+    issues : array-like of bool, shape (N, H, W)
+        As from :func:`lq_spark.core.segmentation.find_label_issues`.
+    labels, pred_probs
+        As for :func:`lq_spark.core.segmentation.find_label_issues`.
+    class_names : sequence of str, length K, optional
+        Put into the table in place of class indices, which are texts, as in cleanlab.
+    exclude : collection of int, optional
+        Predicted classes whose issues do not count.
+    top : int
+        How many pairs.
+    verbose
+        Not used; there for calls written for cleanlab.
+
+    Returns
+    -------
+    pandas.DataFrame
+        "given_label", "predicted_label", "num_pixel_issues"; most issues first, equal ones in the
+        order of the classes.
+
+    Raises
+    ------
+    OptionError
+        If class_names has another length than K.
+    DataError
+        If an image cannot be scored, or issues is no mask of the images.
+
+    Examples
+    --------
+    >>> probs = np.array([[[[0.9, 0.8, 0.9, 0.2]], [[0.1, 0.2, 0.1, 0.8]]]])
+    >>> common_label_issues([[[False, False, True, False]]], [[[0, 0, 1, 1]]], probs)
+      given_label predicted_label  num_pixel_issues
+    0           1               0                 1
+    """
+    import pandas as pd
+
+    masks, probs = checked_images(labels, pred_probs)
+    given, predicted = _classes_of(_checked_issues(issues, masks), masks, probs)
+    indices = [str(k) for k in range(probs.shape[1])]
+    names = np.array(indices if class_names is None else class_names, dtype=object)
+    if len(names) != probs.shape[1]:
+        raise OptionError(f"class_names must have {probs.shape[1]} names, got {len(names)}")
+    pairs = counted_pairs(probs.shape[1], given, predicted)
+    kept = np.flatnonzero(~np.isin(pairs.guess, list(exclude or ())))
+    order = kept[np.argsort(-pairs.values[kept], kind="stable")][:top]
+    table = {"given_label": names[pairs.given[order]], "predicted_label": names[pairs.guess[order]]}
+    return pd.DataFrame({**table, "num_pixel_issues": pairs.values[order]})
+
+
+def filter_by_class(
+    class_index: int, issues: ArrayLike, labels: ArrayLike, pred_probs: ArrayLike
+) -> NDArray[np.bool_]:
+    """Return the issues whose given or predicted class is this one, as a mask (N, H, W).
+
+    Parameters and errors as for :func:`common_label_issues`.
+
+    Examples
+    --------
+    >>> probs = np.array([[[[0.9, 0.8]], [[0.1, 0.2]], [[0.0, 0.0]]]])
+    >>> filter_by_class(2, [[[True, True]]], [[[1, 2]]], probs)
+    array([[[False,  True]]])
+    """
+    masks, probs = checked_images(labels, pred_probs)
+    chosen = _checked_issues(issues, masks).copy()
+    given, predicted = _classes_of(chosen, masks, probs)
+    chosen[chosen] = (given == class_index) | (predicted == class_index)
+    return chosen
+
+
+def checked_images(
+    labels: ArrayLike, pred_probs: ArrayLike
+) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+    """Return labels (N, H, W) and pred_probs (N, K, H, W); raise DataError if one is not fit."""
+    masks, probs = np.asarray(labels), np.asarray(pred_probs)
+    if probs.ndim != 4 or probs.dtype.kind not in "fiu" or masks.dtype.kind not in "iu":
+        raise DataError(
+            "labels must be whole numbers of shape (N, H, W), pred_probs numbers of shape "
+            f"(N, K, H, W); got {masks.dtype} {masks.shape} and {probs.dtype} {probs.shape}"
+        )
+    if masks.shape != (probs.shape[0], *probs.shape[2:]) or masks.size == 0 or probs.shape[1] < 2:
+        raise DataError(
+            f"labels of shape {masks.shape} do not fit pred_probs of shape {probs.shape}, "
+            "or there are no pixels, or fewer than 2 classes"
+        )
+    probs = probs if probs.dtype.kind == "f" else probs.astype(np.float64)
+    for i, (mask, image) in enumerate(zip(masks, probs, strict=True)):
+        fault = image_fault(mask, image, tolerance=SUM_TOLERANCE)
+        if fault:
+            raise DataError(f"image {i}, {fault} (K = {probs.shape[1]} classes)")
+    return masks, probs
+
+
+def _checked_issues(issues: ArrayLike, masks: NDArray[np.integer]) -> NDArray[np.bool_]:
+    chosen = np.asarray(issues)
+    if chosen.dtype != bool or chosen.shape != masks.shape:
+        raise DataError(
+            f"issues must be a mask of shape {masks.shape}, got {chosen.dtype} {chosen.shape}"
+        )
+    return chosen
+
+
+def _classes_of(
+    chosen: NDArray[np.bool_], masks: NDArray[np.integer], probs: NDArray[np.floating]
+) -> tuple[NDArray[np.integer], NDArray[np.intp]]:
+    """Return the given and predicted classes of the chosen pixels, in order."""
+    image, row, column = np.nonzero(chosen)
+    return masks[chosen], probs[image, :, row, column].argmax(axis=1)
