@@ -1,6 +1,5 @@
 """The gate, the dry run and errors of the config, as a scheduler sees them."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow.parquet as pq
@@ -45,10 +44,9 @@ def test_the_gate_fails_the_job_with_3_and_the_output_is_there(
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(source, submit_all, tmp_path):
     places = ["--input", source, "--output", tmp_path / "scores", "--dry-run"]
-    good, wrong_column, wrong_rows = submit_all(
+    good, wrong_rows = submit_all(
         [
             [*places, "--find-issues", "--fail-if", "issue_rate > 0.05", "--write-mode", "merge"],
-            [*places, "--label", "lable"],
             [*places, "--n-classes", "4"],
         ]
     )
@@ -73,8 +71,6 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(source, submit_all, tmp_pa
         "fail_if     issue_rate > 0.05",
         "nothing was scored or written",
     ]
-    assert wrong_column.code == 2
-    assert "error: label: no column 'lable' in the table" in wrong_column.stdout
     assert wrong_rows.code == 1
     assert "pred_probs of wrong length: 200 (id 1000, 1001, " in wrong_rows.stdout
     assert list(tmp_path.iterdir()) == []
@@ -88,22 +84,6 @@ CONFIG_ERRORS = {
         "input: ./in\noutput: ./out\nfail_if: [rows >]\n",
         "fail_if: a condition must be like 'issue_rate > 0.05', got 'rows >'",
     ),
-    "code": (
-        "input: ./in\noutput: ./out\nfail_if: [\"__import__('os').abort() > 0\"]\n",
-        "fail_if: ",
-    ),
-    "unknown metric": (
-        "input: ./in\noutput: ./out\nfail_if: [row > 3]\n",
-        "did you mean 'rows'",
-    ),
-    "issues not sought": (
-        "input: ./in\noutput: ./out\nwarn_if: [issue_rate > 0.1]\n",
-        "warn_if: 'issue_rate > 0.1' is about 'issue_rate', so find_issues must be true",
-    ),
-    "wrong format": (
-        "input: ./in\noutput: ./out\noutput_format: iceberg\n",
-        "output: Iceberg tables have catalog names",
-    ),
 }
 
 
@@ -115,12 +95,3 @@ def test_errors_of_the_config_end_the_job_with_2_and_one_line(submit_all, expect
         lines.append(["--config", path])
     for done, (name, (_, message)) in zip(submit_all(lines), CONFIG_ERRORS.items(), strict=True):
         assert message in expected_error(done, 2), name
-
-
-def test_the_schema_of_the_config_is_printed(submit):
-    done = submit("--print-schema")
-    assert done.code == 0
-    schema = json.loads(done.stdout)
-    assert schema["required"] == ["input", "output"]
-    assert schema["additionalProperties"] is False
-    assert schema["properties"]["write_mode"]["enum"] == ["overwrite", "append", "merge"]

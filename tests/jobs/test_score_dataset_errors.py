@@ -97,23 +97,11 @@ def test_rows_that_cannot_be_scored_are_set_aside_if_told(
             "label: no column 'labell' in the table; it has 'id', 'label'",
             ["ColumnError"],
         ),
-        (
-            ["--method", "margin"],
-            2,
-            "method must be one of 'self_confidence', 'normalized_margin'",
-            [],
-        ),
-        (
-            ["--config", "{tmp}/config.yaml"],
-            2,
-            "unknown config key 'metod'; did you mean 'method'?",
-            [],
-        ),
         (["--input", "{tmp}/nowhere"], 2, "input: there is no '{tmp}/nowhere'", ["OptionError"]),
         # Its metrics would lie below the file too.
         (["--output", "{tmp}/file/scores"], 1, "cannot write '{tmp}/file/scores", []),
     ],
-    ids=["no such column", "no such method", "no such key", "no such input", "no such place"],
+    ids=["no such column", "no such input", "no such place"],
 )
 def test_bad_arguments_end_the_job_with_a_code_and_one_line(
     changes,
@@ -127,13 +115,12 @@ def test_bad_arguments_end_the_job_with_a_code_and_one_line(
     failed_runs,
     tmp_path,
 ):
-    (tmp_path / "config.yaml").write_text("metod: self_confidence\n")
     (tmp_path / "file").write_text("no folder, so nobody can write below it\n")
     source = write_folder(labelled_rows(30, 3)[2], tmp_path / "source")
     here = [change.format(tmp=tmp_path) for change in changes]
     done = submit("--input", source, "--output", tmp_path / "scores", *here)
     assert message.format(tmp=tmp_path) in expected_error(done, code)
     left = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
-    assert left == {"config.yaml", "file", "source", *["scores_metrics"] * len(recorded)}
+    assert left == {"file", "source", *["scores_metrics"] * len(recorded)}
     if recorded:
         assert failed_runs(tmp_path / "scores_metrics") == recorded
