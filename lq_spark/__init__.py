@@ -10,17 +10,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lq_spark.core.crowd_model import CrowdModel
     from lq_spark.core.fitted import Thresholds
     from lq_spark.core.noise_model import NoiseModel
-    from lq_spark.tasks import multiclass, tokens
+    from lq_spark.tasks import activelab, multiannotator, multiclass, tokens
 
 __version__ = "0.1.0"
 
-__all__ = ["NoiseModel", "Thresholds", "multiclass", "tokens"]
+__all__ = [
+    "CrowdModel",
+    "NoiseModel",
+    "Thresholds",
+    "activelab",
+    "multiannotator",
+    "multiclass",
+    "tokens",
+]
 
 _HOMES = {
+    "activelab": "lq_spark.tasks.activelab",
+    "multiannotator": "lq_spark.tasks.multiannotator",
     "multiclass": "lq_spark.tasks.multiclass",
     "tokens": "lq_spark.tasks.tokens",
+    "CrowdModel": "lq_spark.core.crowd_model",
     "NoiseModel": "lq_spark.core.noise_model",
     "Thresholds": "lq_spark.core.fitted",
 }

@@ -60,3 +60,51 @@ def by_id():
         return [value for _, value in sorted(df.select(id, name).collect(), key=lambda row: row[0])]
 
     return read
+
+
+@pytest.fixture(scope="session")
+def crowd():
+    """Make wide labels (n, A) with NaN where there is none, and M models' pred_probs (M, n, K)."""
+
+    def make(n_items=200, n_models=1, sizes=(1, 5), n_classes=4, n_annotators=9, seed=0):
+        rng = np.random.default_rng(seed)
+        truth = rng.integers(n_classes, size=n_items)
+        labels = np.full((n_items, n_annotators), np.nan)
+        for i in range(n_items):
+            n_labels = rng.integers(*sizes, endpoint=True)
+            who = rng.choice(n_annotators, size=n_labels, replace=False)
+            drawn = rng.integers(n_classes, size=n_labels)
+            labels[i, who] = np.where(rng.random(n_labels) < 0.6, truth[i], drawn)
+        models = rng.dirichlet(np.ones(n_classes), size=(n_models, n_items))
+        models += 0.3 * np.eye(n_classes)[truth]
+        return labels, models / models.sum(axis=2, keepdims=True)
+
+    return make
+
+
+@pytest.fixture
+def crowd_tables(spark):
+    """Make the tables of a crowd: annotations (item, annotator, label) and items (item, p0, …)."""
+
+    def make(labels, models, ids=None, names=None, classes=None, item="bigint"):
+        n_items, n_annotators = labels.shape
+        ids = list(range(n_items)) if ids is None else ids
+        names = [f"ann {a:03d}" for a in range(n_annotators)] if names is None else names
+        rows = [
+            (ids[i], names[a], int(labels[i, a]) if classes is None else classes[int(labels[i, a])])
+            for i, a in zip(*np.nonzero(~np.isnan(labels)), strict=True)
+        ]
+        kinds = ["bigint" if isinstance(names[0], int) else "string"]
+        kinds.append("int" if classes is None else "string")
+        order = np.random.default_rng(0).permutation(len(rows))
+        annotations = spark.createDataFrame(
+            [rows[i] for i in order], f"item {item}, annotator {kinds[0]}, label {kinds[1]}"
+        )
+        columns = ", ".join(f"p{m} array<double>" for m in range(len(models)))
+        items = spark.createDataFrame(
+            [(ids[i], *(model[i].tolist() for model in models)) for i in range(n_items)],
+            f"item {item}, {columns}",
+        )
+        return annotations, items
+
+    return make
