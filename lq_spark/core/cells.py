@@ -82,49 +82,32 @@ def square(x: float, y: float, side: float) -> Cells:
     return Cells(np.array([x]), np.array([y]), np.array([side]), undivided, undivided)
 
 
-@dataclass(frozen=True, slots=True)
-class CellSums:
-    """How many points each cell holds, and the sums of their places in it.
-
-    Attributes
-    ----------
-    counts, x, y : ndarray of int64, shape (m,)
-        Places are in units of 2^-30 of the cell's side.
-    """
-
-    counts: NDArray[np.int64]
-    x: NDArray[np.int64]
-    y: NDArray[np.int64]
+CellSums = NDArray[np.int64]
+"""Shape (3, m): how many points each cell holds, and the sums of their places in it along x and y,
+in units of 2^-30 of its side. States are merged by adding them."""
 
 
 def partial_cell_sums(cells: Cells, x: Float64, y: Float64) -> CellSums:
     """Return the state of a batch of points."""
     sums = np.zeros((3, len(cells.x)), dtype=np.int64)
     for start in range(0, len(x), _BLOCK_ROWS):
-        block_x, block_y = x[start : start + _BLOCK_ROWS], y[start : start + _BLOCK_ROWS]
-        cell = cells.locate(block_x, block_y)
+        places = x[start : start + _BLOCK_ROWS], y[start : start + _BLOCK_ROWS]
+        cell = cells.locate(*places)
         sums[0] += np.bincount(cell, minlength=len(cells.x))
-        for total, place, corner in zip(
-            sums[1:], (block_x, block_y), (cells.x, cells.y), strict=True
-        ):
+        for total, place, corner in zip(sums[1:], places, (cells.x, cells.y), strict=True):
             share = np.clip((place - corner[cell]) / cells.side[cell], 0.0, 1.0)
             whole = np.floor(share * 2.0**SCALE_BITS)
             total += np.bincount(cell, weights=whole, minlength=len(cells.x)).astype(np.int64)
-    return CellSums(*sums)
-
-
-def merge_cell_sums(a: CellSums, b: CellSums) -> CellSums:
-    """Return the state of the points of ``a`` and ``b`` together."""
-    return CellSums(a.counts + b.counts, a.x + b.x, a.y + b.y)
+    return sums
 
 
 def finish_cell_sums(cells: Cells, sums: CellSums) -> tuple[NDArray[np.int64], Cloud]:
     """Return which cells hold points, and for each of these its points as one at their centre."""
-    held = np.flatnonzero(sums.counts)
-    counts = sums.counts[held]
+    held = np.flatnonzero(sums[0])
+    counts = sums[0, held]
     x, y = (
         corner[held] + cells.side[held] * (total[held] / counts) * 2.0**-SCALE_BITS
-        for corner, total in ((cells.x, sums.x), (cells.y, sums.y))
+        for corner, total in zip((cells.x, cells.y), sums[1:], strict=True)
     )
     return held, Cloud(x, y, counts)
 

@@ -30,9 +30,14 @@ class Cloud:
     weights: NDArray[np.int64] | None = None
 
     @property
+    def counts(self) -> NDArray[np.int64]:
+        """Return how often each point counts."""
+        return np.ones(len(self.x), dtype=np.int64) if self.weights is None else self.weights
+
+    @property
     def size(self) -> int:
         """Return how many points there are, as often as they count."""
-        return len(self.x) if self.weights is None else int(self.weights.sum())
+        return int(self.counts.sum())
 
     @property
     def half(self) -> int:
@@ -87,14 +92,14 @@ def mean_distances(
     return result
 
 
-def weighted_median(values: Float64, weights: NDArray[np.int64] | None = None) -> float:
-    """Return the median of values that count as often as their weights say.
+def weighted_median(values: Float64, counts: NDArray[np.int64]) -> float:
+    """Return the median of values, each of which counts so often.
 
     >>> weighted_median(np.array([3.0, 1.0, 2.0]), np.array([1, 2, 1]))
     1.5
     """
     order = np.argsort(values)
-    ends = np.cumsum(np.ones(len(values), dtype=np.int64) if weights is None else weights[order])
+    ends = np.cumsum(counts[order])
     middle = [(int(ends[-1]) - 1) // 2, int(ends[-1]) // 2]
     low, high = values[order[np.searchsorted(ends, middle, side="right")]]
     return float((low + high) / 2.0)

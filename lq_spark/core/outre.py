@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lq_spark.core.blocks import Float64
 from lq_spark.core.cells import Cells, CellSums, partial_cell_sums
-from lq_spark.core.neighborhoods import Cloud, mean_distances, weighted_median
+from lq_spark.core.neighborhoods import Cloud, mean_distances
 from lq_spark.core.outre_cells import fit_cells
 from lq_spark.core.outre_plane import Distances, Plane, partial_plane, require_known
 from lq_spark.errors import OptionError
@@ -75,7 +75,7 @@ class ExactDistances:
     Attributes
     ----------
     rows : ndarray of complex128, shape (n,)
-        Each (label, prediction) that occurs once, as a complex number, in order.
+        Each (label, prediction) that occurs, as a complex number, once, in order.
     values : ndarray of float64, shape (n,)
         Its distance.
     median : float
@@ -102,7 +102,7 @@ def fit_distances(rows: Rows, exact_up_to: int = EXACT_UP_TO) -> Distances:
     x, y = plane.points(ordered.real, ordered.imag)
     values = rows.measure(Cloud(x, y), False)[0]
     each, first = np.unique(ordered, return_index=True)
-    return ExactDistances(each, values[first], weighted_median(values))
+    return ExactDistances(each, values[first], float(np.median(values)))
 
 
 def require_exact_up_to(exact_up_to: object) -> None:

@@ -9,8 +9,6 @@ Model", DMLR (2024), arXiv:2305.16583.
 
 from __future__ import annotations
 
-import math
-from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -20,7 +18,8 @@ from lq_spark.core.blocks import Float64
 from lq_spark.core.constants import TINY
 from lq_spark.core.outre import EXACT_UP_TO, ArrayRows, fit_distances, require_exact_up_to
 from lq_spark.core.outre_plane import deviations
-from lq_spark.errors import DataError, OptionError, require_one_of
+from lq_spark.core.regression_rules import n_issues, require_frac_issues
+from lq_spark.errors import DataError, require_one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,8 +50,8 @@ def get_label_quality_scores(
         median row; or the residual alone, in the labels' own unit.
     exact_up_to : int
         How many rows "outre" compares each with each other one. Beyond, nearly equal rows are taken
-        together: scores then are within about 0.001 of the exact ones, and within 0.01 where nearly
-        half of all rows have the very same label and prediction.
+        together: scores then are within 0.0025 of the exact ones, as measured
+        (:mod:`lq_spark.core.outre_cells`).
 
     Returns
     -------
@@ -176,25 +175,9 @@ def scaled_residuals(labels: Float64, predictions: Float64, uncertainty: Float64
 
 
 def in_medians(scaled: Float64, median: float) -> Float64:
-    """Return scaled residuals as deviations: in units of the median one."""
+    """Return scaled residuals as deviations: in units of the median one, finite too."""
     with np.errstate(over="ignore"):
-        return scaled / max(median, TINY)
-
-
-def n_issues(n_rows: int, frac_issues: float) -> int:
-    """Return how many rows a share of them is, rounded up.
-
-    >>> n_issues(100, 0.07)  # 100 * 0.07 is 7.000000000000001
-    7
-    """
-    return math.ceil(Fraction(repr(float(frac_issues))) * n_rows)
-
-
-def require_frac_issues(frac_issues: object) -> None:
-    """Raise OptionError unless it is a number from 0 to 1."""
-    is_number = isinstance(frac_issues, (int, float)) and not isinstance(frac_issues, bool)
-    if not is_number or not 0.0 <= frac_issues <= 1.0:  # type: ignore[operator]
-        raise OptionError(f"frac_issues must be a number from 0 to 1, got {frac_issues!r}")
+        return np.minimum(scaled / max(median, TINY), np.finfo(np.float64).max)
 
 
 def _checked_pair(labels: ArrayLike, predictions: ArrayLike) -> tuple[Float64, Float64]:

@@ -7,7 +7,8 @@ from cleanlab.regression.rank import get_label_quality_scores as oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lq_spark.core.regression import find_label_issues, get_label_quality_scores, n_issues
+from lq_spark.core.regression import find_label_issues, get_label_quality_scores
+from lq_spark.core.regression_rules import n_issues
 from lq_spark.errors import DataError, OptionError
 
 NAN, INF = float("nan"), float("inf")
@@ -196,7 +197,7 @@ def test_beyond_the_exact_rows_scores_are_nearly_the_same(spread):
     near = get_label_quality_scores(*rows, exact_up_to=2999)
     exact = get_label_quality_scores(*rows, exact_up_to=3000)
     error = np.abs(near - exact).max()
-    assert 0.0 < error < 0.003
+    assert 0.0 < error < 0.0025
 
 
 def test_where_nearly_half_of_all_rows_are_alike_scores_are_near():
@@ -205,7 +206,7 @@ def test_where_nearly_half_of_all_rows_are_alike_scores_are_near():
     alike = rng.random(3000) < 0.45
     labels[alike] = predictions[alike] = 0.0
     near = get_label_quality_scores(labels, predictions, exact_up_to=0)
-    assert np.abs(near - get_label_quality_scores(labels, predictions)).max() < 0.01
+    assert np.abs(near - get_label_quality_scores(labels, predictions)).max() < 0.0025
 
 
 def test_one_label_far_off_leaves_the_others_their_resolution():
@@ -213,7 +214,7 @@ def test_one_label_far_off_leaves_the_others_their_resolution():
     labels[0] += 1e4
     near = get_label_quality_scores(labels, predictions, exact_up_to=0)
     exact = get_label_quality_scores(labels, predictions)
-    np.testing.assert_allclose(near, exact, rtol=0, atol=0.003)
+    np.testing.assert_allclose(near, exact, rtol=0, atol=0.0025)
     assert np.std(exact) > 0.05
 
 
