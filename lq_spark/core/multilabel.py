@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.blocks import Float64
 from lq_spark.core.issue_rules import lowest
-from lq_spark.core.multilabel_cells import cell_thresholds, partial_cell_sums
 from lq_spark.core.multilabel_data import (
     class_scores,
     issue_cells,
@@ -129,27 +128,12 @@ def get_label_quality_scores_per_class(
     return class_scores(bits, matrix, method, adjust_pred_probs=adjust_pred_probs)
 
 
-def get_confident_thresholds(labels: Sequence[ArrayLike], pred_probs: ArrayLike) -> Float64:
-    """Return the confident thresholds of each class as absent and as present, shape (K, 2).
-
-    The mean of 1 - p over the rows without the class, of p over those with it; at least 2e-6, and
-    2.0 where there is no such row. Parameters as for :func:`get_label_quality_scores_per_class`.
-
-    Examples
-    --------
-    >>> get_confident_thresholds([[0], []], [[0.75, 0.5], [0.5, 0.25]])
-    array([[0.5  , 0.75 ],
-           [0.625, 2.   ]])
-    """
-    return cell_thresholds(partial_cell_sums(*checked_label_sets(labels, pred_probs)))
-
-
 def fit(labels: Sequence[ArrayLike], pred_probs: ArrayLike) -> MultilabelModel:
     """Return the thresholds and confident joints of each class.
 
-    Parameters as for :func:`get_label_quality_scores_per_class`. The model's ``confident_joint``
-    and ``joint``, shape (K, 2, 2), are what cleanlab's ``count.compute_confident_joint`` and
-    ``count.estimate_joint`` give with ``multi_label=True``.
+    Parameters as for :func:`get_label_quality_scores_per_class`. The model's ``thresholds``, shape
+    (K, 2), ``confident_joint`` and ``joint``, shape (K, 2, 2), are what cleanlab's ``count`` gives
+    with ``multi_label=True``.
 
     Examples
     --------

@@ -20,7 +20,6 @@ from lq_spark.core.multilabel import (
     find_label_issues,
     find_multilabel_issues_per_class,
     fit,
-    get_confident_thresholds,
     get_label_quality_scores,
     get_label_quality_scores_per_class,
 )
@@ -43,7 +42,7 @@ from lq_spark.core.scores import METHODS, score_rows
 from lq_spark.errors import DataError, OptionError
 
 SEEDS = st.integers(0, 2**32 - 1)
-RUNS = settings(deadline=None, max_examples=20)
+RUNS = settings(deadline=None, max_examples=15)
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +201,6 @@ def test_models_equal_cleanlabs(oracle, data):
     options = {"multi_label": True}
     thresholds = oracle(count.get_confident_thresholds, labels, pred_probs, **options)
     np.testing.assert_allclose(model.thresholds, thresholds, rtol=0, atol=1e-9)
-    np.testing.assert_array_equal(get_confident_thresholds(labels, pred_probs), model.thresholds)
     joint = oracle(count.compute_confident_joint, labels, pred_probs, **options)
     np.testing.assert_array_equal(model.confident_joint, joint)
     joint = oracle(count.estimate_joint, labels, pred_probs, **options)
@@ -295,7 +293,7 @@ def test_cells_are_the_rows_of_binary_problems(assert_same_bits, data, eighths):
     bits, pred_probs = data
     if eighths:  # ties, also with a threshold
         pred_probs = np.round(pred_probs * 8) / 8
-    thresholds = get_confident_thresholds(lists(bits), pred_probs)
+    thresholds = fit(lists(bits), pred_probs).thresholds
     kinds = cell_kinds(bits, pred_probs, thresholds)
     for method in METHODS:
         found = score_cells(bits, pred_probs, method)

@@ -18,7 +18,7 @@ from lq_spark.core.multilabel_health import (
 )
 from lq_spark.errors import DataError, OptionError
 
-RUNS = settings(deadline=None, max_examples=20)
+RUNS = settings(deadline=None, max_examples=15)
 
 
 @pytest.fixture(scope="module")
