@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lq_spark.core.crowd_model import CrowdModel
+    from lq_spark.core.detection_model import DetectionModel
     from lq_spark.core.fitted import Thresholds
     from lq_spark.core.noise_model import NoiseModel
-    from lq_spark.tasks import activelab, multiannotator, multiclass, tokens
+    from lq_spark.tasks import activelab, detection, multiannotator, multiclass, tokens
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CrowdModel",
+    "DetectionModel",
     "NoiseModel",
     "Thresholds",
     "activelab",
+    "detection",
     "multiannotator",
     "multiclass",
     "tokens",
@@ -29,10 +32,12 @@ __all__ = [
 
 _HOMES = {
     "activelab": "lq_spark.tasks.activelab",
+    "detection": "lq_spark.tasks.detection",
     "multiannotator": "lq_spark.tasks.multiannotator",
     "multiclass": "lq_spark.tasks.multiclass",
     "tokens": "lq_spark.tasks.tokens",
     "CrowdModel": "lq_spark.core.crowd_model",
+    "DetectionModel": "lq_spark.core.detection_model",
     "NoiseModel": "lq_spark.core.noise_model",
     "Thresholds": "lq_spark.core.fitted",
 }

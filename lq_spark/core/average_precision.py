@@ -72,6 +72,28 @@ class BoxCounts:
     predictions: Int64
     hits: Int64
 
+    def as_vector(self) -> Int64:
+        """Return all numbers, one after the other: vectors add up as counts merge."""
+        parts = (self.labels, self.predictions, self.hits)
+        return np.concatenate([[self.n_images], *(np.ravel(part) for part in parts)])
+
+    @classmethod
+    def of_vector(cls, vector: Int64, n_classes: int, n_buckets: int = 1) -> BoxCounts:
+        """Return the counts that :meth:`as_vector` makes of K classes and B buckets."""
+        n_cells = n_classes * n_buckets
+        n_images, labels, predictions, hits = np.split(vector, np.cumsum([1, n_classes, n_cells]))
+        return cls(
+            int(n_images[0]),
+            labels,
+            predictions.reshape(n_classes, n_buckets),
+            hits.reshape(n_classes, n_buckets, N_OVERLAPS),
+        )
+
+    @staticmethod
+    def length(n_classes: int, n_buckets: int = 1) -> int:
+        """Return the length of the vector."""
+        return 1 + n_classes + (1 + N_OVERLAPS) * n_classes * n_buckets
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -170,11 +192,10 @@ def bucket_of(probs: Float64, n_buckets: int) -> Int64:
     return np.minimum(np.floor(probs * n_buckets), n_buckets - 1).astype(np.int64)
 
 
-def start_run(n_boxes: int, n_hits: Int64, highest: Float64 | None = None) -> Run:
-    """Return a run that nothing is walked of: ``highest`` is 0 at the end of a class."""
-    behind = np.zeros(N_OVERLAPS) if highest is None else highest
+def start_run(n_boxes: int, n_hits: Int64) -> Run:
+    """Return a run that nothing is walked of, with no box behind it."""
     nothing = np.zeros(N_OVERLAPS, dtype=np.int64)
-    return Run(n_boxes, n_hits, behind, nothing, nothing)
+    return Run(n_boxes, n_hits, np.zeros(N_OVERLAPS), nothing, nothing)
 
 
 def walk(run: Run, first: Int64, last: Int64) -> Run:

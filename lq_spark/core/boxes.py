@@ -29,6 +29,10 @@ UNION_LOWER_BOUND: Final = 1e-6
 MAX_PAIRS: Final = 1 << 18
 """Pairs in one chunk, unless one box alone has more partners: 2 MiB an array of doubles."""
 
+SIDES: Final = np.concatenate([[0.0], 2.0 ** np.arange(-16, 17)])
+"""Lower ends of the size classes of boxes: sides of a square of the same area, each twice the one
+before, from 0 to 65,536 and beyond."""
+
 Places = NDArray[np.int64]
 
 
@@ -40,6 +44,15 @@ def areas(boxes: Float64) -> Float64:
     """
     x1, y1, x2, y2 = boxes
     return np.asarray((x2 - x1) * (y2 - y1))
+
+
+def size_classes(boxes: Float64) -> Places:
+    """Return the size class of each box, shape (n,): its place in :data:`SIDES`.
+
+    >>> SIDES[size_classes(np.array([[0.0, 0], [0, 0], [8, 1], [8, 0]]))]
+    array([8., 0.])
+    """
+    return np.searchsorted(SIDES * SIDES, areas(boxes), side="right") - 1
 
 
 def overlaps(a: Float64, b: Float64, left: Places, right: Places) -> Float64:

@@ -23,7 +23,7 @@ from lq_spark.core.detections import Detections, ImageBoxes
 from lq_spark.core.sentences import sentence_scores
 from lq_spark.errors import OptionError, listed
 
-ISSUE_KINDS: Final = ("overlooked", "badloc", "swap")
+OVERLOOKED, BADLOC, SWAP = ISSUE_KINDS = ("overlooked", "badloc", "swap")
 
 LOW_PROBABILITY: Final = 0.5
 """A predicted box of a lower probability says nothing of where an object is."""
@@ -199,9 +199,9 @@ def image_scores(
     """
     shares = checked_weights(weights)
     pooled = {
-        "overlooked": pooled_scores(scores.overlooked, found.predictions.offsets),
-        "badloc": pooled_scores(scores.badloc, found.labels.offsets),
-        "swap": pooled_scores(scores.swap, found.labels.offsets),
+        OVERLOOKED: pooled_scores(scores.overlooked, found.predictions.offsets),
+        BADLOC: pooled_scores(scores.badloc, found.labels.offsets),
+        SWAP: pooled_scores(scores.swap, found.labels.offsets),
     }
     total = np.zeros(found.n_images)
     for kind in ISSUE_KINDS:

@@ -81,10 +81,10 @@ class BoxFault(IntEnum):
 
 BOX_REASONS = {
     BoxFault.CLASS_OUT_OF_RANGE: "label out of range",
-    BoxFault.NOT_FINITE: "coordinate not finite",
+    BoxFault.NOT_FINITE: "coordinate null or not finite",
     BoxFault.X2_BELOW_X1: "x2 below x1",
     BoxFault.Y2_BELOW_Y1: "y2 below y1",
-    BoxFault.PROB_NOT_FINITE: "probability not finite",
+    BoxFault.PROB_NOT_FINITE: "probability null or not finite",
     BoxFault.PROB_OUT_OF_RANGE: "probability outside 0..1",
 }
 

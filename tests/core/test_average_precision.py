@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -131,9 +133,8 @@ def test_images_in_batches_and_boxes_in_runs_give_the_same_bits(found, seed, n_b
             up_to = slice(b, None)
             rows = np.flatnonzero((found.predictions.classes == k) & (bucket == b))
             rows = rows[np.lexsort((-rows, found.probs[rows]))]
-            run = start_run(
-                counts.predictions[k, up_to].sum(), counts.hits[k, up_to].sum(axis=0), highest
-            )
+            run = start_run(counts.predictions[k, up_to].sum(), counts.hits[k, up_to].sum(axis=0))
+            run = replace(run, highest=highest)
             for piece in np.array_split(rows, 2):
                 run = walk(run, first[piece], last[piece])
             highest = run.highest
