@@ -135,7 +135,7 @@ def match_boxes(found: Detections) -> Matches:
     match = np.full(len(wanted), len(key))
     for left, place in pairs(starts, ends - starts):
         right = order[place]
-        overlap = overlaps(boxes.coordinates, labels.coordinates, left, right)
+        overlap = overlaps(boxes.coordinates[:, left], labels.coordinates[:, right])
         np.maximum.at(best, left, overlap)
         is_best = overlap == best[left]
         np.minimum.at(match, left[is_best], right[is_best])

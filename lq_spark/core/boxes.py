@@ -1,7 +1,7 @@
 """Axis-parallel boxes: overlap and similarity of pairs, and pairs of boxes without a Python loop.
 
-Boxes are arrays of shape (4, n): rows x1, y1, x2, y2. A pair is given by two places in such arrays.
-Sizes are in the units of the coordinates, pixels as a rule.
+Boxes are arrays of shape (4, n): rows x1, y1, x2, y2. Sizes are in the units of the coordinates,
+pixels as a rule.
 
 Source: Tkachenko, Thyagarajan, Mueller, "ObjectLab: Automated Diagnosis of Mislabeled Images in
 Object Detection Data" (2023), arXiv:2309.00832.
@@ -26,8 +26,8 @@ DISTANCE_FACTOR: Final = 0.1
 UNION_LOWER_BOUND: Final = 1e-6
 """Floor of the area of a union."""
 
-MAX_PAIRS: Final = 1 << 18
-"""Pairs in one chunk, unless one box alone has more partners: 2 MiB an array of doubles."""
+MAX_PAIRS = 1 << 14
+"""Pairs in one chunk, unless one box alone has more partners: arrays that fit the cache."""
 
 SIDES: Final = np.concatenate([[0.0], 2.0 ** np.arange(-16, 17)])
 """Lower ends of the size classes of boxes: sides of a square of the same area, each twice the one
@@ -55,34 +55,29 @@ def size_classes(boxes: Float64) -> Places:
     return np.searchsorted(SIDES * SIDES, areas(boxes), side="right") - 1
 
 
-def overlaps(a: Float64, b: Float64, left: Places, right: Places) -> Float64:
+def overlaps(a: Float64, b: Float64) -> Float64:
     """Return the intersection over union of pairs of boxes: 1 the same box, 0 disjoint.
 
     Boxes that touch have no intersection.
 
     Parameters
     ----------
-    a, b : ndarray of float64, shapes (4, n) and (4, m)
-        Boxes.
-    left, right : ndarray of int, shape (p,)
-        Pair i is of box ``left[i]`` of ``a`` and box ``right[i]`` of ``b``.
+    a, b : ndarray of float64, shape (4, p)
+        The boxes of each pair.
 
     Examples
     --------
-    >>> a, b = np.array([[0.0], [0.0], [4.0], [1.0]]), np.array([[0.0], [0.0], [3.0], [1.0]])
-    >>> overlaps(a, b, np.array([0]), np.array([0]))
+    >>> overlaps(np.array([[0.0], [0.0], [4.0], [1.0]]), np.array([[0.0], [0.0], [3.0], [1.0]]))
     array([0.75])
     """
-    width = np.minimum(a[2][left], b[2][right]) - np.maximum(a[0][left], b[0][right])
-    height = np.minimum(a[3][left], b[3][right]) - np.maximum(a[1][left], b[1][right])
+    width = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0])
+    height = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
     shared = np.maximum(width, 0.0) * np.maximum(height, 0.0)
-    union = areas(a)[left] + areas(b)[right] - shared
+    union = areas(a) + areas(b) - shared
     return np.asarray(shared / np.maximum(union, UNION_LOWER_BOUND))
 
 
-def similarities(
-    a: Float64, b: Float64, left: Places, right: Places, alpha: float = ALPHA
-) -> tuple[Float64, Float64]:
+def similarities(a: Float64, b: Float64, alpha: float = ALPHA) -> tuple[Float64, Float64]:
     """Return the similarity of pairs of boxes, 1 the same box, and their overlap.
 
     The similarity is ``alpha * overlap + (1 - alpha) * exp(-0.1 * distance of the centres)``; the
@@ -96,13 +91,13 @@ def similarities(
     Examples
     --------
     >>> a, b = np.array([[0.0], [0.0], [4.0], [1.0]]), np.array([[9.0], [0.0], [13.0], [1.0]])
-    >>> similarity, overlap = similarities(a, b, np.array([0]), np.array([0]))
+    >>> similarity, overlap = similarities(a, b)
     >>> similarity.round(4), overlap
     (array([0.0407]), array([0.]))
     """
-    overlap = overlaps(a, b, left, right)
-    (ax, ay), (bx, by) = _centres(a), _centres(b)
-    dx, dy = ax[left] - bx[right], ay[left] - by[right]
+    overlap = overlaps(a, b)
+    dx = (a[0] + a[2]) / 2.0 - (b[0] + b[2]) / 2.0
+    dy = (a[1] + a[3]) / 2.0 - (b[1] + b[3]) / 2.0
     with np.errstate(under="ignore"):
         far = 1.0 - np.exp(-DISTANCE_FACTOR * np.sqrt(dx * dx + dy * dy))
         return alpha * overlap + (1.0 - alpha) * (1.0 - far), overlap
@@ -134,7 +129,3 @@ def pairs(firsts: Places, counts: Places) -> Iterator[tuple[Places, Places]]:
         shift = firsts[start:stop] - (ends[start:stop] - chunk - done)
         yield left, np.arange(len(left)) + np.repeat(shift, chunk)
         start = stop
-
-
-def _centres(boxes: Float64) -> tuple[Float64, Float64]:
-    return (boxes[0] + boxes[2]) / 2.0, (boxes[1] + boxes[3]) / 2.0

@@ -65,7 +65,7 @@ def min_similarity(found: Detections, alpha: float = ALPHA) -> float:
     lowest = 1.0
     for left, right in _of_same_image(found.labels, found.predictions):
         values, _ = similarities(
-            found.labels.coordinates, found.predictions.coordinates, left, right, alpha
+            found.labels.coordinates[:, left], found.predictions.coordinates[:, right], alpha
         )
         lowest = min(lowest, values.min(where=values > 0.0, initial=1.0))
     return float(lowest)
@@ -94,7 +94,9 @@ def overlooked_scores(
     best = np.full(len(boxes.classes), -1.0)
     is_met = np.zeros(len(boxes.classes), dtype=bool)
     for left, right in _of_same_image(boxes, labels):
-        values, overlap = similarities(boxes.coordinates, labels.coordinates, left, right, alpha)
+        values, overlap = similarities(
+            boxes.coordinates[:, left], labels.coordinates[:, right], alpha
+        )
         is_met[left[overlap > 0.0]] = True
         same = boxes.classes[left] == labels.classes[right]
         np.maximum.at(best, left[same], values[same])
@@ -116,7 +118,9 @@ def badloc_scores(
     labels, boxes = found.labels, found.predictions.where(found.probs > low_probability)
     best = np.full(len(labels.classes), -1.0)
     for left, right in _of_same_image(labels, boxes):
-        values, overlap = similarities(labels.coordinates, boxes.coordinates, left, right, alpha)
+        values, overlap = similarities(
+            labels.coordinates[:, left], boxes.coordinates[:, right], alpha
+        )
         near = (labels.classes[left] == boxes.classes[right]) & (overlap > 0.0)
         np.maximum.at(best, left[near], values[near])
     return np.where(best < 0.0, 1.0, best)
@@ -141,7 +145,7 @@ def swap_scores(
     for left, right in _of_same_image(labels, boxes):
         other = labels.classes[left] != boxes.classes[right]
         values, _ = similarities(
-            labels.coordinates, boxes.coordinates, left[other], right[other], alpha
+            labels.coordinates[:, left[other]], boxes.coordinates[:, right[other]], alpha
         )
         np.maximum.at(best, left[other], values)
     scores = np.where(best < 0.0, 1.0, np.maximum(lowest, 1.0 - best))
@@ -149,7 +153,7 @@ def swap_scores(
         for left, right in _of_same_image(labels, labels):
             other = labels.classes[left] != labels.classes[right]
             left, right = left[other], right[other]
-            same = overlaps(labels.coordinates, labels.coordinates, left, right) >= SAME_PLACE
+            same = overlaps(labels.coordinates[:, left], labels.coordinates[:, right]) >= SAME_PLACE
             scores[left[same]] = lowest
     return scores
 
