@@ -56,19 +56,19 @@ class Moments:
         return self.total / (self.count << _UNIT_BITS)
 
     @property
-    def mean_square(self) -> float:
-        """Return the correctly rounded mean of the squares; infinite where it is too large."""
-        try:
-            return self.squares / (self.count << (2 * _UNIT_BITS))
-        except OverflowError:
-            return math.inf
-
-    @property
     def std(self) -> float:
         """Return the population standard deviation; exactly 0 if all numbers are equal."""
-        spread = self.count * self.squares - self.total**2
-        # 64 more bits than the root needs: two numbers that nearly agree have a small one.
-        return math.isqrt(spread << 128) / (self.count << (_UNIT_BITS + 64))
+        return self._root(self.count * self.squares - self.total**2)
+
+    @property
+    def rms(self) -> float:
+        """Return the root of the mean square."""
+        return self._root(self.count * self.squares)
+
+    def _root(self, squares: int) -> float:
+        """Return the root of a sum of squares, times count, over the count."""
+        # 64 more bits than the root needs: two numbers that nearly agree have a small spread.
+        return math.isqrt(squares << 128) / (self.count << (_UNIT_BITS + 64))
 
 
 def partial_moments(values: Float64) -> Moments:
