@@ -45,9 +45,7 @@ class Cloud:
         return (self.size + 1) // 2
 
 
-def mean_distances(
-    cloud: Cloud, start: int = 0, stop: int | None = None, *, slopes: bool = False
-) -> Float64:
+def mean_distances(cloud: Cloud, start: int = 0, stop: int | None = None) -> Float64:
     """Return the mean distance of points to their nearest half.
 
     Parameters
@@ -55,12 +53,12 @@ def mean_distances(
     cloud : Cloud
     start, stop : int
         Which points are asked for; all where not given.
-    slopes : bool
-        Whether to say, too, how the mean distance grows along x and along y.
 
     Returns
     -------
-    ndarray of float64, shape (1, m), or (3, m) with slopes
+    ndarray of float64, shape (1, m), or (3, m)
+        Of weighted points, which stand for others near them, also how the mean distance grows along
+        x and along y.
 
     Examples
     --------
@@ -70,7 +68,7 @@ def mean_distances(
     points = range(len(cloud.x))[start:stop]
     half, n_beyond = cloud.half, cloud.size - cloud.half
     along_x, along_y, away, scratch = np.empty((4, len(cloud.x)))
-    result = np.empty((3 if slopes else 1, len(points)))
+    result = np.empty((n_values(cloud), len(points)))
     for i, point in enumerate(points):
         if i and cloud.x[point] == cloud.x[point - 1] and cloud.y[point] == cloud.y[point - 1]:
             result[:, i] = result[:, i - 1]
@@ -81,8 +79,11 @@ def mean_distances(
         np.multiply(along_y, along_y, out=scratch)
         np.sqrt(np.add(away, scratch, out=away), out=away)
         radius = _nth_lowest(away, cloud.weights, half)
-        if slopes:
-            result[1:, i] = _slope(cloud, along_x, along_y, away, radius)
+        if cloud.weights is not None:
+            counts = _nearest_counts(away, cloud.weights, radius, half)
+            # From a point that lies on another the distance grows in every direction: no slope.
+            np.divide(counts, away, where=away > 0.0, out=counts)
+            result[1:, i] = (counts * along_x).sum() / half, (counts * along_y).sum() / half
         # The nearest half as they are, the others as if at the radius: an order of addition that
         # depends on the points alone, not on how this processor selects.
         np.minimum(away, radius, out=away)
@@ -90,6 +91,11 @@ def mean_distances(
             away *= cloud.weights
         result[0, i] = (away.sum() - n_beyond * radius) / half
     return result
+
+
+def n_values(cloud: Cloud) -> int:
+    """Return how many values :func:`mean_distances` says of each point."""
+    return 1 if cloud.weights is None else 3
 
 
 def weighted_median(values: Float64, counts: NDArray[np.int64]) -> float:
@@ -113,12 +119,8 @@ def _nth_lowest(values: Float64, weights: NDArray[np.int64] | None, n: int) -> f
     return float(values[order[np.searchsorted(np.cumsum(weights[order]), n)]])
 
 
-def _slope(
-    cloud: Cloud, along_x: Float64, along_y: Float64, away: Float64, radius: float
-) -> tuple[float, float]:
-    """Return how the mean distance grows along x and y: the mean direction from the nearest."""
-    counts = (away < radius) * (1.0 if cloud.weights is None else cloud.weights)
-    counts[np.argmax(away == radius)] = cloud.half - counts.sum()
-    # From a point that lies on another the distance grows in every direction: no slope.
-    counts = np.divide(counts, away, where=away > 0.0, out=np.zeros(len(away)))
-    return (counts * along_x).sum() / cloud.half, (counts * along_y).sum() / cloud.half
+def _nearest_counts(away: Float64, weights: NDArray[np.int64], radius: float, half: int) -> Float64:
+    """Return how often each point counts among the nearest half."""
+    counts = np.where(away < radius, weights, 0.0)
+    counts[np.argmax(away == radius)] = half - counts.sum()
+    return counts

@@ -40,7 +40,7 @@ class Rows(Protocol):
     def cell_sums(self, plane: Plane, cells: Cells) -> CellSums:
         """Return how many rows each cell holds, and where."""
 
-    def measure(self, cloud: Cloud, slopes: bool) -> Float64:
+    def measure(self, cloud: Cloud) -> Float64:
         """Return the mean distances in a cloud: no pass, but work that may be shared out."""
 
 
@@ -63,9 +63,9 @@ class ArrayRows:
         """Return how many rows each cell holds, and where."""
         return partial_cell_sums(cells, *plane.points(self.labels, self.predictions))
 
-    def measure(self, cloud: Cloud, slopes: bool) -> Float64:
+    def measure(self, cloud: Cloud) -> Float64:
         """Return the mean distances in a cloud."""
-        return mean_distances(cloud, slopes=slopes)
+        return mean_distances(cloud)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def fit_distances(rows: Rows, exact_up_to: int = EXACT_UP_TO) -> Distances:
         return fit_cells(plane, lambda cells: rows.cell_sums(plane, cells), rows.measure)
     ordered = np.sort(_complex(*rows.points()))
     x, y = plane.points(ordered.real, ordered.imag)
-    values = rows.measure(Cloud(x, y), False)[0]
+    values = rows.measure(Cloud(x, y))[0]
     each, first = np.unique(ordered, return_index=True)
     return ExactDistances(each, values[first], float(np.median(values)))
 

@@ -72,7 +72,7 @@ class CellDistances:
 def fit_cells(
     plane: Plane,
     cell_sums: Callable[[Cells], CellSums],
-    measure: Callable[[Cloud, bool], Float64],
+    measure: Callable[[Cloud], Float64],
 ) -> CellDistances:
     """Return the distances of a data set by cells.
 
@@ -83,7 +83,7 @@ def fit_cells(
     cell_sums : callable
         Counts all rows in cells: one pass over them. A few passes find the cells.
     measure : callable
-        (cloud, whether with slopes) -> mean distances: :func:`neighborhoods.mean_distances`.
+        What :func:`lq_spark.core.neighborhoods.mean_distances` does, maybe elsewhere.
 
     Raises
     ------
@@ -99,13 +99,13 @@ def fit_cells(
     cells = square(float(x[0]), float(y[0]), side).divided(whole, first)
     while True:
         held, centers = finish_cell_sums(cells, cell_sums(cells))
-        too_large = _too_large(cells.side[held], centers, measure(centers, False)[0])
+        values = measure(centers)
+        too_large = _too_large(cells.side[held], centers, values[0])
         if not (too_large > 1.0).any():
             break
         cells = refined(cells, held, too_large)
     places = np.full(len(cells.x), -1, dtype=np.int64)
     places[held] = np.arange(len(held))
-    values = measure(centers, True)
     median = weighted_median(values[0], centers.counts)
     return CellDistances(plane, cells, places, centers, values, median)
 

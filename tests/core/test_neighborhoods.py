@@ -38,7 +38,7 @@ def test_distances_are_those_of_all_pairs(points):
 def test_slopes_say_how_distances_grow(points):
     (x, y), weights = points
     x, y = x + np.linspace(0, 1e-3, len(x)), y + np.linspace(0, 2e-3, len(x)) ** 2
-    _, slope_x, slope_y = mean_distances(Cloud(x, y, weights), slopes=True)
+    _, slope_x, slope_y = mean_distances(Cloud(x, y, weights))
     assert (np.hypot(slope_x, slope_y) <= 1 + 1e-12).all()
     # The mean distance of the same half, not of the one nearest to a moved point, has this slope.
     step = 1e-7
