@@ -187,7 +187,10 @@ def pooled_scores(
     """
     valid = ~np.isnan(scores)
     kept = np.concatenate([[0], np.cumsum(valid)])[offsets]
-    return sentence_scores(scores[valid], kept, "softmin", temperature)
+    values = scores[valid]
+    # In one order of addition, so that the order of the boxes does not matter.
+    order = np.lexsort((values, np.repeat(np.arange(len(kept) - 1), np.diff(kept))))
+    return sentence_scores(values[order], kept, "softmin", temperature)
 
 
 def image_scores(
