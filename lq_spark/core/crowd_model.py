@@ -7,7 +7,7 @@ quality scores for data with multiple annotators" (2022), arXiv:2210.06812.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -75,6 +75,10 @@ class CrowdModel(Saved):
     def n_models(self) -> int:
         """Return M."""
         return len(self.temperatures)
+
+    def unnamed(self) -> CrowdModel:
+        """Return the model without the names, which no formula needs."""
+        return replace(self, annotators=())
 
     def crowd(
         self,

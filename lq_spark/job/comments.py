@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lq_spark.tasks.crowd_scores import (
+    ANNOTATOR_AGREEMENT,
+    CONSENSUS_LABEL,
+    CONSENSUS_QUALITY,
+    NUM_ANNOTATIONS,
+)
 from lq_spark.tasks.flagging import IS_LABEL_ISSUE, ISSUE_RANK
 from lq_spark.tasks.labelled import INVALID_REASON, LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.rating_batches import (
+    AGREEMENT_WITH_CONSENSUS,
+    ANNOTATOR_QUALITY,
+    ANNOTATOR_WEIGHT,
+    N_LABELLED,
+    WORST_CLASS,
+)
 from lq_spark.tasks.token_batches import (
     SENTENCE_QUALITY,
     TOKEN_QUALITIES,
@@ -28,6 +41,15 @@ COMMENTS = {
     WORST_TOKEN_INDEX: "Place of the token of lowest label quality, from 0",
     WORST_GIVEN_LABEL: "Given label of that token",
     WORST_PREDICTED_LABEL: "Predicted label of that token",
+    CONSENSUS_LABEL: "Label that annotators and models together find most likely",
+    CONSENSUS_QUALITY: "How likely the consensus label is right: 1 clean, 0 suspect",
+    ANNOTATOR_AGREEMENT: "Share of the item's labels that are the consensus",
+    NUM_ANNOTATIONS: "Number of labels of the item",
+    ANNOTATOR_QUALITY: "How likely the annotator's labels are right: 1 good, 0 bad",
+    AGREEMENT_WITH_CONSENSUS: "Share of the annotator's labels that are the consensus",
+    WORST_CLASS: "Class whose labels by the annotator are the least often the consensus",
+    N_LABELLED: "Number of labels of the annotator",
+    ANNOTATOR_WEIGHT: "How much the annotator counts beside the others and the models",
 }
 
 

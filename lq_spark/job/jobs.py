@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lq_spark.job.common_config import JobConfig
 from lq_spark.job.config import ScoreConfig
+from lq_spark.job.multiannotator_config import MultiannotatorConfig
 from lq_spark.job.token_config import TokensConfig
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ _ALL = (
         "Score the labels of tokens, and sentences by their tokens (1 clean, 0 suspect).",
         TokensConfig,
         ("token_run", "TokensRun"),
+    ),
+    Job(
+        "Find the consensus of several annotators, and how good items, labels and annotators are.",
+        MultiannotatorConfig,
+        ("multiannotator_run", "MultiannotatorRun"),
     ),
 )
 

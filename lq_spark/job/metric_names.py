@@ -14,6 +14,20 @@ CLASS_TOKENS = ("class_tokens", "class_mean_label_quality", "class_tokens_predic
 ISSUES = ("label_issues", "issue_rate", "label_health_score")
 CLASS_ISSUES = ("class_label_issues", "class_issue_rate")
 
+CROWD = (
+    "rows",
+    "rows_scored",
+    "rows_quarantined",
+    "annotations_scored",
+    "annotations_quarantined",
+    "annotators",
+    "mean_label_quality",
+    "mean_consensus_quality",
+    "mean_annotator_agreement",
+    "drift_class_shares",
+)
+CLASS_CONSENSUS = ("class_rows", "class_mean_consensus_quality", "drift_class_share")
+
 THRESHOLDS = ("class_threshold",)
 
 OF_ISSUES = {*ISSUES, *CLASS_ISSUES, "drift_issue_rate", "drift_joint"}

@@ -262,6 +262,6 @@ def active_model(
         options = CrowdOptions(calibrate_probs=True, cleanlab_compatible=cleanlab_compatible)
         crowd = fit_crowd(items, counts, names[: items.reader.n_annotators], None, options)
     if crowd is not None and crowd.weights is not None:
-        return ActiveModel(crowd, crowd.weights, votes)
+        return ActiveModel(crowd.unnamed(), crowd.weights, votes)
     weights = equal_weights(max(items.reader.n_annotators, 1), len(items.probabilities))
     return ActiveModel(None, weights, votes)

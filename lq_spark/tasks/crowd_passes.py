@@ -187,6 +187,7 @@ def fit_crowd(
 
 def sum_thresholds(items: GatheredItems, model: CrowdModel) -> ThresholdSums:
     """Return what adjusted scores are adjusted by; one pass."""
+    model = model.unnamed()
 
     def partial(batch: CrowdBatch) -> ThresholdSums:
         crowd = model.crowd(batch.annotations, batch.pred_probs, batch.ids)
@@ -196,7 +197,8 @@ def sum_thresholds(items: GatheredItems, model: CrowdModel) -> ThresholdSums:
 
 
 def _weights(items: GatheredItems, model: CrowdModel) -> CrowdlabWeights:
-    """Return the weights under the consensus of a model."""
+    """Return the weights under the consensus of a model; one pass."""
+    model = model.unnamed()
 
     def partial(batch: CrowdBatch) -> ConsensusCounts:
         crowd = model.crowd(batch.annotations, batch.pred_probs, batch.ids)

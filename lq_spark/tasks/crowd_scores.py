@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 CONSENSUS_LABEL, CONSENSUS_QUALITY = "consensus_label", "consensus_quality_score"
 ANNOTATOR_AGREEMENT, NUM_ANNOTATIONS = "annotator_agreement", "num_annotations"
+ITEM_COLUMNS = (CONSENSUS_LABEL, CONSENSUS_QUALITY, ANNOTATOR_AGREEMENT, NUM_ANNOTATIONS)
 _NEW = "__lq_new"
 
 
@@ -56,7 +57,7 @@ def rated_items(
     items: GatheredItems, model: CrowdModel, method: str, thresholds: ThresholdSums | None
 ) -> DataFrame:
     """Return one row an item: its labels, its consensus, the qualities of both. Lazy."""
-    function = rate_batch(items.reader, model, method, thresholds)
+    function = rate_batch(items.reader, model.unnamed(), method, thresholds)
     new = map_rows(function, [F.col(name) for name in items.columns], RATED_SCHEMA)
     return items.rows.withColumn(_NEW, new).select(
         ITEM, IS_ITEM, LABELS, *(F.col(f"{_NEW}.{name}") for name in RATED_SCHEMA.names)
@@ -147,7 +148,7 @@ class CrowdScores:
         rows = pairs.groupBy(number).agg(
             F.sort_array(F.collect_list(F.struct(*SUMS_SCHEMA.names))).alias("sums")
         )
-        new = map_rows(annotator_batch(self.model), [F.col("sums")], ANNOTATOR_SCHEMA)
+        new = map_rows(annotator_batch(self.model.unnamed()), [F.col("sums")], ANNOTATOR_SCHEMA)
         known = rows.withColumn(_NEW, new).join(self._names(), NUMBER)
         return known.select(
             F.col(NAME).alias(self.tables.annotator),

@@ -275,6 +275,25 @@ def test_what_cannot_be_scored_is_left_out_and_null(spoilt, n_batches):
     assert sums.equals(annotator_sums(part, expected, 1))
 
 
+def test_what_cannot_be_scored_has_no_active_learning_score(spoilt):
+    columns, fit, models = spoilt
+    reader = CrowdReader(A, K, 1e-3, fail=False, needs_labels=False)
+    items = Items(columns, 7, reader)
+    counts = items.reduce(counts_of_labels, merge_votes)
+    found = items.map(active_batch(reader, active_model(items, counts, tuple("abcdefghi"))))
+    kept = [i for i in range(60) if i not in (40, 41, 42)]
+    part = Items(columns_of([fit[i] for i in kept], models[:, kept]), 1, replace(reader, fail=True))
+    counts = part.reduce(counts_of_labels, merge_votes)
+    expected = part.map(active_batch(reader, active_model(part, counts, tuple("abcdefghi"))))
+    for name, values in found.items():
+        values = values.to_pylist()
+        assert [values[i] for i in kept] == expected[name].to_pylist()
+        assert [values[i] for i in (40, 41, 42)] == [None] * 3
+    wrong = replace(reader, fail=True, validate="activelab.validate")
+    with pytest.raises(InvalidRowsError, match=r"activelab\.validate names them all"):
+        active_batch(wrong, active_model(items, counts, tuple("abcdefghi")))(*columns)
+
+
 def test_an_annotator_with_nothing_in_common_has_no_quality(crowd):
     wide, models = crowd(sizes=(2, 5))
     wide[:, 8] = np.nan

@@ -1,0 +1,172 @@
+"""The job of many annotators: its configuration, by spark-submit, and with rows set aside."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lq_spark.core.annotations import checked_annotations
+from lq_spark.core.whole_crowd import WholeCrowd
+from lq_spark.errors import OptionError
+from lq_spark.job.cli import parser
+from lq_spark.job.config import load_config
+from lq_spark.job.jobs import JOBS
+from lq_spark.job.multiannotator_config import MultiannotatorConfig
+
+PLACES = {"input": "./items", "annotations": "./annotations", "output": "./out"}
+CLASSES = ["ant", "bee", "cat"]
+
+
+def load(path=None, **flags):
+    return load_config(path, flags, MultiannotatorConfig)
+
+
+def crowd(n_items=120, n_annotators=8, seed=0):
+    """Return items, annotators and labels of each annotation, and the probabilities."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(3, size=n_items)
+    item = np.repeat(np.arange(n_items), 3)
+    who = np.concatenate([np.sort(rng.permutation(n_annotators)[:3]) for _ in range(n_items)])
+    right = rng.random(len(item)) < np.linspace(0.3, 0.95, n_annotators)[who]
+    labels = np.where(right, truth[item], rng.integers(3, size=len(item)))
+    probs = rng.dirichlet(np.ones(3), n_items) + np.eye(3)[truth]
+    return item, who, labels, probs / probs.sum(axis=1, keepdims=True)
+
+
+def write_tables(folder, item, who, labels, probs, **columns):
+    """Write both tables; annotations in random order."""
+    order = np.random.default_rng(1).permutation(len(item))
+    annotations = {
+        "item": pa.array([f"i{i:03d}" for i in item[order]]),
+        "annotator": pa.array([f"a{a}" for a in who[order]]),
+        "label": pa.array(np.array(CLASSES)[labels[order]].tolist()),
+    }
+    items = {"item": [f"i{i:03d}" for i in range(len(probs))], "p": list(probs), **columns}
+    pq.write_table(pa.table(annotations), folder / "annotations.parquet")
+    pq.write_table(pa.table(items), folder / "items.parquet")
+    return {
+        "input": str(folder / "items.parquet"),
+        "annotations": str(folder / "annotations.parquet"),
+        "output": str(folder / "out"),
+        "pred_probs": ["p"],
+        "classes": CLASSES,
+    }
+
+
+def flags_of(options):
+    for name, value in options.items():
+        yield f"--{name.replace('_', '-')}"
+        yield ",".join(value) if isinstance(value, list) else value
+
+
+def test_every_key_is_a_flag_and_the_tables_have_places_of_their_own():
+    config = load(**PLACES)
+    assert (config.models, config.row_id) == (["pred_probs"], "item")
+    assert (config.method, config.quality_method) == ("self_confidence", "crowdlab")
+    assert config.annotation_output_path == "./out_annotations"
+    assert config.annotator_output_path == "./out_annotators"
+    assert config.annotation_quarantine_path == "./out_quarantine_annotations"
+    line = [*flags_of(PLACES), "--task", "multiannotator", "--pred-probs", "p,q"]
+    line += ["--calibrate-probs", "--fail-if", "mean_annotator_agreement < 0.5"]
+    found = vars(parser(JOBS["multiannotator"]).parse_args(line))
+    config = load_config(None, found, MultiannotatorConfig)
+    assert (config.models, config.calibrate_probs) == (["p", "q"], True)
+    for place in ("./annotations", "./out/annotations", "./out_annotators", "./out_metrics"):
+        with pytest.raises(OptionError, match="must be different places, none inside another"):
+            load(**PLACES, annotation_output=place)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"annotations": None}, "annotations: "),
+        ({"consensus_method": "best"}, "consensus_method must be one of 'best_quality', "),
+        ({"quality_method": "agree"}, "quality_method must be one of 'crowdlab', 'agreement'"),
+        ({"method": "margin"}, "method must be one of "),
+        ({"pred_probs": []}, "pred_probs must name columns, each once, got"),
+        ({"annotation_quarantine": "./q"}, "annotation_quarantine is given, so on_invalid must"),
+        ({"fitted": "a.json", "save_fitted": "b.json"}, "fitted is given, so 'save_fitted' does"),
+        ({"fail_if": ["label_issues > 1"]}, "fail_if: a metric must be one of 'rows', "),
+        ({"find_issues": True}, "unknown config key 'find_issues'"),
+    ],
+    ids=str,
+)
+def test_a_value_that_is_not_allowed_is_refused(flags, message):
+    with pytest.raises(OptionError) as error:
+        load(**{**PLACES, **flags})
+    assert message in str(error.value)
+
+
+def test_the_example_config_is_one(repository):
+    config = load(str(repository / "conf" / "score_multiannotator.yaml"))
+    assert config.models == ["pred_probs"]
+
+
+def test_a_good_run_writes_what_core_says_and_shows_the_worst(submit, read_metrics, tmp_path):
+    item, who, labels, probs = crowd()
+    options = write_tables(tmp_path, item, who, labels, probs, day=np.arange(120) % 7)
+    done = submit(
+        *("--task", "multiannotator", *flags_of(options), "--keep-columns", "day"),
+        *("--calibrate-probs", "--save-fitted", tmp_path / "fitted.json"),
+        *("--fail-if", "mean_annotator_agreement < 0.2"),
+    )
+    assert done.code == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    annotations = checked_annotations(item, who, labels, n_classes=3)
+    whole = WholeCrowd.of(annotations, [probs], calibrate=True)
+    rated = whole.rated(whole.best_consensus())
+    table = whole.annotator_table(rated)
+    names = np.array(CLASSES)
+
+    found = pq.read_table(tmp_path / "out").sort_by("item").to_pydict()
+    assert list(found) == [
+        *("item", "day", "consensus_label", "consensus_quality_score"),
+        *("annotator_agreement", "num_annotations"),
+    ]
+    assert found["day"] == (np.arange(120) % 7).tolist()
+    assert found["consensus_label"] == names[rated.consensus].tolist()
+    assert found["consensus_quality_score"] == rated.quality.tolist()
+    keys = [("item", "ascending"), ("annotator", "ascending")]
+    rows = pq.read_table(tmp_path / "out_annotations").sort_by(keys).to_pydict()
+    assert rows["label"] == names[labels].tolist()
+    assert rows["label_quality"] == rated.label_quality.tolist()
+    rows = pq.read_table(tmp_path / "out_annotators").sort_by("annotator").to_pydict()
+    assert rows["annotator_quality"] == table.quality.tolist()
+    assert rows["worst_class"] == names[table.worst_class].tolist()
+
+    [metrics] = read_metrics(tmp_path / "out_metrics").values()
+    assert (metrics["rows_scored", None], metrics["annotations_scored", None]) == (120, 360)
+    assert metrics["annotators", None] == 8
+    assert metrics["mean_consensus_quality", None] == pytest.approx(rated.quality.mean())
+    assert metrics["model_weight", "p"] == rated.weights.models[0]
+    assert metrics["class_rows", "bee"] == (rated.consensus == 1).sum()
+    assert done.stdout.startswith("120 of 120 rows scored")
+    worst = int(np.argmin(table.quality))
+    lines = done.stdout.splitlines()
+    at = lines.index("least reliable annotators (1 good, 0 bad):")
+    assert lines[at + 2].split()[0] == f"a{worst}"
+    assert lines[at + 2].split()[-1] == f"{table.quality[worst]:.6f}"
+    at = lines.index("least certain items (1 clean, 0 suspect):")
+    least = int(np.argmin(rated.quality))
+    assert lines[at + 2].split()[0] == f"i{least:03d}"
+
+
+def test_a_bad_run_names_items_and_annotations(submit, expected_error, failed_runs, tmp_path):
+    item, who, labels, probs = crowd(20)
+    probs[4] = np.nan
+    unknown = [np.append(values, more) for values, more in ((item, 77), (who, 0), (labels, 1))]
+    options = write_tables(tmp_path, *unknown, probs)
+    done = submit("--task", "multiannotator", *flags_of(options))
+    line = expected_error(done, 1)
+    assert "1 of 20 items cannot be scored: probability not finite: 1 (item i004)" in line
+    assert "item not in the items: 1 (item i077)" in line
+    assert "item that cannot be scored: 3 (item i004)" in line
+    assert not (tmp_path / "out").exists()
+    assert failed_runs(tmp_path / "out_metrics") == ["InvalidRowsError"]
+
+
+def test_a_wrong_column_is_refused(submit, expected_error, tmp_path):
+    options = write_tables(tmp_path, *crowd(20))
+    done = submit("--task", "multiannotator", *flags_of(options), "--annotator", "who")
+    line = expected_error(done, 2)
+    assert line.startswith("error: annotator: no column 'who' in the table; it has 'item', 'ann")
