@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from lq_spark.core.detection_model import DetectionModel
     from lq_spark.core.fitted import Thresholds
     from lq_spark.core.noise_model import NoiseModel
-    from lq_spark.tasks import activelab, detection, multiannotator, multiclass, tokens
+    from lq_spark.core.pixel_issues import SegmentationModel
+    from lq_spark.tasks import (
+        activelab,
+        detection,
+        multiannotator,
+        multiclass,
+        segmentation,
+        tokens,
+    )
 
 __version__ = "0.1.0"
 
@@ -22,11 +30,13 @@ __all__ = [
     "CrowdModel",
     "DetectionModel",
     "NoiseModel",
+    "SegmentationModel",
     "Thresholds",
     "activelab",
     "detection",
     "multiannotator",
     "multiclass",
+    "segmentation",
     "tokens",
 ]
 
@@ -35,10 +45,12 @@ _HOMES = {
     "detection": "lq_spark.tasks.detection",
     "multiannotator": "lq_spark.tasks.multiannotator",
     "multiclass": "lq_spark.tasks.multiclass",
+    "segmentation": "lq_spark.tasks.segmentation",
     "tokens": "lq_spark.tasks.tokens",
     "CrowdModel": "lq_spark.core.crowd_model",
     "DetectionModel": "lq_spark.core.detection_model",
     "NoiseModel": "lq_spark.core.noise_model",
+    "SegmentationModel": "lq_spark.core.pixel_issues",
     "Thresholds": "lq_spark.core.fitted",
 }
 

@@ -132,7 +132,7 @@ def softmin_score(confidence: Probabilities, temperature: float = 0.1) -> float:
 
     Notes
     -----
-    Source: Lad and Mueller (2023), section 3.
+    Source: Lad and Mueller (2023).
 
     Examples
     --------
@@ -160,8 +160,7 @@ def image_facts(
 ) -> ImageFacts:
     """Return what is kept of an image that can be scored; parameters as for :func:`image_fault`.
 
-    ``downsample`` divides H and W. The doubtful pixels do not depend on the tolerance as far as
-    issues are concerned.
+    ``downsample`` divides H and W. A larger tolerance keeps more pixels, and changes no issue.
     """
     n_classes, size = len(pred_probs), downsample
     bound = highest_doubtful(n_classes, tolerance)

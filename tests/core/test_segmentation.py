@@ -38,8 +38,10 @@ def test_issues_and_their_tables_equal_cleanlab(dtype, quietly):
     def check(data):
         labels, probs, downsample = data
         issues = segmentation.find_label_issues(labels, probs, downsample=downsample)
+        # As doubles: cleanlab averages float32 in float32, which decides a pixel in 100,000.
+        doubles = probs.astype(np.float64)
         expected = quietly(
-            cleanlab_filter.find_label_issues, labels, probs, downsample=downsample, **QUIET
+            cleanlab_filter.find_label_issues, labels, doubles, downsample=downsample, **QUIET
         )
         np.testing.assert_array_equal(issues, expected)
         for k in range(probs.shape[1]):
@@ -82,8 +84,9 @@ def test_scores_equal_cleanlab(dtype, quietly):
         np.testing.assert_array_equal(pixels, expected_pixels)
         options = {"method": "num_pixel_issues", "downsample": downsample}
         images, _ = segmentation.get_label_quality_scores(labels, probs, **options)
+        doubles = probs.astype(np.float64)
         expected, _ = quietly(
-            cleanlab_rank.get_label_quality_scores, labels, probs, **options, **QUIET
+            cleanlab_rank.get_label_quality_scores, labels, doubles, **options, **QUIET
         )
         np.testing.assert_allclose(images, expected, **tolerance)
         np.testing.assert_array_equal(

@@ -1,0 +1,151 @@
+"""Tables of images: one row an image with a label mask and probabilities, checked on the driver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    DataType,
+    DoubleType,
+    FloatType,
+    IntegralType,
+    StringType,
+)
+
+from lq_spark.engine.inputs import column, column_type, require_columns
+from lq_spark.errors import ColumnError, DataError, OptionError
+from lq_spark.tasks.labelled import require_whole_n_classes
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from lq_spark.core.pixel_issues import SegmentationModel
+
+
+@dataclass(frozen=True)
+class ImageColumns:
+    """The columns of a table of images.
+
+    Attributes
+    ----------
+    mask, pred_probs : tuple of str
+        One name for nested arrays; for bytes also those of the shape and of the type.
+    """
+
+    mask: tuple[str, ...]
+    pred_probs: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the columns that an image is read from."""
+        return (*self.mask, *self.pred_probs)
+
+    @property
+    def inputs(self) -> list[Column]:
+        """Return these columns."""
+        return [column(name) for name in self.names]
+
+
+def image_columns(df: DataFrame, *, label_mask: str, pred_probs: str) -> ImageColumns:
+    """Check the columns of a table of images.
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing or of another type.
+    """
+    require_columns(df, label_mask=label_mask, pred_probs=pred_probs)
+    return ImageColumns(
+        _tensor_columns(df, "label_mask", label_mask, 2, (IntegralType,), "int"),
+        _tensor_columns(df, "pred_probs", pred_probs, 3, (FloatType, DoubleType), "float"),
+    )
+
+
+def _tensor_columns(
+    df: DataFrame, option: str, name: str, ndim: int, elements: tuple[type, ...], example: str
+) -> tuple[str, ...]:
+    kind: DataType = column_type(df, name)
+    if isinstance(kind, BinaryType):
+        shape, dtype = f"{name}_shape", f"{name}_dtype"
+        missing = [column_name for column_name in (shape, dtype) if column_name not in df.columns]
+        if missing:
+            raise ColumnError(
+                f"{option}: column {name!r} is binary, so columns {shape!r} (array<int>) and "
+                f"{dtype!r} (string) are needed; there is no {missing[0]!r}"
+            )
+        shape_type, dtype_type = column_type(df, shape), column_type(df, dtype)
+        is_shape = isinstance(shape_type, ArrayType)
+        if not (is_shape and isinstance(shape_type.elementType, IntegralType)):
+            raise ColumnError(
+                f"{option}: column {shape!r} is {shape_type.simpleString()}; allowed are arrays of "
+                "whole numbers"
+            )
+        if not isinstance(dtype_type, StringType):
+            raise ColumnError(
+                f"{option}: column {dtype!r} is {dtype_type.simpleString()}; allowed is string"
+            )
+        return name, shape, dtype
+    element = kind
+    for _ in range(ndim):
+        element = element.elementType if isinstance(element, ArrayType) else DataType()
+    if not isinstance(element, elements):
+        nested = "array<" * ndim + example + ">" * ndim
+        raise ColumnError(
+            f"{option}: column {name!r} is {kind.simpleString()}; allowed are nested arrays such "
+            f"as {nested}, and binary"
+        )
+    return (name,)
+
+
+def first_image_size(df: DataFrame, columns: ImageColumns) -> int:
+    """Return how many bytes the probabilities of the first image have, as doubles; at least 1."""
+    value = column(columns.pred_probs[0])
+    if len(columns.pred_probs) > 1:
+        shape = F.transform(column(columns.pred_probs[1]), lambda size: size.cast("bigint"))
+        size = F.aggregate(shape, F.lit(8).cast("bigint"), lambda total, n: total * n)
+    else:
+        row = F.get(F.get(value, F.lit(0)), F.lit(0))
+        size = (
+            F.lit(8).cast("bigint") * F.size(value) * F.size(F.get(value, F.lit(0))) * F.size(row)
+        )
+    first = df.select(size.alias("size")).where("size > 0").first()
+    return 1 if first is None else int(first["size"])
+
+
+def image_n_classes(
+    df: DataFrame,
+    columns: ImageColumns,
+    n_classes: int | None,
+    fitted: SegmentationModel | None = None,
+) -> int:
+    """Return K: what the caller or the fitted model says, or else the first image.
+
+    Only the last runs a (small) Spark job. A table without any probability gives 2: none of its
+    images will be scored.
+
+    Raises
+    ------
+    OptionError
+        If n_classes is no whole number, or another than the model's.
+    DataError
+        If K is below 2.
+    """
+    require_whole_n_classes(n_classes)
+    told = n_classes
+    if fitted is not None:
+        if told not in (None, fitted.n_classes):
+            raise OptionError(f"fitted has K = {fitted.n_classes} classes, n_classes is {told}")
+        told = fitted.n_classes
+    if told is None:
+        probs = column(columns.pred_probs[0])
+        is_binary = len(columns.pred_probs) > 1
+        size = F.get(column(columns.pred_probs[1]), F.lit(0)) if is_binary else F.size(probs)
+        first = df.select(size.alias("size")).where("size > 0").first()
+        told = 2 if first is None else int(first["size"])
+    if told < 2:
+        raise DataError(f"label quality needs K of at least 2 classes, got K = {told}")
+    return told
