@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from lq_spark.core.crowd_model import CrowdModel
     from lq_spark.core.detection_model import DetectionModel
     from lq_spark.core.fitted import Thresholds
+    from lq_spark.core.multilabel_model import MultilabelModel
     from lq_spark.core.noise_model import NoiseModel
     from lq_spark.core.pixel_issues import SegmentationModel
-    from lq_spark.tasks import (
+    from lq_spark.tasks import (, multilabel
         activelab,
         detection,
         multiannotator,
@@ -26,29 +27,19 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "CrowdModel",
-    "DetectionModel",
-    "NoiseModel",
-    "SegmentationModel",
-    "Thresholds",
-    "activelab",
-    "detection",
-    "multiannotator",
-    "multiclass",
-    "segmentation",
-    "tokens",
-]
+__all__ = ["CrowdModel", "DetectionModel", "MultilabelModel", "NoiseModel", "SegmentationModel", "Thresholds", "activelab", "detection", "multiannotator", "multiclass", "multilabel", "segmentation", "tokens"]
 
 _HOMES = {
     "activelab": "lq_spark.tasks.activelab",
     "detection": "lq_spark.tasks.detection",
     "multiannotator": "lq_spark.tasks.multiannotator",
     "multiclass": "lq_spark.tasks.multiclass",
+    "multilabel": "lq_spark.tasks.multilabel",
     "segmentation": "lq_spark.tasks.segmentation",
     "tokens": "lq_spark.tasks.tokens",
     "CrowdModel": "lq_spark.core.crowd_model",
     "DetectionModel": "lq_spark.core.detection_model",
+    "MultilabelModel": "lq_spark.core.multilabel_model",
     "NoiseModel": "lq_spark.core.noise_model",
     "SegmentationModel": "lq_spark.core.pixel_issues",
     "Thresholds": "lq_spark.core.fitted",

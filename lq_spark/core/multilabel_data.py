@@ -59,8 +59,8 @@ def issue_cells(
     joints: NDArray[Any] = model.confident_joint
     if confident_joint is not None:
         joints = checked_joints(confident_joint, model.n_classes)
-    rule.warn_of_small_classes(model.class_counts, None, stacklevel=4)
     quotas = rule.quotas(joints, model.class_counts)
+    rule.warn_of_small_classes(model.class_counts, None, stacklevel=4)
     return flagged_cells(bits, pred_probs, model.thresholds, rule, quotas)
 
 

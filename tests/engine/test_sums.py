@@ -3,7 +3,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from lq_spark.core import exact
-from lq_spark.engine.sums import scaled_halves
+from lq_spark.engine.sums import scaled_halves, summed_vectors
 
 NUMBERS = [
     0.0, 1.0, 1.00001, 0.5, 1 / 3, 0.1, 1e-300, 5e-324, 1e-9, 2.0**-31, 2.0**-62, 2.0**-63,
@@ -44,3 +44,18 @@ def test_a_null_has_no_halves(spark):
     high, low = scaled_halves(F.col("value"), exact.SCALE_BITS)
     table = spark.createDataFrame([(None,)], "value double")
     assert table.select(high, low).first() == (None, None)
+
+
+@pytest.mark.parametrize("n_partitions", [1, 7])
+def test_vectors_of_batches_add_up_whatever_the_partitions(spark, batch_size, n_partitions):
+    batch_size(10)
+    table = spark.range(0, 95, 1, n_partitions)
+
+    def squares(batch):
+        values = batch["id"].to_numpy()
+        return np.bincount(values % 7, weights=values**2, minlength=9).astype(np.int64)
+
+    values = np.arange(95)
+    expected = np.bincount(values % 7, weights=values**2, minlength=9).astype(np.int64)
+    assert summed_vectors(table, squares, 9).tolist() == expected.tolist()
+    assert summed_vectors(table.where("id < 0"), squares, 9).tolist() == [0] * 9
