@@ -16,18 +16,33 @@ if TYPE_CHECKING:
     from lq_spark.core.multilabel_model import MultilabelModel
     from lq_spark.core.noise_model import NoiseModel
     from lq_spark.core.pixel_issues import SegmentationModel
-    from lq_spark.tasks import (, multilabel
+    from lq_spark.tasks import (
         activelab,
         detection,
         multiannotator,
         multiclass,
+        multilabel,
         segmentation,
         tokens,
     )
 
 __version__ = "0.1.0"
 
-__all__ = ["CrowdModel", "DetectionModel", "MultilabelModel", "NoiseModel", "SegmentationModel", "Thresholds", "activelab", "detection", "multiannotator", "multiclass", "multilabel", "segmentation", "tokens"]
+__all__ = [
+    "CrowdModel",
+    "DetectionModel",
+    "MultilabelModel",
+    "NoiseModel",
+    "SegmentationModel",
+    "Thresholds",
+    "activelab",
+    "detection",
+    "multiannotator",
+    "multiclass",
+    "multilabel",
+    "segmentation",
+    "tokens",
+]
 
 _HOMES = {
     "activelab": "lq_spark.tasks.activelab",
