@@ -12,6 +12,7 @@ from lq_spark.tasks.crowd_scores import (
 )
 from lq_spark.tasks.flagging import IS_LABEL_ISSUE, ISSUE_RANK
 from lq_spark.tasks.labelled import INVALID_REASON, LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.multilabel_issues import SUGGESTED_LABELS, SUSPECT_CLASSES
 from lq_spark.tasks.rating_batches import (
     AGREEMENT_WITH_CONSENSUS,
     ANNOTATOR_QUALITY,
@@ -36,6 +37,8 @@ COMMENTS = {
     IS_LABEL_ISSUE: "Whether the given label is probably wrong",
     ISSUE_RANK: "Place among the label issues, 1 the worst; null where there is none",
     INVALID_REASON: "Why the row cannot be scored",
+    SUSPECT_CLASSES: "Classes that the row is given wrongly, or lacks",
+    SUGGESTED_LABELS: "The given labels without those given wrongly, with those that are missing",
     SENTENCE_QUALITY: "How likely all labels of the sentence are right: 1 clean, 0 suspect",
     TOKEN_QUALITIES: "Label quality of each token, in their order",
     WORST_TOKEN_INDEX: "Place of the token of lowest label quality, from 0",

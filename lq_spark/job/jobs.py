@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lq_spark.job.common_config import JobConfig
 from lq_spark.job.config import ScoreConfig
 from lq_spark.job.multiannotator_config import MultiannotatorConfig
+from lq_spark.job.multilabel_config import MultilabelConfig
 from lq_spark.job.token_config import TokensConfig
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ _ALL = (
         "Find the consensus of several annotators, and how good items, labels and annotators are.",
         MultiannotatorConfig,
         ("multiannotator_run", "MultiannotatorRun"),
+    ),
+    Job(
+        "Score rows with any number of labels (1 clean, 0 suspect), and say which are issues.",
+        MultilabelConfig,
+        ("multilabel_run", "MultilabelRun"),
     ),
 )
 

@@ -11,6 +11,9 @@ CLASS_ROWS = ("class_rows", "class_mean_label_quality", "class_rows_predicted_ot
 TOKENS = ("sentences_scored", "sentences_quarantined", "tokens_scored", "mean_sentence_quality")
 CLASS_TOKENS = ("class_tokens", "class_mean_label_quality", "class_tokens_predicted_otherwise")
 
+LABEL_SETS = ("wrong_labels", "missing_labels")
+CLASS_LABEL_SETS = ("class_rows", "class_missing_labels")
+
 ISSUES = ("label_issues", "issue_rate", "label_health_score")
 CLASS_ISSUES = ("class_label_issues", "class_issue_rate")
 

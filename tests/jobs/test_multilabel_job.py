@@ -1,0 +1,206 @@
+"""The job over label sets: its configuration, a run by spark-submit, bad rows."""
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lq_spark.core import multilabel as core
+from lq_spark.core.multilabel_health import multilabel_health_summary
+from lq_spark.core.multilabel_model import MultilabelModel
+from lq_spark.errors import OptionError
+from lq_spark.job.cli import parser
+from lq_spark.job.config import load_config
+from lq_spark.job.jobs import JOBS
+from lq_spark.job.multilabel_config import MultilabelConfig
+
+CLASSES = ["cat", "dog", "indoor", "night"]
+PLACES = {"input": "./in", "output": "./out"}
+
+
+def load(path=None, **flags):
+    return load_config(path, flags, MultilabelConfig)
+
+
+def test_without_further_keys_rows_are_scored_by_their_moving_average():
+    config = load(**PLACES)
+    assert config.aggregator_kwargs == {"method": "exponential_moving_average", "alpha": 0.8}
+    assert config.issue_output_path == "./out_issues"
+    softmin = load(**PLACES, aggregator="softmin", temperature=0)
+    assert softmin.aggregator_kwargs == {"method": "softmin", "temperature": 0}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"method": "margin"}, "method must be one of"),
+        ({"aggregator": "mean"}, "aggregator must be one of .*, got 'mean'"),
+        ({"temperature": 0.1}, "temperature goes with aggregator 'softmin', got 'exponential_m"),
+        ({"alpha": 1.5}, "alpha must be a number from 0 to 1, got 1.5"),
+        ({"filter_by": "prune"}, "filter_by must be one of"),
+        ({"filter_by": "confident_learning", "frac_noise": 0.5}, "frac_noise and num_to_remove"),
+        ({"fitted": "a", "save_fitted": "b"}, "fitted is given, so save_fitted does not go"),
+        ({"issue_output": "./out"}, "must be different places"),
+        ({"collision_rule": "x"}, "unknown config key 'collision_rule'"),
+        ({"fail_if": ["drift_joint > 1"]}, "^fail_if: a metric must be one of 'rows', "),
+    ],
+    ids=str,
+)
+def test_options_that_do_not_agree_are_refused(flags, message):
+    with pytest.raises(OptionError) as error:
+        load(**{**PLACES, **flags})
+    assert re.search(message, str(error.value))
+
+
+def test_every_key_is_a_flag_and_the_example_config_is_one(repository):
+    known = {action.dest for action in parser(JOBS["multilabel"])._actions}
+    assert set(MultilabelConfig.model_fields) < known
+    path = repository / "conf" / "score_multilabel.yaml"
+    assert load(str(path)).classes is not None
+    commented = set(re.findall(r"^# ([a-z_]+):", path.read_text(), flags=re.MULTILINE))
+    assert commented <= set(MultilabelConfig.model_fields)
+
+
+def data_set(n=120, seed=0):
+    """Return labels and pred_probs; every row has class 0."""
+    rng = np.random.default_rng(seed)
+    pred_probs = rng.beta(0.5, 0.5, (n, 4)).clip(1e-6, 1 - 1e-6)
+    bits = np.where(rng.random((n, 4)) < 0.8, pred_probs > 0.5, rng.random((n, 4)) < 0.5)
+    bits[:, 0] = True
+    return [np.flatnonzero(row).tolist() for row in bits], pred_probs
+
+
+def write(path, labels, pred_probs, **columns):
+    names = [None if row is None else [CLASSES[k] for k in row] for row in labels]
+    rows = {"id": [f"r{n:03}" for n in range(len(labels))], "labels": names}
+    pq.write_table(pa.table({**rows, "pred_probs": list(map(list, pred_probs)), **columns}), path)
+    return path
+
+
+def test_a_good_run_writes_what_core_says(submit, tmp_path, read_metrics):
+    labels, pred_probs = data_set()
+    source = write(tmp_path / "in.parquet", labels, pred_probs, day=["monday"] * len(labels))
+    done = submit(
+        *("--task", "multilabel", "--input", source, "--output", tmp_path / "out"),
+        *("--classes", ",".join(CLASSES), "--keep-columns", "day", "--issue-rank"),
+        *("--save-fitted", tmp_path / "model.json", "--fail-if", "issue_rate > 0.01"),
+    )
+    assert done.code == 3, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    mask = core.find_multilabel_issues_per_class(labels, pred_probs)
+    rows = pq.read_table(tmp_path / "out").sort_by("id").to_pandas()
+    added = ["is_label_issue", "suspect_classes", "suggested_labels", "label_quality"]
+    assert list(rows) == ["id", "labels", "day", *added, "issue_rank"]
+    np.testing.assert_array_equal(rows["is_label_issue"], mask.any(axis=1))
+    quality = core.get_label_quality_scores(labels, pred_probs)
+    assert rows["label_quality"].tolist() == quality.tolist()
+    for i, suspects in enumerate(rows["suspect_classes"]):
+        assert suspects.tolist() == [CLASSES[k] for k in np.flatnonzero(mask[i])]
+    cells = pq.read_table(tmp_path / "out_issues").to_pandas()
+    pairs = {(f"r{i:03}", CLASSES[k]) for i, k in np.argwhere(mask)}
+    assert set(zip(cells["id"], cells["class"], strict=True)) == pairs
+
+    health = multilabel_health_summary(labels, pred_probs)
+    [metrics] = read_metrics(tmp_path / "out_metrics").values()
+    score = health["overall_multilabel_health_score"]
+    assert metrics["label_health_score", None] == pytest.approx(score, abs=1e-12)
+    for row in health["classes_by_multilabel_quality"].to_dict("records"):
+        name = CLASSES[row["Class Index"]]
+        assert metrics["class_label_issues", name] == row["Label Issues"]
+        assert metrics["class_missing_labels", name] == row["Inverse Label Issues"]
+    assert metrics["class_rows", "cat"] == metrics["rows_scored", None] == len(labels)
+    model = MultilabelModel.load(tmp_path / "model.json")
+    np.testing.assert_array_equal(model.thresholds, core.fit(labels, pred_probs).thresholds)
+
+    worst = int(np.argmin(quality))
+    suggested = ", ".join(rows["suggested_labels"][worst])
+    given = ", ".join(CLASSES[k] for k in labels[worst])
+    text = f"r{worst:03} {given} {suggested} {quality[worst]:.6f}"
+    assert text in [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert f"{len(pairs - {p for p in pairs if p[1] != 'cat'})}" in done.stdout
+
+
+BAD = [
+    (None, [0.5] * 4, "null labels"),
+    ([1, 1], [0.5] * 4, "label given twice"),
+    ([0], [0.5, 0.5, 0.5, 1.5], "probability above 1"),
+    ([0], [0.5] * 3, "pred_probs of wrong length"),
+]
+
+
+def test_bad_rows_stop_a_run_and_are_named(submit, expected_error, tmp_path, failed_runs):
+    labels, pred_probs = data_set(20)
+    labels[3:7], pred_probs = [row[0] for row in BAD], list(pred_probs)
+    pred_probs[3:7] = [row[1] for row in BAD]
+    source = write(tmp_path / "in.parquet", labels, pred_probs)
+    done = submit(
+        *("--task", "multilabel", "--input", source, "--output", tmp_path / "out"),
+        *("--classes", ",".join(CLASSES)),
+    )
+    line = expected_error(done, 1)
+    assert line.startswith("error: 4 of 20 rows cannot be scored: ")
+    for n, (_, _, reason) in enumerate(BAD):
+        assert f"{reason}: 1 (id r{n + 3:03})" in line
+    assert failed_runs(tmp_path / "out_metrics") == ["InvalidRowsError"]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def run(spark, batch_size, tmp_path):
+    """Run the job's own code in the tests' session: (config, outcome)."""
+    from lq_spark.job.multilabel_run import MultilabelRun
+    from lq_spark.job.record import execute
+
+    def score(source, **flags):
+        places = {"input": str(source), "output": str(tmp_path / "out"), "classes": CLASSES}
+        config = load(**places, **flags)
+        return config, execute(spark, config, MultilabelRun)
+
+    return score
+
+
+def test_bad_rows_are_set_aside_and_a_model_is_applied_as_it_is(run, tmp_path):
+    labels, pred_probs = data_set(40)
+    model = core.fit(*data_set(100, seed=1))
+    model.save(tmp_path / "model.json")
+    bad = [*labels, *(row[0] for row in BAD)], [*pred_probs, *(row[1] for row in BAD)]
+    source = write(tmp_path / "in.parquet", *bad)
+    options = {"filter_by": "confident_learning", "fitted": str(tmp_path / "model.json")}
+    config, outcome = run(source, on_invalid="quarantine", **options)
+    aside = pq.read_table(config.quarantine_path).sort_by("id")
+    assert aside["invalid_reason"].to_pylist() == [row[2] for row in BAD]
+    assert "40 of 44 rows scored" in outcome.text(config)
+    rows = pq.read_table(config.output).sort_by("id").to_pandas()
+    bits = np.array([np.isin(range(4), row) for row in labels])
+    absent, present = model.thresholds.T - 1e-6
+    issues = np.where(
+        bits,
+        (1 - pred_probs >= absent) & (pred_probs < 0.5),
+        (pred_probs >= present) & (pred_probs > 0.5),
+    )
+    np.testing.assert_array_equal(rows["is_label_issue"], issues.any(axis=1))
+
+
+@pytest.mark.parametrize("filter_by", ["prune_by_noise_rate", "low_self_confidence"])
+def test_a_table_without_rows_gives_tables_without_rows(run, tmp_path, filter_by):
+    empty = pa.table(
+        {
+            "id": pa.array([], pa.string()),
+            "labels": pa.array([], pa.list_(pa.string())),
+            "pred_probs": pa.array([], pa.list_(pa.float64())),
+        }
+    )
+    pq.write_table(empty, tmp_path / "in.parquet")
+    config, outcome = run(tmp_path / "in.parquet", issue_rank=True, filter_by=filter_by)
+    assert "0 of 0 rows scored" in outcome.text(config)
+    for place in (config.output, config.issue_output_path):
+        assert pq.read_table(place).num_rows == 0
+
+
+def test_a_wrong_column_fails_before_a_row_is_read(run, tmp_path):
+    labels, pred_probs = data_set(5)
+    source = write(tmp_path / "in.parquet", labels, pred_probs)
+    with pytest.raises(OptionError, match="classes has 4 names, K is 3"):
+        run(source, n_classes=3)
