@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         multiannotator,
         multiclass,
         multilabel,
+        regression,
         segmentation,
         tokens,
     )
@@ -40,6 +41,7 @@ __all__ = [
     "multiannotator",
     "multiclass",
     "multilabel",
+    "regression",
     "segmentation",
     "tokens",
 ]
@@ -50,6 +52,7 @@ _HOMES = {
     "multiannotator": "lq_spark.tasks.multiannotator",
     "multiclass": "lq_spark.tasks.multiclass",
     "multilabel": "lq_spark.tasks.multilabel",
+    "regression": "lq_spark.tasks.regression",
     "segmentation": "lq_spark.tasks.segmentation",
     "tokens": "lq_spark.tasks.tokens",
     "CrowdModel": "lq_spark.core.crowd_model",

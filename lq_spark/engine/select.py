@@ -12,7 +12,7 @@ Rows with the very value of the cut are told apart by their key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -85,16 +85,34 @@ def lowest_cuts(df: DataFrame, quotas: Mapping[int, int]) -> dict[int, Cut]:
     rows = df.select(F.col("group").cast("bigint").alias("group"), "value", "key").join(
         named.hint("broadcast"), "group", "left_semi"
     )
-    found = _Found({}, {}, {})
-    ends = rows.groupBy("group").agg(F.count(F.lit(1)), F.min("value"), F.max("value"))
-    for group, count, low, high in ends.collect():
-        found.file(group, _Bracket(wanted[group], low, high), count)
-    while found.brackets:
-        for group, bracket, count in _count_buckets(rows, found.brackets):
-            found.file(group, bracket, count)
+    found = _narrowed(rows, wanted)
     if not found.short:
         return found.cuts
     return found.cuts | _sorted_cuts(_rows_inside(rows, found.short))
+
+
+def nth_lowest(df: DataFrame, ranks: Sequence[int]) -> list[float]:
+    """Return the n-th lowest values of a table, exactly, for each n of ``ranks``.
+
+    Parameters
+    ----------
+    df : DataFrame
+        Column ``value`` (double, no NaN), and any others. It is read in each pass.
+    ranks : sequence of int
+        Each from 1 to the number of rows.
+    """
+    spark = df.sparkSession
+    groups = spark.createDataFrame([(group,) for group in range(len(ranks))], "group bigint")
+    rows = df.select("value", F.lit(0).alias("key")).crossJoin(groups.hint("broadcast"))
+    found = _narrowed(rows, dict(enumerate(ranks)))
+    values = {group: cut.value for group, cut in found.cuts.items()}
+    # However many rows have the same value: they are not sorted, as keys are not asked for.
+    values |= {group: bracket.low for group, bracket in found.short.items()}
+    left = {group: bracket for group, bracket in found.short.items() if bracket.low < bracket.high}
+    if left:
+        cuts = _sorted_cuts(_rows_inside(rows, left))
+        values |= {group: cut.value for group, cut in cuts.items()}
+    return [values[group] for group in range(len(ranks))]
 
 
 def sorted_cuts(df: DataFrame, quotas: Mapping[int, int]) -> dict[int, Cut]:
@@ -161,6 +179,18 @@ class _Found:
             self.short[group] = bracket
         else:
             self.brackets[group] = bracket
+
+
+def _narrowed(rows: DataFrame, wanted: Mapping[int, int]) -> _Found:
+    """Return how far narrowing by counts comes for the n-th lowest row of each group."""
+    found = _Found({}, {}, {})
+    ends = rows.groupBy("group").agg(F.count(F.lit(1)), F.min("value"), F.max("value"))
+    for group, count, low, high in ends.collect():
+        found.file(group, _Bracket(wanted[group], low, high), count)
+    while found.brackets:
+        for group, bracket, count in _count_buckets(rows, found.brackets):
+            found.file(group, bracket, count)
+    return found
 
 
 def _count_buckets(
