@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 COMMENTS = {
     LABEL_QUALITY: "How likely the given label is right: 1 clean, 0 suspect",
-    PREDICTED_LABEL: "Class of the highest predicted probability",
+    PREDICTED_LABEL: "Class of the highest predicted probability, or the predicted number",
     IS_LABEL_ISSUE: "Whether the given label is probably wrong",
     ISSUE_RANK: "Place among the label issues, 1 the worst; null where there is none",
     INVALID_REASON: "Why the row cannot be scored",

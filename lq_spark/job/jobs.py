@@ -10,6 +10,7 @@ from lq_spark.job.common_config import JobConfig
 from lq_spark.job.config import ScoreConfig
 from lq_spark.job.multiannotator_config import MultiannotatorConfig
 from lq_spark.job.multilabel_config import MultilabelConfig
+from lq_spark.job.regression_config import RegressionConfig
 from lq_spark.job.token_config import TokensConfig
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ _ALL = (
         "Score rows with any number of labels (1 clean, 0 suspect), and say which are issues.",
         MultilabelConfig,
         ("multilabel_run", "MultilabelRun"),
+    ),
+    Job(
+        "Score labels that are numbers by their predictions (1 clean, 0 suspect), find the issues.",
+        RegressionConfig,
+        ("regression_run", "RegressionRun"),
     ),
 )
 

@@ -31,6 +31,20 @@ CROWD = (
 )
 CLASS_CONSENSUS = ("class_rows", "class_mean_consensus_quality", "drift_class_share")
 
+NUMBERS = (
+    "rows",
+    "rows_scored",
+    "rows_quarantined",
+    "mean_label_quality",
+    "label_issues",
+    "issue_rate",
+    "r_squared",
+    "mean_residual",
+    "rms_residual",
+    "drift_issue_rate",
+)
+QUANTILES = ("residual_quantile",)
+
 THRESHOLDS = ("class_threshold",)
 
 OF_ISSUES = {*ISSUES, *CLASS_ISSUES, "drift_issue_rate", "drift_joint"}

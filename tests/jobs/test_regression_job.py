@@ -1,0 +1,166 @@
+"""The job over numbers: its configuration, runs by spark-submit, rows set aside."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lq_spark.core.regression import find_label_issues, get_label_quality_scores
+from lq_spark.core.regression_rules import OUTRE_THRESHOLD
+from lq_spark.errors import OptionError
+from lq_spark.job.config import load_config
+from lq_spark.job.regression_config import RegressionConfig
+
+PLACES = {"input": "data/in", "output": "data/out"}
+
+
+def prices(n_rows=120, seed=0):
+    """Return ids, labels, predictions and uncertainties; some labels far off."""
+    rng = np.random.default_rng(seed)
+    labels = np.exp(rng.normal(size=n_rows))
+    predictions = labels * np.exp(0.2 * rng.normal(size=n_rows))
+    labels[:5] += 20.0
+    return rng.permutation(n_rows) + 1000, labels, predictions, rng.random(n_rows) + 0.1
+
+
+def table_of(ids, labels, predictions, uncertainties):
+    columns = {"id": ids, "price": labels, "guess": predictions, "spread": uncertainties}
+    return pa.table(columns)
+
+
+NAMES = ("--label", "price", "--prediction", "guess")
+
+
+def test_an_uncertainty_is_a_column_or_a_number():
+    how = {"method": "uncertainty", "frac_issues": 0.1}
+    for given, told in (("0.5", 0.5), (2.0, 2.0), ("spread", "spread")):
+        config = load_config(None, {**PLACES, **how, "uncertainty": given}, RegressionConfig)
+        assert config.told_uncertainty == told
+    assert load_config(None, dict(PLACES), RegressionConfig).told_uncertainty is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"method": "outer"}, "method must be one of 'outre', 'residual', 'uncertainty'"),
+        ({"method": "uncertainty", "frac_issues": 0.1}, "method 'uncertainty' needs uncertainty"),
+        ({"uncertainty": "0.5"}, "uncertainty is given but method is 'outre'"),
+        (
+            {"method": "uncertainty", "frac_issues": 0.1, "uncertainty": "-1"},
+            "uncertainty must be the name of a column or a finite number of at least 0, got -1.0",
+        ),
+        ({"method": "residual"}, "method 'residual' needs threshold or frac_issues"),
+        ({"threshold": 2.0}, "threshold must be a number from 0 to 1, got 2.0"),
+        ({"threshold": 0.1, "frac_issues": 0.1}, "threshold and frac_issues are both given"),
+        ({"exact_up_to": -1}, "exact_up_to"),
+        ({"fail_if": ["class_rows > 1"]}, "fail_if: a metric must be one of 'rows', "),
+    ],
+    ids=str,
+)
+def test_a_wrong_key_is_refused(keys, message):
+    with pytest.raises(OptionError) as error:
+        load_config(None, {**PLACES, **keys}, RegressionConfig)
+    assert message in str(error.value)
+
+
+def test_a_good_run_scores_numbers_and_tells_of_them(
+    submit, write_folder, tmp_path, by_id, read_metrics
+):
+    table = table_of(*prices())
+    write_folder(table, tmp_path / "in")
+    done = submit(
+        *("--task", "regression", "--input", tmp_path / "in", "--output", tmp_path / "out"),
+        *(*NAMES, "--issue-rank", "--keep-columns", "spread"),
+        *("--warn-if", "residual_quantile['0.5'] > 1000"),
+    )
+    assert done.code == 0, done.stderr
+    ids, labels, predictions, _ = prices()
+    expected = get_label_quality_scores(labels, predictions)
+    found = by_id(pq.read_table(tmp_path / "out"), table["id"])
+    assert found.column_names == [
+        *("id", "price", "spread"),
+        *("is_label_issue", "predicted_label", "label_quality", "issue_rank"),
+    ]
+    assert found["label_quality"].to_pylist() == expected.tolist()
+    assert found["predicted_label"].to_pylist() == predictions.tolist()
+    issues = expected < OUTRE_THRESHOLD
+    assert found["is_label_issue"].to_pylist() == issues.tolist()
+    ranks = np.array(found["issue_rank"].to_pylist(), dtype=float)
+    assert (
+        ids[np.argsort(ranks)[: issues.sum()]].tolist()
+        == ids[np.argsort(expected)][: issues.sum()].tolist()
+    )
+    [metrics] = read_metrics(tmp_path / "out_metrics").values()
+    assert metrics["rows_scored", None] == 120
+    assert metrics["label_issues", None] == issues.sum() > 0
+    residuals = predictions - labels
+    assert metrics["mean_residual", None] == pytest.approx(residuals.mean(), rel=1e-12)
+    median = np.quantile(residuals, 0.5, method="inverted_cdf")
+    assert metrics["residual_quantile", "0.5"] == median
+    worst = np.argsort(expected)[:10]
+    _, _, table_of_worst = done.stdout.partition("lowest label quality (1 clean, 0 suspect):\n")
+    shown = [line.split() for line in table_of_worst.splitlines()[1:11]]
+    assert [line[0] for line in shown] == ids[worst].astype(str).tolist()
+    assert [line[-1] for line in shown] == [f"{score:.6f}" for score in expected[worst]]
+    assert "warn_if not met: residual_quantile['0.5']" in done.stdout
+
+
+def test_a_bad_run_names_the_rows_and_writes_only_that_it_has_failed(
+    submit, tmp_path, expected_error, failed_runs
+):
+    rows = table_of(*prices(9)).to_pylist()
+    rows[2] |= {"id": 7, "price": None}
+    rows[4] |= {"id": 5, "guess": float("inf")}
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet")
+    done = submit(
+        *("--task", "regression", "--input", tmp_path / "in.parquet"),
+        *("--output", tmp_path / "out", *NAMES),
+    )
+    line = expected_error(done, 1)
+    assert line == (
+        "error: 2 of 9 rows cannot be scored: null label: 1 (id 7); prediction not finite: 1 (id 5)"
+    )
+    assert not (tmp_path / "out").exists()
+    assert failed_runs(tmp_path / "out_metrics") == ["InvalidRowsError"]
+
+
+@pytest.fixture
+def run(spark, tmp_path):
+    """Run the job's own code on rows: (report, config)."""
+    from lq_spark.job.record import execute
+    from lq_spark.job.regression_run import RegressionRun
+
+    def run(table, **flags):
+        pq.write_table(table, tmp_path / "in.parquet")
+        places = {"input": str(tmp_path / "in.parquet"), "output": str(tmp_path / "out")}
+        names = {"label": "price", "prediction": "guess"}
+        config = load_config(None, {**places, **names, **flags}, RegressionConfig)
+        return execute(spark, config, RegressionRun).report, config
+
+    return run
+
+
+def test_rows_set_aside_leave_the_others_the_scores_of_their_own(run, by_id):
+    ids, labels, predictions, uncertainties = prices(60)
+    spoilt = uncertainties.copy()
+    spoilt[7] = -1.0
+    how = {"method": "uncertainty", "uncertainty": "spread", "frac_issues": 0.1}
+    table = table_of(ids, labels, predictions, spoilt)
+    report, config = run(table, **how, on_invalid="quarantine")
+    assert report.quarantined == {"uncertainty below 0": 1}
+    assert pq.read_table(config.quarantine_path)["id"].to_pylist() == [ids[7]]
+    fit = np.arange(60) != 7
+    found = by_id(pq.read_table(config.output), table.filter(fit)["id"])
+    expected = find_label_issues(
+        labels[fit], predictions[fit], uncertainty=uncertainties[fit], frac_issues=0.1
+    )
+    for name in ("is_label_issue", "label_quality", "predicted_label"):
+        assert found[name].to_pylist() == expected[name].tolist()
+    assert "label issues 6 of 59 rows, 10.17%" in report.text(config)
+
+
+def test_a_table_without_rows_gives_one_without_rows(run):
+    report, config = run(table_of(*prices(3)).slice(0, 0))
+    assert report.found.n_rows == 0
+    assert pq.read_table(config.output).num_rows == 0
+    assert "0 of 0 rows scored" in report.text(config)
