@@ -170,3 +170,72 @@ def test_a_wrong_column_is_refused(submit, expected_error, tmp_path):
     done = submit("--task", "multiannotator", *flags_of(options), "--annotator", "who")
     line = expected_error(done, 2)
     assert line.startswith("error: annotator: no column 'who' in the table; it has 'item', 'ann")
+
+
+@pytest.fixture
+def run(spark, batch_size):
+    """Run the job's own code; a run sets the size of batches, which the fixture puts back."""
+    from lq_spark.job.multiannotator_run import MultiannotatorRun
+    from lq_spark.job.record import execute
+
+    def execute_with(**flags):
+        config = load(**flags)
+        return execute(spark, config, MultiannotatorRun).report.text(config)
+
+    return execute_with
+
+
+def test_rows_set_aside_leave_what_the_others_say(run, tmp_path):
+    for name in ("all", "fit"):
+        (tmp_path / name).mkdir()
+    item, who, labels, probs = crowd(40)
+    fit = item != 7
+    fit[30] = False  # of item 10
+    spoilt = probs.copy()
+    spoilt[7] = np.nan
+    options = write_tables(tmp_path / "all", item, who, labels, spoilt)
+    table = pq.read_table(options["annotations"])
+    is_bad = [
+        (i.as_py(), a.as_py()) == (f"i{item[30]:03d}", f"a{who[30]}")
+        for i, a in zip(table["item"], table["annotator"], strict=True)
+    ]
+    given = np.where(is_bad, "dog", table["label"].to_numpy(zero_copy_only=False))
+    pq.write_table(table.set_column(2, "label", [given.tolist()]), options["annotations"])
+    text = run(**options, on_invalid="quarantine", save_fitted=str(tmp_path / "fitted.json"))
+    assert "39 of 40 rows scored" in text
+    assert "4 set aside (item that cannot be scored: 3; label not in classes: 1)" in text
+    out = tmp_path / "all"
+    assert pq.read_table(out / "out_quarantine")["item"].to_pylist() == ["i007"]
+    aside = pq.read_table(out / "out_quarantine_annotations").to_pylist()
+    assert sorted(row["invalid_reason"] for row in aside) == [
+        *["item that cannot be scored"] * 3,
+        "label not in classes",
+    ]
+
+    others = write_tables(tmp_path / "fit", item[fit], who[fit], labels[fit], probs)
+    table = pq.read_table(others["input"])
+    pq.write_table(table.filter(np.arange(40) != 7), others["input"])
+    run(**others)
+    for name in ("out", "out_annotations", "out_annotators"):
+        found, expected = (
+            sorted(map(str, pq.read_table(tmp_path / place / name).to_pylist()))
+            for place in ("all", "fit")
+        )
+        assert found == expected
+    # What was fitted gives the same numbers again.
+    others["output"] = str(tmp_path / "again")
+    run(**others, fitted=str(tmp_path / "fitted.json"))
+    assert (
+        pq.read_table(tmp_path / "again")
+        .sort_by("item")
+        .equals(pq.read_table(tmp_path / "fit" / "out").sort_by("item"))
+    )
+
+
+def test_tables_without_rows_give_tables_without_rows(run, tmp_path):
+    options = write_tables(tmp_path, *crowd(20))
+    for name in ("input", "annotations"):
+        pq.write_table(pq.read_table(options[name]).slice(0, 0), options[name])
+    assert run(**options).startswith("0 of 0 rows scored")
+    for name in ("out", "out_annotations", "out_annotators"):
+        assert pq.read_table(tmp_path / name).num_rows == 0
