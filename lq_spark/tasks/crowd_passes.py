@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 State = TypeVar("State")
 
+MAX_STATES = 64
+"""How many states a pass brings to the driver at most: each has some numbers of every annotator."""
+
 
 @dataclass(frozen=True)
 class GatheredItems:
@@ -81,9 +84,8 @@ class GatheredItems:
         DataError
             If there is no item.
         """
-        state = reduce_rows(
-            self.rows.select(*self.columns), over_batches(self.reader, partial), merge
-        )
+        rows = self.rows.select(*self.columns).coalesce(MAX_STATES)
+        state = reduce_rows(rows, over_batches(self.reader, partial), merge)
         if state is None:
             raise DataError("there are no items; at least 1 is needed")
         return state
