@@ -159,3 +159,49 @@ def test_items_that_are_there_twice_are_named_and_refused(spark, rows):
     for function in (multiannotator.score, activelab.score):
         with pytest.raises(InvalidRowsError, match="'item' of the items has nulls or values that"):
             function(annotations, twice, **MODELS, on_invalid="null")
+
+
+def test_what_cannot_be_scored_fails_or_is_left_out(spark, rows):
+    annotations, items = tables_of(spark, rows)
+    with pytest.raises(InvalidRowsError) as error:
+        multiannotator.fit(annotations, items, **MODELS)
+    assert "; 4 annotations with label out of range; " in str(error.value)
+    assert "1 items with pred_probs of wrong length" in str(error.value)
+
+    scores = multiannotator.score(annotations, items, **MODELS, on_invalid="null")
+    fit = [table.where("reason is null") for table in (annotations, items)]
+    expected = multiannotator.score(*fit, **MODELS)
+    assert "nobody else" not in scores.model.annotators
+    assert scores.model.to_json() == expected.model.to_json()
+    for name, n_bad in (("items", 4), ("annotations", 11)):
+        found, wanted = (getattr(table, name).collect() for table in (scores, expected))
+        good = [row for row in found if row[-1] is not None]
+        assert sorted(good) == sorted(wanted)
+        assert len(found) == len(good) + n_bad
+    assert sorted(scores.annotators.collect()) == sorted(expected.annotators.collect())
+    names = {row.annotator for row in scores.annotations.where("label_quality is null").collect()}
+    assert {"nobody else", None} < names
+
+
+def test_annotators_that_were_not_fitted_are_named(spark, rows):
+    annotations, items = tables_of(spark, rows)
+    annotations, items = annotations.where("reason is null"), items.where("reason is null")
+    fitted = multiannotator.fit(annotations.where("annotator != 'a5'"), items, **MODELS)
+    with pytest.raises(Exception, match="annotations with annotator not fitted"):
+        multiannotator.score(annotations, items, fitted=fitted, **MODELS).items.collect()
+    scores = multiannotator.score(annotations, items, fitted=fitted, **MODELS, on_invalid="null")
+    unknown = [row.annotator for row in scores.annotations.where("label_quality is null").collect()]
+    checked = multiannotator.validate(annotations, items, fitted=fitted, **MODELS).annotations
+    reasons = [row for row in checked.collect() if row.invalid_reason is not None]
+    assert {row.invalid_reason for row in reasons} == {"annotator not fitted"}
+    assert unknown == ["a5"] * len(reasons) != []
+    for options, message in (
+        ({**MODELS, "pred_probs": "p0"}, "fitted has 2 models, pred_probs names the columns 'p0'"),
+        ({**MODELS, "n_classes": 7}, "fitted has K = 3 classes, n_classes is 7"),
+        ({"quality_method": "agreement", **MODELS}, "'quality_method' is for fitting; fitted has"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            multiannotator.score(annotations, items, fitted=fitted, **options)
+    numbers = annotations.selectExpr("item", "length(annotator) as annotator", "label")
+    with pytest.raises(OptionError, match="fitted has annotators such as 'a0', column 'annotator'"):
+        multiannotator.score(numbers, items, fitted=fitted, **MODELS)
