@@ -11,6 +11,12 @@ from lq_spark.tasks.crowd_scores import (
     NUM_ANNOTATIONS,
 )
 from lq_spark.tasks.flagging import IS_LABEL_ISSUE, ISSUE_RANK
+from lq_spark.tasks.image_batches import (
+    ISSUE_MASK,
+    ISSUE_MASK_SHAPE,
+    NUM_PIXEL_ISSUES,
+    PIXEL_ISSUE_SHARE,
+)
 from lq_spark.tasks.labelled import INVALID_REASON, LABEL_QUALITY, PREDICTED_LABEL
 from lq_spark.tasks.multilabel_issues import SUGGESTED_LABELS, SUSPECT_CLASSES
 from lq_spark.tasks.rating_batches import (
@@ -39,6 +45,10 @@ COMMENTS = {
     INVALID_REASON: "Why the row cannot be scored",
     SUSPECT_CLASSES: "Classes that the row is given wrongly, or lacks",
     SUGGESTED_LABELS: "The given labels without those given wrongly, with those that are missing",
+    NUM_PIXEL_ISSUES: "How many pixels of the image have a label issue",
+    PIXEL_ISSUE_SHARE: "Their share of the pixels",
+    ISSUE_MASK: "Which pixels: a byte each, row by row, 1 for an issue",
+    ISSUE_MASK_SHAPE: "Height and width of that mask",
     SENTENCE_QUALITY: "How likely all labels of the sentence are right: 1 clean, 0 suspect",
     TOKEN_QUALITIES: "Label quality of each token, in their order",
     WORST_TOKEN_INDEX: "Place of the token of lowest label quality, from 0",

@@ -11,6 +11,7 @@ from lq_spark.job.config import ScoreConfig
 from lq_spark.job.multiannotator_config import MultiannotatorConfig
 from lq_spark.job.multilabel_config import MultilabelConfig
 from lq_spark.job.regression_config import RegressionConfig
+from lq_spark.job.segmentation_config import SegmentationConfig
 from lq_spark.job.token_config import TokensConfig
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ _ALL = (
         "Score labels that are numbers by their predictions (1 clean, 0 suspect), find the issues.",
         RegressionConfig,
         ("regression_run", "RegressionRun"),
+    ),
+    Job(
+        "Score images with a label a pixel (1 clean, 0 suspect), and say which pixels are issues.",
+        SegmentationConfig,
+        ("segmentation_run", "SegmentationRun"),
     ),
 )
 

@@ -14,6 +14,9 @@ CLASS_TOKENS = ("class_tokens", "class_mean_label_quality", "class_tokens_predic
 LABEL_SETS = ("wrong_labels", "missing_labels")
 CLASS_LABEL_SETS = ("class_rows", "class_missing_labels")
 
+PIXELS = ("pixels_scored", "images_with_issues", "label_issues", "issue_rate")
+CLASS_PIXELS = ("class_pixels", "pair_label_issues")
+
 ISSUES = ("label_issues", "issue_rate", "label_health_score")
 CLASS_ISSUES = ("class_label_issues", "class_issue_rate")
 

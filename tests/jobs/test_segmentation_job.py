@@ -1,0 +1,198 @@
+"""The job of images with a label a pixel: good and bad runs, by spark-submit and in session."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lq_spark import SegmentationModel
+from lq_spark.core import segmentation as core
+from lq_spark.errors import InvalidRowsError, OptionError
+from lq_spark.job.config import load_config
+from lq_spark.job.segmentation_config import SegmentationConfig
+
+CLASSES = ["road", "sky", "tree"]
+NAMES = ("label_mask", "pred_probs")
+
+
+def images(n=12, shape=(10, 8), seed=0):
+    """Return masks and probabilities in eighths, so that pixels tie at the cut."""
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.full(3, 0.5), size=(n, *shape))
+    probs[..., 1:] = np.floor(probs[..., 1:] * 8) / 8
+    probs[..., 0] = 1.0 - probs[..., 1:].sum(axis=-1)
+    probs = np.moveaxis(probs, -1, 1).astype(np.float32)
+    right = rng.random((n, *shape)) < 0.8
+    return np.where(right, probs.argmax(axis=1), rng.integers(3, size=right.shape)), probs
+
+
+def table_of(masks, probs):
+    columns = {"id": [f"image {i:03}" for i in range(len(masks))]}
+    columns["file_name"] = [f"{i}.png" for i in range(len(masks))]
+    for name, arrays in zip(NAMES, (masks.astype(np.uint8), probs), strict=True):
+        columns[name] = [array.tobytes() for array in arrays]
+        columns[f"{name}_shape"] = pa.array([a.shape for a in arrays], pa.list_(pa.int32()))
+        columns[f"{name}_dtype"] = [str(arrays.dtype)] * len(arrays)
+    return pa.table(columns)
+
+
+def spoilt(table, row, name, value):
+    """Return the table with another value in one row."""
+    values = table[name].to_pylist()
+    values[row] = value
+    at = table.column_names.index(name)
+    return table.set_column(at, name, pa.array(values, table.schema.field(name).type))
+
+
+@pytest.fixture
+def run(spark, batch_size, tmp_path):
+    """Run the job's own code on a table; ``batch_size`` is asked for as a run sets it."""
+    from lq_spark.job.record import execute
+    from lq_spark.job.segmentation_run import SegmentationRun
+
+    reader = "spark.sql.parquet.columnarReaderBatchSize"
+    before = spark.conf.get(reader)
+
+    def score(table, **flags):
+        pq.write_table(table, tmp_path / "in.parquet")
+        places = {"input": str(tmp_path / "in.parquet"), "output": str(tmp_path / "out")}
+        config = load_config(None, {**places, **flags}, SegmentationConfig)
+        return execute(spark, config, SegmentationRun)
+
+    yield score
+    spark.conf.set(reader, before)
+
+
+def assert_scores(folder, masks, probs, **options):
+    rows = pq.read_table(folder).sort_by("id").to_pylist()
+    issues = core.find_label_issues(masks, probs, **options)
+    for row, expected in zip(rows, issues, strict=True):
+        found = np.frombuffer(row["issue_mask"], bool).reshape(row["issue_mask_shape"])
+        np.testing.assert_array_equal(found, expected)
+        assert row["num_pixel_issues"] == expected.sum()
+    quality, _ = core.get_label_quality_scores(masks, probs)
+    assert [row["label_quality"] for row in rows] == quality.tolist()
+    return rows, issues
+
+
+def test_a_good_run_writes_what_core_says_and_tells_of_it(submit, tmp_path, read_metrics):
+    masks, probs = images()
+    pq.write_table(table_of(masks, probs), tmp_path / "in.parquet")
+    done = submit(
+        *("--task", "segmentation", "--input", tmp_path / "in.parquet"),
+        *("--output", tmp_path / "out", "--classes", ",".join(CLASSES)),
+        *("--keep-columns", "file_name", "--save-fitted", tmp_path / "model.json"),
+    )
+    assert done.code == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    rows, issues = assert_scores(tmp_path / "out", masks, probs)
+    assert list(rows[0])[:3] == ["id", "file_name", "is_label_issue"]
+    model = SegmentationModel.load(tmp_path / "model.json")
+    assert 0 < model.n_taken < model.n_tied  # the cut divides pixels that tie
+    [metrics] = read_metrics(tmp_path / "out_metrics").values()
+    assert metrics["rows_scored", None] == len(masks)
+    assert metrics["pixels_scored", None] == masks.size
+    assert metrics["label_issues", None] == issues.sum()
+    assert metrics["issue_rate", None] == issues.sum() / masks.size
+    for k, name in enumerate(CLASSES):
+        assert metrics["class_pixels", name] == (masks == k).sum()
+        assert metrics["class_label_issues", name] == (issues & (masks == k)).sum()
+        assert metrics["class_threshold", name] == model.thresholds.values[k]
+    pairs = core.common_label_issues(issues, masks, probs, class_names=CLASSES)
+    for given, predicted, count in pairs.itertuples(index=False):
+        assert metrics["pair_label_issues", f"{given} → {predicted}"] == count
+    lines = done.stdout.splitlines()
+    assert lines[0] == "12 of 12 rows scored"
+    assert f"label issues at {issues.sum():,} of 960 pixels" in done.stdout
+    worst = min(rows, key=lambda row: row["label_quality"])
+    found = lines[lines.index("lowest label quality (1 clean, 0 suspect):") + 2]
+    quality, count = worst["label_quality"], worst["num_pixel_issues"]
+    assert found.strip() == f"{worst['id']}  {quality:.6f}  {count:>12}"
+
+
+def test_images_that_cannot_be_scored_stop_a_run_by_name(
+    submit, tmp_path, expected_error, failed_runs
+):
+    table = table_of(*images(5))
+    table = spoilt(table, 1, "label_mask", bytes([0] * 79 + [7]))
+    table = spoilt(table, 3, "pred_probs_shape", [3, 8, 10])
+    pq.write_table(table, tmp_path / "in.parquet")
+    line = expected_error(
+        submit(
+            *("--task", "segmentation", "--input", tmp_path / "in.parquet"),
+            *("--output", tmp_path / "out"),
+        ),
+        1,
+    )
+    assert line.startswith("error: 2 of 5 rows cannot be scored: ")
+    assert "a pixel: label out of range: 1 (id image 001)" in line
+    assert "label_mask and pred_probs differ in height or width: 1 (id image 003)" in line
+    assert not (tmp_path / "out").exists()
+    assert failed_runs(tmp_path / "out_metrics") == ["InvalidRowsError"]
+
+
+def test_bad_images_are_set_aside_and_the_others_scored(run, tmp_path):
+    masks, probs = images()
+    table = spoilt(table_of(masks, probs), 4, "pred_probs", None)
+    table = spoilt(table, 7, "id", "image 006")
+    outcome = run(table, on_invalid="quarantine", downsample=2)
+    fit = np.setdiff1d(np.arange(len(masks)), [4, 6, 7])
+    assert_scores(tmp_path / "out", masks[fit], probs[fit], downsample=2)
+    aside = pq.read_table(tmp_path / "out_quarantine").sort_by("id").to_pylist()
+    assert [row["invalid_reason"] for row in aside] == ["null pred_probs", *["duplicate id"] * 2]
+    assert outcome.report.quarantined == {"duplicate id": 2, "null pred_probs": 1}
+
+
+def test_new_images_are_judged_by_an_earlier_run(run, tmp_path, read_metrics):
+    masks, probs = images()
+    run(table_of(masks, probs), save_fitted=str(tmp_path / "model.json"))
+    fitted = SegmentationModel.load(tmp_path / "model.json")
+    masks, probs = images(4, shape=(6, 5), seed=3)
+    run(table_of(masks, probs), fitted=str(tmp_path / "model.json"), method="num_pixel_issues")
+    of_label = np.take_along_axis(probs, masks[:, None], axis=1)[:, 0]
+    issues = (of_label <= fitted.cut) & (probs.argmax(axis=1) != masks)
+    rows = pq.read_table(tmp_path / "out").sort_by("id").to_pylist()
+    assert [row["num_pixel_issues"] for row in rows] == issues.sum(axis=(1, 2)).tolist()
+    assert [row["label_quality"] for row in rows] == (1 - issues.mean(axis=(1, 2))).tolist()
+    last = list(read_metrics(tmp_path / "out_metrics").values())
+    assert any(("drift_class_shares", None) in metrics for metrics in last)
+
+
+def test_a_table_without_images_gives_a_table_without_scores(run, tmp_path):
+    outcome = run(table_of(*images(2)).slice(0, 0))
+    assert pq.read_table(tmp_path / "out").num_rows == 0
+    assert outcome.report.text(
+        load_config(None, {"input": "a/b", "output": "c/d"}, SegmentationConfig)
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"method": "mean"}, "method must be one of 'softmin', 'num_pixel_issues', got 'mean'"),
+        ({"temperature": 0.0}, "temperature must be a number above 0"),
+        ({"downsample": 0}, "downsample"),
+        ({"fitted": "a.json", "save_fitted": "b.json"}, "fitted is given, so save_fitted does not"),
+        ({"label": "y"}, "label"),
+        ({"fail_if": ["tokens_scored < 5"]}, "tokens_scored"),
+    ],
+    ids=str,
+)
+def test_a_wrong_option_is_refused(flags, message):
+    with pytest.raises(OptionError, match=message):
+        load_config(None, {"input": "a/b", "output": "c/d", **flags}, SegmentationConfig)
+
+
+def test_a_run_reads_few_large_images_at_a_time(run, spark, tmp_path):
+    run(table_of(*images(2, shape=(600, 600))))
+    few = (32 << 20) // (3 * 600 * 600 * 8)
+    assert few == 3
+    assert int(spark.conf.get("spark.sql.execution.arrow.maxRecordsPerBatch")) == few
+    assert int(spark.conf.get("spark.sql.parquet.columnarReaderBatchSize")) == few
+
+
+def test_a_wrong_class_count_stops_a_run(run):
+    with pytest.raises(OptionError, match="classes has 2 names, K is 3"):
+        run(table_of(*images(2)), classes=["a", "b"], n_classes=3)
+    with pytest.raises(InvalidRowsError, match="pred_probs of another number of classes: 2"):
+        run(table_of(*images(2)), classes=["a", "b"])
