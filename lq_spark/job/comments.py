@@ -10,6 +10,7 @@ from lq_spark.tasks.crowd_scores import (
     CONSENSUS_QUALITY,
     NUM_ANNOTATIONS,
 )
+from lq_spark.tasks.detection_batches import BOX_ISSUES
 from lq_spark.tasks.flagging import IS_LABEL_ISSUE, ISSUE_RANK
 from lq_spark.tasks.image_batches import (
     ISSUE_MASK,
@@ -45,6 +46,7 @@ COMMENTS = {
     INVALID_REASON: "Why the row cannot be scored",
     SUSPECT_CLASSES: "Classes that the row is given wrongly, or lacks",
     SUGGESTED_LABELS: "The given labels without those given wrongly, with those that are missing",
+    BOX_ISSUES: "Boxes with an issue, lowest score first; an overlooked one is a predicted box",
     NUM_PIXEL_ISSUES: "How many pixels of the image have a label issue",
     PIXEL_ISSUE_SHARE: "Their share of the pixels",
     ISSUE_MASK: "Which pixels: a byte each, row by row, 1 for an issue",

@@ -48,7 +48,8 @@ def _shares(metrics: Metrics) -> dict[str, float]:
     counts = {
         str(name): value
         for (metric, name), value in metrics.items()
-        if metric in ("class_rows", "class_tokens", "class_pixels") and value is not None
+        if metric in ("class_rows", "class_tokens", "class_pixels", "class_boxes")
+        and value is not None
     }
     total = sum(counts.values())
     return {name: count / total for name, count in counts.items()} if total else {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lq_spark.job.common_config import JobConfig
 from lq_spark.job.config import ScoreConfig
+from lq_spark.job.detection_config import DetectionConfig
 from lq_spark.job.multiannotator_config import MultiannotatorConfig
 from lq_spark.job.multilabel_config import MultilabelConfig
 from lq_spark.job.regression_config import RegressionConfig
@@ -59,19 +60,24 @@ _ALL = (
         ("multiannotator_run", "MultiannotatorRun"),
     ),
     Job(
+        "Score images with a label a pixel (1 clean, 0 suspect), and say which pixels are issues.",
+        SegmentationConfig,
+        ("segmentation_run", "SegmentationRun"),
+    ),
+    Job(
         "Score rows with any number of labels (1 clean, 0 suspect), and say which are issues.",
         MultilabelConfig,
         ("multilabel_run", "MultilabelRun"),
     ),
     Job(
+        "Score images with boxes (1 clean, 0 suspect), and say which boxes are label issues.",
+        DetectionConfig,
+        ("detection_run", "DetectionRun"),
+    ),
+    Job(
         "Score labels that are numbers by their predictions (1 clean, 0 suspect), find the issues.",
         RegressionConfig,
         ("regression_run", "RegressionRun"),
-    ),
-    Job(
-        "Score images with a label a pixel (1 clean, 0 suspect), and say which pixels are issues.",
-        SegmentationConfig,
-        ("segmentation_run", "SegmentationRun"),
     ),
 )
 

@@ -11,11 +11,21 @@ CLASS_ROWS = ("class_rows", "class_mean_label_quality", "class_rows_predicted_ot
 TOKENS = ("sentences_scored", "sentences_quarantined", "tokens_scored", "mean_sentence_quality")
 CLASS_TOKENS = ("class_tokens", "class_mean_label_quality", "class_tokens_predicted_otherwise")
 
+PIXELS = ("pixels_scored", "images_with_issues", "label_issues", "issue_rate")
+CLASS_PIXELS = ("class_pixels", "pair_label_issues")
+
 LABEL_SETS = ("wrong_labels", "missing_labels")
 CLASS_LABEL_SETS = ("class_rows", "class_missing_labels")
 
-PIXELS = ("pixels_scored", "images_with_issues", "label_issues", "issue_rate")
-CLASS_PIXELS = ("class_pixels", "pair_label_issues")
+BOXES = (
+    "label_boxes",
+    "predicted_boxes",
+    "overlooked_boxes",
+    "badloc_boxes",
+    "swap_boxes",
+    "mean_average_precision",
+)
+CLASS_BOXES = ("class_boxes", "class_box_issues", "class_average_precision")
 
 ISSUES = ("label_issues", "issue_rate", "label_health_score")
 CLASS_ISSUES = ("class_label_issues", "class_issue_rate")

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from lq_spark.core.class_sums import ClassSums
 from lq_spark.core.pixel_issues import SegmentationModel, pixel_thresholds
-from lq_spark.engine.inputs import column, require_key, require_new_columns
+from lq_spark.engine.inputs import require_key, require_new_columns
 from lq_spark.errors import LqError, listed
 from lq_spark.job.base import BATCH_BYTES, RunId
 from lq_spark.job.segmentation_report import ScoredImages, summarize_images
@@ -93,7 +93,7 @@ class SegmentationRun(TaskRun["SegmentationConfig"]):
 
     def checked(self, rows: DataFrame) -> DataFrame:
         """Return rows of the source with the reason why they cannot be scored, or null."""
-        checked = segmentation.validate(
+        return segmentation.validate(
             rows,
             id=self.config.id,
             label_mask=self.config.label_mask,
@@ -102,9 +102,10 @@ class SegmentationRun(TaskRun["SegmentationConfig"]):
             downsample=self.layout.downsample,
             tolerance=self.config.tolerance,
         )
-        # One reason for a fault wherever the pixel lies: reasons are counted.
-        kind = F.regexp_replace(column(INVALID_REASON), r"^pixel \(\d+, \d+\): ", "a pixel: ")
-        return checked.withColumn(INVALID_REASON, kind)
+
+    def kind_of_reason(self, reason: Column) -> Column:
+        """Return a reason without the place of the pixel."""
+        return F.regexp_replace(reason, r"^pixel \(\d+, \d+\): ", "a pixel: ")
 
     def tables(self, rows: DataFrame, keep: Output | None = None) -> dict[str, DataFrame]:
         """Return the scores and issues of images that can all be scored."""

@@ -24,7 +24,7 @@ from lq_spark.tables.formats import Output, output_table
 from lq_spark.tasks.labelled import INVALID_REASON
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import StructType
 
     from lq_spark.tables.spec import TableSpec
@@ -36,8 +36,9 @@ Metric = tuple[str, str | None, float | None]
 class Summary(Protocol):
     """What a task tells of the tables that it has made."""
 
-    n_rows: int
-    """Of the output: one for each row of the source that could be scored."""
+    @property
+    def n_rows(self) -> int:
+        """Return the rows of the output: one for each of the source that could be scored."""
 
     def metrics(self) -> Iterator[Metric]:
         """Yield the metrics that only this task has."""
@@ -117,6 +118,10 @@ class TaskRun(JobRun[Config], Generic[Config]):
     def summarize(self, tables: Mapping[str, DataFrame]) -> Summary:
         """Tell of the tables, as they were written."""
 
+    def kind_of_reason(self, reason: Column) -> Column:
+        """Return a reason without the place in the row that it names: reasons are counted."""
+        return reason
+
     def save_fitted(self) -> None:
         """Save what was fitted, where it was asked for; before the outputs are put in place."""
 
@@ -185,7 +190,8 @@ class TaskRun(JobRun[Config], Generic[Config]):
         Stage the latter, or raise if there are any and they are to stop the run.
         """
         checked, config = self._checked(self.source), self.config
-        counts = count_reasons(checked)
+        kind = self.kind_of_reason(column(INVALID_REASON))
+        counts = count_reasons(checked.select(kind.alias(INVALID_REASON)))
         n_rows = sum(counts.values())
         reasons = {reason: n for reason, n in counts.items() if reason is not None}
         if not reasons:
@@ -195,7 +201,7 @@ class TaskRun(JobRun[Config], Generic[Config]):
             place.stage(invalid)
             return n_rows, reasons
         # To be named, not kept.
-        invalid = place.scratch(invalid.select(column(config.row_id), INVALID_REASON))
+        invalid = place.scratch(invalid.select(column(config.row_id), kind.alias(INVALID_REASON)))
         raise InvalidRowsError(
             f"{sum(reasons.values())} of {n_rows} rows cannot be scored: "
             f"{reasons_text(invalid, config.row_id, reasons)}"
