@@ -56,8 +56,10 @@ def table_of(spark, tmp_path):
         kind = pa.list_(pa.string() if classes else pa.int32())
         columns = {"id": order, "labels": pa.array(given, kind)}
         columns["pred_probs"] = pa.array(list(pred_probs[order]))
-        pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
-        table = spark.read.parquet(str(tmp_path / "rows.parquet"))
+        # A file of its own: of a path that was cached Spark would give the rows of then.
+        path = str(tmp_path / f"{len(list(tmp_path.iterdir()))}.parquet")
+        pq.write_table(pa.table(columns), path)
+        table = spark.read.parquet(path)
         # Kept: or each pass would share out the rows again.
         return (table.coalesce(1) if n_partitions == 1 else table.repartition(n_partitions)).cache()
 
