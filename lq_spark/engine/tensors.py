@@ -2,7 +2,7 @@
 
 A value of such a column is one array, and the arrays of a column may differ in shape. As bytes it
 is written row by row (C order, little-endian); two more columns say its shape and numpy's name of
-its type. Bytes are several times as fast to bring to Python as nested lists.
+its type. Bytes need no conversion, nested lists do.
 """
 
 from __future__ import annotations
