@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 MAX_COUNTS = 1 << 18
-"""How many counts a pass brings to the driver at most."""
+"""How many counts a pass brings to the driver at most, or MIN_BUCKETS a group."""
 
-MAX_BUCKETS = 4096
+MIN_BUCKETS, MAX_BUCKETS = 16, 4096
 _FINER_AT_LOW_END = 1.0 / 16.0
 
 MAX_SORTED = 1 << 14
@@ -197,7 +197,7 @@ def _count_buckets(
     rows: DataFrame, brackets: Mapping[int, _Bracket]
 ) -> list[tuple[int, _Bracket, int]]:
     """Return for each group the bucket that holds its n-th row, as a bracket with its count."""
-    n_buckets = max(2, min(MAX_BUCKETS, MAX_COUNTS // len(brackets)))
+    n_buckets = max(MIN_BUCKETS, min(MAX_BUCKETS, MAX_COUNTS // len(brackets)))
     inside = _rows_inside(rows, brackets)
     # Division, pow and floor never turn a higher value into a lower bucket.
     share = (F.col("value") - F.col("low")) / (F.col("high") - F.col("low"))

@@ -15,6 +15,8 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from lq_spark.engine.worker import forget_zip_importers
+
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import Column, DataFrame
@@ -63,6 +65,7 @@ def _arrow_map(function: BatchFunction, schema: StructType) -> Any:
     names = schema.fieldNames()
 
     def run(*columns: pa.Array) -> pa.Array:
+        forget_zip_importers()
         result = function(*columns)
         return pa.StructArray.from_arrays([result[name] for name in names], names=names)
 
@@ -76,6 +79,7 @@ def _pandas_map(function: BatchFunction, schema: StructType) -> Any:
     names = schema.fieldNames()
 
     def run(*columns: pd.Series) -> pd.DataFrame:
+        forget_zip_importers()
         result = function(*(pa.Array.from_pandas(column) for column in columns))
         return pd.DataFrame({name: result[name].to_pandas() for name in names})
 
@@ -100,10 +104,10 @@ def map_batches(
         The columns that it gives.
     """
 
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return (function(batch) for batch in batches if batch.num_rows)
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return map(function, batches)
 
-    return df.mapInArrow(run, schema)
+    return _map_partitions(df, run, schema)
 
 
 def reduce_partitions(
@@ -119,14 +123,13 @@ def reduce_partitions(
     :func:`reduce_rows`.
     """
 
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        # One at a time: a partition of any number of batches holds two states.
-        states = (partial(batch) for batch in batches if batch.num_rows)
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        states = map(partial, batches)  # lazy: a partition of any size holds two states
         first = next(states, None)
         if first is not None:
             yield finish(functools.reduce(merge, states, first))
 
-    return df.mapInArrow(run, schema)
+    return _map_partitions(df, run, schema)
 
 
 def fold_partitions(
@@ -143,9 +146,22 @@ def fold_partitions(
     batches are cut. Other parameters as for :func:`reduce_rows`.
     """
 
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield finish(functools.reduce(step, batches, start()))
+
+    return _map_partitions(df, run, schema)
+
+
+def _map_partitions(
+    df: DataFrame,
+    function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+    schema: StructType | str,
+) -> DataFrame:
+    """Return the rows that ``function`` makes of the filled batches of each partition. Lazy."""
+
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        filled = (batch for batch in batches if batch.num_rows)
-        yield finish(functools.reduce(step, filled, start()))
+        forget_zip_importers()
+        return function(batch for batch in batches if batch.num_rows)
 
     return df.mapInArrow(run, schema)
 

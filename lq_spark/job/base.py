@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lq_spark import __version__
-from lq_spark.engine.inputs import require_columns
+from lq_spark.engine.inputs import column, require_columns
 from lq_spark.errors import InvalidRowsError, OptionError, listed
 from lq_spark.job.common_config import JobConfig
 from lq_spark.job.invalid import count_reasons, reasons_text
@@ -21,7 +21,7 @@ from lq_spark.tables.staged import require_writable
 from lq_spark.tasks.labelled import INVALID_REASON
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
     from lq_spark.tables.spec import TableSpec
@@ -68,6 +68,10 @@ class JobRun(ABC, Generic[Config]):
     @abstractmethod
     def checked(self, rows: DataFrame) -> DataFrame:
         """Return rows of the source with the reason why they cannot be scored, or null."""
+
+    def kind_of_reason(self, reason: Column) -> Column:
+        """Return a reason without the place in the row that it names: reasons are counted."""
+        return reason
 
     def first_rows(self) -> DataFrame:
         """Return some rows of the source, for a dry run."""
@@ -116,7 +120,9 @@ class JobRun(ABC, Generic[Config]):
         """
         outputs = self.check_outputs()
         sample = self.checked(self.first_rows())
-        invalid = sample.where(f"{INVALID_REASON} is not null")
+        kind = self.kind_of_reason(column(INVALID_REASON)).alias(INVALID_REASON)
+        invalid = sample.select(column(self.config.row_id), kind)
+        invalid = invalid.where(column(INVALID_REASON).isNotNull())
         reasons = count_reasons(invalid)
         said = reasons_text(invalid, self.config.row_id, reasons)
         if reasons and self.config.on_invalid == "fail":

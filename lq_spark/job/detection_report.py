@@ -11,20 +11,17 @@ from pyspark.sql import functions as F
 
 from lq_spark.core.detection_model import DetectionModel
 from lq_spark.core.detection_scores import ISSUE_KINDS
-from lq_spark.core.exact import SCALE_BITS, exact_mean
 from lq_spark.engine.inputs import column
-from lq_spark.engine.sums import scaled_halves
+from lq_spark.job.lowest import in_short
 from lq_spark.job.report import aligned
 from lq_spark.job.task_run import Metric
 from lq_spark.tasks.detection_batches import BOX_ISSUES, KIND
 from lq_spark.tasks.detection_tables import LABEL
-from lq_spark.tasks.flagging import IS_LABEL_ISSUE
 from lq_spark.tasks.labelled import LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-N_WORST = 10
 N_CLASSES = 20
 
 
@@ -126,16 +123,8 @@ def summarize_boxes(
     n_predictions: np.ndarray,
 ) -> ScoredBoxes:
     """Return the scores of images, as they were written, in short."""
-    quality = F.col(LABEL_QUALITY)
-    high, low = scaled_halves(quality, SCALE_BITS)
-    [(n, n_issues, high_sum, low_sum)] = scores.agg(
-        F.count(F.lit(1)), F.count_if(IS_LABEL_ISSUE), F.sum(high), F.sum(low)
-    ).collect()
+    found = in_short(scores, id, column(id), LABEL_QUALITY, F.size(BOX_ISSUES))
     boxes = scores.select(F.explode(BOX_ISSUES).alias("box"))
     counts = boxes.groupBy(f"box.{KIND}", f"box.{LABEL}").count().collect()
     issues = {(row[0], str(row[1])): row[2] for row in counts}
-    narrow = scores.select(column(id), quality, F.size(BOX_ISSUES))
-    worst = narrow.orderBy(quality, column(id)).limit(N_WORST).collect()
-    mean = exact_mean(high_sum, low_sum, n) if n else None
-    rows = [tuple(row) for row in worst]
-    return ScoredBoxes(n, n_issues, mean, rows, n_labels, n_predictions, issues, model)
+    return ScoredBoxes(*found, n_labels, n_predictions, issues, model)

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark.sql import functions as F
 
 from lq_spark.core.blocks import Float64
-from lq_spark.core.exact import SCALE_BITS, exact_mean
 from lq_spark.engine.inputs import column
-from lq_spark.engine.sums import scaled_halves
+from lq_spark.job.lowest import in_short
 from lq_spark.job.report import aligned
 from lq_spark.job.task_run import Metric
-from lq_spark.tasks.flagging import IS_LABEL_ISSUE
 from lq_spark.tasks.labelled import LABEL_QUALITY
 from lq_spark.tasks.multilabel_flagging import Judgement, Request
 from lq_spark.tasks.multilabel_issues import SUGGESTED_LABELS
@@ -24,7 +21,6 @@ from lq_spark.tasks.multilabel_issues import SUGGESTED_LABELS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-N_WORST = 10
 N_CLASSES = 20
 
 
@@ -109,13 +105,8 @@ def summarize_sets(
 ) -> ScoredSets:
     """Return the tables of a run, as they were written, in short."""
     output, table, counts = tables["output"], request.table, judgement.counts
-    quality = F.col(LABEL_QUALITY)
-    high, low = scaled_halves(quality, SCALE_BITS)
-    [(n, n_issue_rows, high_sum, low_sum)] = output.agg(
-        F.count(F.lit(1)), F.count_if(IS_LABEL_ISSUE), F.sum(high), F.sum(low)
-    ).collect()
-    narrow = output.select(column(request.id), column(labels), SUGGESTED_LABELS, quality)
-    worst = narrow.orderBy(quality, column(request.id)).limit(N_WORST).collect()
+    shown = column(request.id), column(labels), SUGGESTED_LABELS, LABEL_QUALITY
+    found = in_short(output, request.id, *shown)
     names = [str(name) for name in table.classes or range(table.n_classes)]
     in_order = table.classes if table.label_type.typeName() == "string" else range(len(names))
     place = {label: k for k, label in enumerate(in_order or ())}
@@ -124,12 +115,12 @@ def summarize_sets(
     for label, in_given, count in by_class.collect():  # at most 2K rows
         issues[place[label], int(in_given)] = count
     return ScoredSets(
-        n,
-        n_issue_rows,
-        exact_mean(high_sum, low_sum, n) if n else None,
+        found.n_rows,
+        found.n_issues,
+        found.mean,
         names,
         np.zeros((len(names), 2), dtype=np.int64) if counts is None else counts.class_counts,
         issues,
         np.zeros((len(names), 2)) if judgement.thresholds is None else judgement.thresholds,
-        [tuple(row) for row in worst],
+        found.worst,
     )

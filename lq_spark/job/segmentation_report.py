@@ -6,23 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
-
-from lq_spark.core.exact import SCALE_BITS, exact_mean
 from lq_spark.core.fitted import Thresholds
 from lq_spark.engine.inputs import column
-from lq_spark.engine.sums import scaled_halves
 from lq_spark.job.class_metrics import threshold_metrics
+from lq_spark.job.lowest import in_short
 from lq_spark.job.report import aligned
 from lq_spark.job.task_run import Metric
-from lq_spark.tasks.image_batches import IS_LABEL_ISSUE, NUM_PIXEL_ISSUES
+from lq_spark.tasks.image_batches import NUM_PIXEL_ISSUES
 from lq_spark.tasks.labelled import LABEL_QUALITY
 from lq_spark.tasks.segmentation_health import SegmentationHealth
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-N_WORST = 10
 N_CLASSES = 20
 N_PAIRS = 5
 
@@ -103,12 +99,5 @@ def summarize_images(
     scores: DataFrame, id: str, health: SegmentationHealth, thresholds: Thresholds
 ) -> ScoredImages:
     """Return the scores of images, as they were written, in short."""
-    quality = F.col(LABEL_QUALITY)
-    high, low = scaled_halves(quality, SCALE_BITS)
-    [(n, n_with_issues, high_sum, low_sum)] = scores.agg(
-        F.count(F.lit(1)), F.count_if(IS_LABEL_ISSUE), F.sum(high), F.sum(low)
-    ).collect()
-    narrow = scores.select(column(id), quality, NUM_PIXEL_ISSUES)
-    worst = narrow.orderBy(quality, column(id)).limit(N_WORST).collect()
-    mean = exact_mean(high_sum, low_sum, n) if n else None
-    return ScoredImages(n, n_with_issues, mean, [tuple(row) for row in worst], health, thresholds)
+    found = in_short(scores, id, column(id), LABEL_QUALITY, NUM_PIXEL_ISSUES)
+    return ScoredImages(*found, health, thresholds)

@@ -24,7 +24,7 @@ from lq_spark.tables.formats import Output, output_table
 from lq_spark.tasks.labelled import INVALID_REASON
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
     from pyspark.sql.types import StructType
 
     from lq_spark.tables.spec import TableSpec
@@ -117,10 +117,6 @@ class TaskRun(JobRun[Config], Generic[Config]):
     @abstractmethod
     def summarize(self, tables: Mapping[str, DataFrame]) -> Summary:
         """Tell of the tables, as they were written."""
-
-    def kind_of_reason(self, reason: Column) -> Column:
-        """Return a reason without the place in the row that it names: reasons are counted."""
-        return reason
 
     def save_fitted(self) -> None:
         """Save what was fitted, where it was asked for; before the outputs are put in place."""

@@ -36,7 +36,7 @@ from lq_spark.tasks.token_issues import issues_of_tokens
 from lq_spark.tasks.token_tables import TokenColumns, one_row_a_token, token_columns
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
     from lq_spark.job.token_config import TokensConfig
@@ -246,6 +246,10 @@ class TokensRun(JobRun["TokensConfig"]):
             )
         )
 
+    def kind_of_reason(self, reason: Column) -> Column:
+        """Return a reason without the place of the token."""
+        return F.regexp_replace(reason, r"^token \d+: ", "a token: ")
+
     def _set_aside(self, place: Output) -> dict[str, int]:
         """Stage the sentences that cannot be scored, or raise; return how many for each reason."""
         config = self.config
@@ -256,8 +260,8 @@ class TokensRun(JobRun["TokensConfig"]):
             else:  # to be counted and named, not kept
                 ids = column(config.sentence_id)
                 invalid = place.scratch(invalid.select(ids, INVALID_REASON))
-            # One row a sentence, and one reason for a fault wherever the token stands.
-            kind = F.regexp_replace(INVALID_REASON, r"^token \d+: ", "a token: ")
+            # One row a sentence.
+            kind = self.kind_of_reason(column(INVALID_REASON))
             told = invalid.select(column(config.sentence_id), kind.alias(INVALID_REASON))
             if not self.columns.is_nested:
                 told = told.distinct()

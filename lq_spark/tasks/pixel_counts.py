@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StructField, StructType
 
@@ -38,6 +37,7 @@ from lq_spark.core.pixel_issues import (
 )
 from lq_spark.core.pixels import doubtful_type
 from lq_spark.engine.inputs import column, column_type
+from lq_spark.engine.running import reaching
 from lq_spark.engine.verbs import map_batches, reduce_partitions, reduce_rows
 from lq_spark.tasks.image_batches import ALL_TIED, CLASS_SUMS, DOUBTFUL
 
@@ -50,8 +50,6 @@ _BUCKETS = "bucket bigint, count bigint, low bigint, high bigint"
 
 _CONFIDENT = -1
 """Stands in the place of a bucket for the pixels confidently of another class."""
-
-_TIED, _UP_TO = "__lq_tied", "__lq_up_to"
 
 
 def class_sums_of(facts: DataFrame, n_classes: int) -> tuple[NDArray[np.int64], ClassSums]:
@@ -139,20 +137,17 @@ def pixels_taken(facts: DataFrame, fitted: SegmentationModel, id: str) -> Column
 
     Pixels at the cut are taken in the order of the ids and of their places in the image, as many
     as the model says. Only where that is not all of them, the images that have some are counted,
-    one narrow row an image, and cumulated in the order of the ids.
+    one narrow row an image, in the order of the ids.
     """
     if fitted.cut is None or fitted.n_taken == fitted.n_tied:
         return F.lit(ALL_TIED)
     tied = map_batches(
         facts.select(column(id), DOUBTFUL),
         _tied_of_images(fitted.cut, doubtful_type(fitted.downsample)),
-        StructType([StructField(id, column_type(facts, id)), StructField(_TIED, LongType())]),
-    ).where(F.col(_TIED) > 0)
-    in_order = Window.orderBy(column(id)).rowsBetween(Window.unboundedPreceding, 0)
-    up_to = tied.withColumn(_UP_TO, F.sum(_TIED).over(in_order))
-    [last] = up_to.where(F.col(_UP_TO) >= fitted.n_taken).orderBy(column(id)).limit(1).collect()
-    of_last = fitted.n_taken - (last[_UP_TO] - last[_TIED])
-    last_id = F.lit(last[id])
+        StructType([StructField("key", column_type(facts, id)), StructField("count", LongType())]),
+    )
+    last, of_last = reaching(tied.where("count > 0"), fitted.n_taken)
+    last_id = F.lit(last)
     return (
         F.when(column(id) < last_id, F.lit(ALL_TIED))
         .when(column(id) == last_id, F.lit(of_last).cast("bigint"))
@@ -165,8 +160,8 @@ def _tied_of_images(
 ) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     def tied(batch: pa.RecordBatch) -> pa.RecordBatch:
         counts = [count_tied(np.frombuffer(v.as_buffer(), pixels), cut) for v in batch.column(1)]
-        names = [batch.schema.names[0], _TIED]
-        return pa.RecordBatch.from_arrays([batch.column(0), pa.array(counts, pa.int64())], names)
+        arrays = [batch.column(0), pa.array(counts, pa.int64())]
+        return pa.RecordBatch.from_arrays(arrays, names=["key", "count"])
 
     return tied
 
@@ -185,5 +180,5 @@ def issue_pairs(facts: DataFrame, fitted: SegmentationModel, taken: Column) -> S
 
     none = np.zeros(0, dtype=np.int64)
     return reduce_rows(
-        facts.select(DOUBTFUL, taken.alias(_TIED)), partial, added_pairs
+        facts.select(DOUBTFUL, taken.alias("taken")), partial, added_pairs
     ) or counted_pairs(n_classes, none, none)

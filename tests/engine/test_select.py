@@ -75,7 +75,7 @@ def test_few_counts_a_pass_take_more_passes_and_give_the_same(monkeypatch, selec
     rng = np.random.default_rng(1)
     groups, keys, values = rng.integers(0, 4, 300), rng.permutation(300), rng.random(300)
     quotas = dict.fromkeys(range(4), 17)
-    monkeypatch.setattr(select, "MAX_COUNTS", 8)  # two buckets a group
+    monkeypatch.setattr(select, "MAX_COUNTS", 8)  # so each group has the fewest buckets
     assert selection(groups, values, keys, quotas) == expected(groups, values, keys, quotas)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,7 +46,7 @@ def repository():
 
 @pytest.fixture(scope="session")
 def submit_command():
-    """Return the command line and the environment of a real run of the job."""
+    """Return the command line and the environment of a file run by spark-submit."""
     folders = [str(Path(sys.executable).parent), os.environ["PATH"]]
     spark_submit = shutil.which("spark-submit", path=os.pathsep.join(folders))
     if spark_submit is None:
@@ -53,21 +55,21 @@ def submit_command():
     environment = {key: value for key, value in os.environ.items() if "REMOTE" not in key}
     environment |= {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
     # The JVM's second compiler does not pay in a few seconds.
-    environment["SPARK_SUBMIT_OPTS"] = "-XX:TieredStopAtLevel=1"
+    environment["SPARK_SUBMIT_OPTS"] = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
 
-    def command(*arguments: object, **settings: object):
+    def command(*arguments: object, script: str = "jobs/score_dataset.py", **settings: object):
         line = [spark_submit, "--master", "local[2]"]
         line += ["--properties-file", "conf/spark-defaults.conf"]
         for name, value in {**SESSION_SETTINGS, **settings}.items():
             line += ["--conf", f"{name}={value}"]
-        return [*line, "jobs/score_dataset.py", *map(str, arguments)], environment
+        return [*line, script, *map(str, arguments)], environment
 
     return command
 
 
 @pytest.fixture(scope="session")
-def submit(submit_command):
-    """Run the job by spark-submit, as a scheduler does, and wait for its end."""
+def submit_alone(submit_command):
+    """Run a job by a spark-submit of its own, as a scheduler does, and wait for its end."""
 
     def run(*arguments: object) -> Finished:
         command, environment = submit_command(*arguments)
@@ -75,6 +77,61 @@ def submit(submit_command):
             command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=180
         )
         return Finished(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+class Submitted:
+    """A spark-submit that runs jobs one after the other: see submitted.py."""
+
+    def __init__(self, command: list[str], environment: dict[str, str], folder: Path) -> None:
+        self.folder, self.n_runs, self.errors = folder, 0, folder / "stderr"
+        with self.errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                command,
+                cwd=REPOSITORY,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
+
+    def run(self, script: str, arguments: list[str]) -> Finished:
+        """Run a job; as spark-submit has it, both outputs of its Python are standard output."""
+        printed, answer = self.folder / "printed", self.folder / f"{self.n_runs}.code"
+        request = {"script": script, "arguments": arguments, "printed": str(printed)}
+        logged = self.errors.stat().st_size
+        (self.folder / "request").write_text(json.dumps(request))
+        (self.folder / "request").rename(self.folder / f"{self.n_runs}.json")
+        self.n_runs += 1
+        end = time.monotonic() + 180
+        while not answer.exists():
+            assert self.process.poll() is None, self.errors.read_text()
+            assert time.monotonic() < end, printed.read_text()
+            time.sleep(0.02)
+        log = self.errors.read_bytes()[logged:].decode()
+        return Finished(int(answer.read_text()), printed.read_text(), log)
+
+    def stop(self) -> None:
+        """End the process."""
+        (self.folder / "stop").touch()
+        self.process.wait(60)
+
+
+@pytest.fixture(scope="session")
+def submitted(submit_command, tmp_path_factory):
+    """Run a job's file in a spark-submit that the jobs of this test run share."""
+    folder = tmp_path_factory.mktemp("submitted")
+    shared = Submitted(*submit_command(folder, script="tests/jobs/submitted.py"), folder)
+    yield shared.run
+    shared.stop()
+
+
+@pytest.fixture(scope="session")
+def submit(submitted):
+    """Run the main job by spark-submit."""
+
+    def run(*arguments: object) -> Finished:
+        return submitted("jobs/score_dataset.py", list(map(str, arguments)))
 
     return run
 

@@ -1,7 +1,5 @@
 """The gate, the dry run and errors of the config, as a scheduler sees them."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,23 +10,12 @@ def source(tmp_path_factory, labelled_rows, write_folder):
     return write_folder(labelled_rows(200, 3)[2], tmp_path_factory.mktemp("gate") / "source")
 
 
-@pytest.fixture(scope="module")
-def submit_all(submit):
-    """Run several jobs, two at a time; return how each has ended."""
-
-    def run(lines):
-        with ThreadPoolExecutor(2) as pool:
-            return list(pool.map(lambda line: submit(*line), lines))
-
-    return run
-
-
 def test_the_gate_fails_the_job_with_3_and_the_output_is_there(
-    source, submit, read_metrics, tmp_path
+    source, submit_alone, read_metrics, tmp_path
 ):
     places = ["--input", source, "--output", tmp_path / "scores", "--find-issues"]
     conditions = ["--fail-if", "rows > 100", "--fail-if", "issue_rate > previous(issue_rate)"]
-    done = submit(*places, *conditions, "--warn-if", "class_rows['1'] < 1000")
+    done = submit_alone(*places, *conditions, "--warn-if", "class_rows['1'] < 1000")
     assert done.code == 3, done.stdout + done.stderr
     told = [line for line in done.stdout.splitlines() if line.startswith(("fail_if", "warn_if"))]
     assert told[0] == "fail_if MET: rows > 100: rows 200"
@@ -42,14 +29,11 @@ def test_the_gate_fails_the_job_with_3_and_the_output_is_there(
     assert status == ["gate_failed"]
 
 
-def test_a_dry_run_prints_the_plan_and_writes_nothing(source, submit_all, tmp_path):
+def test_a_dry_run_prints_the_plan_and_writes_nothing(source, submit, tmp_path):
     places = ["--input", source, "--output", tmp_path / "scores", "--dry-run"]
-    good, wrong_rows = submit_all(
-        [
-            [*places, "--find-issues", "--fail-if", "issue_rate > 0.05", "--write-mode", "merge"],
-            [*places, "--n-classes", "4"],
-        ]
-    )
+    condition = ["--find-issues", "--fail-if", "issue_rate > 0.05"]
+    good = submit(*places, *condition, "--write-mode", "merge")
+    wrong_rows = submit(*places, "--n-classes", "4")
     assert good.code == 0, good.stdout + good.stderr
     assert good.stdout.splitlines() == [
         f"input       {source} (parquet)",
@@ -87,11 +71,11 @@ CONFIG_ERRORS = {
 }
 
 
-def test_errors_of_the_config_end_the_job_with_2_and_one_line(submit_all, expected_error, tmp_path):
-    lines = []
-    for number, (text, _) in enumerate(CONFIG_ERRORS.values()):
-        path = tmp_path / f"{number}.yaml"
-        path.write_text(text)
-        lines.append(["--config", path])
-    for done, (name, (_, message)) in zip(submit_all(lines), CONFIG_ERRORS.items(), strict=True):
-        assert message in expected_error(done, 2), name
+@pytest.mark.parametrize("error", CONFIG_ERRORS)
+def test_errors_of_the_config_end_the_job_with_2_and_one_line(
+    error, submit, expected_error, tmp_path
+):
+    text, message = CONFIG_ERRORS[error]
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    assert message in expected_error(submit("--config", path), 2)

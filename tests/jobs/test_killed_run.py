@@ -86,7 +86,7 @@ def test_a_killed_run_changes_nothing_and_the_next_one_clears_up(
     kill_while_it_writes(staging, *places)
     assert snapshot(output) == before
 
-    kill_while_it_writes(scratch, *places, "--find-issues")
+    kill_while_it_writes(scratch / "1", *places, "--find-issues")
     assert snapshot(output) == before
     assert not staging.exists()  # what the run before it had left
 

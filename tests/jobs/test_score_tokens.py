@@ -1,7 +1,5 @@
 """The job of tokens by spark-submit, and the summary that it prints."""
 
-import subprocess
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,16 +13,12 @@ CLASSES = ["O", "B-LOC", "I-LOC"]
 
 
 @pytest.fixture
-def submit(submit_command, repository):
-    """Run the job by spark-submit, as a scheduler does: (exit code, stdout, stderr)."""
+def submit(submitted):
+    """Run the job by spark-submit: (exit code, stdout, stderr)."""
 
     def run(*arguments):
-        command, environment = submit_command(*arguments)
-        command[command.index("jobs/score_dataset.py")] = "jobs/score_tokens.py"
-        done = subprocess.run(
-            command, cwd=repository, env=environment, capture_output=True, text=True, timeout=180
-        )
-        return done.returncode, done.stdout, done.stderr
+        done = submitted("jobs/score_tokens.py", list(map(str, arguments)))
+        return done.code, done.stdout, done.stderr
 
     return run
 

@@ -1,0 +1,60 @@
+"""Running totals in the order of a key, without sorting a table in one task."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+N_RANGES = 64
+MAX_SORTED = 4096
+"""How many rows are sorted at most."""
+
+
+def reaching(df: DataFrame, total: int) -> tuple[Any, int]:
+    """Return the key at which the running total of the counts is reached, and its share in it.
+
+    The table is split into ranges of keys, the range that reaches the total again, until few rows
+    are left to be sorted: for a billion of them after four passes.
+
+    Parameters
+    ----------
+    df : DataFrame
+        Columns ``key`` (any type that can be ordered, different in every row) and ``count``
+        (bigint, above 0). It is read in each pass: keep it narrow.
+    total : int
+        From 1 to the sum of the counts.
+
+    Returns
+    -------
+    tuple
+        The lowest key up to which the counts add up to ``total`` or more, and how much of its own
+        count it takes to get there.
+    """
+    n_rows = MAX_SORTED + 1
+    while n_rows > MAX_SORTED:
+        ranges = (
+            df.repartitionByRange(N_RANGES, "key")
+            .groupBy(F.spark_partition_id())
+            .agg(F.sum("count"), F.count(F.lit(1)), F.min("key").alias("first"), F.max("key"))
+            .orderBy("first")
+            .collect()
+        )
+        place, total = _reached([count for _, count, *_ in ranges], total)
+        _, _, n_rows, first, last = ranges[place]
+        df = df.where(F.col("key").between(first, last))
+    rows = df.select("key", "count").orderBy("key").collect()
+    place, total = _reached([count for _, count in rows], total)
+    return rows[place]["key"], total
+
+
+def _reached(counts: list[int], total: int) -> tuple[int, int]:
+    """Return the place at which the sum of the counts is total or more, and its share in it."""
+    totals = [0, *accumulate(counts)]
+    place = bisect_left(totals, total) - 1
+    return place, total - totals[place]
