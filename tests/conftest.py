@@ -40,7 +40,7 @@ def _spark_session(tmp_path_factory):
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         # A few hundred rows in the default 200 shuffle partitions would be 200 tiny tasks.
-        "spark.sql.shuffle.partitions": "4",
+        "spark.sql.shuffle.partitions": "2",
         # As in production; said here because tests of physical plans depend on it.
         "spark.sql.adaptive.enabled": "true",
         # Spark's default; tests of batch sizes change it and put it back.
@@ -64,6 +64,11 @@ def _spark_session(tmp_path_factory):
     }
     settings |= lakehouse_settings(tmp_path_factory.mktemp("lake"))
     remote = os.environ.get("LQ_SPARK_REMOTE")
+    if not remote:
+        # Thousands of plans that run once: to compile them takes longer than to interpret them.
+        # Spark Connect and the jobs of spark-submit have them compiled.
+        settings["spark.sql.codegen.wholeStage"] = "false"
+        settings["spark.sql.codegen.factoryMode"] = "NO_CODEGEN"
     # Two cores, so that rows really are in several Python workers at once.
     builder = (
         SparkSession.builder.remote(remote) if remote else SparkSession.builder.master("local[2]")

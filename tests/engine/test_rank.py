@@ -6,6 +6,8 @@ import pytest
 from lq_spark.engine import rank
 from lq_spark.engine.rank import ranked
 
+pytestmark = pytest.mark.connect
+
 EDGES = [
     *(-1e-6, -1e-9, -5e-324, -0.0, 0.0, 5e-324, 1e-308, 1e-300, 1e-17),
     *(0.5 - 2**-54, 0.5, 0.5 + 2**-53, 1.0 - 2**-53, 1.0, 1.0 + 2**-52, 1.001),

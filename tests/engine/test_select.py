@@ -85,6 +85,7 @@ def test_a_group_with_no_more_rows_than_its_quota_is_taken_whole(spark):
     assert lowest_cuts(df, {0: 5}) == {0: Cut(0.7, n_missing=3)}
 
 
+@pytest.mark.connect
 def test_ties_are_cut_at_a_key_of_any_type(spark):
     rows = [(0, 0.5, "b"), (0, 0.5, "a"), (0, 0.5, "c")]
     df = spark.createDataFrame(rows, "group int, value double, key string")
@@ -100,6 +101,7 @@ def test_without_quotas_nothing_is_read_or_taken(spark):
     assert [row["taken"] for row in mark(df, {}).collect()] == [False]
 
 
+@pytest.mark.connect
 @pytest.mark.parametrize("most_sorted", [0, select.MAX_SORTED], ids=["narrowed", "sorted"])
 @pytest.mark.parametrize("shape", ["negative too", "nearly all equal"])
 def test_the_n_lowest_values_are_those_of_a_sorted_table(spark, monkeypatch, shape, most_sorted):

@@ -5,6 +5,8 @@ from pyspark.sql import functions as F
 from lq_spark.core import exact
 from lq_spark.engine.sums import scaled_halves, summed_vectors
 
+pytestmark = pytest.mark.connect
+
 NUMBERS = [
     0.0, 1.0, 1.00001, 0.5, 1 / 3, 0.1, 1e-300, 5e-324, 1e-9, 2.0**-31, 2.0**-62, 2.0**-63,
     1 - 2.0**-53, 1 + 2.0**-52, -1e-7, 0.999999,

@@ -27,6 +27,8 @@ FACTS = StructType(
     ]
 )
 
+pytestmark = pytest.mark.connect
+
 
 @pytest.fixture
 def row_facts():

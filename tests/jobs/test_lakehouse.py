@@ -141,14 +141,11 @@ def test_new_rows_are_merged_and_a_second_run_changes_nothing(
     assert len(metrics(spark, config)) == 3
 
 
-@pytest.mark.parametrize("table_format", ["delta", "iceberg"])
-def test_a_failed_run_leaves_the_output_and_a_row_that_says_so(
-    table_format, spark, place, source, run
-):
-    config, _ = run(source("parquet"), table_format)
+def test_a_failed_run_leaves_the_output_and_a_row_that_says_so(spark, source, run):
+    config, _ = run(source("parquet"), "iceberg")
     before = scores(spark, config)
     with pytest.raises(LqError):
-        run(source("parquet"), table_format, n_classes=3)
+        run(source("parquet"), "iceberg", n_classes=3)
     assert scores(spark, config) == before
     [failed] = metrics(spark, config, "failed").values()
     assert failed == {("failed", "InvalidRowsError"): 1.0}
@@ -236,7 +233,10 @@ def test_drift_is_measured_from_the_last_run_that_succeeded(spark, source, run, 
 
 
 def test_a_gate_is_judged_against_earlier_runs_that_succeeded(spark, source, run):
-    options = {**OPTIONS, "fail_if": ["issue_rate > 1.5 * previous(issue_rate)", "rows > 250"]}
+    options = {
+        "find_issues": True,
+        "fail_if": ["issue_rate > 1.5 * previous(issue_rate)", "rows > 250"],
+    }
     config, first = run(source("parquet", 200), **options)
     assert [verdict.met for verdict in first.verdicts] == [None, False]
     assert not first.gate_failed
@@ -251,8 +251,7 @@ def test_a_gate_is_judged_against_earlier_runs_that_succeeded(spark, source, run
     assert "fail_if MET: rows > 250: rows 300" in second.text(config)
 
 
-@pytest.mark.parametrize("table_format", ["delta", "iceberg"])
-def test_sentences_and_tokens_are_merged_by_their_keys(table_format, spark, place):
+def test_sentences_and_tokens_are_merged_by_their_keys(spark, place):
     rows = [
         (1, [0, 1], [[0.9, 0.1], [0.8, 0.2]]),
         (2, [1], [[0.3, 0.7]]),
@@ -261,7 +260,7 @@ def test_sentences_and_tokens_are_merged_by_their_keys(table_format, spark, plac
     columns = "sentence_id long, labels array<int>, pred_probs array<array<double>>"
     spark.createDataFrame(rows, columns).write.parquet(str(place.folder / "sentences"))
     found = {}
-    for output_format in ("parquet", table_format, table_format):
+    for output_format in ("parquet", "iceberg", "iceberg"):
         flags = {
             "input": str(place.folder / "sentences"),
             "output": place.name(output_format, "scores"),
@@ -275,5 +274,5 @@ def test_sentences_and_tokens_are_merged_by_their_keys(table_format, spark, plac
             sorted(read_table(spark, spec).df.collect())
             for spec in (config.output_spec, config.token_output_spec)
         ]
-    assert found[table_format] == found["parquet"]
-    assert [len(table) for table in found[table_format]] == [3, 6]
+    assert found["iceberg"] == found["parquet"]
+    assert [len(table) for table in found["iceberg"]] == [3, 6]

@@ -34,7 +34,7 @@ def faulty(labelled_rows):
 
 def test_rows_that_cannot_be_scored_stop_the_run_and_the_output_stays(
     faulty,
-    submit_alone,
+    submit,
     write_folder,
     labelled_rows,
     snapshot,
@@ -46,7 +46,7 @@ def test_rows_that_cannot_be_scored_stop_the_run_and_the_output_stays(
     source = write_folder(table, tmp_path / "source")
     output = write_folder(labelled_rows(30, 2)[2], tmp_path / "scores")
     before = snapshot(output)
-    done = submit_alone("--input", source, "--output", output, "--n-classes", "4")
+    done = submit("--input", source, "--output", output, "--n-classes", "4")
 
     error = expected_error(done, 1)
     assert error.startswith("error: 10 of 120 rows cannot be scored: label out of range: 7 (id ")

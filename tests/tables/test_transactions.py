@@ -48,6 +48,7 @@ def content(spark, spec, **version):
     return {row["id"]: row["x"] for row in found.collect()}
 
 
+@pytest.mark.connect
 @every_spec
 def test_rows_are_replaced_appended_and_merged(spark, spec, rows):
     assert existing(spark, spec) is None
@@ -89,7 +90,6 @@ def test_staged_rows_are_made_once(spark, spec, rows):
     assert content(spark, spec) == before
 
 
-@every_spec
 @pytest.mark.parametrize("mode", ["overwrite", "append", "merge"])
 def test_the_table_and_its_commit_carry_the_properties(mode, spark, spec, rows):
     writing = replace(spec, mode=mode, keys=("id",))

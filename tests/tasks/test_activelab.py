@@ -42,6 +42,7 @@ def test_scores_are_cores_to_the_bit(crowd, crowd_tables, n_partitions, n_models
     assert [row.active_learning_rank for row in ranked] == list(range(1, 201))
 
 
+@pytest.mark.connect
 def test_where_nobody_labelled_anything_the_model_alone_decides(crowd, crowd_tables):
     _, models = crowd(n_models=2)
     _, items = crowd_tables(np.full((200, 2), np.nan), models)

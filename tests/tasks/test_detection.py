@@ -200,6 +200,7 @@ def test_options_reach_core(table_of):
     assert by_rank == list(enumerate(order, start=1))
 
 
+@pytest.mark.connect
 def test_what_was_fitted_is_applied_to_other_images(table_of, tmp_path):
     fitted = core_model(images(seed=2))
     fitted.save(tmp_path / "fitted.json")
@@ -211,6 +212,7 @@ def test_what_was_fitted_is_applied_to_other_images(table_of, tmp_path):
         assert row["label_quality"] == alone["label_quality"]
 
 
+@pytest.mark.connect
 def test_the_summary_is_that_of_core(table_of):
     made = images()
     labels, predictions, _ = lists(made)
@@ -243,6 +245,7 @@ def test_the_summary_is_that_of_core(table_of):
         assert list(table.itertuples(index=False, name=None)) == part[:3]
 
 
+@pytest.mark.connect
 @pytest.mark.parametrize("box_format", ["xyxy", "xywh"])
 def test_rows_of_boxes_make_the_same_images(spark, table_of, box_format):
     made = [(sorted(given), sorted(found)) for given, found in images(n=20)]

@@ -231,6 +231,7 @@ def kept(spark, monkeypatch):
     return tables
 
 
+@pytest.mark.connect
 def test_what_is_found_stands_beside_the_callers_columns(
     table_of, quietly, assert_same_bits, kept, capsys
 ):

@@ -69,6 +69,7 @@ def flags(by_id, quietly):
     return find
 
 
+@pytest.mark.connect
 @pytest.mark.parametrize("filter_by", ["prune_by_noise_rate", "prune_by_class"])
 def test_new_rows_are_pruned_by_the_old_joint_scaled_to_their_labels(
     spark, model, flags, cleanlabs, filter_by
@@ -130,6 +131,7 @@ def test_no_new_rows_have_no_issues(spark, model, filter_by):
     assert found.collect() == []
 
 
+@pytest.mark.connect
 def test_rows_judged_by_themselves_are_not_read_before_the_result_is(spark, model):
     bomb = F.raise_error(F.lit("the table was read"))
     table = spark.range(3).select(

@@ -91,6 +91,7 @@ def test_worst_stands_first_and_equal_ones_in_the_order_of_classes(table_of, row
     assert len(set(overlaps["Joint Probability"])) < len(overlaps)  # there are equal ones
 
 
+@pytest.mark.connect
 def test_what_is_fitted_does_not_depend_on_partitions(table_of, rows, cleanlabs):
     labels, pred_probs = rows
     table = table_of(labels, pred_probs)

@@ -115,6 +115,7 @@ def test_names_of_all_kinds(spark, crowd, crowd_tables):
     )
 
 
+@pytest.mark.connect
 def test_what_is_fitted_is_saved_and_applied_to_other_items(crowd, crowd_tables, tmp_path):
     wide, models = crowd(300)
     annotations, items = crowd_tables(wide, models)

@@ -69,6 +69,7 @@ def test_a_label_may_be_any_whole_number_type(table_of, data_set, assert_equals_
     assert_equals_core(table, *data_set(n_rows=60), n_classes=5)
 
 
+@pytest.mark.connect
 def test_a_label_may_be_one_of_the_class_names(table_of, data_set, assert_equals_core):
     labels, pred_probs = data_set(n_rows=60)
     table = table_of(np.array(CLASSES)[labels], pred_probs, "string")
@@ -103,6 +104,7 @@ def test_scores_are_the_same_where_spark_has_no_arrow_udf(
     assert_equals_core(table_of(labels, pred_probs), labels, pred_probs)
 
 
+@pytest.mark.connect
 @pytest.mark.parametrize("method", ["self_confidence", "normalized_margin"])
 def test_without_thresholds_a_table_is_adjusted_by_its_own(
     table_of, data_set, by_id, assert_same_bits, method
@@ -115,6 +117,7 @@ def test_without_thresholds_a_table_is_adjusted_by_its_own(
     assert_same_bits(np.array(by_id(scored, "label_quality")), expected)
 
 
+@pytest.mark.connect
 @pytest.mark.parametrize("rows", [slice(None), slice(0, 1), slice(200, 300)], ids=str)
 def test_by_frozen_thresholds_a_rows_score_does_not_depend_on_the_other_rows(
     table_of, data_set, by_id, assert_same_bits, rows

@@ -182,6 +182,7 @@ def test_rows_of_equal_score_at_the_cut_are_told_apart_by_id(table_of, rows):
     np.testing.assert_array_equal(found["is_label_issue"], expected)
 
 
+@pytest.mark.connect
 def test_names_and_ids_of_any_type_stand_beside_the_callers_columns(
     table_of, quietly, assert_same_bits
 ):
@@ -276,6 +277,7 @@ def test_models_are_the_same_on_any_partitions_and_fit_other_rows(
     )
 
 
+@pytest.mark.connect
 def test_health_equals_cores(table_of, quietly):
     labels, pred_probs = data_set(levels=16)
     expected = quietly(multilabel_health_summary, labels, pred_probs, class_names=CLASSES)

@@ -82,6 +82,7 @@ def test_issues_by_uncertainty_equal_those_of_core(table, by_id, n_partitions):
     assert scores == sorted(scores)
 
 
+@pytest.mark.connect
 def test_one_uncertainty_for_all_rows(table, by_id):
     labels, predictions, _ = numbers(91)
     scored = regression.score(table(labels, predictions), method="uncertainty", uncertainty=0.5)
@@ -89,6 +90,7 @@ def test_one_uncertainty_for_all_rows(table, by_id):
     assert by_id(scored, "label_quality") == expected["label_quality"].tolist()
 
 
+@pytest.mark.connect
 def test_issues_are_the_rows_below_a_threshold(table, by_id):
     labels, predictions, _ = numbers()
     rows = table(labels, predictions).coalesce(1)
@@ -135,6 +137,7 @@ def test_scores_under_a_pandas_udf_are_the_same(table, by_id, monkeypatch):
     assert by_id(scored, "label_quality") == [*expected.tolist(), None]
 
 
+@pytest.mark.connect
 def test_the_health_of_a_table(table):
     labels, predictions, _ = numbers()
     health = regression.summarize(table(labels, predictions).repartition(3))

@@ -149,6 +149,7 @@ def test_what_is_fitted_is_what_multiclass_fits_to_the_same_rows(tables_of):
         np.testing.assert_array_equal(fitted.class_counts, expected.class_counts)
 
 
+@pytest.mark.connect
 def test_new_sentences_are_judged_by_what_was_fitted_to_others(tables_of):
     old, new = corpus_of(seed=4), corpus_of(n_sentences=25, seed=5)
     fitted = tokens.fit(tables_of(old)[0])
@@ -180,6 +181,7 @@ def commonest(corpus, exclude=(), pairs=True):
     return [(*key, n) for key, n in ordered]
 
 
+@pytest.mark.connect
 @pytest.mark.parametrize("shape", ["nested", "long"])
 def test_the_health_of_classes_and_the_commonest_issues(tables_of, shape):
     corpus = corpus_of(seed=6)

@@ -241,6 +241,7 @@ def test_of_equal_tokens_the_first_is_the_worst(assert_both_equal_core):
     assert_both_equal_core(Corpus(labels, pred_probs, words, [3, 2], [2, 1], pa.int32()), 2)
 
 
+@pytest.mark.connect
 @pytest.mark.parametrize("with_texts", [True, False])
 def test_columns_are_the_callers_then_the_scores(table_of, with_texts):
     added = [
@@ -261,6 +262,7 @@ def test_columns_are_the_callers_then_the_scores(table_of, with_texts):
     assert tokens.score(long, **names).dtypes == [("sentence_id", "bigint"), *added]
 
 
+@pytest.mark.connect
 @pytest.mark.parametrize("method", METHODS)
 def test_tokens_equal_core_in_both_shapes(table_of, assert_same_bits, method):
     corpus = corpus_of(lengths=[0, *LENGTHS])
