@@ -23,7 +23,7 @@ from lq_spark.job.task_run import TaskRun
 from lq_spark.tables.formats import Output
 from lq_spark.tasks import segmentation
 from lq_spark.tasks.image_batches import ALL_TIED, ISSUES
-from lq_spark.tasks.image_tables import first_image_size, image_columns
+from lq_spark.tasks.image_tables import first_image_size, image_columns, require_memory
 from lq_spark.tasks.labelled import INVALID_REASON, checked_classes, require_n_classes
 from lq_spark.tasks.pixel_counts import class_sums_of, fitted_model, issue_pairs, pixels_taken
 from lq_spark.tasks.segmentation_health import SegmentationHealth, segmentation_health
@@ -77,6 +77,7 @@ class SegmentationRun(TaskRun["SegmentationConfig"]):
     def _bound_reading(self) -> None:
         """Read few images at a time, in the JVM and in Python, by the size of the first."""
         size = first_image_size(self.source, self.columns)
+        require_memory(self.source, size)
         self.bound_batches(size)
         few = max(1, BATCH_BYTES // size)
         if int(self.spark.conf.get(_READER_BATCH) or 0) > few:

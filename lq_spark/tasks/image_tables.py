@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -101,6 +102,10 @@ def _tensor_columns(
     return (name,)
 
 
+_HEAP_A_BYTE = 6
+"""Bytes of the JVM for a byte of probabilities as doubles."""
+
+
 def first_image_size(df: DataFrame, columns: ImageColumns) -> int:
     """Return how many bytes the probabilities of the first image have, as doubles; at least 1."""
     value = column(columns.pred_probs[0])
@@ -114,6 +119,30 @@ def first_image_size(df: DataFrame, columns: ImageColumns) -> int:
         )
     first = df.select(size.alias("size")).where("size > 0").first()
     return 1 if first is None else int(first["size"])
+
+
+def require_memory(df: DataFrame, size: int) -> None:
+    """Raise DataError if an image of this size, as doubles, does not go through Spark's JVM.
+
+    Spark holds a row's value several times on its way from a file to Python. It took between 10
+    and 12 times the bytes of float32 probabilities; without them the JVM ends, and says little.
+    """
+    conf = df.sparkSession.conf
+    is_local = str(conf.get("spark.master", "")).startswith("local")
+    setting = f"spark.{'driver' if is_local else 'executor'}.memory"
+    given = str(conf.get(setting, "1g"))
+    needed = _HEAP_A_BYTE * size
+    if _bytes(given) < needed:
+        raise DataError(
+            f"an image of {size // 8:,} probabilities needs some {-(-needed >> 30)} GiB of memory "
+            f"in Spark, and {setting} is {given}: give more, or cut images into tiles"
+        )
+
+
+def _bytes(memory: str) -> int:
+    """Return the bytes of a setting such as 4g; a number alone is in MiB."""
+    number, unit = re.findall(r"^(\d+)([kmgt]?)", memory.strip().lower())[0]
+    return int(number) << {"k": 10, "": 20, "m": 20, "g": 30, "t": 40}[unit]
 
 
 def image_n_classes(

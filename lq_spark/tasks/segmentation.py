@@ -89,7 +89,7 @@ def score(
         little-endian, as ``array.tobytes()`` gives them.
     pred_probs : str
         Column of the probabilities, (K, H, W) of "float16", "float32" or "float64": nested arrays
-        of float or double; or binary, as the label mask. Binary needs no conversion.
+        of float or double; or binary, as the label mask, which is faster.
     n_classes : int, optional
         K. Where neither it nor fitted says it, the first image does (a small Spark job now).
     method : {"softmin", "num_pixel_issues"}

@@ -7,7 +7,7 @@ import pytest
 
 from lq_spark import SegmentationModel
 from lq_spark.core import segmentation as core
-from lq_spark.errors import InvalidRowsError, OptionError
+from lq_spark.errors import DataError, InvalidRowsError, OptionError
 from lq_spark.job.config import load_config
 from lq_spark.job.segmentation_config import SegmentationConfig
 
@@ -189,6 +189,14 @@ def test_a_run_reads_few_large_images_at_a_time(run, spark, tmp_path):
     assert few == 3
     assert int(spark.conf.get("spark.sql.execution.arrow.maxRecordsPerBatch")) == few
     assert int(spark.conf.get("spark.sql.parquet.columnarReaderBatchSize")) == few
+
+
+def test_an_image_that_spark_cannot_hold_is_refused_before_it_is_read(run, tmp_path):
+    table = spoilt(table_of(*images(1)), 0, "pred_probs_shape", [20, 4096, 4096])
+    said = r"335,544,320 probabilities needs some 15 GiB .* spark\.driver\.memory is 1g"
+    with pytest.raises(DataError, match=said):
+        run(table)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_wrong_class_count_stops_a_run(run):
