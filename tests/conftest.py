@@ -34,7 +34,9 @@ def _spark_session(tmp_path_factory):
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = sys.executable  # workers with the packages of this run
-    os.environ["PYTHONPATH"] = str(REPOSITORY / "tests")  # where worker_daemon is
+    # Where worker_daemon is.
+    folders = [str(REPOSITORY / "tests"), os.environ.get("PYTHONPATH")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
     settings = {
         # The web page and the progress bar are for people.
         "spark.ui.enabled": "false",

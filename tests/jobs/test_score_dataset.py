@@ -23,7 +23,7 @@ CLASSES = ["cat", "dog", "sea horse"]
 
 
 @pytest.fixture(scope="module")
-def plain(submit_alone, labelled_rows, write_folder, tmp_path_factory):
+def plain(submit, labelled_rows, write_folder, tmp_path_factory):
     """Whole-number labels, scored as they are, with two further columns."""
     folder = tmp_path_factory.mktemp("plain")
     rng = np.random.default_rng(1)
@@ -32,7 +32,7 @@ def plain(submit_alone, labelled_rows, write_folder, tmp_path_factory):
     source = write_folder(table, folder / "source")
     arguments = ["--method", "normalized_margin", "--keep-columns", "weight,note"]
     started = datetime.datetime.now(datetime.timezone.utc)
-    done = submit_alone("--input", source, "--output", folder / "scores", *arguments)
+    done = submit("--input", source, "--output", folder / "scores", *arguments)
     return SimpleNamespace(**locals(), output=folder / "scores")
 
 

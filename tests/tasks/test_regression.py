@@ -47,6 +47,8 @@ def table(spark):
         ({"exact_up_to": 399}, 1),
         ({"exact_up_to": 399}, 2),
         ({"exact_up_to": 399}, 7),
+        ({}, 64),
+        ({"exact_up_to": 399}, 64),
     ],
     ids=str,
 )
@@ -61,7 +63,7 @@ def test_scores_equal_those_of_core(table, by_id, monkeypatch, options, n_partit
     assert by_id(scored, "label_quality") == expected.tolist()
 
 
-@pytest.mark.parametrize("n_partitions", [1, 2, 7])
+@pytest.mark.parametrize("n_partitions", [1, 2, 7, 64])
 def test_issues_by_uncertainty_equal_those_of_core(table, by_id, n_partitions):
     labels, predictions, uncertainties = numbers(90)
     uncertainties[:3] = 0.0
