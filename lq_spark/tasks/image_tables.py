@@ -102,10 +102,6 @@ def _tensor_columns(
     return (name,)
 
 
-_HEAP_A_BYTE = 6
-"""Bytes of the JVM for a byte of probabilities as doubles."""
-
-
 def first_image_size(df: DataFrame, columns: ImageColumns) -> int:
     """Return how many bytes the probabilities of the first image have, as doubles; at least 1."""
     value = column(columns.pred_probs[0])
@@ -119,6 +115,10 @@ def first_image_size(df: DataFrame, columns: ImageColumns) -> int:
         )
     first = df.select(size.alias("size")).where("size > 0").first()
     return 1 if first is None else int(first["size"])
+
+
+_HEAP_A_BYTE = 6
+"""Bytes of the JVM for a byte of probabilities as doubles."""
 
 
 def require_memory(df: DataFrame, size: int) -> None:

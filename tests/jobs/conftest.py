@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -79,6 +82,34 @@ def submit_alone(submit_command):
         return Finished(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def kill_while_it_writes():
+    """Start a run, and kill it up to some seconds after it has begun to write."""
+
+    def kill(command, environment, has_begun, seconds: float) -> int:
+        pause, end = random.uniform(0, seconds), time.monotonic() + 120
+        with subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a group of its own: spark-submit, the JVM and the driver
+        ) as job:
+            try:
+                while not has_begun():
+                    assert job.poll() is None, "the job ended before it wrote"
+                    assert time.monotonic() < end
+                    time.sleep(0.01)
+                time.sleep(pause)
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(job.pid, signal.SIGKILL)
+        return job.returncode
+
+    return kill
 
 
 class Submitted:

@@ -1,9 +1,4 @@
-import os
-import random
 import signal
-import subprocess
-import time
-from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
@@ -33,20 +28,12 @@ def large(tmp_path_factory):
     return labels, pred_probs, path
 
 
-def wait_until_it_writes(job, place):
-    deadline = time.monotonic() + 120
-    while not (place / "_temporary").exists():
-        assert job.poll() is None, "the job ended before it wrote"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @pytest.fixture
-def kill_while_it_writes(submit_command, repository):
+def killed(submit_command, kill_while_it_writes):
     """Start the job, and kill it a while after it has begun to write to a place."""
 
-    def kill(place, *arguments):
-        command, environment = submit_command(
+    def run(place, *arguments):
+        line = submit_command(
             # Small batches in small tasks: slow enough to be hit.
             *arguments,
             **{
@@ -54,39 +41,25 @@ def kill_while_it_writes(submit_command, repository):
                 "spark.sql.files.maxPartitionBytes": "1m",
             },
         )
-        pause = random.uniform(0, 1.5)
-        with subprocess.Popen(
-            command,
-            cwd=repository,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # a group of its own: spark-submit, the JVM and the driver
-        ) as job:
-            try:
-                wait_until_it_writes(job, place)
-                time.sleep(pause)
-            finally:
-                with suppress(ProcessLookupError):
-                    os.killpg(job.pid, signal.SIGKILL)
-        assert job.returncode == -signal.SIGKILL, f"the job had ended after {pause} s"
+        code = kill_while_it_writes(*line, (place / "_temporary").exists, 1.5)
+        assert code == -signal.SIGKILL, "the job had ended"
         assert place.exists()
 
-    return kill
+    return run
 
 
 def test_a_killed_run_changes_nothing_and_the_next_one_clears_up(
-    large, submit, kill_while_it_writes, write_folder, labelled_rows, snapshot, tmp_path
+    large, submit, killed, write_folder, labelled_rows, snapshot, tmp_path
 ):
     labels, pred_probs, source = large
     output = write_folder(labelled_rows(50, 3)[2], tmp_path / "scores")
     before = snapshot(output)
     places = ["--input", source, "--output", output]
     staging, scratch = tmp_path / "scores.staging", tmp_path / "scores.scratch"
-    kill_while_it_writes(staging, *places)
+    killed(staging, *places)
     assert snapshot(output) == before
 
-    kill_while_it_writes(scratch / "1", *places, "--find-issues")
+    killed(scratch / "1", *places, "--find-issues")
     assert snapshot(output) == before
     assert not staging.exists()  # what the run before it had left
 

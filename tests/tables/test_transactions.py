@@ -49,6 +49,7 @@ def content(spark, spec, **version):
 
 
 @pytest.mark.connect
+@every_spec
 def test_rows_are_replaced_appended_and_merged(spark, spec, rows):
     assert existing(spark, spec) is None
     write_table(rows([1, 2, 3], 0), spec)
