@@ -34,6 +34,10 @@ class TableError(LqError, OSError):
     """A table cannot be read or written."""
 
 
+class EngineError(LqError, RuntimeError):
+    """The engine that is asked for is not here, or cannot do what is asked for."""
+
+
 def listed(names: Iterable[object], limit: int = 12) -> str:
     """Return names as text for a message, cut after ``limit``.
 

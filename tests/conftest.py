@@ -28,8 +28,58 @@ def lakehouse_settings(warehouse):
     return {**kept, "spark.jars": ",".join(jars)}
 
 
+ENGINES = ("embedded", "spark", "connect")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--engine",
+        choices=ENGINES,
+        default="embedded",
+        help="embedded: all tests but those of Apache Spark alone; spark: those, and what is marked "
+        "spark, on classic Spark; connect: what is marked connect, on Spark Connect",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    engine = config.getoption("--engine")
+
+    def runs_here(item):
+        marks = {mark.name for mark in item.iter_markers()}
+        if engine == "embedded":
+            return not marks & {"spark_only", "connect_only"}
+        return bool(marks & {engine, f"{engine}_only"})
+
+    chosen = [item for item in items if runs_here(item)]
+    if len(chosen) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if not runs_here(item)])
+        items[:] = chosen
+
+
 @pytest.fixture(scope="session")
-def _spark_session(tmp_path_factory):
+def engine(request):
+    """The engine that the tests run on: one of ENGINES."""
+    return request.config.getoption("--engine")
+
+
+@pytest.fixture(scope="session")
+def embedded():
+    """A session of the embedded engine."""
+    from lq_spark import local
+
+    session = local.session(cores=2)
+    session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "10000")
+    return session
+
+
+@pytest.fixture(scope="session")
+def _spark_session(request, engine):
+    name = "embedded" if engine == "embedded" else "_apache_spark"
+    return request.getfixturevalue(name)
+
+
+@pytest.fixture(scope="session")
+def _apache_spark(engine, tmp_path_factory):
     # Imported here, so that the tests of core run where pyspark is not installed.
     from pyspark.sql import SparkSession
 
@@ -65,16 +115,9 @@ def _spark_session(tmp_path_factory):
         ),
     }
     settings |= lakehouse_settings(tmp_path_factory.mktemp("lake"))
-    remote = os.environ.get("LQ_SPARK_REMOTE")
-    if not remote:
-        # Thousands of plans that run once: to compile them takes longer than to interpret them.
-        # Spark Connect and the jobs of spark-submit have them compiled.
-        settings["spark.sql.codegen.wholeStage"] = "false"
-        settings["spark.sql.codegen.factoryMode"] = "NO_CODEGEN"
+    builder = SparkSession.builder
     # Two cores, so that rows really are in several Python workers at once.
-    builder = (
-        SparkSession.builder.remote(remote) if remote else SparkSession.builder.master("local[2]")
-    )
+    builder = builder.remote("local[2]") if engine == "connect" else builder.master("local[2]")
     for name, value in settings.items():
         builder = builder.config(name, value)
     with warnings.catch_warnings():
@@ -87,10 +130,11 @@ def _spark_session(tmp_path_factory):
 
 
 @pytest.fixture
-def spark(_spark_session):
-    """The Spark session of the run: classic, or Connect where ``LQ_SPARK_REMOTE`` says to what."""
+def spark(_spark_session, engine):
+    """The Spark session of the run, of the engine that ``--engine`` names."""
     yield _spark_session
-    _spark_session.catalog.clearCache()
+    if engine != "embedded":
+        _spark_session.catalog.clearCache()
 
 
 @pytest.fixture

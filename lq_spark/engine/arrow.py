@@ -139,6 +139,32 @@ def flat_lists(
     return column.flatten(), _lengths(column), np.asarray(column.is_null())
 
 
+def vector_lists(vectors: pa.StructArray) -> pa.Array:
+    """Return Spark ML vectors, dense or sparse, as lists of doubles; a null stays null.
+
+    >>> dense = {"type": 1, "size": None, "indices": None, "values": [0.25, 0.75]}
+    >>> sparse = {"type": 0, "size": 3, "indices": [1], "values": [1.0]}
+    >>> vector_lists(pa.array([dense, None, sparse])).to_pylist()
+    [[0.25, 0.75], None, [0.0, 1.0, 0.0]]
+    """
+    is_null = np.asarray(vectors.is_null())
+    kind, size, indices, values = (  # flatten() lays the vectors' own nulls over their fields
+        vectors.flatten()[vectors.type.get_field_index(name)]
+        for name in ("type", "size", "indices", "values")
+    )
+    is_dense = np.asarray(pc.fill_null(kind, 1)) == 1
+    given = _lengths(values)
+    lengths = np.where(is_dense, given, np.asarray(pc.fill_null(size, 0)))
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    owner = np.repeat(np.arange(len(vectors)), given)
+    place = np.arange(len(owner)) - np.repeat(np.cumsum(given) - given, given)
+    place[~is_dense[owner]] = indices.filter(pa.array(~is_dense)).flatten().to_numpy()
+    flat = np.zeros(starts[-1])
+    flat[starts[owner] + place] = values.flatten().to_numpy(zero_copy_only=False)
+    lists = pa.ListArray.from_arrays(starts.astype(np.int32), flat)
+    return pc.if_else(pa.array(is_null), None, lists)
+
+
 def _require_float_lists(kind: pa.DataType) -> pa.DataType:
     is_list = (
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)

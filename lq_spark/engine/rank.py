@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
+from lq_spark.engine.select import one_zero
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 N_BUCKETS = 8192
 
 
-def ranked(rows: DataFrame) -> DataFrame:
+def ranked(rows: DataFrame, *, share: str = "value") -> DataFrame:
     """Return the rows with ``rank``: 1 for the lowest value, of equal ones for the lowest key.
 
     Reads the rows once now, to count them in buckets, and once in the result.
@@ -22,12 +24,15 @@ def ranked(rows: DataFrame) -> DataFrame:
     Parameters
     ----------
     rows : DataFrame
-        Columns ``value`` (double, from 0 to 1) and ``key`` (any type that can be ordered, different
-        in every row), and any others.
+        Columns ``value`` (double, no NaN) and ``key`` (any type that can be ordered, different in
+        every row), and any others.
+    share : str
+        A column from 0 to 1 that is never lower for a higher value.
     """
     # A higher value is never in a lower bucket; finer near 0, where suspect rows crowd.
-    share = F.pow(F.greatest(F.col("value"), F.lit(0.0)), F.lit(1.0 / 16.0))
-    bucketed = rows.withColumn("__bucket", F.floor(share * F.lit(float(N_BUCKETS))))
+    fine = F.pow(F.greatest(F.col(share), F.lit(0.0)), F.lit(1.0 / 16.0))
+    rows = rows.withColumn("value", one_zero("value"))
+    bucketed = rows.withColumn("__bucket", F.floor(fine * F.lit(float(N_BUCKETS))))
     counts = bucketed.groupBy("__bucket").count().orderBy("__bucket").collect()
     before = itertools.accumulate((row["count"] for row in counts), initial=0)
     offsets = [(row["__bucket"], n) for row, n in zip(counts, before, strict=False)]

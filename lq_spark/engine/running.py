@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 N_RANGES = 64
+"""How many ranges a pass splits the rows into, at keys chosen by their hash."""
+
 MAX_SORTED = 4096
 """How many rows are sorted at most."""
 
@@ -20,7 +22,7 @@ def reaching(df: DataFrame, total: int) -> tuple[Any, int]:
     """Return the key at which the running total of the counts is reached, and its share in it.
 
     The table is split into ranges of keys, the range that reaches the total again, until few rows
-    are left to be sorted: for a billion of them after four passes.
+    are left to be sorted: for a billion of them after four or five times.
 
     Parameters
     ----------
@@ -38,11 +40,16 @@ def reaching(df: DataFrame, total: int) -> tuple[Any, int]:
     """
     n_rows = MAX_SORTED + 1
     while n_rows > MAX_SORTED:
+        drawn = df.orderBy(F.xxhash64("key"), "key").limit(N_RANGES).select("key")
+        [(_, first), *ends] = enumerate(row["key"] for row in drawn.orderBy("key").collect())
+        number = F.when(F.col("key") < F.lit(first), F.lit(0))
+        for place, end in ends:
+            number = number.when(F.col("key") < F.lit(end), F.lit(place))
+        number = number.otherwise(F.lit(N_RANGES))
         ranges = (
-            df.repartitionByRange(N_RANGES, "key")
-            .groupBy(F.spark_partition_id())
-            .agg(F.sum("count"), F.count(F.lit(1)), F.min("key").alias("first"), F.max("key"))
-            .orderBy("first")
+            df.groupBy(number.alias("number"))
+            .agg(F.sum("count"), F.count(F.lit(1)), F.min("key"), F.max("key"))
+            .orderBy("number")
             .collect()
         )
         place, total = _reached([count for _, count, *_ in ranges], total)

@@ -12,6 +12,7 @@ Rows with the very value of the cut are told apart by their key.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,20 @@ class _Bracket:
     low: float
     high: float
 
+    @property
+    def scale(self) -> float:
+        """Return what makes a distance from ``low`` a share of the bracket.
+
+        A factor, because an engine may raise for a division of no rows.
+        """
+        width = self.high - self.low
+        return min(1.0 / width, sys.float_info.max) if width > 0.0 else 0.0
+
+
+def one_zero(name: str) -> Column:
+    """Return a column of doubles in which 0 has no sign: not every engine takes both for equal."""
+    return (F.col(name) + F.lit(0.0)).alias(name)
+
 
 def lowest_cuts(df: DataFrame, quotas: Mapping[int, int]) -> dict[int, Cut]:
     """Return where each group is cut so that its n lowest rows are taken.
@@ -82,7 +97,8 @@ def lowest_cuts(df: DataFrame, quotas: Mapping[int, int]) -> dict[int, Cut]:
         return {}
     spark = df.sparkSession
     named = spark.createDataFrame([(group,) for group in wanted], "group bigint")
-    rows = df.select(F.col("group").cast("bigint").alias("group"), "value", "key").join(
+    group = F.col("group").cast("bigint").alias("group")
+    rows = df.select(group, one_zero("value"), "key").join(
         named.hint("broadcast"), "group", "left_semi"
     )
     found = _narrowed(rows, wanted)
@@ -103,7 +119,7 @@ def nth_lowest(df: DataFrame, ranks: Sequence[int]) -> list[float]:
     """
     spark = df.sparkSession
     groups = spark.createDataFrame([(group,) for group in range(len(ranks))], "group bigint")
-    rows = df.select("value", F.lit(0).alias("key")).crossJoin(groups.hint("broadcast"))
+    rows = df.select(one_zero("value"), F.lit(0).alias("key")).crossJoin(groups.hint("broadcast"))
     found = _narrowed(rows, dict(enumerate(ranks)))
     values = {group: cut.value for group, cut in found.cuts.items()}
     # However many rows have the same value: they are not sorted, as keys are not asked for.
@@ -119,7 +135,8 @@ def sorted_cuts(df: DataFrame, quotas: Mapping[int, int]) -> dict[int, Cut]:
     """Return :func:`lowest_cuts` in one pass, by sorting each group: for groups of few rows."""
     schema = "group bigint, n bigint"
     numbers = df.sparkSession.createDataFrame([(g, n) for g, n in quotas.items() if n > 0], schema)
-    return _sorted_cuts(df.join(numbers.hint("broadcast"), "group"))
+    rows = df.withColumn("value", one_zero("value"))
+    return _sorted_cuts(rows.join(numbers.hint("broadcast"), "group"))
 
 
 def take(
@@ -199,8 +216,8 @@ def _count_buckets(
     """Return for each group the bucket that holds its n-th row, as a bracket with its count."""
     n_buckets = max(MIN_BUCKETS, min(MAX_BUCKETS, MAX_COUNTS // len(brackets)))
     inside = _rows_inside(rows, brackets)
-    # Division, pow and floor never turn a higher value into a lower bucket.
-    share = (F.col("value") - F.col("low")) / (F.col("high") - F.col("low"))
+    # Products, pow and floor never turn a higher value into a lower bucket.
+    share = (F.col("value") - F.col("low")) * F.col("scale")
     bucket = F.floor(F.pow(share, F.lit(_FINER_AT_LOW_END)) * F.lit(float(n_buckets - 1)))
     counts = (
         inside.groupBy("group", bucket.alias("bucket"))
@@ -219,10 +236,10 @@ def _count_buckets(
 
 
 def _rows_inside(rows: DataFrame, brackets: Mapping[int, _Bracket]) -> DataFrame:
-    """Return the rows that lie in their group's bracket, with columns low, high and n."""
+    """Return the rows that lie in their group's bracket, with columns low, high, scale and n."""
     table = rows.sparkSession.createDataFrame(
-        [(group, bracket.low, bracket.high, bracket.n) for group, bracket in brackets.items()],
-        "group bigint, low double, high double, n bigint",
+        [(group, b.low, b.high, b.scale, b.n) for group, b in brackets.items()],
+        "group bigint, low double, high double, scale double, n bigint",
     )
     return rows.join(table.hint("broadcast"), "group").where(
         F.col("value").between(F.col("low"), F.col("high"))

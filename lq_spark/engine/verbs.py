@@ -1,4 +1,4 @@
-"""The verbs that run a batch function over a table: map rows, map batches, reduce or fold rows.
+"""The verbs that run a batch function over a table: map rows or batches, reduce, fold in order.
 
 A batch function takes and gives Arrow arrays and knows nothing of Spark. UDFs are made here alone,
 by factories that bind their values: Spark Connect serialises a closure when the query runs.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from lq_spark.engine.kinds import is_sail
 from lq_spark.engine.worker import forget_zip_importers
 
 if TYPE_CHECKING:
@@ -132,24 +133,48 @@ def reduce_partitions(
     return _map_partitions(df, run, schema)
 
 
-def fold_partitions(
+def fold_sorted(
     df: DataFrame,
+    groups: Sequence[str],
+    order: Mapping[str, Literal["ascending", "descending"]],
     start: Callable[[], State],
     step: Callable[[State, pa.RecordBatch], State],
     finish: Callable[[State], pa.RecordBatch],
     schema: StructType | str,
 ) -> DataFrame:
-    """Return the rows that ``finish`` makes of a state carried through each partition. Lazy.
+    """Return the rows that ``finish`` makes of states carried through the rows in an order. Lazy.
 
-    For rows in an order: ``step`` sees the batches of a partition one after the other, and keeps in
-    the state what the next one needs. What is made of these rows must not depend on where the
-    batches are cut. Other parameters as for :func:`reduce_rows`.
+    A state sees whole groups, one after the other, a batch at a time: ``step`` keeps in it what the
+    next batch needs. What is made of the rows must not depend on where the batches are cut, nor on
+    which groups share a state.
+
+    Parameters
+    ----------
+    df : DataFrame
+        Holds ``groups``, the columns of ``order``, and what ``step`` needs beside the groups.
+    groups : sequence of str
+        Rows that are the same in these belong together.
+    order : mapping
+        The columns by which the rows of a group are sorted; ``step`` may not see them.
+    start, step, finish : callable
+        () -> state; (state, RecordBatch) -> state; state -> RecordBatch.
+    schema : StructType or str
+        The columns that ``finish`` gives.
     """
+    if is_sail(df.sparkSession):
+        # It drops the sort below a Python function: a group is sorted there, in memory.
+        def run_group(group: pa.Table) -> pa.Table:
+            batches = group.sort_by(list(order.items())).to_batches()
+            return pa.Table.from_batches([finish(functools.reduce(step, batches, start()))])
+
+        return df.groupBy(*groups).applyInArrow(run_group, schema)
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield finish(functools.reduce(step, batches, start()))
 
-    return _map_partitions(df, run, schema)
+    columns = (F.asc(name) if way == "ascending" else F.desc(name) for name, way in order.items())
+    rows = df.repartition(*groups).sortWithinPartitions(*groups, *columns)
+    return _map_partitions(rows.select(*(n for n in df.columns if n not in order)), run, schema)
 
 
 def _map_partitions(

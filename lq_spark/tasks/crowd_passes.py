@@ -29,6 +29,7 @@ from lq_spark.core.temperature import (
     merge_losses,
     partial_losses,
 )
+from lq_spark.engine.kept import kept
 from lq_spark.engine.verbs import reduce_rows
 from lq_spark.errors import DataError
 from lq_spark.tasks.crowd_batches import CrowdBatch, CrowdReader, over_batches
@@ -95,7 +96,7 @@ class GatheredItems:
 def counted_items(
     tables: CrowdTables, reader: CrowdReader
 ) -> Iterator[tuple[GatheredItems, VoteCounts, tuple[Any, ...]]]:
-    """Give items gathered and persisted, what their labels say, and the annotators' names.
+    """Give items gathered and kept, what their labels say, and the annotators' names.
 
     The annotators that gave a label that can be scored come first: so many has the items' reader;
     the labels of the others, if any, are left out.
@@ -108,8 +109,7 @@ def counted_items(
     names = annotator_names(tables)
     n_known = len(names)
     while True:
-        rows = gathered(tables, names).persist()
-        try:
+        with kept(gathered(tables, names)) as rows:
             known = replace(reader, n_annotators=n_known)
             items = GatheredItems(rows, probability_columns(tables), known)
             counts, faults = count_faults(items)
@@ -118,8 +118,6 @@ def counted_items(
             if counts.labelled.all():
                 yield items, counts, names
                 return
-        finally:
-            rows.unpersist()
         # Gathered anew: a name more or less changes all numbers.
         labelled = counts.labelled > 0
         n_known = int(labelled.sum())

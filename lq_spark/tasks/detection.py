@@ -277,20 +277,19 @@ def find_issues(
 
 def _box_issues(columns: DetectionColumns) -> Column:
     """Return the array of the boxes that are issues, with their labels as the table has them."""
-    labels = {name: column(name).getField(LABEL) for name in (columns.labels, columns.predictions)}
+    labels = {name: columns.labels_of(name) for name in (columns.labels, columns.predictions)}
 
-    def issue(box: Column) -> Column:
-        place = box[BOX_INDEX]
-        is_predicted = box[KIND] == F.lit(OVERLOOKED)
+    def issue(kind: Column, number: Column) -> Column:
+        place = F.get(F.col(f"{_NEW}.{BOX_INDEX}"), number)
+        is_predicted = kind == F.lit(OVERLOOKED)
         label = F.when(is_predicted, F.get(labels[columns.predictions], place)).otherwise(
             F.get(labels[columns.labels], place)
         )
         return F.struct(
-            box[KIND].alias(KIND),
+            kind.alias(KIND),
             place.alias(BOX_INDEX),
             label.alias(LABEL),
-            box[BOX_SCORE].alias(BOX_SCORE),
+            F.get(F.col(f"{_NEW}.{BOX_SCORE}"), number).alias(BOX_SCORE),
         )
 
-    parts = (F.col(f"{_NEW}.{name}") for name in (KIND, BOX_INDEX, BOX_SCORE))
-    return F.transform(F.arrays_zip(*parts), issue)
+    return F.transform(F.col(f"{_NEW}.{KIND}"), issue)

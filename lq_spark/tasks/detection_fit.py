@@ -40,7 +40,7 @@ from lq_spark.core.average_precision import (
 from lq_spark.core.blocks import Float64
 from lq_spark.core.detection_scores import min_similarity
 from lq_spark.engine.inputs import column_type
-from lq_spark.engine.verbs import fold_partitions, map_batches, reduce_partitions
+from lq_spark.engine.verbs import fold_sorted, map_batches, reduce_partitions
 from lq_spark.tasks.detection_batches import fit_images
 from lq_spark.tasks.detection_tables import DetectionColumns, inputs_alone
 
@@ -200,13 +200,16 @@ def _walked(
         rows = [pickle.dumps((key, run)) for key, run in state.items()]
         return pa.RecordBatch.from_arrays([pa.array(rows, pa.binary())], names=["run"])
 
-    ordered = (
-        _boxes(df, columns, id, runs)
-        .repartition("class", "run")
-        .sortWithinPartitions("class", "run", "prob", F.desc("key"), F.desc("place"))
-        .select("class", "run", "first", "last")
-    )
-    rows = fold_partitions(ordered, dict, step, finish, "run binary").collect()
+    boxes = _boxes(df, columns, id, runs)
+    rows = fold_sorted(
+        boxes,
+        ["class", "run"],
+        {"prob": "ascending", "key": "descending", "place": "descending"},
+        dict,
+        step,
+        finish,
+        "run binary",
+    ).collect()
     return dict(pickle.loads(row.run) for row in rows)
 
 

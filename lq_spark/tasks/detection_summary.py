@@ -25,7 +25,6 @@ from lq_spark.engine.sums import summed_vectors
 from lq_spark.errors import OptionError
 from lq_spark.tasks.detection_batches import fit_images
 from lq_spark.tasks.detection_tables import (
-    LABEL,
     DetectionColumns,
     detection_columns,
     inputs_alone,
@@ -123,7 +122,7 @@ def class_counts(
 
     def of(boxes: str) -> NDArray[np.int64]:
         counts = np.zeros(n_classes, dtype=np.int64)
-        labels = df.select(F.explode(column(boxes).getField(LABEL)).alias("label"))
+        labels = df.select(F.explode(columns.labels_of(boxes)).alias("label"))
         for label, count in labels.groupBy("label").count().collect():
             counts[place[label]] = count
         return counts

@@ -10,12 +10,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, IntegralType, NumericType, StringType, StructType
 
 from lq_spark.core.detection_model import DetectionModel
-from lq_spark.engine.inputs import column, column_type, require_columns
+from lq_spark.engine.inputs import column, column_type, field_of_elements, require_columns
 from lq_spark.errors import ColumnError, DataError, OptionError, closest, listed
 from lq_spark.tasks.labelled import checked_classes
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 CORNERS: Final = ("x1", "y1", "x2", "y2")
 LABEL, PROB = "label", "prob"
@@ -36,12 +36,15 @@ class DetectionColumns:
         Class names in the order of the class indices.
     are_names : bool
         Whether the labels of the boxes are names, and not class indices.
+    spark : SparkSession
+        Of the table.
     """
 
     labels: str
     predictions: str
     classes: tuple[str, ...] | None
     are_names: bool
+    spark: SparkSession
 
     @property
     def names(self) -> tuple[str, ...] | None:
@@ -55,15 +58,22 @@ class DetectionColumns:
         Numbers as double, of labels too: a null among them stays one on every way to Python.
         """
         return [
-            *_fields(self.labels, CORNERS),
+            *self._numbers_of(self.labels, CORNERS),
             self._classes_of(self.labels),
-            *_fields(self.predictions, (*CORNERS, PROB)),
+            *self._numbers_of(self.predictions, (*CORNERS, PROB)),
             self._classes_of(self.predictions),
         ]
 
+    def labels_of(self, boxes: str) -> Column:
+        """Return an array of the labels of a column of boxes, as the table has them."""
+        return field_of_elements(self.spark, column(boxes), LABEL)
+
     def _classes_of(self, boxes: str) -> Column:
-        label = column(boxes).getField(LABEL)
-        return label.cast("array<string>" if self.are_names else "array<double>")
+        return self.labels_of(boxes).cast("array<string>" if self.are_names else "array<double>")
+
+    def _numbers_of(self, boxes: str, names: Sequence[str]) -> list[Column]:
+        fields = (field_of_elements(self.spark, column(boxes), name) for name in names)
+        return [field.cast("array<double>") for field in fields]
 
 
 def detection_columns(
@@ -96,7 +106,7 @@ def detection_columns(
             f"labels: the labels of column {labels!r} are strings, so classes is needed: "
             "the names of all classes"
         )
-    return DetectionColumns(labels, predictions, names, are_strings[0])
+    return DetectionColumns(labels, predictions, names, are_strings[0], df.sparkSession)
 
 
 def inputs_alone(df: DataFrame, columns: DetectionColumns, *keys: str) -> DataFrame:
@@ -128,10 +138,6 @@ def _require_boxes(df: DataFrame, option: str, name: str, numbers: Sequence[str]
                 f"{box[field].dataType.simpleString()}; allowed are {words}"
             )
     return box[LABEL].dataType
-
-
-def _fields(boxes: str, names: Sequence[str]) -> list[Column]:
-    return [column(boxes).getField(name).cast("array<double>") for name in names]
 
 
 def agreed_classes(
@@ -182,7 +188,7 @@ def resolved_n_classes(
     if told:
         return next(iter(told.values()))
     highest = [
-        F.max(F.array_max(column(boxes).getField(LABEL))).cast("bigint")
+        F.max(F.array_max(columns.labels_of(boxes))).cast("bigint")
         for boxes in (columns.labels, columns.predictions)
     ]
     [found] = df.agg(F.greatest(*highest)).first() or [None]

@@ -15,6 +15,7 @@ from lq_spark.core.issue_rules import PRUNING, require_two_classes, warn_of_smal
 from lq_spark.core.noise_model import NoiseModel
 from lq_spark.core.quotas import prune_quotas
 from lq_spark.engine.inputs import column
+from lq_spark.engine.kept import kept
 from lq_spark.engine.rank import ranked
 from lq_spark.tasks.batches import NewColumns
 from lq_spark.tasks.label_facts import Rule, count_facts, with_facts
@@ -66,16 +67,14 @@ def flagged_rows(
     if rule.needs_cuts or count:
         narrow = df.select(*map(column, dict.fromkeys(columns)))
         facts = with_facts(narrow, table, thresholds, rule, fail=False, tolerance=tolerance)
-        facts = facts.select(column(columns.key), *rule.facts).persist()
+        facts = facts.select(column(columns.key), *rule.facts)
         whole = df.select(
             column(columns.key).alias("key"),
             table.index.alias("index"),
             table.pred_probs.alias("pred_probs"),
         )
-        try:
+        with kept(facts) as facts:
             model, cuts = judged(facts, whole, columns.key, rule, thresholds, fitted)
-        finally:
-            facts.unpersist()
     found = with_facts(df, table, thresholds, rule, scores=scores, fail=True, tolerance=tolerance)
     found = flagged(found, columns.key, rule, cuts, thresholds.n_classes, IS_LABEL_ISSUE)
     return found, model

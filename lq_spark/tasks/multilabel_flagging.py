@@ -25,6 +25,7 @@ from lq_spark.core.multilabel_sets import Bits
 from lq_spark.core.quotas import require_a_number_each
 from lq_spark.core.scores import require_method
 from lq_spark.engine.inputs import column, column_type, require_key
+from lq_spark.engine.kept import kept
 from lq_spark.engine.select import Cut, lowest_cuts, take
 from lq_spark.engine.verbs import map_rows
 from lq_spark.tasks.flagging import IS_LABEL_ISSUE
@@ -181,11 +182,8 @@ def _row_cuts(df: DataFrame, request: Request, n_issue_rows: int) -> dict[int, C
     narrow = df.select(column(request.id).alias("key"), new.alias(_NEW)).select(
         F.lit(0).alias("group"), F.col(f"{_NEW}.{ORDER}").alias("value"), "key"
     )
-    narrow = narrow.persist()
-    try:
-        return lowest_cuts(narrow, {0: n_issue_rows})
-    finally:
-        narrow.unpersist()
+    with kept(narrow) as rows:
+        return lowest_cuts(rows, {0: n_issue_rows})
 
 
 def with_issues(df: DataFrame, request: Request, judgement: Judgement) -> DataFrame:

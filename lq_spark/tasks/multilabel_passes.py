@@ -22,6 +22,7 @@ from lq_spark.core.multilabel_cells import (
 from lq_spark.core.multilabel_cuts import CellCuts, CutSearch, bucket_number
 from lq_spark.core.multilabel_sets import Bits
 from lq_spark.engine.inputs import column, column_type
+from lq_spark.engine.kept import kept
 from lq_spark.engine.select import MAX_SORTED, lowest_cuts, sorted_cuts
 from lq_spark.engine.sums import summed_vectors
 from lq_spark.engine.verbs import map_batches
@@ -118,11 +119,8 @@ def found_cuts(df: DataFrame, table: LabelSetTable, id: str, search: CutSearch) 
         if search.most_cells <= MAX_SORTED:
             found = sorted_cuts(entries, quotas)
         else:
-            entries = entries.persist()  # narrowing reads them several times
-            try:
-                found = lowest_cuts(entries, quotas)
-            finally:
-                entries.unpersist()
+            with kept(entries) as rows:  # narrowing reads them several times
+                found = lowest_cuts(rows, quotas)
         for group, cut in found.items():
             values[group] = cut.value
             if cut.key is not None:

@@ -23,6 +23,7 @@ from lq_spark.core.constants import FLOATING_POINT_SLACK, PROBABILITY_SLACK
 from lq_spark.core.pairs import ClassPairs
 from lq_spark.core.quotas import Quotas
 from lq_spark.engine.inputs import column, column_type
+from lq_spark.engine.kept import kept
 from lq_spark.engine.select import Cut, lowest_cuts, sorted_cuts, take
 from lq_spark.engine.verbs import map_batches, map_rows, reduce_partitions
 from lq_spark.tasks.issue_batches import (
@@ -225,11 +226,8 @@ def _cuts_of_all_margins(
     )
     if quotas.max() <= _MAX_SORTED_QUOTA:
         return sorted_cuts(entries, wanted)
-    entries = entries.persist()  # narrowing reads them several times
-    try:
-        return lowest_cuts(entries, wanted)
-    finally:
-        entries.unpersist()
+    with kept(entries) as rows:  # narrowing reads them several times
+        return lowest_cuts(rows, wanted)
 
 
 def _below_pair_cuts(

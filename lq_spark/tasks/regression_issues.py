@@ -13,6 +13,7 @@ from lq_spark.core.outre import EXACT_UP_TO
 from lq_spark.core.outre_plane import Plane
 from lq_spark.core.regression_rules import agreed_threshold, n_issues, require_score_options
 from lq_spark.engine.inputs import column, column_type, require_key, require_new_columns
+from lq_spark.engine.kept import kept
 from lq_spark.engine.keys import summarize_key
 from lq_spark.engine.rank import ranked
 from lq_spark.engine.select import lowest_cuts, nth_lowest, take
@@ -194,11 +195,8 @@ def _with_largest(found: DataFrame, id: str, n: int) -> DataFrame:
     """Return the table with the n rows of largest deviation flagged, of equal ones the first."""
     group, value = F.lit(0).cast("bigint"), -F.col(DEVIATION)
     rows = found.select(group.alias("group"), value.alias("value"), column(id).alias("key"))
-    rows = rows.persist()
-    try:
-        cuts = lowest_cuts(rows, {0: n})
-    finally:
-        rows.unpersist()
+    with kept(rows) as narrow:
+        cuts = lowest_cuts(narrow, {0: n})
     kind = column_type(found, id)
     return take(
         found, cuts, IS_LABEL_ISSUE, group=group, value=value, key=column(id), key_type=kind
@@ -207,10 +205,12 @@ def _with_largest(found: DataFrame, id: str, n: int) -> DataFrame:
 
 def _with_rank(found: DataFrame, id: str) -> DataFrame:
     """Return the table with the issues ranked by deviation, of equal ones by id."""
-    # From 0 to 1, as ranks are found; in the order of the scores.
-    value = F.lit(1.0) / (F.lit(1.0) + F.col(DEVIATION))
+    # The scores of large deviations are all 0.
+    value = -F.col(DEVIATION)
     issues = found.where(F.col(IS_LABEL_ISSUE)).select(
-        value.alias("value"), column(id).alias("key")
+        value.alias("value"), column(id).alias("key"), F.col(LABEL_QUALITY).alias("share")
     )
-    ranks = ranked(issues).select(F.col("key").alias("__lq_key"), F.col("rank").alias(ISSUE_RANK))
+    ranks = ranked(issues, share="share").select(
+        F.col("key").alias("__lq_key"), F.col("rank").alias(ISSUE_RANK)
+    )
     return found.join(ranks, column(id) == F.col("__lq_key"), "left").drop("__lq_key")

@@ -22,6 +22,7 @@ from lq_spark.core.outre import fit_distances
 from lq_spark.core.outre_plane import Plane, deviations, merge_planes, partial_plane
 from lq_spark.core.regression import in_medians, quality, residual_deviations, scaled_residuals
 from lq_spark.engine.inputs import column
+from lq_spark.engine.kept import kept
 from lq_spark.engine.select import nth_lowest
 from lq_spark.engine.sums import summed_vectors
 from lq_spark.engine.verbs import BatchFunction, State, map_batches, map_rows, reduce_rows
@@ -53,8 +54,7 @@ def fit_deviations(
     """
     if method == "residual":
         return residual_deviations
-    numbers = table.numbers(df).persist()
-    try:
+    with kept(table.numbers(df)) as numbers:
         [(n_rows, n_fit)] = numbers.agg(F.count(F.lit(1)), F.count(LABEL)).collect()
         if fail and n_fit < n_rows:
             raise InvalidRowsError(
@@ -65,8 +65,6 @@ def fit_deviations(
             return lambda labels, *_: np.zeros(len(labels))
         fit = numbers.where(F.col(LABEL).isNotNull())
         return _fit_outre(fit, exact_up_to) if method == "outre" else _fit_scaled(fit, n_fit)
-    finally:
-        numbers.unpersist()
 
 
 def with_deviations(
@@ -166,11 +164,8 @@ def _fit_outre(numbers: DataFrame, exact_up_to: int) -> Deviations:
 
 def _fit_scaled(numbers: DataFrame, n_rows: int) -> Deviations:
     scaled = map_rows(_scaled_batch, [F.col(name) for name in numbers.columns], _SCALED)
-    values = numbers.select(scaled.getField("value").alias("value")).persist()
-    try:
+    with kept(numbers.select(scaled.getField("value").alias("value"))) as values:
         low, high = nth_lowest(values, [(n_rows + 1) // 2, n_rows // 2 + 1])
-    finally:
-        values.unpersist()
     median = (low + high) / 2.0
 
     def run(labels: Float64, predictions: Float64, uncertainty: Float64) -> Float64:

@@ -15,6 +15,7 @@ from lq_spark.core.constants import SUM_TOLERANCE
 from lq_spark.core.joint import SparseMatrix
 from lq_spark.core.pixel_issues import SegmentationModel
 from lq_spark.engine.inputs import require_key
+from lq_spark.engine.kept import kept
 from lq_spark.tasks.image_batches import ALL_TIED
 from lq_spark.tasks.image_tables import image_columns
 from lq_spark.tasks.labelled import checked_classes, require_n_classes
@@ -87,16 +88,13 @@ def summarize(
     layout = image_layout(df, columns, told, fitted, side, tolerance)
     require_n_classes(layout.n_classes, names)
     keys = unique_key(df, id)
-    facts = facts_of(df, columns, layout, [id]).persist()
-    try:
+    with kept(facts_of(df, columns, layout, [id])) as facts:
         counts, sums = class_sums_of(facts, layout.n_classes)
         model, taken = fitted, F.lit(ALL_TIED)
         if model is None:
             model = fitted_model(facts, sums, side)
             taken = pixels_taken(facts, model, id)
         pairs = issue_pairs(facts, model, taken)
-    finally:
-        facts.unpersist()
     return segmentation_health(keys.n_rows, counts, pairs, names)
 
 

@@ -20,6 +20,7 @@ from lq_spark.core.segmentation import (
     require_temperature,
 )
 from lq_spark.engine.inputs import column, require_key, require_new_columns
+from lq_spark.engine.kept import kept
 from lq_spark.engine.keys import KeySummary, summarize_key
 from lq_spark.engine.verbs import map_rows
 from lq_spark.errors import InvalidRowsError, OptionError, require_one_of
@@ -82,11 +83,8 @@ def fit(
     require_tolerance(tolerance)
     columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
     layout = image_layout(df, columns, n_classes, None, downsample, tolerance)
-    facts = facts_of(df, columns, layout, []).persist()
-    try:
+    with kept(facts_of(df, columns, layout, [])) as facts:
         return fitted_model(facts, class_sums_of(facts, layout.n_classes)[1], downsample)
-    finally:
-        facts.unpersist()
 
 
 def find_issues(
@@ -155,13 +153,10 @@ def find_issues(
     unique_key(df, id)
     taken = F.lit(ALL_TIED)
     if fitted is None:
-        facts = facts_of(df, columns, layout, [id]).persist()
-        try:
+        with kept(facts_of(df, columns, layout, [id])) as facts:
             sums = class_sums_of(facts, layout.n_classes)[1]
             fitted = fitted_model(facts, sums, side)
             taken = pixels_taken(facts, fitted, id)
-        finally:
-            facts.unpersist()
     function = issues_batch(layout, fitted, method, temperature, fail=True)
     new = map_rows(function, [*columns.inputs, taken], image_schema(ISSUES))
     return with_fields(df.withColumn(NEW, new), df.columns, ISSUES)

@@ -98,6 +98,7 @@ def test_where_spark_has_no_arrow_udf_a_pandas_udf_is_used(
     assert_same_bits(facts(table, row_facts, "float"), expected)
 
 
+@pytest.mark.spark_only
 @pytest.mark.parametrize("arrow", UDF_KINDS)
 def test_several_new_columns_come_from_one_python_pass(table, row_facts, capsys, arrow):
     new = map_rows(row_facts, [F.col("key"), F.col("double")], FACTS, arrow=arrow)
@@ -106,6 +107,7 @@ def test_several_new_columns_come_from_one_python_pass(table, row_facts, capsys,
     assert capsys.readouterr().out.count("ArrowEvalPython") == 1
 
 
+@pytest.mark.spark_only
 @pytest.mark.parametrize("arrow", UDF_KINDS)
 def test_a_filter_on_a_new_column_takes_no_second_python_pass(table, row_facts, capsys, arrow):
     new = map_rows(row_facts, [F.col("key"), F.col("double")], FACTS, arrow=arrow)

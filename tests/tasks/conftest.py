@@ -41,6 +41,24 @@ def table_of(spark):
 
 
 @pytest.fixture
+def as_vectors(spark):
+    """Return a table with its array column ``pred_probs`` as Spark ML vectors, in partitions."""
+    from pyspark.ml.linalg import Vectors, VectorUDT
+    from pyspark.sql.types import StructField, StructType
+
+    def make(table, n_partitions):
+        kept = [field for field in table.schema if field.name != "pred_probs"]
+        schema = StructType([*kept, StructField("pred_probs", VectorUDT())])
+        rows = [
+            (*(row[field.name] for field in kept), Vectors.dense(row["pred_probs"]))
+            for row in table.collect()
+        ]
+        return spark.createDataFrame(rows, schema).repartition(n_partitions)
+
+    return make
+
+
+@pytest.fixture
 def unread(spark):
     """Make a table from column types; a job that reads it fails: what passes starts no job."""
     from pyspark.sql import functions as F

@@ -5,7 +5,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cleanlab import filter as rules
-from pyspark.ml.functions import array_to_vector
 from pyspark.sql import functions as F
 
 from lq_spark import multiclass
@@ -140,12 +139,12 @@ def flags(quietly):
     ],
 )
 def test_flags_and_scores_equal_cores_and_cleanlabs(
-    table_of, cleanlabs, quietly, assert_same_bits, filter_by, n_partitions, element
+    table_of, as_vectors, cleanlabs, quietly, assert_same_bits, filter_by, n_partitions, element
 ):
     labels, pred_probs = mixed(element)
     table = table_of(labels, pred_probs, n_partitions)
     if element == "vector":
-        table = table.withColumn("pred_probs", array_to_vector("pred_probs"))
+        table = as_vectors(table, n_partitions)
     found = quietly(multiclass.find_issues, table, filter_by=filter_by)
     found = found.drop("pred_probs").toPandas().sort_values("id")
     expected = cleanlabs(labels, pred_probs, filter_by=filter_by)

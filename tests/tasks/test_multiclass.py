@@ -147,6 +147,7 @@ def test_score_starts_no_job_where_k_is_known(unread, adjust):
         scored.collect()
 
 
+@pytest.mark.spark_only
 def test_all_new_columns_come_from_one_python_pass(table_of, data_set, capsys):
     multiclass.score(table_of(*data_set(20)), predicted_label=True).explain()
     assert capsys.readouterr().out.count("ArrowEvalPython") == 1

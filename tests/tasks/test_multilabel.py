@@ -6,7 +6,6 @@ import pyarrow.parquet as pq
 import pytest
 from chispa import assert_df_equality
 from cleanlab.multilabel_classification import filter as rules
-from pyspark.ml.functions import array_to_vector
 from pyspark.sql import functions as F
 
 from lq_spark import multilabel
@@ -99,12 +98,20 @@ def cleanlabs(quietly):
 
 @pytest.mark.parametrize(("filter_by", "n_partitions", "element"), FILTERS)
 def test_issues_equal_cores_and_cleanlabs(
-    table_of, rows, quietly, cleanlabs, assert_same_bits, filter_by, n_partitions, element
+    table_of,
+    as_vectors,
+    rows,
+    quietly,
+    cleanlabs,
+    assert_same_bits,
+    filter_by,
+    n_partitions,
+    element,
 ):
     labels, pred_probs = data_set(dtype=np.float32 if element == "float" else np.float64)
     table = table_of(labels, pred_probs, n_partitions)
     if element == "vector":
-        table = table.withColumn("pred_probs", array_to_vector("pred_probs"))
+        table = as_vectors(table, n_partitions)
     found = rows(multilabel.find_issues, table, n_classes=5, filter_by=filter_by)
     expected = quietly(core.find_label_issues, labels, pred_probs, filter_by=filter_by)
     np.testing.assert_array_equal(found["is_label_issue"], expected)
@@ -271,9 +278,8 @@ def test_models_are_the_same_on_any_partitions_and_fit_other_rows(
     # Of its own rows a model says what no model says.
     own = table_of(labels, pred_probs)
     assert_df_equality(
-        quietly(multilabel.find_issues, own, fitted=model),
-        quietly(multilabel.find_issues, own),
-        ignore_row_order=True,
+        quietly(multilabel.find_issues, own, fitted=model).orderBy("id"),
+        quietly(multilabel.find_issues, own).orderBy("id"),
     )
 
 

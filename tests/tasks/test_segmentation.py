@@ -163,7 +163,7 @@ def test_scores_are_lazy_and_null_for_images_that_are_not_fit(table_of):
     masks, probs = data_set(3)
     table = table_of(masks, probs).selectExpr(
         *("id", "label_mask_shape", "label_mask_dtype", "pred_probs_shape", "pred_probs_dtype"),
-        "if(id = 1, substring(label_mask, 2), label_mask) as label_mask",
+        "if(id = 1, cast(substring(label_mask, 2) as binary), label_mask) as label_mask",
         "if(id = 2, null, pred_probs) as pred_probs",
     )
     quality = [

@@ -1,0 +1,158 @@
+"""The embedded engine: Sail, a Spark Connect server in this Python process. No Java.
+
+>>> from lq_spark import local, multiclass
+>>> spark = local.session()  # doctest: +SKIP
+>>> multiclass.find_issues(spark.read.parquet("labels.parquet"))  # doctest: +SKIP
+
+Results are Spark's to the bit. What outgrows one machine is for Spark: see README.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from lq_spark.errors import EngineError, OptionError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+_LEAST_MEMORY = 64 << 20
+"""With less, even a sort that uses files cannot begin."""
+
+
+@dataclass(slots=True)
+class _Server:
+    """The server of this process: where it listens, what it was started with, its session."""
+
+    url: str
+    memory: int | None
+    cores: int | None
+    session: SparkSession | None = None
+
+
+_server: _Server | None = None
+
+
+def session(*, memory: str | int | None = None, cores: int | None = None) -> SparkSession:
+    """Return a session of the embedded engine, which is started once a process.
+
+    It listens on a port of this machine that the operating system chooses, and ends with the
+    process. Rows on their way lie in the folder for temporary files (``TMPDIR``).
+
+    Parameters
+    ----------
+    memory : str or int, optional
+        How much memory sorts, joins and aggregates may take together, in bytes or as ``"4g"``;
+        beyond it they use files. Default: no limit. The batches in Python come on top.
+    cores : int, optional
+        How many cores to use. Default: all.
+
+    Raises
+    ------
+    EngineError
+        If pysail or the Spark Connect client is not installed, or this process has a session of
+        Apache Spark, beside which there can be no other.
+    OptionError
+        If an option is wrong, or the engine runs already with another one.
+    """
+    global _server
+    wanted = {
+        "memory": None if memory is None else _number_of_bytes(memory),
+        "cores": None if cores is None else _number_of_cores(cores),
+    }
+    if _server is None:
+        _server = _started(**wanted)
+    for option, number in wanted.items():
+        there = getattr(_server, option)
+        if number not in (None, there):
+            raise OptionError(
+                f"{option}: the engine is started once a process, and runs already with "
+                f"{'the default' if there is None else there}, got {number}"
+            )
+    if _server.session is None or _server.session.is_stopped:
+        _server.session = _connected(_server.url)
+    return _server.session
+
+
+def _started(memory: int | None, cores: int | None) -> _Server:
+    """Start the server. It stops when the process ends."""
+    # Its log is for its developers; what fails is told by exceptions.
+    os.environ.setdefault("RUST_LOG", "off")
+    try:
+        import grpc  # noqa: F401 - what the client cannot do without
+        from pysail.spark import SparkConnectServer
+    except ImportError as error:
+        raise EngineError(
+            f"the embedded engine is not installed ({error}): pip install 'lq-spark[local]'"
+        ) from error
+    folder = TemporaryDirectory(prefix="lq_spark_")
+    settings = {
+        # A notebook may be left alone over night.
+        "SAIL_SPARK__SESSION_TIMEOUT_SECS": str(7 * 24 * 3600),
+        "SAIL_EXECUTION__CHECKPOINT__PATH": f"file://{folder.name}",
+    }
+    if memory is not None:
+        settings["SAIL_RUNTIME__MEMORY_POOL__TYPE"] = "fair"
+        settings["SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE"] = str(memory)
+    if cores is not None:
+        settings["SAIL_EXECUTION__DEFAULT_PARALLELISM"] = str(cores)
+        settings["TOKIO_WORKER_THREADS"] = str(cores)
+    with _environment(settings):  # which is read when the server is made
+        server = SparkConnectServer("127.0.0.1", 0)
+    server.start(background=True)
+    atexit.register(folder.cleanup)
+    atexit.register(server.stop)
+    address, port = server.listening_address
+    return _Server(f"sc://{address}:{port}", memory, cores)
+
+
+def _connected(url: str) -> SparkSession:
+    from pyspark.sql import SparkSession
+
+    if type(SparkSession.getActiveSession()) is SparkSession:
+        raise EngineError(
+            "this process has a session of Apache Spark, beside which there can be no other: use "
+            "that one, or stop it first"
+        )
+    spark = SparkSession.builder.remote(url).create()
+    atexit.register(spark.stop)
+    # Dates and timestamps mean the same on every machine.
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    return spark
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _number_of_bytes(memory: str | int) -> int:
+    found = re.fullmatch(r"(\d+)\s*([kmgt]?)i?b?", str(memory).strip().lower())
+    number = int(found[1]) * _BYTES[found[2]] if found and not isinstance(memory, bool) else 0
+    if number < _LEAST_MEMORY:
+        raise OptionError(f"memory must be 64m or more, such as '4g', got {memory!r}")
+    return number
+
+
+def _number_of_cores(cores: int) -> int:
+    if not isinstance(cores, int) or isinstance(cores, bool) or cores < 1:
+        raise OptionError(f"cores must be a whole number of at least 1, got {cores!r}")
+    return cores
