@@ -123,7 +123,7 @@ def _connected(url: str) -> SparkSession:
             "this process has a session of Apache Spark, beside which there can be no other: use "
             "that one, or stop it first"
         )
-    spark = SparkSession.builder.remote(url).create()
+    spark: SparkSession = SparkSession.builder.remote(url).create()
     atexit.register(spark.stop)
     # Dates and timestamps mean the same on every machine.
     spark.conf.set("spark.sql.session.timeZone", "UTC")

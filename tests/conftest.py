@@ -36,8 +36,8 @@ def pytest_addoption(parser):
         "--engine",
         choices=ENGINES,
         default="embedded",
-        help="embedded: all tests but those of Apache Spark alone; spark: those, and what is marked "
-        "spark, on classic Spark; connect: what is marked connect, on Spark Connect",
+        help="embedded: all tests but those of Apache Spark alone; spark, connect: those, and what "
+        "is marked so, on classic Spark or through Spark Connect",
     )
 
 

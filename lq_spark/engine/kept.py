@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
 
 from lq_spark.engine.kinds import is_sail
 
@@ -20,8 +23,8 @@ def kept(df: DataFrame) -> Iterator[DataFrame]:
     Spark persists them. Sail has no such thing: there they are a file of this machine.
     """
     if is_sail(df.sparkSession):
-        with TemporaryDirectory(prefix="lq_spark_") as folder:
-            yield written(df, f"file://{folder}/rows")
+        with _in_a_file(df) as rows:
+            yield rows
         return
     rows = df.persist()
     try:
@@ -30,8 +33,38 @@ def kept(df: DataFrame) -> Iterator[DataFrame]:
         rows.unpersist()
 
 
+@contextmanager
+def frozen(df: DataFrame) -> Iterator[DataFrame]:
+    """Give the rows of a table, made now, without a trace of how, until the context ends.
+
+    Spark keeps them as a local checkpoint, which goes with the session.
+    """
+    if is_sail(df.sparkSession):
+        with _in_a_file(df) as rows:
+            yield rows
+        return
+    yield df.localCheckpoint()
+
+
+@contextmanager
+def _in_a_file(df: DataFrame) -> Iterator[DataFrame]:
+    with TemporaryDirectory(prefix="lq_spark_") as folder:
+        yield written(df, f"file://{folder}/rows")
+
+
 def written(df: DataFrame, uri: str, *partition_by: str) -> DataFrame:
     """Write rows to a Parquet folder, and return them read from there."""
     df.write.mode("overwrite").partitionBy(*partition_by).parquet(uri)
+    if is_sail(df.sparkSession):
+        _make_if_empty(df, Path(uri.removeprefix("file://")), bool(partition_by))
     # The schema told: that of partition columns would be guessed from the folders' names.
     return df.sparkSession.read.schema(df.schema).parquet(uri)
+
+
+def _make_if_empty(df: DataFrame, folder: Path, is_partitioned: bool) -> None:
+    """Write a table without rows, of which Sail writes nothing, as Spark does."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        if not is_partitioned:
+            empty = df.sparkSession.createDataFrame([], df.schema).toArrow()
+            pq.write_table(empty, folder / "part-00000.parquet")

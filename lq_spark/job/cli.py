@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from types import NoneType
 from typing import Any, get_args
 
-from lq_spark.errors import ColumnError, LqError, OptionError, require_one_of
+from lq_spark.errors import ColumnError, EngineError, LqError, OptionError, require_one_of
 from lq_spark.job.common_config import JobConfig
 from lq_spark.job.config import load_config, read_config
+from lq_spark.job.engine import ENGINES, started_session
 from lq_spark.job.jobs import JOBS, Job
 
 DONE, RUN_TIME_ERROR, BAD_ARGUMENTS, GATE_FAILED = 0, 1, 2, 3
@@ -33,10 +34,11 @@ def main(arguments: Sequence[str] | None = None, task: str | None = None) -> int
         if flags.pop("print_schema", False):
             print(json.dumps(job.config.model_json_schema(), indent=2))
             return DONE
+        where = {name: flags.pop(name, None) for name in ("engine", "memory", "cores")}
         dry_run = flags.pop("dry_run", False)
         config = load_config(flags.pop("config", None), flags, job.config)
-        return run(config, job, dry_run=dry_run)
-    except (OptionError, ColumnError) as error:
+        return run(config, job, dry_run=dry_run, **where)
+    except (OptionError, ColumnError, EngineError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_ARGUMENTS
     except LqError as error:
@@ -47,6 +49,11 @@ def main(arguments: Sequence[str] | None = None, task: str | None = None) -> int
         first = next((line for line in str(error).splitlines() if line.strip()), "")
         print(f"error: {type(error).__name__}: {first}", file=sys.stderr)
         return RUN_TIME_ERROR
+
+
+def command() -> None:
+    """Run the job as the console command ``lq-spark``, whose exit code it gives."""
+    sys.exit(main())
 
 
 def told_task(arguments: Sequence[str] | None) -> str:
@@ -64,14 +71,11 @@ def told_task(arguments: Sequence[str] | None) -> str:
     return str(task)
 
 
-def run(config: JobConfig, job: Job, *, dry_run: bool = False) -> int:
-    """Run a job in the session that spark-submit has configured; print what was done."""
-    from pyspark.sql import SparkSession
+def run(config: JobConfig, job: Job, *, dry_run: bool = False, **where: Any) -> int:
+    """Run a job on the engine that :func:`started_session` gives; print what was done."""
+    with started_session(f"lq_spark {job.task}", **where) as spark:
+        from lq_spark.job.record import RunRecord, execute
 
-    from lq_spark.job.record import RunRecord, execute
-
-    spark = SparkSession.builder.appName(f"lq_spark {job.task}").getOrCreate()
-    try:
         if dry_run:
             RunRecord(spark, config).look_back()
             print(job.kind()(spark, config).plan())
@@ -79,8 +83,6 @@ def run(config: JobConfig, job: Job, *, dry_run: bool = False) -> int:
         outcome = execute(spark, config, job.kind())
         print(outcome.text(config))
         return GATE_FAILED if outcome.gate_failed else DONE
-    finally:
-        spark.stop()
 
 
 _CONDITIONS = ("fail_if", "warn_if")
@@ -112,6 +114,16 @@ def parser(job: Job) -> argparse.ArgumentParser:
     result.add_argument(
         "--print-schema", action="store_true", help="print the JSON Schema of the config file"
     )
+    result.add_argument(
+        "--engine",
+        metavar="|".join(ENGINES),
+        help="what runs the job (default: Spark under spark-submit or with SPARK_REMOTE, else "
+        "embedded)",
+    )
+    result.add_argument(
+        "--memory", metavar="4G", help="embedded engine: how much sorts and joins may take"
+    )
+    result.add_argument("--cores", type=int, metavar="INT", help="embedded engine: cores to use")
     for name, field in job.config.model_fields.items():
         kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
         kind: Any = field.annotation if not kinds else kinds[0]

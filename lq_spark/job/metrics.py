@@ -16,9 +16,9 @@ SUCCEEDED, GATE_FAILED, FAILED = "succeeded", "gate_failed", "failed"
 
 RUN = (
     "run_id string, started_at timestamp, source string, source_version bigint, output string, "
-    "config_fingerprint string, lq_spark_version string, spark_version string, status string"
+    "config_fingerprint string, lq_spark_version string, engine string, status string"
 )
-"""``source_version``: Delta version or Iceberg snapshot of the source."""
+"""``source_version``: Delta version or Iceberg snapshot of the source; ``engine``: Spark 4.1.4."""
 
 METRICS = f"{RUN}, metric string, class string, value double"
 """``class`` is the class, reason, phase or condition that a metric is of; null for the table.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lq_spark import __version__
 from lq_spark.core.noise_model import NoiseModel
+from lq_spark.engine.kinds import Engine, engine_of
 from lq_spark.job.base import JobRun, RunId
 from lq_spark.job.common_config import JobConfig
 from lq_spark.job.drift import Joint, drift
@@ -57,11 +58,14 @@ class Outcome:
         Of each condition of the gate.
     drift : dict
         (metric, class or None) -> difference from the earlier run; empty without one.
+    engine : Engine
+        What it ran on.
     """
 
     report: Any
     verdicts: list[Verdict]
     drift: dict[tuple[str, str | None], float | None]
+    engine: Engine
 
     @property
     def gate_failed(self) -> bool:
@@ -70,7 +74,7 @@ class Outcome:
 
     def text(self, config: JobConfig) -> str:
         """Return what the job prints."""
-        lines = [str(self.report.text(config))]
+        lines = [f"lq_spark {__version__} on {self.engine}", str(self.report.text(config))]
         whole = [(metric, value) for (metric, name), value in self.drift.items() if name is None]
         if whole:
             told = ", ".join(f"{metric.removeprefix('drift_')} {v:+.4f}" for metric, v in whole)
@@ -134,7 +138,7 @@ class RunRecord:
         now |= changes
         before = None if self.previous is None else self.previous.metrics
         verdicts = [judge(condition, now, before) for condition in self.config.conditions]
-        outcome = Outcome(report, verdicts, changes)
+        outcome = Outcome(report, verdicts, changes, engine_of(self.spark))
         for verdict in verdicts:
             # Null: it could not be judged.
             met = None if verdict.met is None else float(verdict.met)
@@ -183,7 +187,7 @@ class RunRecord:
             self.config.output,
             self.config.fingerprint,
             __version__,
-            self.spark.version,
+            str(engine_of(self.spark)),
             status,
         )
         add_rows(self.spark.createDataFrame([(*run, *row) for row in rows], schema), spec)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from pyspark.sql import functions as F
 
+from lq_spark.engine.kinds import is_sail
 from lq_spark.errors import OptionError, listed
-from lq_spark.tables import delta, iceberg, parquet
+from lq_spark.tables import delta, iceberg, parquet, sail
 from lq_spark.tables.catalog import provider
 from lq_spark.tables.delta import DELTA
 from lq_spark.tables.iceberg import ICEBERG
 from lq_spark.tables.parquet import ParquetOutput
+from lq_spark.tables.sail import SailOutput, require_engine
 from lq_spark.tables.spec import TableSpec, quoted
 from lq_spark.tables.transactions import TransactionalOutput
 
@@ -68,8 +70,16 @@ def read_table(spark: SparkSession, spec: TableSpec) -> Source:
     ------
     OptionError
         If there is no such table, or no such version.
+    EngineError
+        If the session's engine cannot read such a table.
     """
     kind = spec.format or ("parquet" if spec.is_path else provider(spark, spec))
+    if kind in ("delta", "iceberg"):
+        known = replace(spec, format=kind)
+        require_engine(spark, known)
+        if is_sail(spark):
+            sail_version = sail.pin(known)
+            return Source(sail.read(spark, known, sail_version), kind, sail_version)
     if kind == "delta":
         delta_version = delta.pin(spark, spec)
         return Source(delta.read(spark, spec, delta_version), kind, delta_version)
@@ -87,12 +97,23 @@ def read_table(spark: SparkSession, spec: TableSpec) -> Source:
 
 def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
     """Return a table that was written by its specification, None if there is none yet."""
+    if spec.format in ("delta", "iceberg") and is_sail(spark):
+        return sail.existing(spark, spec)
     reader = {"delta": delta.existing, "iceberg": iceberg.existing}
     return reader.get(spec.format or "parquet", parquet.existing)(spark, spec)
 
 
 def output_table(spark: SparkSession, spec: TableSpec) -> Output:
-    """Return the table of a specification, to be written."""
+    """Return the table of a specification, to be written.
+
+    Raises
+    ------
+    EngineError, OptionError
+        If the session's engine cannot write such a table.
+    """
+    require_engine(spark, spec)
+    if spec.format in ("delta", "iceberg") and is_sail(spark):
+        return SailOutput(spark, spec)
     if spec.format == "delta":
         return TransactionalOutput(spark, spec, DELTA)
     if spec.format == "iceberg":

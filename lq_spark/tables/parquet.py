@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from lq_spark.engine.kept import written
+from lq_spark.engine.kinds import is_sail
 from lq_spark.errors import OptionError, TableError
 from lq_spark.tables.schemas import require_same_columns
 from lq_spark.tables.spec import TableSpec, quoted, said
@@ -39,7 +41,18 @@ def read(spark: SparkSession, spec: TableSpec) -> DataFrame:
         df.schema  # noqa: B018 - over Spark Connect nothing is looked up before
     except Exception as error:
         raise OptionError(f"{spec.option}: no table {name!r} to read ({said(error)})") from error
+    if is_sail(spark):
+        return _pinned(spark, spec, df)
     return df
+
+
+def _pinned(spark: SparkSession, spec: TableSpec, df: DataFrame) -> DataFrame:
+    """Return a table of the files that Sail has found; else it looks for them in each pass."""
+    if not df.columns:
+        raise OptionError(f"{spec.option}: there is no Parquet file in {spec.name!r}")
+    files = df.inputFiles()
+    is_partitioned = any("=" in file.removeprefix(as_uri(spec.name)) for file in files)
+    return df if is_partitioned else spark.read.parquet(*files)
 
 
 def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
@@ -51,7 +64,7 @@ def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
         if "[PATH_NOT_FOUND]" in str(error) or "[UNABLE_TO_INFER_SCHEMA]" in str(error):
             return None
         raise TableError(f"{spec.option}: cannot read {spec.name!r} ({said(error)})") from error
-    return df
+    return df if df.columns else None  # Sail reads nothing as a table without columns
 
 
 def add_rows(rows: DataFrame, spec: TableSpec) -> None:
@@ -61,7 +74,7 @@ def add_rows(rows: DataFrame, spec: TableSpec) -> None:
     """
     place, name = StagedTable(spec.option, spec.name), f"_adding_{uuid.uuid4().hex}"
     try:
-        rows.coalesce(1).write.parquet(f"{place.uri}/{name}")
+        written(rows.coalesce(1), f"{place.uri}/{name}")
     except Exception as error:
         raise TableError(f"{spec.option}: cannot write {spec.name!r} ({said(error)})") from error
     place.take_in(name)
@@ -97,12 +110,12 @@ class ParquetOutput:
     def stage(self, df: DataFrame) -> DataFrame:
         """Write rows beside the table, and return them read from there."""
         self._schema = df.schema
-        return self._written(df, self._place.staging, *self._spec.partition_by)
+        return written(df, self._place.staging, *self._spec.partition_by)
 
     def scratch(self, df: DataFrame) -> DataFrame:
         """Write rows on their way, and return them read from there."""
         self._n_scratch += 1  # each by itself, all gone at the end
-        return self._written(df, f"{self._place.scratch}/{self._n_scratch}")
+        return written(df, f"{self._place.scratch}/{self._n_scratch}")
 
     def commit(self, properties: Mapping[str, str]) -> None:
         """Put the staged rows in place. Parquet keeps no properties of a table."""
@@ -117,7 +130,7 @@ class ParquetOutput:
             keys = list(spec.groups or spec.keys)
             replaced = new.select(*map(quoted, keys)).distinct()
             there = there.join(replaced, keys, "left_anti")
-        self._written(there.unionByName(new), self._place.scratch, *spec.partition_by)
+        written(there.unionByName(new), self._place.scratch, *spec.partition_by)
         return self._place.commit(scratch=True)
 
     def __exit__(
@@ -127,8 +140,3 @@ class ParquetOutput:
         trace: TracebackType | None,
     ) -> None:
         self._place.__exit__(kind, error, trace)
-
-    def _written(self, df: DataFrame, uri: str, *partition_by: str) -> DataFrame:
-        df.write.mode("overwrite").partitionBy(*partition_by).parquet(uri)
-        # The schema told: that of partition columns would be guessed from the folders' names.
-        return self._spark.read.schema(df.schema).parquet(uri)

@@ -18,8 +18,8 @@ class TableSpec:
     Attributes
     ----------
     name : str
-        A path or URI, which has a slash in it, or a catalog name. Parquet is written to a path,
-        Iceberg has catalog names alone.
+        A path or URI, which has a slash in it, or a catalog name. Parquet is written to a path;
+        Iceberg tables have catalog names on Spark, and paths on Sail.
     option : str
         The option that named the table, for messages.
     format : str or None
@@ -69,11 +69,6 @@ class TableSpec:
             raise OptionError(
                 f"{self.option}: Parquet has no versions; {self.option}_version and "
                 f"{self.option}_timestamp are for delta and iceberg ({self.option}_format)"
-            )
-        if self.format == "iceberg" and self.is_path:
-            raise OptionError(
-                f"{self.option}: Iceberg tables have catalog names (catalog.db.table), "
-                f"got the path {self.name!r}"
             )
         if self.mode == "merge" and not self.keys:
             raise OptionError(f"{self.option}: write_mode 'merge' needs keys to merge by")

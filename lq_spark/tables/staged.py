@@ -57,13 +57,10 @@ class StagedTable:
                 f"{option}: {path!r} must be a local path or a file: or hdfs: URI, where a table "
                 f"can be replaced whole by renaming it, without any of {' '.join(sorted(GLOB))}"
             )
-        if self._scheme == "file":
-            self._files, self._target = fs.LocalFileSystem(), _local(self._uri)
-        else:
-            try:
-                self._files, self._target = fs.FileSystem.from_uri(self._uri)
-            except OSError as error:
-                raise TableError(f"{option}: cannot reach {path!r} ({error})") from error
+        try:
+            self._files, self._target = files_of(self._uri)
+        except OSError as error:
+            raise TableError(f"{option}: cannot reach {path!r} ({error})") from error
         folder, _, name = self._target.rpartition("/")
         self._folder, self._lock_path = folder, f"{folder}/.{name}.lock"
         self._staging, self._previous = f"{folder}/{name}.staging", f"{folder}/{name}.previous"
@@ -111,9 +108,12 @@ class StagedTable:
     def commit(self, *, scratch: bool = False) -> None:
         """Put what was written to ``staging``, or to ``scratch``, in the table's place."""
         try:
+            made = self._scratch if scratch else self._staging
+            with self._files.open_output_stream(f"{made}/_SUCCESS"):
+                pass  # the mark of a whole table, by which the next run knows it
             if self.exists:
                 self._files.move(self._target, self._previous)
-            self._files.move(self._scratch if scratch else self._staging, self._target)
+            self._files.move(made, self._target)
             self._delete(self._previous)
         except OSError as error:
             raise TableError(f"{self.option}: cannot replace {self.path!r} ({error})") from error
@@ -220,6 +220,14 @@ def require_writable(option: str, path: str, *, folder: bool) -> None:
 def as_uri(path: str) -> str:
     """Return a path with its scheme, unescaped as Spark wants it; without one it is local."""
     return path if ":/" in path else f"file://{Path(path).absolute()}"
+
+
+def files_of(uri: str) -> tuple[fs.FileSystem, str]:
+    """Return the file system of a URI and the path there; raise OSError if it is not reached."""
+    if uri.startswith("file:"):
+        return fs.LocalFileSystem(), _local(uri)
+    files, path = fs.FileSystem.from_uri(uri)
+    return files, path
 
 
 def _local(uri: str) -> str:

@@ -1,6 +1,7 @@
 """What Delta and Iceberg tables have in common: rows kept on the executors, then one commit.
 
-Rows on their way lie with the executors, as local checkpoints, and vanish with the session: a run
+Rows on their way lie with the executors, as local checkpoints, and vanish with the session (on the
+embedded engine: in a temporary folder, which goes with the run): a run
 that is killed leaves nothing behind but files that the table does not know of, which the format's
 own cleaning takes away (VACUUM, remove_orphan_files); a run that loses an executor fails. The table
 is changed by one commit of its format: a reader sees the old rows or the new, whatever happens. Of
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from lq_spark.engine.kept import frozen
 from lq_spark.errors import OptionError, TableError
 from lq_spark.tables.catalog import provider, require_namespace
 from lq_spark.tables.schemas import require_same_columns
@@ -63,6 +65,7 @@ class TransactionalOutput:
     def __init__(self, spark: SparkSession, spec: TableSpec, table_format: TableFormat) -> None:
         self._spark, self._spec, self._format = spark, spec, table_format
         self._identifier = table_format.identifier(spec)
+        self._kept = ExitStack()
 
     def check(self, schema: StructType) -> None:
         """Raise if the table cannot be written, or rows of this schema do not fit to its rows."""
@@ -85,7 +88,7 @@ class TransactionalOutput:
     def scratch(self, df: DataFrame) -> DataFrame:
         """Do the same with rows on their way."""
         # Not persisted alone: scores are marked as not deterministic, which MERGE refuses.
-        return df.localCheckpoint()
+        return self._kept.enter_context(frozen(df))
 
     def commit(self, properties: Mapping[str, str]) -> None:
         """Change the table by the staged rows in one commit, which carries the properties.
@@ -110,7 +113,7 @@ class TransactionalOutput:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        pass  # what was staged goes with the session
+        self._kept.close()
 
     def _check_name(self, is_there: bool) -> None:
         if not is_there:
@@ -176,8 +179,8 @@ class TransactionalOutput:
         stale = there.join(groups, list(spec.groups), "left_semi").join(
             new.select(*map(quoted, spec.keys)), list(spec.keys), "left_anti"
         )
-        # A checkpoint: MERGE does not plan a source that reads the table itself.
-        return rows.unionByName(stale.withColumn(_STALE, F.lit(True))).localCheckpoint()
+        # Frozen: MERGE does not plan a source that reads the table itself.
+        return self.scratch(rows.unionByName(stale.withColumn(_STALE, F.lit(True))))
 
     @contextmanager
     def _settings(self, settings: Mapping[str, str]) -> Iterator[None]:
