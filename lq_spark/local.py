@@ -16,12 +16,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lq_spark.errors import EngineError, OptionError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 _BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
@@ -36,7 +37,7 @@ class _Server:
     url: str
     memory: int | None
     cores: int | None
-    session: SparkSession | None = None
+    session: ConnectSession | None = None
 
 
 _server: _Server | None = None
@@ -80,7 +81,7 @@ def session(*, memory: str | int | None = None, cores: int | None = None) -> Spa
             )
     if _server.session is None or _server.session.is_stopped:
         _server.session = _connected(_server.url)
-    return _server.session
+    return cast("SparkSession", _server.session)
 
 
 def _started(memory: int | None, cores: int | None) -> _Server:
@@ -115,7 +116,7 @@ def _started(memory: int | None, cores: int | None) -> _Server:
     return _Server(f"sc://{address}:{port}", memory, cores)
 
 
-def _connected(url: str) -> SparkSession:
+def _connected(url: str) -> ConnectSession:
     from pyspark.sql import SparkSession
 
     if type(SparkSession.getActiveSession()) is SparkSession:
@@ -123,7 +124,7 @@ def _connected(url: str) -> SparkSession:
             "this process has a session of Apache Spark, beside which there can be no other: use "
             "that one, or stop it first"
         )
-    spark: SparkSession = SparkSession.builder.remote(url).create()
+    spark = cast("ConnectSession", SparkSession.builder.remote(url).create())
     atexit.register(spark.stop)
     # Dates and timestamps mean the same on every machine.
     spark.conf.set("spark.sql.session.timeZone", "UTC")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,8 @@ def pytest_collection_modifyitems(config, items):
 
     def runs_here(item):
         marks = {mark.name for mark in item.iter_markers()}
+        if "submit_command" in item.fixturenames:  # the job as a process, on both engines
+            marks.add("spark")
         if engine == "embedded":
             return not marks & {"spark_only", "connect_only"}
         return bool(marks & {engine, f"{engine}_only"})
@@ -60,6 +63,13 @@ def pytest_collection_modifyitems(config, items):
 def engine(request):
     """The engine that the tests run on: one of ENGINES."""
     return request.config.getoption("--engine")
+
+
+@pytest.fixture(scope="session")
+def engine_named(engine):
+    """The engine that the tests run on, as the job names it."""
+    name, package = ("Sail", "pysail") if engine == "embedded" else ("Spark", "pyspark")
+    return f"{name} {version(package)}"
 
 
 @pytest.fixture(scope="session")

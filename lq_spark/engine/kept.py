@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,9 +57,24 @@ def written(df: DataFrame, uri: str, *partition_by: str) -> DataFrame:
     """Write rows to a Parquet folder, and return them read from there."""
     df.write.mode("overwrite").partitionBy(*partition_by).parquet(uri)
     if is_sail(df.sparkSession):
-        _make_if_empty(df, Path(uri.removeprefix("file://")), bool(partition_by))
+        _make_if_empty(df, _path(uri), bool(partition_by))
     # The schema told: that of partition columns would be guessed from the folders' names.
     return df.sparkSession.read.schema(df.schema).parquet(uri)
+
+
+def in_one_file(rows: DataFrame, uri: str) -> None:
+    """Write a few rows to a Parquet folder of one file."""
+    if is_sail(rows.sparkSession):
+        # It writes several files of more than some thousand rows, whatever their partitions.
+        folder = _path(uri)
+        folder.mkdir(parents=True)
+        pq.write_table(rows.toArrow(), folder / f"part-{uuid.uuid4().hex}.parquet")
+    else:
+        rows.coalesce(1).write.parquet(uri)
+
+
+def _path(uri: str) -> Path:
+    return Path(uri.removeprefix("file://"))
 
 
 def _make_if_empty(df: DataFrame, folder: Path, is_partitioned: bool) -> None:

@@ -79,7 +79,8 @@ class TokensRun(JobRun["TokensConfig"]):
         long, named = one_row_a_token(self.source, self.columns)
         tables = [
             (config.output_spec, self._scored_sentences(self.source).schema),
-            (config.token_output_spec, self._scored_tokens(long, named).schema),
+            # Of no rows: to look at one, an engine may read a sentence that is not whole.
+            (config.token_output_spec, self._scored_tokens(long.where(F.lit(False)), named).schema),
         ]
         if config.on_invalid == "quarantine":
             tables.append((config.quarantine_spec, self.checked(self.source).schema))

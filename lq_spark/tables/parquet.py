@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from glob import glob
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from lq_spark.engine.kept import written
+from lq_spark.engine.kept import in_one_file, written
 from lq_spark.engine.kinds import is_sail
 from lq_spark.errors import OptionError, TableError
 from lq_spark.tables.schemas import require_same_columns
@@ -37,21 +38,26 @@ def read(spark: SparkSession, spec: TableSpec) -> DataFrame:
     if ":/" not in name and not GLOB & set(name) and not Path(name).exists():
         raise OptionError(f"{spec.option}: there is no {name!r}")
     try:
+        if is_sail(spark):
+            return _pinned(spark, as_uri(name))
         df = spark.read.parquet(as_uri(name))
         df.schema  # noqa: B018 - over Spark Connect nothing is looked up before
     except Exception as error:
         raise OptionError(f"{spec.option}: no table {name!r} to read ({said(error)})") from error
-    if is_sail(spark):
-        return _pinned(spark, spec, df)
     return df
 
 
-def _pinned(spark: SparkSession, spec: TableSpec, df: DataFrame) -> DataFrame:
-    """Return a table of the files that Sail has found; else it looks for them in each pass."""
-    if not df.columns:
-        raise OptionError(f"{spec.option}: there is no Parquet file in {spec.name!r}")
+def _pinned(spark: SparkSession, uri: str) -> DataFrame:
+    """Return a table of the files that are there now: Sail would look for them in each pass."""
+    places = [uri]
+    if uri.startswith("file://") and GLOB & set(uri):
+        found = glob(uri.removeprefix("file://"))  # noqa: PTH207 - of an absolute pattern
+        places = sorted(f"file://{path}" for path in found)
+    df = spark.read.parquet(*places) if places else None
+    if df is None or not df.columns:
+        raise FileNotFoundError("there is no Parquet file")
     files = df.inputFiles()
-    is_partitioned = any("=" in file.removeprefix(as_uri(spec.name)) for file in files)
+    is_partitioned = any("=" in file.removeprefix(uri) for file in files)
     return df if is_partitioned else spark.read.parquet(*files)
 
 
@@ -74,7 +80,7 @@ def add_rows(rows: DataFrame, spec: TableSpec) -> None:
     """
     place, name = StagedTable(spec.option, spec.name), f"_adding_{uuid.uuid4().hex}"
     try:
-        written(rows.coalesce(1), f"{place.uri}/{name}")
+        in_one_file(rows, f"{place.uri}/{name}")
     except Exception as error:
         raise TableError(f"{spec.option}: cannot write {spec.name!r} ({said(error)})") from error
     place.take_in(name)

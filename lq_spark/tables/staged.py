@@ -219,6 +219,8 @@ def require_writable(option: str, path: str, *, folder: bool) -> None:
 
 def as_uri(path: str) -> str:
     """Return a path with its scheme, unescaped as Spark wants it; without one it is local."""
+    if path.startswith("file:"):
+        return f"file://{_local(path)}"
     return path if ":/" in path else f"file://{Path(path).absolute()}"
 
 

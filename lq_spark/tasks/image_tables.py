@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ from pyspark.sql.types import (
 )
 
 from lq_spark.engine.inputs import column, column_type, require_columns
+from lq_spark.engine.kinds import is_sail
 from lq_spark.errors import ColumnError, DataError, OptionError
 from lq_spark.tasks.labelled import require_whole_n_classes
 
@@ -106,8 +109,9 @@ def first_image_size(df: DataFrame, columns: ImageColumns) -> int:
     """Return how many bytes the probabilities of the first image have, as doubles; at least 1."""
     value = column(columns.pred_probs[0])
     if len(columns.pred_probs) > 1:
-        shape = F.transform(column(columns.pred_probs[1]), lambda size: size.cast("bigint"))
-        size = F.aggregate(shape, F.lit(8).cast("bigint"), lambda total, n: total * n)
+        shape = column(columns.pred_probs[1])
+        sides = (F.get(shape, F.lit(i)).cast("bigint") for i in range(3))
+        size = functools.reduce(operator.mul, sides, F.lit(8).cast("bigint"))
     else:
         row = F.get(F.get(value, F.lit(0)), F.lit(0))
         size = (
@@ -127,6 +131,8 @@ def require_memory(df: DataFrame, size: int) -> None:
     Spark holds a row's value several times on its way from a file to Python. It took between 10
     and 12 times the bytes of float32 probabilities; without them the JVM ends, and says little.
     """
+    if is_sail(df.sparkSession):
+        return  # no JVM
     conf = df.sparkSession.conf
     is_local = str(conf.get("spark.master", "")).startswith("local")
     setting = f"spark.{'driver' if is_local else 'executor'}.memory"

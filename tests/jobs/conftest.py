@@ -48,8 +48,20 @@ def repository():
 
 
 @pytest.fixture(scope="session")
-def submit_command():
-    """Return the command line and the environment of a file run by spark-submit."""
+def submit_command(engine):
+    """Return the command line and the environment of a job's file, run as users of an engine do."""
+    return _python_command if engine == "embedded" else _spark_submit_command()
+
+
+def _python_command(
+    *arguments: object, script: str = "jobs/score_dataset.py", **settings_of_spark: object
+):
+    signs = ("REMOTE", "PYSPARK", "SPARK")
+    environment = {k: v for k, v in os.environ.items() if not any(sign in k for sign in signs)}
+    return [sys.executable, script, *map(str, arguments)], environment
+
+
+def _spark_submit_command():
     folders = [str(Path(sys.executable).parent), os.environ["PATH"]]
     spark_submit = shutil.which("spark-submit", path=os.pathsep.join(folders))
     if spark_submit is None:
@@ -72,7 +84,7 @@ def submit_command():
 
 @pytest.fixture(scope="session")
 def submit_alone(submit_command):
-    """Run a job by a spark-submit of its own, as a scheduler does, and wait for its end."""
+    """Run a job by a process of its own, as a scheduler does, and wait for its end."""
 
     def run(*arguments: object) -> Finished:
         command, environment = submit_command(*arguments)
@@ -113,7 +125,7 @@ def kill_while_it_writes():
 
 
 class Submitted:
-    """A spark-submit that runs jobs one after the other: see submitted.py."""
+    """A process that runs jobs one after the other: see submitted.py."""
 
     def __init__(self, command: list[str], environment: dict[str, str], folder: Path) -> None:
         self.folder, self.n_runs, self.errors = folder, 0, folder / "stderr"
@@ -150,7 +162,7 @@ class Submitted:
 
 @pytest.fixture(scope="session")
 def submitted(submit_command, tmp_path_factory):
-    """Run a job's file in a spark-submit that the jobs of this test run share."""
+    """Run a job's file in a process that the jobs of this test run share."""
     folder = tmp_path_factory.mktemp("submitted")
     shared = Submitted(*submit_command(folder, script="tests/jobs/submitted.py"), folder)
     yield shared.run
@@ -159,7 +171,7 @@ def submitted(submit_command, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def submit(submitted):
-    """Run the main job by spark-submit."""
+    """Run the main job, by spark-submit or on the embedded engine."""
 
     def run(*arguments: object) -> Finished:
         return submitted("jobs/score_dataset.py", list(map(str, arguments)))

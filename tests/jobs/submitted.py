@@ -1,4 +1,4 @@
-"""Run one job after another in one spark-submit, each with a Spark session of its own.
+"""Run one job after another in one process, each with a session of its own.
 
 A JVM takes longer to start than a job on a small table. Requests are files ``N.json`` in the folder
 of the first argument: a job's file, its arguments, and where its output goes; the answer is a file

@@ -1,4 +1,5 @@
 import json
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -22,7 +23,7 @@ def run_raises(monkeypatch):
     """Let the run itself, which needs Spark, raise an error."""
 
     def replace(error):
-        def run(config, job, *, dry_run):
+        def run(config, job, **options):
             raise error
 
         monkeypatch.setattr(cli, "run", run)
@@ -32,18 +33,16 @@ def run_raises(monkeypatch):
 
 @pytest.fixture
 def run_ends(monkeypatch):
-    """Let Spark and the run itself end at once, with a verdict; return what was started."""
+    """Let a session and the run itself end at once, with a verdict; return what was started."""
     from lq_spark.job import record
 
     started = SimpleNamespace(stopped=0, runs=[])
 
-    class Session:
-        builder = SimpleNamespace(
-            appName=lambda name: SimpleNamespace(getOrCreate=lambda: Session())
-        )
-
-        def stop(self):
-            started.stopped += 1
+    @contextmanager
+    def session(app, **where):
+        started.where = where
+        yield None
+        started.stopped += 1
 
     def replace(gate_failed):
         def execute(spark, config, kind):
@@ -52,7 +51,7 @@ def run_ends(monkeypatch):
                 gate_failed=gate_failed, text=lambda config: f"scored {config.input}"
             )
 
-        monkeypatch.setattr("pyspark.sql.SparkSession", Session)
+        monkeypatch.setattr(cli, "started_session", session)
         monkeypatch.setattr(record, "execute", execute)
         return started
 
@@ -263,7 +262,7 @@ def test_a_run_whose_gate_fails_prints_its_summary_and_ends_with_3(run_ends, cap
 def test_a_dry_run_is_one_only_if_told(dry_run, monkeypatch):
     told = []
 
-    def run(config, job, *, dry_run):
+    def run(config, job, *, dry_run, **where):
         told.append((config.input, job, dry_run))
         return cli.DONE
 

@@ -131,7 +131,7 @@ def test_a_good_run_writes_what_core_says_and_tells_of_it(submit, tmp_path, read
         assert metrics["class_box_issues", name] == sum(box["label"] == name for box in boxes)
     assert metrics["mean_average_precision", None] == np.mean(model.average_precision)
     lines = done.stdout.splitlines()
-    assert lines[0] == "20 of 20 rows scored"
+    assert lines[1] == "20 of 20 rows scored"
     assert f"label issues in {issues.sum()} of 20 images" in done.stdout
     worst = min(rows, key=lambda row: row["label_quality"])
     at = lines.index("lowest label quality (1 clean, 0 suspect):") + 2

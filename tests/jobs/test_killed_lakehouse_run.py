@@ -5,6 +5,8 @@ import pytest
 from lq_spark.tables.formats import read_table
 from lq_spark.tables.spec import TableSpec
 
+pytestmark = pytest.mark.spark_only
+
 OLD, NEW = "self_confidence", "normalized_margin"
 
 

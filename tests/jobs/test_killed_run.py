@@ -5,31 +5,32 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-N_ROWS, N_CLASSES = 300_000, 10
+N_CLASSES = 10
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory):
-    """A table whose scores take some seconds to write: (labels, pred_probs, path)."""
+def large(engine, tmp_path_factory):
+    """A table whose scores take a while to write: (labels, pred_probs, path)."""
+    n_rows = 3_000_000 if engine == "embedded" else 300_000
     rng = np.random.default_rng(7)
-    pred_probs = rng.random((N_ROWS, N_CLASSES), dtype=np.float32)
+    pred_probs = rng.random((n_rows, N_CLASSES), dtype=np.float32)
     pred_probs /= pred_probs.sum(axis=1, keepdims=True)
-    labels = rng.integers(0, N_CLASSES, N_ROWS)
+    labels = rng.integers(0, N_CLASSES, n_rows)
     lists = pa.FixedSizeListArray.from_arrays(pred_probs.ravel(), N_CLASSES)
     table = pa.table(
         {
-            "id": np.arange(N_ROWS),
+            "id": np.arange(n_rows),
             "label": labels,
             "pred_probs": lists.cast(pa.list_(pa.float32())),
         }
     )
     path = tmp_path_factory.mktemp("large") / "source.parquet"
-    pq.write_table(table, path, row_group_size=N_ROWS // 20)
+    pq.write_table(table, path, row_group_size=n_rows // 20)
     return labels, pred_probs, path
 
 
 @pytest.fixture
-def killed(submit_command, kill_while_it_writes):
+def killed(engine, submit_command, kill_while_it_writes):
     """Start the job, and kill it a while after it has begun to write to a place."""
 
     def run(place, *arguments):
@@ -41,7 +42,10 @@ def killed(submit_command, kill_while_it_writes):
                 "spark.sql.files.maxPartitionBytes": "1m",
             },
         )
-        code = kill_while_it_writes(*line, (place / "_temporary").exists, 1.5)
+        if engine == "embedded":
+            code = kill_while_it_writes(*line, lambda: place.exists() and any(place.iterdir()), 0)
+        else:
+            code = kill_while_it_writes(*line, (place / "_temporary").exists, 1.5)
         assert code == -signal.SIGKILL, "the job had ended"
         assert place.exists()
 
@@ -66,7 +70,7 @@ def test_a_killed_run_changes_nothing_and_the_next_one_clears_up(
     done = submit(*places)
     assert done.code == 0, done.stderr
     scores = pq.read_table(output).sort_by("id")
-    expected = pred_probs[np.arange(N_ROWS), labels].astype(np.float64)
+    expected = pred_probs[np.arange(len(labels)), labels].astype(np.float64)
     np.testing.assert_array_equal(scores["label_quality"].to_numpy(), expected)
     left = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
     assert left == {"scores", "scores_metrics"}

@@ -16,6 +16,8 @@ from lq_spark.job.token_run import TokensRun
 from lq_spark.tables.formats import read_table, write_table
 from lq_spark.tables.spec import TableSpec
 
+pytestmark = pytest.mark.spark_only
+
 
 @dataclass
 class Place:

@@ -8,6 +8,7 @@ import pytest
 
 import lq_spark
 from lq_spark.core import multiclass
+from lq_spark.engine.kinds import engine_of
 from lq_spark.errors import InvalidRowsError, LqError
 from lq_spark.job.config import load_config
 from lq_spark.tasks.batches import REASONS
@@ -230,7 +231,7 @@ def test_a_failed_run_leaves_the_earlier_tables_and_adds_one_row_to_the_metrics(
         "output": places["output"],
         "config_fingerprint": load_config(None, places).fingerprint,
         "lq_spark_version": lq_spark.__version__,
-        "spark_version": spark.version,
+        "engine": str(engine_of(spark)),
         "status": "failed",
         "metric": "failed",
         "class": "InvalidRowsError",

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyspark
 import pytest
 from cleanlab import rank
 
@@ -23,7 +22,7 @@ CLASSES = ["cat", "dog", "sea horse"]
 
 
 @pytest.fixture(scope="module")
-def plain(submit, labelled_rows, write_folder, tmp_path_factory):
+def plain(submit, engine_named, labelled_rows, write_folder, tmp_path_factory):
     """Whole-number labels, scored as they are, with two further columns."""
     folder = tmp_path_factory.mktemp("plain")
     rng = np.random.default_rng(1)
@@ -171,13 +170,13 @@ def test_each_row_of_the_metrics_says_which_run_it_is_of(plain):
     rows = pq.read_table(plain.folder / "scores_metrics")
     assert rows.column_names == [
         *("run_id", "started_at", "source", "source_version", "output", "config_fingerprint"),
-        *("lq_spark_version", "spark_version", "status", "metric", "class", "value"),
+        *("lq_spark_version", "engine", "status", "metric", "class", "value"),
     ]
     assert set(rows["source"].to_pylist()) == {str(plain.source)}
     assert set(rows["source_version"].to_pylist()) == {None}
     assert set(rows["output"].to_pylist()) == {str(plain.output)}
     assert set(rows["lq_spark_version"].to_pylist()) == {lq_spark.__version__}
-    assert set(rows["spark_version"].to_pylist()) == {pyspark.__version__}
+    assert set(rows["engine"].to_pylist()) == {plain.engine_named}
     assert set(rows["status"].to_pylist()) == {"succeeded"}
     places = {"input": str(plain.source), "output": str(plain.output)}
     options = {"method": "normalized_margin", "keep_columns": ["weight", "note"]}
@@ -203,11 +202,12 @@ def test_the_summary_is_all_that_standard_output_holds(plain):
     head, by_class, worst = plain.done.stdout.split("\n\n")
 
     lines = head.splitlines()
-    assert lines[0] == "400 of 400 rows scored, 5 classes, method normalized_margin"
-    assert lines[1] == f"scores      {plain.output}"
-    assert lines[2].startswith(f"metrics     {plain.output}_metrics (run ")
-    assert re.fullmatch(r"time        (\w+ [\d.]+ s(, )?)+", lines[3])
-    assert len(lines) == 4
+    assert lines[0] == f"lq_spark {lq_spark.__version__} on {plain.engine_named}"
+    assert lines[1] == "400 of 400 rows scored, 5 classes, method normalized_margin"
+    assert lines[2] == f"scores      {plain.output}"
+    assert lines[3].startswith(f"metrics     {plain.output}_metrics (run ")
+    assert re.fullmatch(r"time        (\w+ [\d.]+ s(, )?)+", lines[4])
+    assert len(lines) == 5
 
     lines = by_class.splitlines()
     assert lines[0] == f"mean label quality {scores.mean():.4f}; by given class:"

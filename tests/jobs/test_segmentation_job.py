@@ -102,7 +102,7 @@ def test_a_good_run_writes_what_core_says_and_tells_of_it(submit, tmp_path, read
     for given, predicted, count in pairs.itertuples(index=False):
         assert metrics["pair_label_issues", f"{given} → {predicted}"] == count
     lines = done.stdout.splitlines()
-    assert lines[0] == "12 of 12 rows scored"
+    assert lines[1] == "12 of 12 rows scored"
     assert f"label issues at {issues.sum():,} of 960 pixels" in done.stdout
     worst = min(rows, key=lambda row: row["label_quality"])
     found = lines[lines.index("lowest label quality (1 clean, 0 suspect):") + 2]
@@ -191,6 +191,7 @@ def test_a_run_reads_few_large_images_at_a_time(run, spark, tmp_path):
     assert int(spark.conf.get("spark.sql.parquet.columnarReaderBatchSize")) == few
 
 
+@pytest.mark.spark_only
 def test_an_image_that_spark_cannot_hold_is_refused_before_it_is_read(run, tmp_path):
     table = spoilt(table_of(*images(1)), 0, "pred_probs_shape", [20, 4096, 4096])
     said = r"335,544,320 probabilities needs some 15 GiB .* spark\.driver\.memory is 1g"

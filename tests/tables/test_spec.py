@@ -15,7 +15,6 @@ from lq_spark.tables.spec import TableSpec, said
         ),
         ({"version": 0}, "input: Parquet has no versions"),
         ({"format": "parquet", "timestamp": "2026-01-01"}, "input: Parquet has no versions"),
-        ({"format": "iceberg"}, "input: Iceberg tables have catalog names .* got the path './t'"),
         ({"mode": "merge"}, "input: write_mode 'merge' needs keys"),
     ],
 )

@@ -12,6 +12,8 @@ from lq_spark.errors import OptionError, TableError
 from lq_spark.tables.formats import existing, output_table, read_table, write_table
 from lq_spark.tables.spec import TableSpec
 
+pytestmark = pytest.mark.spark_only
+
 PROPERTIES = {"lq_spark.run_id": "it's run 1", "lq_spark.version": "1.2"}
 
 
