@@ -12,10 +12,15 @@ from __future__ import annotations
 import atexit
 import os
 import re
-from collections.abc import Iterator, Mapping
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from tempfile import TemporaryDirectory
+from pathlib import Path
+from tempfile import gettempdir
+from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
 from lq_spark.errors import EngineError, OptionError
@@ -95,11 +100,12 @@ def _started(memory: int | None, cores: int | None) -> _Server:
         raise EngineError(
             f"the embedded engine is not installed ({error}): pip install 'lq-spark[local]'"
         ) from error
-    folder = TemporaryDirectory(prefix="lq_spark_")
+    # Made when a checkpoint is asked for.
+    folder = Path(gettempdir()) / f"lq_spark_checkpoints_{os.getpid()}"
     settings = {
         # A notebook may be left alone over night.
         "SAIL_SPARK__SESSION_TIMEOUT_SECS": str(7 * 24 * 3600),
-        "SAIL_EXECUTION__CHECKPOINT__PATH": f"file://{folder.name}",
+        "SAIL_EXECUTION__CHECKPOINT__PATH": f"file://{folder}",
     }
     if memory is not None:
         settings["SAIL_RUNTIME__MEMORY_POOL__TYPE"] = "fair"
@@ -110,10 +116,27 @@ def _started(memory: int | None, cores: int | None) -> _Server:
     with _environment(settings):  # which is read when the server is made
         server = SparkConnectServer("127.0.0.1", 0)
     server.start(background=True)
-    atexit.register(folder.cleanup)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(server.stop)
+    sys.excepthook = _ending_interrupted(sys.excepthook)
     address, port = server.listening_address
     return _Server(f"sc://{address}:{port}", memory, cores)
+
+
+def _ending_interrupted(hook: Callable[..., object]) -> Callable[..., object]:
+    """Return a hook for errors of the program that ends an interrupted one at once.
+
+    The engine goes on with a query that nobody waits for any more, and an orderly end would wait.
+    """
+
+    def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        hook(kind, error, trace)
+        if issubclass(kind, KeyboardInterrupt):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(128 + signal.SIGINT)
+
+    return end
 
 
 def _connected(url: str) -> ConnectSession:
@@ -125,6 +148,10 @@ def _connected(url: str) -> ConnectSession:
             "that one, or stop it first"
         )
     spark = cast("ConnectSession", SparkSession.builder.remote(url).create())
+    # In one process no connection is lost. And Ctrl-C ends at once what waits for a query: Sail
+    # would answer a request to interrupt it only when the query gives way.
+    spark.client.disable_reattachable_execute()
+    spark.client.interrupt_operation = lambda _: []  # type: ignore[assignment]
     atexit.register(spark.stop)
     # Dates and timestamps mean the same on every machine.
     spark.conf.set("spark.sql.session.timeZone", "UTC")

@@ -47,8 +47,6 @@ def pytest_collection_modifyitems(config, items):
 
     def runs_here(item):
         marks = {mark.name for mark in item.iter_markers()}
-        if "submit_command" in item.fixturenames:  # the job as a process, on both engines
-            marks.add("spark")
         if engine == "embedded":
             return not marks & {"spark_only", "connect_only"}
         return bool(marks & {engine, f"{engine}_only"})

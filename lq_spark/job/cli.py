@@ -41,6 +41,9 @@ def main(arguments: Sequence[str] | None = None, task: str | None = None) -> int
     except (OptionError, ColumnError, EngineError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_ARGUMENTS
+    except KeyboardInterrupt:
+        sys.tracebacklimit = 0  # the name of the exception says it all
+        raise KeyboardInterrupt from None
     except LqError as error:
         print(f"error: {error}", file=sys.stderr)
         return RUN_TIME_ERROR

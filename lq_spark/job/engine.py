@@ -37,7 +37,7 @@ def chosen_engine(engine: str | None) -> str:
 def started_session(
     app: str, engine: str | None, memory: str | None = None, cores: int | None = None
 ) -> Iterator[SparkSession]:
-    """Give a session of an engine, and stop it.
+    """Give a session of an engine; a session of Spark is stopped at the end.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def started_session(
     if chosen == EMBEDDED:
         from lq_spark import local
 
-        spark = local.session(memory=memory, cores=cores)
+        yield local.session(memory=memory, cores=cores)  # which goes with the process
     else:
         for option, value in (("memory", memory), ("cores", cores)):
             if value is not None:
@@ -59,10 +59,10 @@ def started_session(
                     "Spark, which has its own settings"
                 )
         spark = _spark(app)
-    try:
-        yield spark
-    finally:
-        spark.stop()
+        try:
+            yield spark
+        finally:
+            spark.stop()
 
 
 def _spark(app: str) -> SparkSession:

@@ -48,15 +48,15 @@ def require_engine(spark: SparkSession, spec: TableSpec) -> None:
         return
     lacks = None
     if not spec.is_path:
-        lacks = f"{name} tables by catalog name; give the table's path"
+        lacks = f"knows {name} tables by path alone; give the path"
     elif spec.timestamp is not None:
-        lacks = f"a {name} table as it was at a time; give the version"
+        lacks = f"reads {name} tables by version, not by time; give the version"
     elif spec.format == "iceberg" and spec.mode == "merge":
-        lacks = "merges into Iceberg tables"
+        lacks = "cannot merge into Iceberg tables; write to a Delta table"
     if lacks:
         raise EngineError(
-            f"{place}: {engine_of(spark)} does not have {lacks}, or run this on Spark "
-            "(spark-submit, or --engine spark)"
+            f"{place}: {engine_of(spark)} {lacks}, or run this on Spark (spark-submit, "
+            "--engine spark)"
         )
 
 

@@ -50,6 +50,7 @@ def second(submit, labelled_rows, write_folder, first):
     return SimpleNamespace(**locals(), scores=pq.read_table(first.output).sort_by("id"))
 
 
+@pytest.mark.spark
 def test_a_good_run_flags_and_ranks_what_core_does_and_says_so(first):
     expected = find_label_issues(first.labels, first.pred_probs)
     np.testing.assert_array_equal(first.scores["is_label_issue"], expected)
@@ -65,6 +66,7 @@ def test_a_good_run_flags_and_ranks_what_core_does_and_says_so(first):
         assert unwanted not in first.done.stderr
 
 
+@pytest.mark.spark
 def test_a_later_run_judges_new_rows_by_what_was_fitted(first, second, assert_health, read_metrics):
     old = compute_confident_joint(first.labels, first.pred_probs, calibrate=False)
     joint = calibrate_confident_joint(old, second.labels)

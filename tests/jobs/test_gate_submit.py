@@ -10,6 +10,7 @@ def source(tmp_path_factory, labelled_rows, write_folder):
     return write_folder(labelled_rows(200, 3)[2], tmp_path_factory.mktemp("gate") / "source")
 
 
+@pytest.mark.spark
 def test_the_gate_fails_the_job_with_3_and_the_output_is_there(
     source, submit_alone, read_metrics, tmp_path
 ):

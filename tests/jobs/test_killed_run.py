@@ -52,6 +52,7 @@ def killed(engine, submit_command, kill_while_it_writes):
     return run
 
 
+@pytest.mark.spark
 def test_a_killed_run_changes_nothing_and_the_next_one_clears_up(
     large, submit, killed, write_folder, labelled_rows, snapshot, tmp_path
 ):

@@ -18,6 +18,8 @@ from lq_spark.core.scores import score_rows
 from lq_spark.job.config import load_config
 from lq_spark.tasks.batches import REASONS
 
+pytestmark = pytest.mark.spark
+
 CLASSES = ["cat", "dog", "sea horse"]
 
 

@@ -32,6 +32,7 @@ def faulty(labelled_rows):
     return labels, pred_probs, table.set_column(2, "pred_probs", pa.array(probs))
 
 
+@pytest.mark.spark
 def test_rows_that_cannot_be_scored_stop_the_run_and_the_output_stays(
     faulty,
     submit,

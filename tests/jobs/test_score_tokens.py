@@ -47,6 +47,7 @@ def table_of(labels, probs, words):
     )
 
 
+@pytest.mark.spark
 def test_a_good_run_shows_the_ten_worst_sentences(submit, tmp_path):
     labels, probs, words = sentences()
     pq.write_table(table_of(labels, probs, words), tmp_path / "in.parquet")
