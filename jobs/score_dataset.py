@@ -1,4 +1,4 @@
-"""Score the labels of a table: spark-submit jobs/score_dataset.py --help."""
+"""Score the labels of a table: python or spark-submit jobs/score_dataset.py --help."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Score the labels of tokens and sentences: spark-submit jobs/score_tokens.py --help."""
+"""Score the labels of tokens and sentences: python or spark-submit jobs/score_tokens.py --help."""
 
 import sys
 

@@ -102,7 +102,7 @@ def _started(memory: int | None, cores: int | None) -> _Server:
         ) from error
     # Made when a checkpoint is asked for.
     folder = Path(gettempdir()) / f"lq_spark_checkpoints_{os.getpid()}"
-    settings = {
+    settings: dict[str, str | None] = {
         # A notebook may be left alone over night.
         "SAIL_SPARK__SESSION_TIMEOUT_SECS": str(7 * 24 * 3600),
         "SAIL_EXECUTION__CHECKPOINT__PATH": f"file://{folder}",
@@ -147,7 +147,9 @@ def _connected(url: str) -> ConnectSession:
             "this process has a session of Apache Spark, beside which there can be no other: use "
             "that one, or stop it first"
         )
-    spark = cast("ConnectSession", SparkSession.builder.remote(url).create())
+    # A token of another server would have the client ask this one for TLS.
+    with _environment({"SPARK_CONNECT_AUTHENTICATE_TOKEN": None}):
+        spark = cast("ConnectSession", SparkSession.builder.remote(url).create())
     # In one process no connection is lost. And Ctrl-C ends at once what waits for a query: Sail
     # would answer a request to interrupt it only when the query gives way.
     spark.client.disable_reattachable_execute()
@@ -159,17 +161,22 @@ def _connected(url: str) -> ConnectSession:
 
 
 @contextmanager
-def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+def _environment(settings: Mapping[str, str | None]) -> Iterator[None]:
+    """Set variables of the environment, None: unset them, until the context ends."""
     before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
+    _set(settings)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(settings: Mapping[str, str | None]) -> None:
+    for name, value in settings.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _number_of_bytes(memory: str | int) -> int:

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from pyarrow import fs
 
@@ -49,6 +50,11 @@ def require_engine(spark: SparkSession, spec: TableSpec) -> None:
     lacks = None
     if not spec.is_path:
         lacks = f"knows {name} tables by path alone; give the path"
+    elif quote(as_uri(spec.name), safe="/:") != as_uri(spec.name):
+        lacks = (
+            f"puts {name} tables elsewhere whose path has more than letters, digits and -._~; "
+            "rename it"
+        )
     elif spec.timestamp is not None:
         lacks = f"reads {name} tables by version, not by time; give the version"
     elif spec.format == "iceberg" and spec.mode == "merge":
@@ -96,7 +102,7 @@ def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
     try:
         if (_newest_commit if spec.format == "delta" else _newest_snapshot)(spec) is None:
             return None
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return read(spark, spec, None)
 

@@ -59,7 +59,7 @@ def test_options_of_the_engine_reach_it(embedded):
     with started_session("app", "embedded", cores=2) as session:
         assert session is embedded
     with (
-        pytest.raises(OptionError, match="^cores: the engine is started once a process"),
+        pytest.raises(OptionError, match=r"^cores: the engine is started once a process"),
         started_session("app", None, cores=5),
     ):
         pass

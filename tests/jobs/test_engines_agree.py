@@ -1,0 +1,151 @@
+"""The job of every task gives on Sail what it gives on Apache Spark: tables, metrics, verdicts."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lq_spark.job.config import load_config
+from lq_spark.job.jobs import JOBS
+from lq_spark.job.record import execute
+from lq_spark.tables.formats import read_table
+
+pytestmark = pytest.mark.connect_only
+
+N, K = 60, 3
+CLASSES = ["cat", "dog", "sea horse"]
+BOX = pa.struct(
+    [(name, pa.float64()) for name in ("x1", "y1", "x2", "y2")] + [("label", pa.int32())]
+)
+FOUND_BOX = pa.struct([*BOX, ("prob", pa.float64())])
+
+
+def rounded(rng, *shape):
+    """Return probabilities of few values, so that many are equal."""
+    return rng.dirichlet(np.ones(K), shape).round(1).clip(0.0, 1.0)
+
+
+def of_one_class(rng):
+    probs = rng.dirichlet(np.ones(K), N)
+    probs[: N // 3] = np.eye(K)[rng.integers(0, K, N // 3)]
+    labels = np.array(CLASSES)[rng.integers(0, K, N)].tolist()
+    return {"label": labels, "pred_probs": list(probs)}
+
+
+def of_tokens(rng):
+    sizes = rng.integers(0, 6, N)
+    labels = [rng.integers(0, K, size).tolist() for size in sizes]
+    probs = [rng.dirichlet(np.ones(K), size).tolist() for size in sizes]
+    words = [[f"w{i}" for i in range(size)] for size in sizes]
+    return {"labels": labels, "pred_probs": probs, "tokens": words}
+
+
+def of_label_sets(rng):
+    labels = [np.flatnonzero(row).tolist() for row in rng.random((N, K)) < 0.4]
+    return {"labels": pa.array(labels, pa.list_(pa.int32())), "pred_probs": list(rounded(rng, N))}
+
+
+def of_numbers(rng):
+    labels = rng.integers(0, 9, N) / 2.0
+    return {"label": labels, "prediction": labels + rng.choice([-0.0, 0.0, 0.5, 7.0], N)}
+
+
+def of_boxes(rng):
+    def boxes(n, **more):
+        corners = rng.integers(0, 5, (n, 2)) * 10.0
+        return [
+            {"x1": x, "y1": y, "x2": x + 20.0, "y2": y + 20.0, "label": int(rng.integers(0, K))}
+            | {name: float(draw()) for name, draw in more.items()}
+            for x, y in corners
+        ]
+
+    probs = {"prob": lambda: rng.integers(1, 10) / 10}
+    return {
+        "labels": pa.array([boxes(n) for n in rng.integers(0, 4, N)], pa.list_(BOX)),
+        "predictions": pa.array(
+            [boxes(n, **probs) for n in rng.integers(0, 6, N)], pa.list_(FOUND_BOX)
+        ),
+    }
+
+
+def of_pixels(rng):
+    masks = rng.integers(0, K, (N, 4, 5))
+    probs = np.moveaxis(rng.dirichlet(np.ones(K), (N, 4, 5)), 3, 1)
+    return {
+        "label_mask": pa.array(masks.tolist(), pa.list_(pa.list_(pa.int32()))),
+        "pred_probs": pa.array(probs.tolist(), pa.list_(pa.list_(pa.list_(pa.float64())))),
+    }
+
+
+def of_items(rng):
+    return {"pred_probs": list(rng.dirichlet(np.ones(K), N))}
+
+
+def annotations(rng):
+    pairs = [(item, who) for item in range(N) for who in range(5) if rng.random() < 0.5 or not who]
+    items, annotators = zip(*pairs, strict=True)
+    labels = rng.integers(0, K, len(pairs))
+    return {"item": items, "annotator": [f"ann {who}" for who in annotators], "label": labels}
+
+
+CASES = {
+    "multiclass": (
+        of_one_class,
+        {
+            "classes": CLASSES,
+            "find_issues": True,
+            "adjust_pred_probs": True,
+            "issue_rank": True,
+            "fail_if": ["issue_rate > 0.01"],
+        },
+    ),
+    "tokens": (of_tokens, {"sentence_id": "id", "tokens": "tokens", "find_issues": True}),
+    "multilabel": (of_label_sets, {"n_classes": K, "issue_rank": True}),
+    "regression": (of_numbers, {"frac_issues": 0.2, "threshold": None, "issue_rank": True}),
+    "detection": (of_boxes, {"n_classes": K, "issue_rank": True}),
+    "segmentation": (of_pixels, {}),
+    "multiannotator": (of_items, {"item": "id", "annotations": "annotations"}),
+}
+
+
+def rows_of(session, spec):
+    """Return the rows of a table in one order: equal texts of doubles are equal bits."""
+    df = read_table(session, spec).df
+    return [str(field) for field in df.schema], sorted(map(repr, df.collect()))
+
+
+@pytest.mark.parametrize("task", JOBS)
+def test_tables_and_metrics_are_the_same_in_both_formats(task, spark, embedded, tmp_path):
+    make, flags = CASES[task]
+    rng = np.random.default_rng(5)
+    pq.write_table(pa.table({"id": np.arange(N) + 100, **make(rng)}), tmp_path / "input.parquet")
+    if "annotations" in flags:
+        given = annotations(rng)
+        table = pa.table(given | {"id": np.add(given["item"], 100)}).drop_columns("item")
+        pq.write_table(table, tmp_path / "annotations.parquet")
+        flags = flags | {"annotations": str(tmp_path / "annotations.parquet")}
+    found = {}
+    for session, output_format in ((embedded, "parquet"), (embedded, "delta"), (spark, "delta")):
+        folder = tmp_path / f"{type(session).__name__}{len(found)}"
+        places = {"input": str(tmp_path / "input.parquet"), "output": str(folder / "out")}
+        told = {**places, "output_format": output_format, **flags}
+        job = JOBS[task]
+        config = load_config(None, {k: v for k, v in told.items() if v is not None}, job.config)
+        outcome = execute(session, config, job.kind())
+        tables = [rows_of(session, spec) for spec, _ in job.kind()(session, config).outputs()]
+        metrics = read_table(session, config.metrics_spec).df.collect()
+        numbers = sorted(
+            repr((row["metric"], row["class"], row["value"], row["status"]))
+            for row in metrics
+            if row["metric"] != "seconds"
+        )
+        verdicts = [verdict.met for verdict in outcome.verdicts]
+        found[len(found)] = tables, numbers, verdicts
+        assert len(numbers) > 5
+        assert sum(len(rows) for _, rows in tables) >= N
+    assert found[0][1:] == found[1][1:] == found[2][1:]
+    for of_parquet, of_delta, of_spark in zip(
+        *(tables for tables, *_ in found.values()), strict=True
+    ):
+        assert of_parquet[1] == of_delta[1] == of_spark[1]
+        assert of_delta[0] == of_spark[0]
