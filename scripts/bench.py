@@ -3,24 +3,30 @@
     python scripts/bench.py                          # the three standard sizes, three rounds
     python scripts/bench.py --task issues            # adjusted scores and label issues
     python scripts/bench.py --size 4000x21841 --rounds 1 --contenders lq_spark
+    python scripts/bench.py --size 1000000x10 --rounds 1 --contenders sail --runs 10    # leaks?
     python scripts/bench.py --task issues --size 5000000x10 --largest-class 0.99
 
 Each contender runs in a process of its own, in turn (A B C, A B C, …), on the same two cores:
 
 lq_spark   the body of jobs/score_dataset.py: keys, thresholds, scores (and issues), summary, swap
+sail       the same on the embedded engine: no JVM, no worker, all in the one process
 cleanlab   what a competent user would write: pyarrow read, zero-copy (n, K) array, adjusted scores
            (and find_label_issues with its own parallelism), pyarrow write
 floor      Spark with an identity Arrow UDF over the same columns: the same read and write
 
 Session start (and for cleanlab the imports) is timed apart. "first" is the first run in a process:
 the JVM has compiled nothing yet. "warm" is the median of the later runs in the same process, what a
-long-lived session sees. Memory is the peak of the resident sets over the whole process.
+long-lived session sees. CPU seconds are those of the process and all its children. Memory is the
+peak of the resident sets over the whole process; after each run, that of all its processes together
+and what its temporary folder holds, the result included, of the last round.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
@@ -32,6 +38,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +46,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SIZES = ("4000000x10", "800000x100", "80000x1000")
 WARM_RUNS = 3
 BLOCK_PROBABILITIES = 1 << 23
+ENGINE = "LQ_SPARK_BENCH_ENGINE"
 
 
 def make_data(
@@ -79,7 +87,28 @@ def make_data(
             writer.write_table(pa.table(columns, schema=schema), row_group_size=n)
 
 
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Return the arguments, and have :func:`spark_session` of all children give their engine."""
+    parser.add_argument(
+        "--engine", choices=("spark", "embedded"), help="what runs lq_spark (default: spark)"
+    )
+    options = parser.parse_args()
+    if options.engine:
+        os.environ[ENGINE] = options.engine
+    return options
+
+
+def embedded_session() -> Any:
+    from lq_spark import local
+
+    spark = local.session()
+    spark.range(1).count()
+    return spark
+
+
 def spark_session() -> Any:
+    if os.environ.get(ENGINE) == "embedded":
+        return embedded_session()
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master("local[2]").appName("bench")
@@ -92,11 +121,13 @@ def spark_session() -> Any:
     return spark
 
 
-def lq_spark_body(path: str, out: str, method: str, task: str) -> Callable[[], dict[str, float]]:
+def job_body(
+    session: Callable[[], Any], path: str, out: str, method: str, task: str
+) -> Callable[[], dict[str, float]]:
     from lq_spark.job.config import load_config
     from lq_spark.job.run import ScoreRun
 
-    spark = spark_session()
+    spark = session()
     flags = {"input": path, "output": f"{out}/scores", "method": method, "adjust_pred_probs": True}
     flags["find_issues"] = task == "issues"
     config = load_config(None, flags)
@@ -166,7 +197,36 @@ def floor_body(path: str, out: str, method: str, task: str) -> Callable[[], dict
     return run
 
 
-CONTENDERS = {"lq_spark": lq_spark_body, "cleanlab": cleanlab_body, "floor": floor_body}
+JOBS = {"lq_spark": partial(job_body, spark_session), "sail": partial(job_body, embedded_session)}
+CONTENDERS = {**JOBS, "cleanlab": cleanlab_body, "floor": floor_body}
+
+
+def process_tree() -> dict[int, list[str]]:
+    """Return this process and its children, with the fields of /proc/PID/stat from the state on."""
+    stats: dict[int, list[str]] = {}
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            with contextlib.suppress(OSError):
+                stat = (process / "stat").read_text()
+                stats[int(process.name)] = stat.rpartition(")")[2].split()
+    tree = [os.getpid()]
+    for pid in tree:
+        tree += [child for child, rest in stats.items() if int(rest[1]) == pid]
+    return {pid: stats[pid] for pid in tree}
+
+
+def cpu_seconds() -> float:
+    """Return what the processes have used so far, and those that they have waited for."""
+    ticks = sum(int(field) for rest in process_tree().values() for field in rest[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def left_behind() -> tuple[float, float]:
+    """Return the MiB that the processes and the temporary folder hold."""
+    pages = sum(int(rest[21]) for rest in process_tree().values())
+    counted = ["du", "--summarize", "--bytes", tempfile.gettempdir()]
+    files = int(subprocess.run(counted, capture_output=True, text=True).stdout.split()[0])
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20), files / (1 << 20)
 
 
 class PeakMemory(threading.Thread):
@@ -175,11 +235,12 @@ class PeakMemory(threading.Thread):
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.peaks: dict[int, tuple[str, float]] = {}
+        self.cpu_seconds = 0.0
 
     def run(self) -> None:
         """Sample until the process ends."""
         while True:
-            for pid in self._tree():
+            for pid in process_tree():
                 try:
                     status = Path(f"/proc/{pid}/status").read_text()
                 except OSError:
@@ -188,21 +249,8 @@ class PeakMemory(threading.Thread):
                 if "VmHWM" in fields:
                     name = fields["Name"].strip()
                     self.peaks[pid] = (name, int(fields["VmHWM"].split()[0]) / 1024)
-            time.sleep(0.05)
-
-    @staticmethod
-    def _tree() -> list[int]:
-        parents: dict[int, int] = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                pid, rest = int(stat.parent.name), stat.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents[pid] = int(rest[1])
-        tree = [os.getpid()]
-        for pid in tree:
-            tree += [child for child, parent in parents.items() if parent == pid]
-        return tree
+            self.cpu_seconds = time.thread_time()
+            time.sleep(0.1)
 
     def summary(self) -> dict[str, float]:
         """Return the peaks so far."""
@@ -222,13 +270,15 @@ def contend(name: str, path: str, method: str, task: str, runs: int) -> None:
         start = time.perf_counter()
         body = CONTENDERS[name](path, out, method, task)
         session = time.perf_counter() - start
-        walls, phases = [], []
+        found: dict[str, list[Any]] = {"walls": [], "cpu": [], "phases": [], "left": []}
         for _ in range(runs):
-            start = time.perf_counter()
-            phases.append(body())
-            walls.append(time.perf_counter() - start)
+            used, start = cpu_seconds() - memory.cpu_seconds, time.perf_counter()
+            found["phases"].append(body())
+            found["walls"].append(time.perf_counter() - start)
+            found["cpu"].append(cpu_seconds() - memory.cpu_seconds - used)
+            found["left"].append(left_behind())
     time.sleep(0.1)
-    print(json.dumps({"session": session, "walls": walls, "phases": phases, **memory.summary()}))
+    print(json.dumps({"session": session, **found, **memory.summary()}))
     sys.stdout.flush()
     os._exit(0)  # the JVM goes with its parent
 
@@ -251,9 +301,11 @@ def bench(size: str, contenders: list[str], folder: Path, options: Any) -> dict[
             command += ["--method", options.method, "--task", options.task]
             command += ["--runs", str(options.runs)]
             environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
-            done = subprocess.run(
-                command, check=True, capture_output=True, text=True, env=environment, cwd=ROOT
-            )
+            with tempfile.TemporaryDirectory(prefix="bench_") as own:
+                environment |= {"TMPDIR": own, "SPARK_LOCAL_DIRS": own}
+                done = subprocess.run(
+                    command, check=True, capture_output=True, text=True, env=environment, cwd=ROOT
+                )
             results[name].append(json.loads(done.stdout.splitlines()[-1]))
     summary = {name: condense(name, found) for name, found in results.items()}
     report(size, n_rows, summary)
@@ -266,6 +318,8 @@ def condense(name: str, found: list[dict[str, Any]]) -> dict[str, Any]:
         "session": median(run["session"] for run in found),
         "first": median(run["walls"][0] for run in found),
         "warm": median(median(run["walls"][1:] or run["walls"]) for run in found),
+        "cpu_first": median(run["cpu"][0] for run in found),
+        "cpu_warm": median(median(run["cpu"][1:] or run["cpu"]) for run in found),
         "phases_first": {
             k: median(r["phases"][0][k] for r in found) for k in found[0]["phases"][0]
         },
@@ -274,8 +328,9 @@ def condense(name: str, found: list[dict[str, Any]]) -> dict[str, Any]:
             for k in found[0]["phases"][0]
         },
         **{k: max(run[k] for run in found) for k in ("driver_mib", "jvm_mib", "worker_mib")},
+        "left": found[-1]["left"],
     }
-    if name == "lq_spark":
+    if name in JOBS:
         for state in ("first", "warm"):
             entry[f"passes_{state}"] = passes(entry[f"phases_{state}"])
     return entry
@@ -283,32 +338,38 @@ def condense(name: str, found: list[dict[str, Any]]) -> dict[str, Any]:
 
 def report(size: str, n_rows: int, summary: dict[str, Any]) -> None:
     print(f"\n{size} float32")
-    head = f"  {'':10}{'session':>9}{'first':>8}{'warm':>8}{'rows/s warm':>14}"
-    print(f"{head}{'driver':>9}{'JVM':>8}{'worker':>8}  MiB")
+    head = f"  {'':10}{'session':>9}{'first':>8}{'warm':>8}{'CPU first':>11}{'CPU warm':>10}"
+    print(f"{head}{'rows/s warm':>14}{'driver':>9}{'JVM':>8}{'worker':>8}  MiB")
     for name, found in summary.items():
         print(
             f"  {name:10}{found['session']:9.2f}{found['first']:8.2f}{found['warm']:8.2f}"
+            f"{found['cpu_first']:11.2f}{found['cpu_warm']:10.2f}"
             f"{n_rows / found['warm']:14,.0f}{found['driver_mib']:9.0f}{found['jvm_mib']:8.0f}"
             f"{found['worker_mib']:8.0f}"
         )
         spent = ", ".join(f"{k} {v:.2f}" for k, v in found["phases_warm"].items())
         print(f"  {'':10}warm: {spent}")
-    ours = summary.get("lq_spark")
-    for state in ("first", "warm") if ours else ():
-        ratios = []
+        memory = " ".join(f"{of_run[0]:.0f}" for of_run in found["left"])
+        files = " ".join(f"{of_run[1]:.2f}" for of_run in found["left"])
+        print(f"  {'':10}after each run: memory {memory}; temporary files {files}  MiB")
+    jobs = [name for name in summary if name in JOBS]
+    for name, state in itertools.product(jobs, ("first", "warm")):
+        ours, ratios = summary[name], []
         if "floor" in summary:
             ratio = ours[f"phases_{state}"]["scores"] / summary["floor"][state]
             ratios.append(f"scoring pass / floor {ratio:.2f}")
         if "cleanlab" in summary:
-            theirs = summary["cleanlab"][state]
-            ratios.append(f"passes / cleanlab {ours[f'passes_{state}'] / theirs:.2f}")
-            ratios.append(f"whole job / cleanlab {ours[state] / theirs:.2f}")
+            theirs = summary["cleanlab"]
+            ratios.append(f"passes / cleanlab {ours[f'passes_{state}'] / theirs[state]:.2f}")
+            ratios.append(f"whole job / cleanlab {ours[state] / theirs[state]:.2f}")
+            ratio = ours[f"cpu_{state}"] / theirs[f"cpu_{state}"]
+            ratios.append(f"CPU / cleanlab {ratio:.2f}")
         if ratios:
-            print(f"  {state}: {', '.join(ratios)}")
+            print(f"  {name} {state}: {', '.join(ratios)}")
 
 
 def versions() -> dict[str, str]:
-    names = ("lq-spark", "pyspark", "pyarrow", "numpy", "pandas", "cleanlab")
+    names = ("lq-spark", "pyspark", "pyarrow", "numpy", "pandas", "cleanlab", "pysail")
     found = {name: importlib.metadata.version(name) for name in names}
     return {**found, "python": platform.python_version(), "machine": platform.machine()}
 

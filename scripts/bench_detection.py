@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import ROOT, PeakMemory, spark_session
+from bench import ROOT, PeakMemory, parsed, spark_session
 
 N_CLASSES = 80
 MEAN_LABELS, MEAN_PREDICTIONS = 7, 50
@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--contend", help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parsed(parser)
     if options.contend:
         contend(options.contend, options.data)
     with tempfile.TemporaryDirectory(prefix="bench_") as folder:

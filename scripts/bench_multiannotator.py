@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import ROOT, PeakMemory, spark_session
+from bench import ROOT, PeakMemory, parsed, spark_session
 
 N_CLASSES = 10
 N_ANNOTATORS = 20_000
@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("--contend", help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=1, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parsed(parser)
     if options.contend:
         contend(options.contend, options.data, options.runs)
     n_items = int(options.annotations * ITEMS_PER_ANNOTATION)

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import ROOT, PeakMemory, spark_session
+from bench import ROOT, PeakMemory, parsed, spark_session
 
 BLOCK_PROBABILITIES = 1 << 23
 
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--size", default="100000x100", help="ROWSxCLASSES")
     parser.add_argument("--contend", help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parsed(parser)
     if options.contend:
         contend(options.contend, options.data)
     with tempfile.TemporaryDirectory(prefix="bench_") as folder:

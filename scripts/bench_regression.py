@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import ROOT, PeakMemory, spark_session
+from bench import ROOT, PeakMemory, parsed, spark_session
 
 
 def make_data(path: Path, n_rows: int, seed: int = 0) -> None:
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=15_000)
     parser.add_argument("--contend", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parsed(parser)
     if options.contend:
         name, method, runs = options.contend
         contend(name, options.data, method, int(runs))

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import ROOT, PeakMemory, spark_session
+from bench import ROOT, PeakMemory, parsed, spark_session
 
 N_CLASSES, SIDE = 20, 512
 
@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("--contenders", default=",".join(BODIES))
     parser.add_argument("--contend", help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parsed(parser)
     if options.contend:
         contend(options.contend, options.data)
     with tempfile.TemporaryDirectory(prefix="bench_") as folder:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import ROOT, PeakMemory, spark_session
+from bench import ROOT, PeakMemory, parsed, spark_session
 
 N_CLASSES = 13
 MEAN_LENGTH = 20
@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=1_000_000)
     parser.add_argument("--contend", help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parsed(parser)
     if options.contend:
         contend(options.contend, options.data)
     with tempfile.TemporaryDirectory(prefix="bench_") as folder:

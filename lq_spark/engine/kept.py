@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
+from pyspark.sql.types import StructType
 
 from lq_spark.engine.kinds import is_sail
 
@@ -59,7 +61,15 @@ def written(df: DataFrame, uri: str, *partition_by: str) -> DataFrame:
     if is_sail(df.sparkSession):
         _make_if_empty(df, _path(uri), bool(partition_by))
     # The schema told: that of partition columns would be guessed from the folders' names.
-    return df.sparkSession.read.schema(df.schema).parquet(uri)
+    return df.sparkSession.read.schema(_nullable(df.schema)).parquet(uri)
+
+
+def _nullable(schema: StructType) -> StructType:
+    """Return a schema that allows nulls everywhere, as Spark reads any file."""
+    text = json.dumps(schema.jsonValue())
+    for key in ("nullable", "containsNull", "valueContainsNull"):
+        text = text.replace(f'"{key}": false', f'"{key}": true')
+    return StructType.fromJson(json.loads(text))
 
 
 def in_one_file(rows: DataFrame, uri: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lq_spark.engine.arrow import ListFault, list_rows
+from lq_spark.engine.arrow import ListFault, list_rows, vector_lists
 from lq_spark.errors import DataError
 
 WIDTH = 3
@@ -185,3 +185,62 @@ def test_every_usable_row_comes_back_as_it_was_and_every_other_with_its_fault(dr
     finite = ~np.isnan(expected)  # a NaN's bits may change on their way through Python
     np.testing.assert_array_equal(rows.matrix, expected)
     np.testing.assert_array_equal(rows.matrix.view(bits)[finite], expected.view(bits)[finite])
+
+
+VECTOR = pa.struct(
+    {
+        "type": pa.int8(),
+        "size": pa.int32(),
+        "indices": pa.list_(pa.int32()),
+        "values": pa.list_(pa.float64()),
+    }
+)
+
+
+def dense(*values):
+    return {"type": 1, "size": None, "indices": None, "values": list(values)}
+
+
+def sparse(size, given):
+    return {"type": 0, "size": size, "indices": list(given), "values": list(given.values())}
+
+
+VECTORS = [
+    (dense(0.25, -0.0, 0.75), [0.25, -0.0, 0.75]),
+    (sparse(4, {1: 0.5, 3: -0.0}), [0.0, 0.5, 0.0, -0.0]),
+    (None, None),
+    (dense(), []),
+    (sparse(2, {}), [0.0, 0.0]),
+    (sparse(0, {}), []),
+    (dense(1.0), [1.0]),
+    (None, None),
+    (sparse(3, {0: 1.0}), [1.0, 0.0, 0.0]),
+]
+
+
+@pytest.mark.parametrize("start", range(len(VECTORS) + 1))
+def test_vectors_of_every_kind_are_lists_also_in_a_slice(start):
+    column = pa.array([vector for vector, _ in VECTORS], VECTOR)
+    for stop in range(start, len(VECTORS) + 1):
+        lists = vector_lists(column[start:stop])
+        assert lists.type == pa.list_(pa.float64())
+        expected = [values for _, values in VECTORS[start:stop]]
+        assert lists.to_pylist() == expected
+        signs = np.signbit(lists.flatten().to_numpy())
+        assert signs.tolist() == [np.signbit(x) for row in expected if row for x in row]
+
+
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_of_null_vectors_all_lists_are_null(n):
+    assert vector_lists(pa.nulls(n, VECTOR)).to_pylist() == [None] * n
+
+
+def test_what_hides_under_a_null_vector_is_in_no_list():
+    fields = [
+        pa.array([row[name] for row in (dense(9.0), sparse(2, {1: 9.0}), dense(0.5))], kind)
+        for name, kind in ((field.name, field.type) for field in VECTOR)
+    ]
+    column = pa.StructArray.from_arrays(
+        fields, fields=list(VECTOR), mask=pa.array([True, True, False])
+    )
+    assert vector_lists(column).to_pylist() == [None, None, [0.5]]

@@ -50,18 +50,27 @@ NOT_UNIQUE = {
 }
 
 
+ON_SPARK = {"several bitmaps", "strings", "null among sparse"}
+
+
+def params(cases):
+    """Return the cases as parameters, some of which also run on classic Spark."""
+    marks = dict.fromkeys(ON_SPARK, pytest.mark.spark)
+    return [pytest.param(*case, id=name, marks=marks.get(name, ())) for name, case in cases.items()]
+
+
 @pytest.fixture
 def table_of(spark):
     """Make a table of a key column in two partitions, the first half and the second."""
     return lambda kind, values: spark.createDataFrame([(key,) for key in values], f"x {kind}")
 
 
-@pytest.mark.parametrize(("kind", "values"), UNIQUE.values(), ids=UNIQUE)
+@pytest.mark.parametrize(("kind", "values"), params(UNIQUE))
 def test_keys_that_tell_rows_apart_are_unique(table_of, kind, values):
     assert summarize_key(table_of(kind, values), "x") == KeySummary(len(values), True)
 
 
-@pytest.mark.parametrize(("kind", "values"), NOT_UNIQUE.values(), ids=NOT_UNIQUE)
+@pytest.mark.parametrize(("kind", "values"), params(NOT_UNIQUE))
 def test_nulls_and_keys_of_two_rows_are_not_unique(table_of, kind, values):
     assert summarize_key(table_of(kind, values), "x") == KeySummary(len(values), False)
 
@@ -88,6 +97,7 @@ def test_a_key_of_floats_is_refused(table_of, kind):
         summarize_key(table_of(kind, []), "x")
 
 
+@pytest.mark.spark
 def test_duplicate_keys_are_listed_once_and_nulls_are_not(table_of):
     table = table_of("string", ["a", "b", "a", "c", "a", "b", None, None])
     duplicates = duplicate_keys(table, "x")

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
+from pyspark.sql import functions as F
 
 from lq_spark.engine import rank
 from lq_spark.engine.rank import ranked
-
-pytestmark = pytest.mark.connect
 
 EDGES = [
     *(-1e-6, -1e-9, -5e-324, -0.0, 0.0, 5e-324, 1e-308, 1e-300, 1e-17),
@@ -56,7 +55,13 @@ def assert_ranked(table):
 
 
 @pytest.mark.parametrize(
-    ("key_type", "n_partitions"), [("bigint", 1), ("string", 2), ("bigint", 7), ("string", 7)]
+    ("key_type", "n_partitions"),
+    [
+        ("bigint", 1),
+        ("string", 2),
+        ("bigint", 7),
+        pytest.param("string", 7, marks=[pytest.mark.spark, pytest.mark.connect]),
+    ],
 )
 def test_ranks_are_the_places_in_the_sorted_table(table, key_type, n_partitions):
     assert_ranked(table(key_type, n_partitions))
@@ -75,6 +80,7 @@ def test_rows_of_one_value_are_ranked_by_key(spark):
     }
 
 
+@pytest.mark.spark
 def test_of_no_rows_none_is_ranked(spark):
     result = ranked(spark.createDataFrame([], "value double, key string, note int"))
     assert sorted(result.dtypes) == [
@@ -84,3 +90,20 @@ def test_of_no_rows_none_is_ranked(spark):
         ("value", "double"),
     ]
     assert result.collect() == []
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("n_buckets", [3, rank.N_BUCKETS])
+def test_rows_are_ranked_by_value_where_buckets_are_of_another_column(
+    spark, monkeypatch, n_buckets
+):
+    monkeypatch.setattr(rank, "N_BUCKETS", n_buckets)
+    values = [-1e300, -7.5, -0.0, 0.0, -0.0, 0.0, 0.25, 3.0, 1e300] * 3
+    keys = np.random.default_rng(0).permutation(len(values)).tolist()
+    rows = list(zip(values, keys, strict=True))
+    table = spark.createDataFrame(rows, "value double, key int").repartition(3)
+    # Never lower for a higher value, and the same for many.
+    share = F.when(F.col("value") < 0.0, 0.0).when(F.col("value") > 0.25, 1.0).otherwise(0.5)
+    found = ranked(table.withColumn("share", share), share="share").collect()
+    order = [key for _, key in sorted((value + 0.0, key) for value, key in rows)]
+    assert {row["rank"]: row["key"] for row in found} == dict(enumerate(order, start=1))

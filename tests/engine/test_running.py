@@ -4,11 +4,13 @@ import pytest
 from lq_spark.engine import running
 from lq_spark.engine.running import reaching
 
-pytestmark = pytest.mark.connect
-
 
 @pytest.mark.parametrize(
-    ("key_type", "most_sorted"), [("bigint", 2), ("string", running.MAX_SORTED)]
+    ("key_type", "most_sorted"),
+    [
+        pytest.param("bigint", 2, marks=pytest.mark.spark),
+        pytest.param("string", running.MAX_SORTED, marks=pytest.mark.connect),
+    ],
 )
 def test_the_key_is_that_of_a_sorted_table(spark, monkeypatch, key_type, most_sorted):
     monkeypatch.setattr(running, "MAX_SORTED", most_sorted)

@@ -5,7 +5,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from lq_spark.engine import select
-from lq_spark.engine.select import Cut, lowest_cuts, nth_lowest, take
+from lq_spark.engine.select import Cut, lowest_cuts, nth_lowest, one_zero, sorted_cuts, take
 
 VALUES = {
     "uniform": lambda rng, n: rng.random(n),
@@ -50,7 +50,10 @@ def selection(spark, request, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("kind", VALUES)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=[pytest.mark.spark] * (kind == "negative too")) for kind in VALUES],
+)
 def test_the_lowest_rows_of_each_group_are_taken(kind, selection):
     rng = np.random.default_rng(len(kind))
     n = 400
@@ -85,6 +88,7 @@ def test_a_group_with_no_more_rows_than_its_quota_is_taken_whole(spark):
     assert lowest_cuts(df, {0: 5}) == {0: Cut(0.7, n_missing=3)}
 
 
+@pytest.mark.spark
 @pytest.mark.connect
 def test_ties_are_cut_at_a_key_of_any_type(spark):
     rows = [(0, 0.5, "b"), (0, 0.5, "a"), (0, 0.5, "c")]
@@ -101,9 +105,14 @@ def test_without_quotas_nothing_is_read_or_taken(spark):
     assert [row["taken"] for row in mark(df, {}).collect()] == [False]
 
 
-@pytest.mark.connect
 @pytest.mark.parametrize("most_sorted", [0, select.MAX_SORTED], ids=["narrowed", "sorted"])
-@pytest.mark.parametrize("shape", ["negative too", "nearly all equal"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "negative too",
+        pytest.param("nearly all equal", marks=[pytest.mark.spark, pytest.mark.connect]),
+    ],
+)
 def test_the_n_lowest_values_are_those_of_a_sorted_table(spark, monkeypatch, shape, most_sorted):
     monkeypatch.setattr(select, "MAX_SORTED", most_sorted)
     values = VALUES[shape](np.random.default_rng(0), 500)
@@ -111,3 +120,23 @@ def test_the_n_lowest_values_are_those_of_a_sorted_table(spark, monkeypatch, sha
     ranks = [1, 250, 251, 499, 500, 250]
     found = nth_lowest(rows.repartition(3), ranks)
     assert found == np.sort(values)[np.array(ranks) - 1].tolist()
+
+
+@pytest.mark.spark
+def test_a_zero_loses_its_sign_and_no_other_number_changes(spark, assert_same_bits):
+    values = [-0.0, 0.0, -5e-324, 5e-324, -1.0, 1.5, -1e308, float("inf")]
+    table = spark.createDataFrame(list(enumerate(values)), "id int, value double")
+    found = table.select("id", one_zero("value")).orderBy("id").collect()
+    expected = np.array([0.0, *values[1:]])
+    assert_same_bits(np.array([row["value"] for row in found]), expected)
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("cuts_of", [lowest_cuts, sorted_cuts])
+def test_zeros_of_either_sign_are_cut_by_key(spark, cuts_of):
+    rows = [(0, -0.0 if key % 3 else 0.0, key) for key in range(20)]
+    df = spark.createDataFrame(rows, "group bigint, value double, key bigint").repartition(3)
+    cuts = cuts_of(df, {0: 7})
+    assert cuts == {0: Cut(0.0, 6)}
+    taken = mark(df, cuts).where("taken").collect()
+    assert sorted(row["key"] for row in taken) == list(range(7))

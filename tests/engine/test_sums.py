@@ -5,8 +5,6 @@ from pyspark.sql import functions as F
 from lq_spark.core import exact
 from lq_spark.engine.sums import scaled_halves, summed_vectors
 
-pytestmark = pytest.mark.connect
-
 NUMBERS = [
     0.0, 1.0, 1.00001, 0.5, 1 / 3, 0.1, 1e-300, 5e-324, 1e-9, 2.0**-31, 2.0**-62, 2.0**-63,
     1 - 2.0**-53, 1 + 2.0**-52, -1e-7, 0.999999,
@@ -14,6 +12,7 @@ NUMBERS = [
 ]  # fmt: skip
 
 
+@pytest.mark.spark
 @pytest.mark.parametrize("bits", [exact.SCALE_BITS, 20])
 @pytest.mark.parametrize(("kind", "dtype"), [("double", np.float64), ("float", np.float32)])
 def test_spark_and_numpy_cut_numbers_into_the_same_halves(
@@ -48,7 +47,9 @@ def test_a_null_has_no_halves(spark):
     assert table.select(high, low).first() == (None, None)
 
 
-@pytest.mark.parametrize("n_partitions", [1, 7])
+@pytest.mark.parametrize(
+    "n_partitions", [1, pytest.param(7, marks=[pytest.mark.spark, pytest.mark.connect])]
+)
 def test_vectors_of_batches_add_up_whatever_the_partitions(spark, batch_size, n_partitions):
     batch_size(10)
     table = spark.range(0, 95, 1, n_partitions)

@@ -6,12 +6,11 @@ from pyspark.sql.types import DoubleType, IntegerType, LongType, StructField, St
 
 from lq_spark.engine import verbs
 from lq_spark.engine.arrow import list_rows
-from lq_spark.engine.verbs import map_rows, reduce_rows
+from lq_spark.engine.verbs import fold_sorted, map_rows, reduce_rows
 
 # A function that goes to the workers is made inside another one: so it travels by value, and the
 # workers need not be able to import this module.
 
-PARTITIONS = [1, 2, 7]
 needs_arrow_udf = pytest.mark.skipif(
     not verbs.HAS_ARROW_UDF, reason="Spark before 4.1 has no Arrow UDF"
 )
@@ -19,6 +18,7 @@ UDF_KINDS = [
     pytest.param(True, id="arrow", marks=needs_arrow_udf),
     pytest.param(False, id="pandas"),
 ]
+ON_SPARK = [pytest.mark.spark, pytest.mark.connect]
 FACTS = StructType(
     [
         StructField("total", DoubleType()),
@@ -26,8 +26,6 @@ FACTS = StructType(
         StructField("doubled", LongType()),
     ]
 )
-
-pytestmark = pytest.mark.connect
 
 
 @pytest.fixture
@@ -75,7 +73,7 @@ def facts(table, row_facts, values, **options):
 
 @needs_arrow_udf
 @pytest.mark.parametrize("values", ["float", "double"])
-@pytest.mark.parametrize("partitions", PARTITIONS)
+@pytest.mark.parametrize("partitions", [1, 2, pytest.param(7, marks=ON_SPARK)])
 def test_an_arrow_udf_and_a_pandas_udf_give_the_same_bits(
     table, matrix, row_facts, assert_same_bits, values, partitions
 ):
@@ -89,6 +87,8 @@ def test_an_arrow_udf_and_a_pandas_udf_give_the_same_bits(
     np.testing.assert_array_equal(arrow[:, 3], 2 * np.arange(200))
 
 
+@pytest.mark.spark
+@pytest.mark.connect
 def test_where_spark_has_no_arrow_udf_a_pandas_udf_is_used(
     table, row_facts, assert_same_bits, monkeypatch
 ):
@@ -115,6 +115,7 @@ def test_a_filter_on_a_new_column_takes_no_second_python_pass(table, row_facts, 
     assert capsys.readouterr().out.count("ArrowEvalPython") == 1
 
 
+@pytest.mark.spark
 @pytest.mark.parametrize("arrow", UDF_KINDS)
 def test_a_udf_keeps_the_values_that_it_was_made_with(table, adding, arrow):
     schema = StructType([StructField("sum", LongType())])
@@ -125,6 +126,7 @@ def test_a_udf_keeps_the_values_that_it_was_made_with(table, adding, arrow):
     assert row == (11, 12, 13)
 
 
+@pytest.mark.spark
 @pytest.mark.parametrize("arrow", UDF_KINDS)
 @pytest.mark.parametrize("rows", [0, 2])
 def test_empty_partitions_are_no_trouble(table, row_facts, arrow, rows):
@@ -147,7 +149,7 @@ def key_facts():
 
 
 @pytest.mark.parametrize("rows_a_batch", [10_000, 9])
-@pytest.mark.parametrize("partitions", PARTITIONS)
+@pytest.mark.parametrize("partitions", [1, 2, pytest.param(7, marks=ON_SPARK)])
 def test_rows_reduce_to_one_state_however_the_table_is_split(
     table, key_facts, batch_size, partitions, rows_a_batch
 ):
@@ -159,10 +161,74 @@ def test_rows_reduce_to_one_state_however_the_table_is_split(
     )
 
 
+@pytest.mark.spark
 def test_empty_partitions_add_nothing_to_a_state(table, key_facts):
     two_rows = table.select("key").where("key < 2").repartition(7)
     assert reduce_rows(two_rows, *key_facts) == (2, 1, 1)
 
 
+@pytest.mark.spark
+@pytest.mark.connect
 def test_a_table_without_rows_has_no_state(table, key_facts):
     assert reduce_rows(table.select("key").where("key < 0"), *key_facts) is None
+
+
+@pytest.fixture
+def telling():
+    """Make (start, step, finish): what is seen of each group, in its order, as one text."""
+
+    def factory(kind):
+        def step(seen, batch):
+            columns = (batch[name].to_pylist() for name in ("group", "place"))
+            for group, place in zip(*columns, strict=True):
+                seen.setdefault(group, []).append(str(place))
+            return seen
+
+        def finish(seen):
+            texts = [" ".join(places) for places in seen.values()]
+            columns = [pa.array(list(seen), kind), pa.array(texts, pa.string())]
+            return pa.RecordBatch.from_arrays(columns, names=["group", "text"])
+
+        return dict, step, finish
+
+    return factory
+
+
+@pytest.mark.spark
+@pytest.mark.connect
+@pytest.mark.parametrize(("key", "kind"), [("string", pa.string()), ("bigint", pa.int64())])
+def test_groups_are_folded_in_their_order(spark, telling, batch_size, key, kind):
+    batch_size(7)  # the larger groups are in several batches
+    rng = np.random.default_rng(0)
+    sizes = {0: 40, 1: 1, 2: 7, 3: 90}
+    name = (lambda n: f"g{'ß' * n}") if key == "string" else (lambda n: n)
+    rows = [
+        (name(group), score, tie, 1000 * group + place)
+        for group, size in sizes.items()
+        for place, (score, tie) in enumerate(
+            sorted(((int(rng.integers(3)), n) for n in range(size)), key=lambda x: (-x[0], x[1]))
+        )
+    ]
+    shuffled = [rows[n] for n in rng.permutation(len(rows))]
+    table = spark.createDataFrame(shuffled, f"group {key}, score int, tie int, place int")
+    found = fold_sorted(
+        table.repartition(5),
+        ["group"],
+        {"score": "descending", "tie": "ascending"},
+        *telling(kind),
+        f"group {key}, text string",
+    )
+    places = {group: [] for group, *_ in rows}
+    for group, *_, place in rows:
+        places[group].append(str(place))
+    assert sorted(map(tuple, found.collect())) == sorted(
+        (group, " ".join(texts)) for group, texts in places.items()
+    )
+
+
+@pytest.mark.spark
+def test_of_no_rows_there_is_nothing_to_fold(spark, telling):
+    table = spark.createDataFrame([], "group string, score int, place int")
+    order = {"score": "ascending"}
+    found = fold_sorted(table, ["group"], order, *telling(pa.string()), "group string, text string")
+    assert found.collect() == []

@@ -3,6 +3,8 @@ import zipfile
 from importlib import import_module, invalidate_caches
 from zipimport import zipimporter
 
+import pytest
+
 from lq_spark.engine.worker import forget_zip_importers
 
 
@@ -20,6 +22,7 @@ def test_a_module_of_a_zip_archive_is_still_found(tmp_path, monkeypatch):
     assert import_module("lq_zipped_two").value == 2
 
 
+@pytest.mark.spark
 def test_a_worker_keeps_no_importer_of_a_zip_archive_between_tasks(spark):
     # As Spark's own workers have it: their path holds pyspark.zip.
     import pyarrow as pa

@@ -19,7 +19,7 @@ def expected_scores(wide, models, labelled):
 
 @pytest.mark.parametrize(
     ("n_partitions", "n_models", "sizes"),
-    [(2, 3, (1, 1)), (7, 1, (1, 5))],
+    [(2, 3, (1, 1)), pytest.param(7, 1, (1, 5), marks=pytest.mark.spark)],
 )
 def test_scores_are_cores_to_the_bit(crowd, crowd_tables, n_partitions, n_models, sizes):
     wide, models = crowd(n_models=n_models, sizes=sizes)
@@ -42,7 +42,6 @@ def test_scores_are_cores_to_the_bit(crowd, crowd_tables, n_partitions, n_models
     assert [row.active_learning_rank for row in ranked] == list(range(1, 201))
 
 
-@pytest.mark.connect
 def test_where_nobody_labelled_anything_the_model_alone_decides(crowd, crowd_tables):
     _, models = crowd(n_models=2)
     _, items = crowd_tables(np.full((200, 2), np.nan), models)

@@ -137,7 +137,9 @@ def assert_issues_equal_core(found, made, label=int):
         assert [(*issue[:2], label(issue["label"]), issue["score"]) for issue in issues] == expected
 
 
-@pytest.mark.parametrize("n_partitions", [1, 2, 7, 64])
+@pytest.mark.parametrize(
+    "n_partitions", [1, *(pytest.param(n, marks=pytest.mark.spark) for n in (2, 7)), 64]
+)
 def test_any_partitions_equal_core(table_of, assert_scores_equal_core, monkeypatch, n_partitions):
     made = images()
     df = table_of(made).repartition(n_partitions)
@@ -200,7 +202,6 @@ def test_options_reach_core(table_of):
     assert by_rank == list(enumerate(order, start=1))
 
 
-@pytest.mark.connect
 def test_what_was_fitted_is_applied_to_other_images(table_of, tmp_path):
     fitted = core_model(images(seed=2))
     fitted.save(tmp_path / "fitted.json")
@@ -212,7 +213,7 @@ def test_what_was_fitted_is_applied_to_other_images(table_of, tmp_path):
         assert row["label_quality"] == alone["label_quality"]
 
 
-@pytest.mark.connect
+@pytest.mark.spark
 def test_the_summary_is_that_of_core(table_of):
     made = images()
     labels, predictions, _ = lists(made)
@@ -245,8 +246,7 @@ def test_the_summary_is_that_of_core(table_of):
         assert list(table.itertuples(index=False, name=None)) == part[:3]
 
 
-@pytest.mark.connect
-@pytest.mark.parametrize("box_format", ["xyxy", "xywh"])
+@pytest.mark.parametrize("box_format", ["xyxy", pytest.param("xywh", marks=pytest.mark.spark)])
 def test_rows_of_boxes_make_the_same_images(spark, table_of, box_format):
     made = [(sorted(given), sorted(found)) for given, found in images(n=20)]
     wide = table_of(made)

@@ -37,6 +37,8 @@ ROWS = [
     ([(NAN, 0.0, 4.0, 4.0, "cat")], [], "label box 0: coordinate null or not finite"),
     ([(None, 0.0, 4.0, 4.0, "cat")], [], "label box 0: coordinate null or not finite"),
     ([None], [], "label box 0: null label"),
+    ([(*GOOD, "cat"), None, (*GOOD, "cow")], [], "label box 1: null label"),
+    ([(*GOOD, "cat")], [(*GOOD, "cat", 0.5), None], "predicted box 1: null label"),
     ([(*GOOD, None)], [], "label box 0: null label"),
     ([(*GOOD, "cow")], [], "label box 0: label not in classes"),
     ([], [(*GOOD, "cow", 0.5)], "predicted box 0: label not in classes"),
@@ -65,6 +67,7 @@ def table(spark):
     return spark.createDataFrame(rows, schema).repartition(3)
 
 
+@pytest.mark.spark
 def test_validate_names_the_fault_of_an_image(table, by_id):
     checked = detection.validate(table, id="id", classes=["cat", "dog"])
     assert checked.columns == [*table.columns, "invalid_reason"]

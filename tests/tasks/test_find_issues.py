@@ -132,7 +132,7 @@ def flags(quietly):
         ("prune_by_noise_rate", 7, "float"),
         ("prune_by_class", 2, "float"),
         ("both", 7, "vector"),
-        ("confident_learning", 7, "float"),
+        pytest.param("confident_learning", 7, "float", marks=pytest.mark.spark),
         ("predicted_neq_given", 2, "double"),
         ("low_normalized_margin", 7, "double"),
         ("low_self_confidence", 2, "float"),
@@ -159,7 +159,11 @@ def test_flags_and_scores_equal_cores_and_cleanlabs(
 
 @pytest.mark.parametrize(
     ("filter_by", "n_partitions"),
-    [("prune_by_noise_rate", 7), ("prune_by_class", 64), ("low_self_confidence", 1)],
+    [
+        ("prune_by_noise_rate", 7),
+        ("prune_by_class", 64),
+        ("low_self_confidence", 1),
+    ],
 )
 def test_thousands_of_ties_at_the_cut_are_told_apart_by_id(
     table_of, flags, cleanlabs, filter_by, n_partitions
@@ -209,6 +213,7 @@ def test_the_papers_collision_rule_is_cores(table_of, flags, quietly, filter_by)
     np.testing.assert_array_equal(flags(table_of(labels, pred_probs), **options), expected)
 
 
+@pytest.mark.spark
 def test_flags_are_the_same_in_small_batches_and_where_spark_has_no_arrow_udf(
     table_of, flags, cleanlabs, batch_size, monkeypatch
 ):
@@ -230,7 +235,7 @@ def kept(spark, monkeypatch):
     return tables
 
 
-@pytest.mark.connect
+@pytest.mark.spark
 def test_what_is_found_stands_beside_the_callers_columns(
     table_of, quietly, assert_same_bits, kept, capsys
 ):

@@ -180,6 +180,7 @@ def test_rows_that_a_model_cannot_judge_are_counted(table):
         multiclass.find_issues(rows, fitted=model)
 
 
+@pytest.mark.spark
 def test_rows_judged_by_themselves_fail_the_query(table):
     found = multiclass.find_issues(table(*GOOD_ROWS, *UNFIT), filter_by="confident_learning")
     with pytest.raises(PythonException, match="rows that cannot be scored with K = 2 classes"):

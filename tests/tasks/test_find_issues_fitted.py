@@ -69,7 +69,6 @@ def flags(by_id, quietly):
     return find
 
 
-@pytest.mark.connect
 @pytest.mark.parametrize("filter_by", ["prune_by_noise_rate", "prune_by_class"])
 def test_new_rows_are_pruned_by_the_old_joint_scaled_to_their_labels(
     spark, model, flags, cleanlabs, filter_by
@@ -144,6 +143,7 @@ def test_rows_judged_by_themselves_are_not_read_before_the_result_is(spark, mode
             found.collect()
 
 
+@pytest.mark.spark
 def test_a_model_of_one_class_judges_rows_of_several(table_of, flags):
     pred_probs = np.array([[0.9, 0.1], [0.8, 0.2]])
     one_class = multiclass.fit(table_of([0, 0], pred_probs))

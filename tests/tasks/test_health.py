@@ -43,7 +43,10 @@ def in_order(table, by):
     return table.sort_values(by).reset_index(drop=True)
 
 
-@pytest.mark.parametrize(("asymmetric", "n_partitions"), [(False, 1), (False, 7), (True, 2)])
+@pytest.mark.parametrize(
+    ("asymmetric", "n_partitions"),
+    [(False, 1), pytest.param(False, 7, marks=pytest.mark.spark), (True, 2)],
+)
 def test_a_table_is_as_healthy_as_cleanlab_says(
     table_of, rows, cleanlabs, asymmetric, n_partitions
 ):
@@ -91,7 +94,6 @@ def test_worst_stands_first_and_equal_ones_in_the_order_of_classes(table_of, row
     assert len(set(overlaps["Joint Probability"])) < len(overlaps)  # there are equal ones
 
 
-@pytest.mark.connect
 def test_what_is_fitted_does_not_depend_on_partitions(table_of, rows, cleanlabs):
     labels, pred_probs = rows
     table = table_of(labels, pred_probs)

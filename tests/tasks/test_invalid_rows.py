@@ -72,6 +72,7 @@ def reasons(udf_kind):
     ]
 
 
+@pytest.mark.spark
 def test_validate_names_the_fault_of_each_row(table, by_id, reasons):
     assert by_id(multiclass.validate(table, n_classes=3), "invalid_reason") == reasons
 
@@ -105,6 +106,8 @@ def test_frozen_thresholds_score_the_good_rows_among_bad_ones(table, good_matrix
     assert [score for score in scores if score is not None] == expected.tolist()
 
 
+@pytest.mark.spark
+@pytest.mark.connect
 def test_score_fails_with_every_reason_in_its_message(table, reasons):
     with pytest.raises(PythonException) as error:
         multiclass.score(table.repartition(1), n_classes=3).collect()
@@ -133,6 +136,7 @@ def test_a_name_that_is_no_class_is_a_fault(spark, by_id, bad):
     assert by_id(scored, "predicted_label") == ["a", None, "a"]
 
 
+@pytest.mark.spark
 def test_a_null_and_a_value_that_occurs_twice_are_faults_of_an_id(spark):
     good, bad = [0.5, 0.5], [0.5, 0.75]
     rows = [
@@ -179,6 +183,7 @@ def test_how_far_a_row_may_sum_from_1_can_be_chosen(spark, by_id):
     assert by_id(multiclass.score(table, tolerance=0.125), "label_quality") == [0.5, 0.5]
 
 
+@pytest.mark.spark
 def test_vectors_are_checked_as_arrays_are(spark, by_id):
     vectors = [Vectors.dense([0.5, 0.5]), Vectors.sparse(3, {0: 1.0}), Vectors.sparse(2, {}), None]
     fields = {"id": IntegerType(), "label": IntegerType(), "pred_probs": VectorUDT()}

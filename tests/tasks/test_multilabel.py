@@ -18,7 +18,7 @@ CLASSES = ["cat", "dog", "indoor", "night", "person"]
 FILTERS = [
     ("prune_by_noise_rate", 1, "double"),
     ("prune_by_class", 7, "float"),
-    ("both", 2, "vector"),
+    pytest.param("both", 2, "vector", marks=pytest.mark.spark),
     ("confident_learning", 7, "float"),
     ("predicted_neq_given", 2, "double"),
     ("low_normalized_margin", 2, "double"),
@@ -189,7 +189,7 @@ def test_rows_of_equal_score_at_the_cut_are_told_apart_by_id(table_of, rows):
     np.testing.assert_array_equal(found["is_label_issue"], expected)
 
 
-@pytest.mark.connect
+@pytest.mark.spark
 def test_names_and_ids_of_any_type_stand_beside_the_callers_columns(
     table_of, quietly, assert_same_bits
 ):
@@ -240,7 +240,7 @@ def test_names_and_ids_of_any_type_stand_beside_the_callers_columns(
     assert pairs == {(str(order[i]), k) for i, k in np.argwhere(mask)}
 
 
-@pytest.mark.parametrize("arrow", [True, False])
+@pytest.mark.parametrize("arrow", [True, pytest.param(False, marks=pytest.mark.spark)])
 def test_scores_equal_cores_to_the_bit(
     table_of, rows, assert_same_bits, monkeypatch, batch_size, arrow
 ):
@@ -257,14 +257,16 @@ def test_scores_equal_cores_to_the_bit(
         assert_same_bits(found["label_quality"].to_numpy(), expected)
 
 
-def test_models_are_the_same_on_any_partitions_and_fit_other_rows(
-    table_of, quietly, rows, tmp_path
-):
+@pytest.mark.parametrize("n_partitions", [1, pytest.param(7, marks=pytest.mark.spark), 64])
+def test_models_are_the_same_on_any_partitions(table_of, n_partitions):
     labels, pred_probs = data_set(seed=1)
-    expected = core.fit(labels, pred_probs).to_json()
-    for n_partitions in (1, 7, 64):
-        model = multilabel.fit(table_of(labels, pred_probs, n_partitions))
-        assert model.to_json() == expected
+    model = multilabel.fit(table_of(labels, pred_probs, n_partitions))
+    assert model.to_json() == core.fit(labels, pred_probs).to_json()
+
+
+def test_a_model_judges_other_rows(table_of, quietly, rows, tmp_path):
+    labels, pred_probs = data_set(seed=1)
+    model = multilabel.fit(table_of(labels, pred_probs))
     model.save(tmp_path / "model.json")
     model = multilabel.MultilabelModel.load(tmp_path / "model.json")
     more = data_set(seed=2)
@@ -283,7 +285,7 @@ def test_models_are_the_same_on_any_partitions_and_fit_other_rows(
     )
 
 
-@pytest.mark.connect
+@pytest.mark.spark
 def test_health_equals_cores(table_of, quietly):
     labels, pred_probs = data_set(levels=16)
     expected = quietly(multilabel_health_summary, labels, pred_probs, class_names=CLASSES)

@@ -8,7 +8,11 @@ from cleanlab.rank import get_label_quality_scores
 
 from lq_spark import multiclass
 
-FILES = ["mnist_test", "cifar10_test", "cifar10_train_noisy"]
+FILES = [
+    pytest.param("mnist_test", marks=pytest.mark.spark),
+    "cifar10_test",
+    "cifar10_train_noisy",
+]
 SCORES = {
     "self_confidence": {"method": "self_confidence"},
     "normalized_margin": {"method": "normalized_margin"},

@@ -67,7 +67,13 @@ def test_flagged_ids_equal_cleanlabs(assert_equals_cleanlabs, name, filter_by):
     assert found == COUNTS[name].get(filter_by, found)
 
 
-@pytest.mark.parametrize("filter_by", PRUNING)
+@pytest.mark.parametrize(
+    "filter_by",
+    [
+        pytest.param(rule, marks=[pytest.mark.spark] * (rule == "prune_by_noise_rate"))
+        for rule in PRUNING
+    ],
+)
 def test_flagged_ids_equal_cleanlabs_where_fewer_are_pruned(assert_equals_cleanlabs, filter_by):
     options = {"frac_noise": 0.5, "min_examples_per_class": 10}
     assert assert_equals_cleanlabs("cifar10_test", filter_by=filter_by, **options) > 0

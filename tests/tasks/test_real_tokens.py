@@ -95,7 +95,7 @@ def cleanlabs(quietly, sentences):
 @pytest.mark.parametrize(
     ("table", "filter_by"),
     [
-        ("nested", "prune_by_noise_rate"),
+        pytest.param("nested", "prune_by_noise_rate", marks=pytest.mark.spark),
         ("nested", "low_self_confidence"),
         ("long", "prune_by_noise_rate"),
     ],

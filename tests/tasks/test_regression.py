@@ -43,7 +43,7 @@ def table(spark):
         ({"method": "residual"}, 64),
         ({}, 1),
         ({}, 2),
-        ({}, 7),
+        pytest.param({}, 7, marks=pytest.mark.spark),
         ({"exact_up_to": 399}, 1),
         ({"exact_up_to": 399}, 2),
         ({"exact_up_to": 399}, 7),
@@ -63,7 +63,7 @@ def test_scores_equal_those_of_core(table, by_id, monkeypatch, options, n_partit
     assert by_id(scored, "label_quality") == expected.tolist()
 
 
-@pytest.mark.parametrize("n_partitions", [1, 2, 7, 64])
+@pytest.mark.parametrize("n_partitions", [1, pytest.param(2, marks=pytest.mark.spark), 7, 64])
 def test_issues_by_uncertainty_equal_those_of_core(table, by_id, n_partitions):
     labels, predictions, uncertainties = numbers(90)
     uncertainties[:3] = 0.0
@@ -84,7 +84,6 @@ def test_issues_by_uncertainty_equal_those_of_core(table, by_id, n_partitions):
     assert scores == sorted(scores)
 
 
-@pytest.mark.connect
 def test_one_uncertainty_for_all_rows(table, by_id):
     labels, predictions, _ = numbers(91)
     scored = regression.score(table(labels, predictions), method="uncertainty", uncertainty=0.5)
@@ -92,7 +91,6 @@ def test_one_uncertainty_for_all_rows(table, by_id):
     assert by_id(scored, "label_quality") == expected["label_quality"].tolist()
 
 
-@pytest.mark.connect
 def test_issues_are_the_rows_below_a_threshold(table, by_id):
     labels, predictions, _ = numbers()
     rows = table(labels, predictions).coalesce(1)
@@ -130,6 +128,7 @@ def test_labels_may_be_numbers_of_any_type(table, by_id, kind):
     assert by_id(found, "predicted_label") == predictions.tolist()
 
 
+@pytest.mark.spark
 def test_scores_under_a_pandas_udf_are_the_same(table, by_id, monkeypatch):
     monkeypatch.setattr(verbs, "HAS_ARROW_UDF", False)
     labels, predictions, _ = numbers(60)
@@ -139,7 +138,7 @@ def test_scores_under_a_pandas_udf_are_the_same(table, by_id, monkeypatch):
     assert by_id(scored, "label_quality") == [*expected.tolist(), None]
 
 
-@pytest.mark.connect
+@pytest.mark.spark
 def test_the_health_of_a_table(table):
     labels, predictions, _ = numbers()
     health = regression.summarize(table(labels, predictions).repartition(3))

@@ -127,6 +127,7 @@ def table(spark):
     return spark.createDataFrame(rows, schema).coalesce(1)
 
 
+@pytest.mark.spark
 def test_validate_names_the_fault_of_each_row(table, by_id):
     checked = regression.validate(table, id="row.id", uncertainty="u")
     assert checked.columns == [*table.columns, "invalid_reason"]
@@ -148,6 +149,7 @@ def test_rows_that_cannot_be_scored_are_left_null_and_change_no_other(table, by_
     assert dict(map(tuple, scored)) == expected
 
 
+@pytest.mark.spark
 def test_rows_that_cannot_be_scored_fail(table):
     with pytest.raises(InvalidRowsError, match=r"^7 of 15 rows cannot be scored; regression\.vali"):
         regression.score(table)
