@@ -125,7 +125,9 @@ def test_tables_and_metrics_are_the_same_in_both_formats(task, spark, embedded, 
         pq.write_table(table, tmp_path / "annotations.parquet")
         flags = flags | {"annotations": str(tmp_path / "annotations.parquet")}
     found = {}
-    for session, output_format in ((embedded, "parquet"), (embedded, "delta"), (spark, "delta")):
+    of_spark = "delta" if task == "multiclass" else "parquet"  # a run on Delta takes Spark long
+    runs = ((embedded, "parquet"), (embedded, "delta"), (spark, of_spark))
+    for session, output_format in runs:
         folder = tmp_path / f"{type(session).__name__}{len(found)}"
         places = {"input": str(tmp_path / "input.parquet"), "output": str(folder / "out")}
         told = {**places, "output_format": output_format, **flags}
