@@ -213,7 +213,6 @@ def test_the_papers_collision_rule_is_cores(table_of, flags, quietly, filter_by)
     np.testing.assert_array_equal(flags(table_of(labels, pred_probs), **options), expected)
 
 
-@pytest.mark.spark
 def test_flags_are_the_same_in_small_batches_and_where_spark_has_no_arrow_udf(
     table_of, flags, cleanlabs, batch_size, monkeypatch
 ):

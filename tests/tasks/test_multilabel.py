@@ -18,7 +18,7 @@ CLASSES = ["cat", "dog", "indoor", "night", "person"]
 FILTERS = [
     ("prune_by_noise_rate", 1, "double"),
     ("prune_by_class", 7, "float"),
-    pytest.param("both", 2, "vector", marks=pytest.mark.spark),
+    ("both", 2, "vector"),
     ("confident_learning", 7, "float"),
     ("predicted_neq_given", 2, "double"),
     ("low_normalized_margin", 2, "double"),
