@@ -5,8 +5,6 @@ import pytest
 from lq_spark.tables.formats import read_table
 from lq_spark.tables.spec import TableSpec
 
-pytestmark = pytest.mark.spark_only
-
 OLD, NEW = "self_confidence", "normalized_margin"
 
 
@@ -18,10 +16,12 @@ def run(batch_size, labelled_rows, run_in, tmp_path):
 
 
 @pytest.fixture
-def killed(spark, submit_command, kill_while_it_writes, tmp_path):
-    """Start a run by spark-submit, and kill it a while after the first change of its output."""
-    names = ("spark.jars", "spark.sql.extensions", "spark.sql.catalog.spark_catalog")
-    settings = {name: spark.conf.get(name) for name in names}
+def killed(spark, engine, submit_command, kill_while_it_writes, tmp_path):
+    """Start a run as a process, and kill it a while after the first change of its output."""
+    settings = {}
+    if engine != "embedded":
+        names = ("spark.jars", "spark.sql.extensions", "spark.sql.catalog.spark_catalog")
+        settings = {name: spark.conf.get(name) for name in names}
 
     def run(output, method):
         line = submit_command(
