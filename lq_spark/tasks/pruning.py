@@ -195,7 +195,8 @@ def _cuts_of_negative_margins(
         .agg(F.sum("rows"))
         .collect()
     )
-    table = np.array(counts, dtype=np.int64).reshape(-1, 3)
+    # NumPy asks a Row for many an attribute that it does not have, which takes long; a tuple not.
+    table = np.array(list(map(tuple, counts)), dtype=np.int64).reshape(-1, 3)
     per_bucket = np.zeros((len(quotas), n_buckets), dtype=np.int64)
     per_bucket[table[:, 0], table[:, 1]] = table[:, 2]
     up_to = per_bucket.cumsum(axis=1)
