@@ -6,13 +6,15 @@ import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import fs
 from pyspark.sql.types import StructType
 
+from lq_spark.engine.files import files_of
 from lq_spark.engine.kinds import is_sail
 
 if TYPE_CHECKING:
@@ -26,8 +28,8 @@ def kept(df: DataFrame) -> Iterator[DataFrame]:
     Spark persists them. Sail has no such thing: there they are a file of this machine.
     """
     if is_sail(df.sparkSession):
-        with _in_a_file(df) as rows:
-            yield rows
+        with TemporaryDirectory(prefix="lq_spark_") as folder:
+            yield written(df, f"file://{folder}/rows")
         return
     rows = df.persist()
     try:
@@ -43,23 +45,17 @@ def frozen(df: DataFrame) -> Iterator[DataFrame]:
     Spark keeps them as a local checkpoint, which goes with the session.
     """
     if is_sail(df.sparkSession):
-        with _in_a_file(df) as rows:
+        with kept(df) as rows:
             yield rows
         return
     yield df.localCheckpoint()
-
-
-@contextmanager
-def _in_a_file(df: DataFrame) -> Iterator[DataFrame]:
-    with TemporaryDirectory(prefix="lq_spark_") as folder:
-        yield written(df, f"file://{folder}/rows")
 
 
 def written(df: DataFrame, uri: str, *partition_by: str) -> DataFrame:
     """Write rows to a Parquet folder, and return them read from there."""
     df.write.mode("overwrite").partitionBy(*partition_by).parquet(uri)
     if is_sail(df.sparkSession):
-        _make_if_empty(df, _path(uri), bool(partition_by))
+        _make_if_empty(df, uri, bool(partition_by))
     # The schema told: that of partition columns would be guessed from the folders' names.
     return df.sparkSession.read.schema(_nullable(df.schema)).parquet(uri)
 
@@ -76,21 +72,21 @@ def in_one_file(rows: DataFrame, uri: str) -> None:
     """Write a few rows to a Parquet folder of one file."""
     if is_sail(rows.sparkSession):
         # It writes several files of more than some thousand rows, whatever their partitions.
-        folder = _path(uri)
-        folder.mkdir(parents=True)
-        pq.write_table(rows.toArrow(), folder / f"part-{uuid.uuid4().hex}.parquet")
+        _write(rows.toArrow(), uri)
     else:
         rows.coalesce(1).write.parquet(uri)
 
 
-def _path(uri: str) -> Path:
-    return Path(uri.removeprefix("file://"))
-
-
-def _make_if_empty(df: DataFrame, folder: Path, is_partitioned: bool) -> None:
+def _make_if_empty(df: DataFrame, uri: str, is_partitioned: bool) -> None:
     """Write a table without rows, of which Sail writes nothing, as Spark does."""
-    if not folder.exists():
-        folder.mkdir(parents=True)
+    files, folder = files_of(uri)
+    if files.get_file_info(folder).type == fs.FileType.NotFound:
+        files.create_dir(folder)
         if not is_partitioned:
-            empty = df.sparkSession.createDataFrame([], df.schema).toArrow()
-            pq.write_table(empty, folder / "part-00000.parquet")
+            _write(df.sparkSession.createDataFrame([], df.schema).toArrow(), uri)
+
+
+def _write(rows: pa.Table, uri: str) -> None:
+    files, folder = files_of(uri)
+    files.create_dir(folder)
+    pq.write_table(rows, f"{folder}/part-{uuid.uuid4().hex}.parquet", filesystem=files)

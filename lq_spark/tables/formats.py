@@ -74,12 +74,11 @@ def read_table(spark: SparkSession, spec: TableSpec) -> Source:
         If the session's engine cannot read such a table.
     """
     kind = spec.format or ("parquet" if spec.is_path else provider(spark, spec))
-    if kind in ("delta", "iceberg"):
-        known = replace(spec, format=kind)
-        require_engine(spark, known)
-        if is_sail(spark):
-            sail_version = sail.pin(known)
-            return Source(sail.read(spark, known, sail_version), kind, sail_version)
+    known = replace(spec, format=kind) if kind in ("delta", "iceberg") else spec
+    require_engine(spark, known)
+    if _is_of_sail(spark, known):
+        sail_version = sail.pin(known)
+        return Source(sail.read(spark, known, sail_version), kind, sail_version)
     if kind == "delta":
         delta_version = delta.pin(spark, spec)
         return Source(delta.read(spark, spec, delta_version), kind, delta_version)
@@ -97,10 +96,14 @@ def read_table(spark: SparkSession, spec: TableSpec) -> Source:
 
 def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
     """Return a table that was written by its specification, None if there is none yet."""
-    if spec.format in ("delta", "iceberg") and is_sail(spark):
+    if _is_of_sail(spark, spec):
         return sail.existing(spark, spec)
     reader = {"delta": delta.existing, "iceberg": iceberg.existing}
     return reader.get(spec.format or "parquet", parquet.existing)(spark, spec)
+
+
+def _is_of_sail(spark: SparkSession, spec: TableSpec) -> bool:
+    return spec.format in ("delta", "iceberg") and is_sail(spark)
 
 
 def output_table(spark: SparkSession, spec: TableSpec) -> Output:
@@ -112,7 +115,7 @@ def output_table(spark: SparkSession, spec: TableSpec) -> Output:
         If the session's engine cannot write such a table.
     """
     require_engine(spark, spec)
-    if spec.format in ("delta", "iceberg") and is_sail(spark):
+    if _is_of_sail(spark, spec):
         return SailOutput(spark, spec)
     if spec.format == "delta":
         return TransactionalOutput(spark, spec, DELTA)

@@ -15,11 +15,12 @@ from urllib.parse import quote
 
 from pyarrow import fs
 
+from lq_spark.engine.files import files_of
 from lq_spark.engine.kinds import engine_of, is_sail
 from lq_spark.errors import EngineError, OptionError
 from lq_spark.tables.schemas import require_same_columns
 from lq_spark.tables.spec import TableSpec, quoted, said
-from lq_spark.tables.staged import as_uri, files_of, require_writable
+from lq_spark.tables.staged import as_uri, require_writable
 from lq_spark.tables.transactions import TableFormat, TransactionalOutput
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def pin(spec: TableSpec) -> int | None:
     if spec.version is not None:
         return spec.version
     try:
-        return (_newest_commit if spec.format == "delta" else _newest_snapshot)(spec)
+        return _newest(spec)
     except OSError as error:
         raise _no_table(spec, error) from error
 
@@ -100,7 +101,7 @@ def read(spark: SparkSession, spec: TableSpec, version: int | None) -> DataFrame
 def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
     """Return the table, or None if there is none; raise OptionError if it cannot be read."""
     try:
-        if (_newest_commit if spec.format == "delta" else _newest_snapshot)(spec) is None:
+        if _newest(spec) is None:
             return None
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -108,7 +109,10 @@ def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
 
 
 class SailOutput(TransactionalOutput):
-    """A Delta or Iceberg table at a path; see :class:`lq_spark.tables.formats.Output`."""
+    """A Delta or Iceberg table at a path; see :class:`lq_spark.tables.formats.Output`.
+
+    A commit of Delta carries the properties, but for a merge.
+    """
 
     def __init__(self, spark: SparkSession, spec: TableSpec) -> None:
         super().__init__(spark, spec, _FORMATS[str(spec.format)])
@@ -120,34 +124,30 @@ class SailOutput(TransactionalOutput):
         if there is not None and self._spec.mode != "overwrite":
             require_same_columns(self._spec, there.schema, schema)
 
-    def commit(self, properties: Mapping[str, str]) -> None:
-        """Change the table by the staged rows in one commit.
-
-        A commit of Delta carries the properties, but for a merge.
-        """
-        self._properties = dict(properties)
-        super().commit(properties)
-
     def _replace(self, properties: Mapping[str, str]) -> None:
-        self._save("overwrite")
+        self._save("overwrite", properties)
 
     def _created(self, properties: Mapping[str, str]) -> bool:
         is_there = existing(self._spark, self._spec) is not None
         if not is_there:
-            self._save("append")
+            self._append(properties)
         return not is_there
 
-    def _append(self) -> None:
-        self._save("append")
+    def _append(self, properties: Mapping[str, str]) -> None:
+        self._save("append", properties)
 
-    def _save(self, mode: str) -> None:
+    def _save(self, mode: str, properties: Mapping[str, str]) -> None:
         writer = self._staged.write.format(self._format.name).mode(mode)
         if mode == "overwrite":
             writer = writer.option("overwriteSchema", "true")
-        writer = writer.option("userMetadata", json.dumps(self._properties))
+        writer = writer.option("userMetadata", json.dumps(dict(properties)))
         if self._spec.partition_by:
             writer = writer.partitionBy(*self._spec.partition_by)
         writer.save(as_uri(self._spec.name))
+
+
+def _newest(spec: TableSpec) -> int | None:
+    return _newest_commit(spec) if spec.format == "delta" else _newest_snapshot(spec)
 
 
 def _newest_commit(spec: TableSpec) -> int | None:

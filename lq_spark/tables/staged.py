@@ -23,6 +23,7 @@ from typing import IO
 
 from pyarrow import fs
 
+from lq_spark.engine.files import files_of, local_path
 from lq_spark.errors import OptionError, TableError
 
 GLOB = frozenset("{}[]*?")
@@ -206,7 +207,7 @@ def require_writable(option: str, path: str, *, folder: bool) -> None:
         raise OptionError(f"{option}: {path!r} must not hold any of {' '.join(sorted(GLOB))}")
     uri = as_uri(path)
     if uri.startswith("file:"):
-        place = Path(_local(uri))
+        place = Path(local_path(uri))
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             with TemporaryFile(dir=place.parent):
@@ -220,17 +221,5 @@ def require_writable(option: str, path: str, *, folder: bool) -> None:
 def as_uri(path: str) -> str:
     """Return a path with its scheme, unescaped as Spark wants it; without one it is local."""
     if path.startswith("file:"):
-        return f"file://{_local(path)}"
+        return f"file://{local_path(path)}"
     return path if ":/" in path else f"file://{Path(path).absolute()}"
-
-
-def files_of(uri: str) -> tuple[fs.FileSystem, str]:
-    """Return the file system of a URI and the path there; raise OSError if it is not reached."""
-    if uri.startswith("file:"):
-        return fs.LocalFileSystem(), _local(uri)
-    files, path = fs.FileSystem.from_uri(uri)
-    return files, path
-
-
-def _local(uri: str) -> str:
-    return uri.removeprefix("file://").removeprefix("file:")

@@ -1,12 +1,11 @@
 """What Delta and Iceberg tables have in common: rows kept on the executors, then one commit.
 
-Rows on their way lie with the executors, as local checkpoints, and vanish with the session (on the
-embedded engine: in a temporary folder, which goes with the run): a run
-that is killed leaves nothing behind but files that the table does not know of, which the format's
-own cleaning takes away (VACUUM, remove_orphan_files); a run that loses an executor fails. The table
-is changed by one commit of its format: a reader sees the old rows or the new, whatever happens. Of
-two runs that change the same rows at once the format lets one through and refuses the other, or
-takes one after the other.
+Rows on their way lie with the executors, as local checkpoints, and vanish with the session; those
+of the embedded engine lie in a temporary folder. A run that is killed leaves no more behind than
+that and files that the table does not know of, which the format's own cleaning takes away (VACUUM,
+remove_orphan_files); a run that loses an executor fails. The table is changed by one commit of its
+format: a reader sees the old rows or the new, whatever happens. Of two runs that change the same
+rows at once the format lets one through and refuses the other, or takes one after the other.
 """
 
 from __future__ import annotations
@@ -101,7 +100,7 @@ class TransactionalOutput:
                 if spec.mode == "overwrite":
                     self._replace(properties)
                 elif not self._created(properties):
-                    self._append() if spec.mode == "append" else self._merge()
+                    self._append(properties) if spec.mode == "append" else self._merge()
         except Exception as error:
             raise TableError(
                 f"{spec.option}: cannot write {spec.name!r} ({said(error)})"
@@ -152,7 +151,7 @@ class TransactionalOutput:
         columns = [self._staged[quoted(name)] for name in self._spec.partition_by]
         return writer.partitionedBy(*columns) if columns else writer
 
-    def _append(self) -> None:
+    def _append(self, properties: Mapping[str, str]) -> None:
         self._staged.writeTo(self._identifier).append()
 
     def _merge(self) -> None:

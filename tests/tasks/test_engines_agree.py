@@ -34,12 +34,8 @@ KEYS = ["row", "id", "item", "annotator", "sentence_id", "token_index", "class"]
 
 
 @pytest.fixture(scope="module")
-def sessions(_spark_session, request):
+def sessions(_spark_session, embedded):
     """The two sessions, Sail's first."""
-    with pytest.MonkeyPatch.context() as patch:
-        # With it, which Spark's server in this process has left, Sail would be asked for TLS.
-        patch.delenv("SPARK_CONNECT_AUTHENTICATE_TOKEN", raising=False)
-        embedded = request.getfixturevalue("embedded")
     return Session(embedded, 3, 1), Session(_spark_session, None, -1)
 
 
