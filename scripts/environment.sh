@@ -33,7 +33,8 @@ prepare_environment() {
         extras="$1"
         echo "Making .venv with pinned versions ..."
         "$python" -m venv --clear .venv || fail "'$python' cannot make a virtual environment (Debian, Ubuntu: apt-get install python3-venv)."
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        # Modules are compiled as they are imported, and most never are.
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
             --constraint scripts/constraints.txt --editable ".[$extras]" ||
             fail "The packages could not be installed."
         echo "$extras $versions" >"$stamp"

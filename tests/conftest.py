@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from beside import embedded_process
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
@@ -51,10 +52,10 @@ def pytest_collection_modifyitems(config, items):
             return not marks & {"spark_only", "connect_only"}
         return bool(marks & {engine, f"{engine}_only"})
 
-    chosen = [item for item in items if runs_here(item)]
-    if len(chosen) < len(items):
-        config.hook.pytest_deselected(items=[item for item in items if not runs_here(item)])
-        items[:] = chosen
+    left_out = [item for item in items if not runs_here(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if runs_here(item)]
 
 
 @pytest.fixture(scope="session")
@@ -81,13 +82,37 @@ def embedded():
 
 
 @pytest.fixture(scope="session")
+def on_embedded():
+    """Call a function of a file on the embedded engine, beside this process: a future result."""
+    with embedded_process() as call:
+        yield call
+
+
+@pytest.fixture(scope="session")
+def jvm_options():
+    """Options for the JVM of a test, which ends before what a server needs has paid for itself."""
+    return " ".join(
+        [
+            # Only the quick compiler. Its code fills the 48 MB that are its default, and would be
+            # swept and made again.
+            "-XX:TieredStopAtLevel=1",
+            "-XX:ReservedCodeCacheSize=256m",
+            # A heap that is there from the start, and one thread that collects.
+            "-XX:+UseSerialGC",
+            "-Xms800m",
+            "-Xmn400m",
+        ]
+    )
+
+
+@pytest.fixture(scope="session")
 def _spark_session(request, engine):
     name = "embedded" if engine == "embedded" else "_apache_spark"
     return request.getfixturevalue(name)
 
 
 @pytest.fixture(scope="session")
-def _apache_spark(engine, tmp_path_factory):
+def _apache_spark(engine, jvm_options, tmp_path_factory):
     # Imported here, so that the tests of core run where pyspark is not installed.
     from pyspark.sql import SparkSession
 
@@ -116,11 +141,7 @@ def _apache_spark(engine, tmp_path_factory):
         # everything anew, and TCP would delay each task by 0.04 s.
         "spark.python.daemon.module": "worker_daemon",
         "spark.python.unix.domain.socket.enabled": "true",
-        # A run is over before the JVM's slower and better compiler has paid for itself. The code
-        # of the quick one fills the 48 MB that are its default, and would be swept and made again.
-        "spark.driver.extraJavaOptions": (
-            "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC"
-        ),
+        "spark.driver.extraJavaOptions": jvm_options,
     }
     settings |= lakehouse_settings(tmp_path_factory.mktemp("lake"))
     builder = SparkSession.builder
@@ -143,6 +164,24 @@ def spark(_spark_session, engine):
     yield _spark_session
     if engine != "embedded":
         _spark_session.catalog.clearCache()
+
+
+@pytest.fixture
+def interpreted(spark, engine):
+    """Let Spark interpret expressions until the test ends, where Java that it would make of them,
+    and compile, is a quarter of the time, and not what is tested: Delta's own queries."""
+    settings = {
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    }
+    if engine == "embedded":
+        yield
+        return
+    for name, value in settings.items():
+        spark.conf.set(name, value)
+    yield
+    for name in settings:
+        spark.conf.unset(name)
 
 
 @pytest.fixture

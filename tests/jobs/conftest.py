@@ -48,9 +48,9 @@ def repository():
 
 
 @pytest.fixture(scope="session")
-def submit_command(engine):
+def submit_command(engine, jvm_options):
     """Return the command line and the environment of a job's file, run as users of an engine do."""
-    return _python_command if engine == "embedded" else _spark_submit_command()
+    return _python_command if engine == "embedded" else _spark_submit_command(jvm_options)
 
 
 def _python_command(
@@ -61,7 +61,7 @@ def _python_command(
     return [sys.executable, script, *map(str, arguments)], environment
 
 
-def _spark_submit_command():
+def _spark_submit_command(jvm_options):
     folders = [str(Path(sys.executable).parent), os.environ["PATH"]]
     spark_submit = shutil.which("spark-submit", path=os.pathsep.join(folders))
     if spark_submit is None:
@@ -69,8 +69,7 @@ def _spark_submit_command():
     # Driver and workers have the packages of this run, and no Connect server of another test.
     environment = {key: value for key, value in os.environ.items() if "REMOTE" not in key}
     environment |= {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
-    # The JVM's second compiler does not pay in a few seconds.
-    environment["SPARK_SUBMIT_OPTS"] = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
+    environment["SPARK_SUBMIT_OPTS"] = jvm_options
 
     def command(*arguments: object, script: str = "jobs/score_dataset.py", **settings: object):
         line = [spark_submit, "--master", "local[2]"]

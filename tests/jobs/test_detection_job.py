@@ -102,7 +102,6 @@ def run(spark, batch_size, tmp_path):
     return score
 
 
-@pytest.mark.spark
 def test_a_good_run_writes_what_core_says_and_tells_of_it(submit, tmp_path, read_metrics):
     made = images()
     pq.write_table(table_of(made), tmp_path / "in.parquet")

@@ -10,7 +10,7 @@ from lq_spark.job.jobs import JOBS
 from lq_spark.job.record import execute
 from lq_spark.tables.formats import read_table
 
-pytestmark = pytest.mark.connect_only
+pytestmark = pytest.mark.spark_only
 
 N, K = 60, 3
 CLASSES = ["cat", "dog", "sea horse"]
@@ -114,8 +114,28 @@ def rows_of(session, spec):
     return [str(field) for field in df.schema], sorted(map(repr, df.collect()))
 
 
+def told(session, task, folder, output_format):
+    """Run the job of a task: what its tables and its metrics say, and whether conditions are met."""
+    _, flags = CASES[task]
+    flags = flags | {"input": f"{folder}/input.parquet", "output_format": output_format}
+    flags |= {"output": f"{folder}/{type(session).__module__}/{output_format}/out"}
+    if "annotations" in flags:
+        flags |= {"annotations": f"{folder}/annotations.parquet"}
+    job = JOBS[task]
+    config = load_config(None, {k: v for k, v in flags.items() if v is not None}, job.config)
+    outcome = execute(session, config, job.kind())
+    tables = [rows_of(session, spec) for spec, _ in job.kind()(session, config).outputs()]
+    metrics = read_table(session, config.metrics_spec).df.collect()
+    numbers = sorted(
+        repr((row["metric"], row["class"], row["value"], row["status"]))
+        for row in metrics
+        if row["metric"] != "seconds"
+    )
+    return tables, numbers, [verdict.met for verdict in outcome.verdicts]
+
+
 @pytest.mark.parametrize("task", JOBS)
-def test_tables_and_metrics_are_the_same_in_both_formats(task, spark, embedded, tmp_path):
+def test_tables_and_metrics_are_the_same_in_both_formats(task, spark, on_embedded, tmp_path):
     make, flags = CASES[task]
     rng = np.random.default_rng(5)
     pq.write_table(pa.table({"id": np.arange(N) + 100, **make(rng)}), tmp_path / "input.parquet")
@@ -123,31 +143,15 @@ def test_tables_and_metrics_are_the_same_in_both_formats(task, spark, embedded, 
         given = annotations(rng)
         table = pa.table(given | {"id": np.add(given["item"], 100)}).drop_columns("item")
         pq.write_table(table, tmp_path / "annotations.parquet")
-        flags = flags | {"annotations": str(tmp_path / "annotations.parquet")}
-    found = {}
+    beside = [
+        on_embedded(__file__, "told", task, str(tmp_path), name) for name in ("parquet", "delta")
+    ]
     of_spark = "delta" if task == "segmentation" else "parquet"  # a commit takes Spark long
-    runs = ((embedded, "parquet"), (embedded, "delta"), (spark, of_spark))
-    for session, output_format in runs:
-        folder = tmp_path / f"{type(session).__name__}{len(found)}"
-        places = {"input": str(tmp_path / "input.parquet"), "output": str(folder / "out")}
-        told = {**places, "output_format": output_format, **flags}
-        job = JOBS[task]
-        config = load_config(None, {k: v for k, v in told.items() if v is not None}, job.config)
-        outcome = execute(session, config, job.kind())
-        tables = [rows_of(session, spec) for spec, _ in job.kind()(session, config).outputs()]
-        metrics = read_table(session, config.metrics_spec).df.collect()
-        numbers = sorted(
-            repr((row["metric"], row["class"], row["value"], row["status"]))
-            for row in metrics
-            if row["metric"] != "seconds"
-        )
-        verdicts = [verdict.met for verdict in outcome.verdicts]
-        found[len(found)] = tables, numbers, verdicts
-        assert len(numbers) > 5
-        assert sum(len(rows) for _, rows in tables) >= N
-    assert found[0][1:] == found[1][1:] == found[2][1:]
-    for of_parquet, of_delta, of_spark in zip(
-        *(tables for tables, *_ in found.values()), strict=True
-    ):
-        assert of_parquet[1] == of_delta[1] == of_spark[1]
-        assert of_delta[0] == of_spark[0]
+    on_spark = told(spark, task, str(tmp_path), of_spark)
+    of_parquet, of_delta = (future.result() for future in beside)
+    assert of_parquet[1:] == of_delta[1:] == on_spark[1:]
+    assert len(on_spark[1]) > 5
+    assert sum(len(rows) for _, rows in on_spark[0]) >= N
+    for kept, merged, expected in zip(of_parquet[0], of_delta[0], on_spark[0], strict=True):
+        assert kept[1] == merged[1] == expected[1]
+        assert merged[0] == expected[0]

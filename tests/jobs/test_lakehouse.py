@@ -34,7 +34,7 @@ class Place:
 
 
 @pytest.fixture
-def place(spark, engine, tmp_path, batch_size):
+def place(spark, engine, interpreted, tmp_path):
     if engine == "embedded":
         yield Place(tmp_path, None)
         return

@@ -102,7 +102,6 @@ def test_the_example_config_is_one(repository):
     assert config.models == ["pred_probs"]
 
 
-@pytest.mark.spark
 def test_a_good_run_writes_what_core_says_and_shows_the_worst(submit, read_metrics, tmp_path):
     item, who, labels, probs = crowd()
     options = write_tables(tmp_path, item, who, labels, probs, day=np.arange(120) % 7)

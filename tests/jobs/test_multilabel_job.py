@@ -79,7 +79,6 @@ def write(path, labels, pred_probs, **columns):
     return path
 
 
-@pytest.mark.spark
 def test_a_good_run_writes_what_core_says(submit, tmp_path, read_metrics):
     labels, pred_probs = data_set()
     source = write(tmp_path / "in.parquet", labels, pred_probs, day=["monday"] * len(labels))

@@ -63,7 +63,6 @@ def test_a_wrong_key_is_refused(keys, message):
     assert message in str(error.value)
 
 
-@pytest.mark.spark
 def test_a_good_run_scores_numbers_and_tells_of_them(
     submit, write_folder, tmp_path, by_id, read_metrics
 ):

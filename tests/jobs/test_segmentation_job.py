@@ -75,7 +75,6 @@ def assert_scores(folder, masks, probs, **options):
     return rows, issues
 
 
-@pytest.mark.spark
 def test_a_good_run_writes_what_core_says_and_tells_of_it(submit, tmp_path, read_metrics):
     masks, probs = images()
     pq.write_table(table_of(masks, probs), tmp_path / "in.parquet")

@@ -19,7 +19,7 @@ def expected_scores(wide, models, labelled):
 
 @pytest.mark.parametrize(
     ("n_partitions", "n_models", "sizes"),
-    [(2, 3, (1, 1)), pytest.param(7, 1, (1, 5), marks=pytest.mark.spark)],
+    [(2, 3, (1, 1)), (7, 1, (1, 5))],
 )
 def test_scores_are_cores_to_the_bit(crowd, crowd_tables, n_partitions, n_models, sizes):
     wide, models = crowd(n_models=n_models, sizes=sizes)

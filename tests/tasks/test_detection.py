@@ -137,9 +137,7 @@ def assert_issues_equal_core(found, made, label=int):
         assert [(*issue[:2], label(issue["label"]), issue["score"]) for issue in issues] == expected
 
 
-@pytest.mark.parametrize(
-    "n_partitions", [1, *(pytest.param(n, marks=pytest.mark.spark) for n in (2, 7)), 64]
-)
+@pytest.mark.parametrize("n_partitions", [1, 2, 7, 64])
 def test_any_partitions_equal_core(table_of, assert_scores_equal_core, monkeypatch, n_partitions):
     made = images()
     df = table_of(made).repartition(n_partitions)
@@ -213,7 +211,6 @@ def test_what_was_fitted_is_applied_to_other_images(table_of, tmp_path):
         assert row["label_quality"] == alone["label_quality"]
 
 
-@pytest.mark.spark
 def test_the_summary_is_that_of_core(table_of):
     made = images()
     labels, predictions, _ = lists(made)
@@ -246,7 +243,7 @@ def test_the_summary_is_that_of_core(table_of):
         assert list(table.itertuples(index=False, name=None)) == part[:3]
 
 
-@pytest.mark.parametrize("box_format", ["xyxy", pytest.param("xywh", marks=pytest.mark.spark)])
+@pytest.mark.parametrize("box_format", ["xyxy", "xywh"])
 def test_rows_of_boxes_make_the_same_images(spark, table_of, box_format):
     made = [(sorted(given), sorted(found)) for given, found in images(n=20)]
     wide = table_of(made)

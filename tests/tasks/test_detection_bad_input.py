@@ -67,7 +67,6 @@ def table(spark):
     return spark.createDataFrame(rows, schema).repartition(3)
 
 
-@pytest.mark.spark
 def test_validate_names_the_fault_of_an_image(table, by_id):
     checked = detection.validate(table, id="id", classes=["cat", "dog"])
     assert checked.columns == [*table.columns, "invalid_reason"]

@@ -25,7 +25,7 @@ from lq_spark import (
     tokens,
 )
 
-pytestmark = pytest.mark.connect_only
+pytestmark = pytest.mark.spark_only
 
 NAN, INF = float("nan"), float("inf")
 CLASSES = ["plum", "", "größe 3", "a`b.c"]  # not in the order of the alphabet
@@ -33,14 +33,8 @@ WORDS = ["May", "may", "größe", "", None]
 KEYS = ["row", "id", "item", "annotator", "sentence_id", "token_index", "class"]
 
 
-@pytest.fixture(scope="module")
-def sessions(_spark_session, embedded):
-    """The two sessions, Sail's first."""
-    return Session(embedded, 3, 1), Session(_spark_session, None, -1)
-
-
 class Session:
-    """A session, the order of its rows (step), and their partitions, if not as they come."""
+    """A session, the number of partitions of its tables, and the order of their rows (step)."""
 
     def __init__(self, spark, n_partitions, step):
         self.spark, self.n_partitions, self.step = spark, n_partitions, step
@@ -56,7 +50,7 @@ class Session:
             kind = StructType([*others, StructField(last.name, VectorUDT())])
             rows = [(*row[:-1], vector(row[-1])) for row in rows[:: self.step]]
             df = self.spark.createDataFrame(rows, kind)
-        return df if self.n_partitions is None else df.repartition(self.n_partitions)
+        return df.repartition(self.n_partitions)
 
 
 def vector(values):
@@ -516,14 +510,21 @@ CASES = {
 }
 
 
+def told(spark, case, n_partitions, step):
+    """Return all that the functions of a case say: {where it stands: what is there}."""
+    setting = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    before = spark.conf.get(setting)
+    spark.conf.set(setting, "7")
+    found = dict(facts(CASES[case](Session(spark, n_partitions, step)), case))
+    spark.conf.set(setting, before)
+    return found
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_both_engines_say_the_same(sessions, batch_size, quietly, case):
-    batch_size(7)
-
-    def told(session):
-        return dict(facts(CASES[case](session), case))
-
-    of_sail, of_spark = (quietly(told, session) for session in sessions)
+def test_both_engines_say_the_same(spark, on_embedded, quietly, case):
+    beside = on_embedded(__file__, "told", case, 3, 1)
+    of_spark = quietly(told, spark, case, 2, -1)
+    of_sail = beside.result()
     assert of_sail.keys() == of_spark.keys()
     other = [
         f"{' · '.join(map(str, at))}: {of_sail[at]} on Sail, {value} on Spark"

@@ -132,7 +132,7 @@ def flags(quietly):
         ("prune_by_noise_rate", 7, "float"),
         ("prune_by_class", 2, "float"),
         ("both", 7, "vector"),
-        pytest.param("confident_learning", 7, "float", marks=pytest.mark.spark),
+        ("confident_learning", 7, "float"),
         ("predicted_neq_given", 2, "double"),
         ("low_normalized_margin", 7, "double"),
         ("low_self_confidence", 2, "float"),
@@ -234,7 +234,6 @@ def kept(spark, monkeypatch):
     return tables
 
 
-@pytest.mark.spark
 def test_what_is_found_stands_beside_the_callers_columns(
     table_of, quietly, assert_same_bits, kept, capsys
 ):

@@ -143,7 +143,6 @@ def test_rows_judged_by_themselves_are_not_read_before_the_result_is(spark, mode
             found.collect()
 
 
-@pytest.mark.spark
 def test_a_model_of_one_class_judges_rows_of_several(table_of, flags):
     pred_probs = np.array([[0.9, 0.1], [0.8, 0.2]])
     one_class = multiclass.fit(table_of([0, 0], pred_probs))

@@ -45,7 +45,7 @@ def in_order(table, by):
 
 @pytest.mark.parametrize(
     ("asymmetric", "n_partitions"),
-    [(False, 1), pytest.param(False, 7, marks=pytest.mark.spark), (True, 2)],
+    [(False, 1), (False, 7), (True, 2)],
 )
 def test_a_table_is_as_healthy_as_cleanlab_says(
     table_of, rows, cleanlabs, asymmetric, n_partitions

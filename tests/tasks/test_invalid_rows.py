@@ -72,7 +72,6 @@ def reasons(udf_kind):
     ]
 
 
-@pytest.mark.spark
 def test_validate_names_the_fault_of_each_row(table, by_id, reasons):
     assert by_id(multiclass.validate(table, n_classes=3), "invalid_reason") == reasons
 
@@ -136,7 +135,6 @@ def test_a_name_that_is_no_class_is_a_fault(spark, by_id, bad):
     assert by_id(scored, "predicted_label") == ["a", None, "a"]
 
 
-@pytest.mark.spark
 def test_a_null_and_a_value_that_occurs_twice_are_faults_of_an_id(spark):
     good, bad = [0.5, 0.5], [0.5, 0.75]
     rows = [
@@ -183,7 +181,6 @@ def test_how_far_a_row_may_sum_from_1_can_be_chosen(spark, by_id):
     assert by_id(multiclass.score(table, tolerance=0.125), "label_quality") == [0.5, 0.5]
 
 
-@pytest.mark.spark
 def test_vectors_are_checked_as_arrays_are(spark, by_id):
     vectors = [Vectors.dense([0.5, 0.5]), Vectors.sparse(3, {0: 1.0}), Vectors.sparse(2, {}), None]
     fields = {"id": IntegerType(), "label": IntegerType(), "pred_probs": VectorUDT()}

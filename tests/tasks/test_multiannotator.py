@@ -75,7 +75,7 @@ def assert_equal_tables(found, expected):
         pd.testing.assert_frame_equal(found[name], table, check_dtype=False, check_exact=True)
 
 
-@pytest.mark.parametrize("n_partitions", [1, 2, pytest.param(7, marks=pytest.mark.spark), 64])
+@pytest.mark.parametrize("n_partitions", [1, 2, 7, 64])
 def test_all_tables_are_cores_to_the_bit(crowd, crowd_tables, n_partitions):
     wide, models = crowd(n_models=2)
     ids = np.sort(np.random.default_rng(1).choice(10**9, 200, replace=False)).tolist()
@@ -115,7 +115,6 @@ def test_names_of_all_kinds(spark, crowd, crowd_tables):
     )
 
 
-@pytest.mark.spark
 def test_what_is_fitted_is_saved_and_applied_to_other_items(crowd, crowd_tables, tmp_path):
     wide, models = crowd(300)
     annotations, items = crowd_tables(wide, models)

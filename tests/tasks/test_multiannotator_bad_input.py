@@ -133,7 +133,6 @@ def tables_of(spark, rows, item="bigint"):
 MODELS = {"pred_probs": ["p0", "p1"], "n_classes": 3}
 
 
-@pytest.mark.spark
 def test_all_that_cannot_be_scored_is_named(spark, rows):
     annotations, items = tables_of(spark, rows)
     checked = multiannotator.validate(annotations, items, **MODELS)

@@ -37,7 +37,7 @@ def assert_equals_core(by_id, assert_same_bits):
     return check
 
 
-@pytest.mark.parametrize("layout", [1, 2, pytest.param(7, marks=pytest.mark.spark), 64, "shuffled"])
+@pytest.mark.parametrize("layout", [1, 2, 7, 64, "shuffled"])
 def test_scores_equal_cores_to_the_bit_however_the_table_is_split(
     table_of, data_set, assert_equals_core, layout
 ):
@@ -46,7 +46,7 @@ def test_scores_equal_cores_to_the_bit_however_the_table_is_split(
     assert_equals_core(table, *data_set())
 
 
-@pytest.mark.parametrize("rows_a_batch", [1, pytest.param(7, marks=pytest.mark.spark)])
+@pytest.mark.parametrize("rows_a_batch", [1, 7])
 def test_scores_equal_cores_to_the_bit_in_batches_of_any_size(
     table_of, data_set, assert_equals_core, batch_size, rows_a_batch
 ):
@@ -69,7 +69,6 @@ def test_a_label_may_be_any_whole_number_type(table_of, data_set, assert_equals_
     assert_equals_core(table, *data_set(n_rows=60), n_classes=5)
 
 
-@pytest.mark.spark
 def test_a_label_may_be_one_of_the_class_names(table_of, data_set, assert_equals_core):
     labels, pred_probs = data_set(n_rows=60)
     table = table_of(np.array(CLASSES)[labels], pred_probs, "string")
@@ -81,7 +80,7 @@ def test_floats_are_scored_as_the_doubles_that_they_are(table_of, data_set, asse
     assert_equals_core(table_of(labels, pred_probs), labels, pred_probs)
 
 
-@pytest.mark.parametrize("kind", ["dense", pytest.param("sparse", marks=pytest.mark.spark)])
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_probabilities_may_be_spark_ml_vectors(spark, data_set, assert_equals_core, kind):
     labels, pred_probs = data_set(n_rows=60)
 
@@ -107,9 +106,7 @@ def test_scores_are_the_same_where_spark_has_no_arrow_udf(
     assert_equals_core(table_of(labels, pred_probs), labels, pred_probs)
 
 
-@pytest.mark.parametrize(
-    "method", ["self_confidence", pytest.param("normalized_margin", marks=pytest.mark.spark)]
-)
+@pytest.mark.parametrize("method", ["self_confidence", "normalized_margin"])
 def test_without_thresholds_a_table_is_adjusted_by_its_own(
     table_of, data_set, by_id, assert_same_bits, method
 ):
@@ -174,7 +171,6 @@ def test_the_predicted_label_has_the_type_of_the_label(
     assert by_id(scored, "predicted_label") == predicted
 
 
-@pytest.mark.spark
 def test_whole_number_labels_are_predicted_as_numbers_though_classes_have_names(table_of, by_id):
     table = table_of([0, 1], np.array([[0.25, 0.75], [0.25, 0.75]]))
     scored = multiclass.score(table, classes=["no", "yes"], predicted_label=True)
@@ -186,7 +182,6 @@ def assert_same_rows(actual, expected):
     assert sorted(actual.collect(), key=str) == sorted(expected.collect(), key=str)
 
 
-@pytest.mark.spark
 def test_the_callers_columns_come_back_unchanged_and_in_order(spark):
     names = ["pred probs", "a.b", "given`label", "notes", "row.id", "label"]
     rows = [([0.25, 0.75], 1.5, 1, ["x", None], "r1", None), ([0.5, 0.5], None, 0, None, "r2", "-")]

@@ -189,7 +189,6 @@ def test_rows_of_equal_score_at_the_cut_are_told_apart_by_id(table_of, rows):
     np.testing.assert_array_equal(found["is_label_issue"], expected)
 
 
-@pytest.mark.spark
 def test_names_and_ids_of_any_type_stand_beside_the_callers_columns(
     table_of, quietly, assert_same_bits
 ):
@@ -257,7 +256,7 @@ def test_scores_equal_cores_to_the_bit(
         assert_same_bits(found["label_quality"].to_numpy(), expected)
 
 
-@pytest.mark.parametrize("n_partitions", [1, pytest.param(7, marks=pytest.mark.spark), 64])
+@pytest.mark.parametrize("n_partitions", [1, 7, 64])
 def test_models_are_the_same_on_any_partitions(table_of, n_partitions):
     labels, pred_probs = data_set(seed=1)
     model = multilabel.fit(table_of(labels, pred_probs, n_partitions))
@@ -285,7 +284,6 @@ def test_a_model_judges_other_rows(table_of, quietly, rows, tmp_path):
     )
 
 
-@pytest.mark.spark
 def test_health_equals_cores(table_of, quietly):
     labels, pred_probs = data_set(levels=16)
     expected = quietly(multilabel_health_summary, labels, pred_probs, class_names=CLASSES)

@@ -105,7 +105,6 @@ def table(spark):
     return spark.createDataFrame(rows, schema).repartition(3)
 
 
-@pytest.mark.spark
 def test_validate_names_the_fault_of_each_row(table, by_id):
     options = {"classes": ["a", "b"]}
     checked = multilabel.validate(table, id="id", **options)

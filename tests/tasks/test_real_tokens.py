@@ -95,7 +95,7 @@ def cleanlabs(quietly, sentences):
 @pytest.mark.parametrize(
     ("table", "filter_by"),
     [
-        pytest.param("nested", "prune_by_noise_rate", marks=pytest.mark.spark),
+        ("nested", "prune_by_noise_rate"),
         ("nested", "low_self_confidence"),
         ("long", "prune_by_noise_rate"),
     ],

@@ -43,7 +43,7 @@ def table(spark):
         ({"method": "residual"}, 64),
         ({}, 1),
         ({}, 2),
-        pytest.param({}, 7, marks=pytest.mark.spark),
+        ({}, 7),
         ({"exact_up_to": 399}, 1),
         ({"exact_up_to": 399}, 2),
         ({"exact_up_to": 399}, 7),
@@ -63,7 +63,7 @@ def test_scores_equal_those_of_core(table, by_id, monkeypatch, options, n_partit
     assert by_id(scored, "label_quality") == expected.tolist()
 
 
-@pytest.mark.parametrize("n_partitions", [1, pytest.param(2, marks=pytest.mark.spark), 7, 64])
+@pytest.mark.parametrize("n_partitions", [1, 2, 7, 64])
 def test_issues_by_uncertainty_equal_those_of_core(table, by_id, n_partitions):
     labels, predictions, uncertainties = numbers(90)
     uncertainties[:3] = 0.0
@@ -138,7 +138,6 @@ def test_scores_under_a_pandas_udf_are_the_same(table, by_id, monkeypatch):
     assert by_id(scored, "label_quality") == [*expected.tolist(), None]
 
 
-@pytest.mark.spark
 def test_the_health_of_a_table(table):
     labels, predictions, _ = numbers()
     health = regression.summarize(table(labels, predictions).repartition(3))

@@ -127,7 +127,6 @@ def table(spark):
     return spark.createDataFrame(rows, schema).coalesce(1)
 
 
-@pytest.mark.spark
 def test_validate_names_the_fault_of_each_row(table, by_id):
     checked = regression.validate(table, id="row.id", uncertainty="u")
     assert checked.columns == [*table.columns, "invalid_reason"]

@@ -70,7 +70,7 @@ def assert_issues(found, masks, probs, method="softmin", **options):
 
 @pytest.mark.parametrize(
     ("form", "n_partitions"),
-    [("nested", 2), ("binary", 1), pytest.param("binary", 7, marks=pytest.mark.spark)],
+    [("nested", 2), ("binary", 1), ("binary", 7)],
 )
 def test_issues_equal_core_however_the_table_is_split(table_of, form, n_partitions):
     masks, probs = data_set()
@@ -80,7 +80,6 @@ def test_issues_equal_core_however_the_table_is_split(table_of, form, n_partitio
     assert_issues(found, masks, probs)
 
 
-@pytest.mark.spark
 def test_what_is_fitted_is_that_of_core_and_its_cut_splits_pixels_that_tie(table_of):
     masks, probs = data_set()
     facts = [image_facts(mask, image) for mask, image in zip(masks, probs, strict=True)]
@@ -131,7 +130,6 @@ def test_images_of_different_sizes_share_one_cut(table_of):
     )
 
 
-@pytest.mark.spark
 def test_the_summary_counts_pairs_and_classes(table_of):
     masks, probs = data_set()
     names = ["road", "sky", "tree", "car"]

@@ -150,7 +150,6 @@ def table(spark):
     return spark.createDataFrame(rows, schema).coalesce(1)
 
 
-@pytest.mark.spark
 def test_validate_names_the_fault_of_each_image(table, by_id):
     checked = segmentation.validate(table.repartition(3), id="id", n_classes=2)
     assert checked.columns == [*table.columns, "invalid_reason"]

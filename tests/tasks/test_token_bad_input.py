@@ -185,7 +185,6 @@ def nested(spark):
     ).coalesce(1)
 
 
-@pytest.mark.spark
 def test_validate_names_the_fault_of_each_sentence(nested, by_id):
     checked = tokens.validate(nested.repartition(3), tokens="tokens", n_classes=2)
     assert checked.columns == [*nested.columns, "invalid_reason"]
@@ -234,7 +233,6 @@ def long(spark):
     return spark.createDataFrame(long_rows()[0], schema).repartition(3)
 
 
-@pytest.mark.spark
 def test_validate_names_the_fault_of_a_sentence_at_each_of_its_tokens(long):
     rows, reasons = long_rows()
     checked = tokens.validate(long, token_index="token_index", n_classes=2)

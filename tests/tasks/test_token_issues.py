@@ -106,7 +106,7 @@ def test_issues_of_sentences_are_cores_ties_by_sentence_and_place(tables_of, fil
     assert flagged(found) == sorted(expected)
 
 
-@pytest.mark.parametrize("shape", [pytest.param("nested", marks=pytest.mark.spark), "long"])
+@pytest.mark.parametrize("shape", ["nested", "long"])
 def test_tokens_have_their_rank_score_and_predicted_label(tables_of, assert_same_bits, shape):
     corpus = corpus_of(seed=2)
     nested, long = tables_of(corpus, CLASSES)
@@ -136,7 +136,6 @@ def test_tokens_have_their_rank_score_and_predicted_label(tables_of, assert_same
     assert [row["is_label_issue"] for row in rows] == [place in ranks for place in corpus.places]
 
 
-@pytest.mark.spark
 def test_what_is_fitted_is_what_multiclass_fits_to_the_same_rows(tables_of):
     nested, long = tables_of(corpus_of(seed=3), CLASSES)
     expected = multiclass.fit(long, classes=CLASSES)
@@ -181,7 +180,7 @@ def commonest(corpus, exclude=(), pairs=True):
     return [(*key, n) for key, n in ordered]
 
 
-@pytest.mark.parametrize("shape", ["nested", pytest.param("long", marks=pytest.mark.spark)])
+@pytest.mark.parametrize("shape", ["nested", "long"])
 def test_the_health_of_classes_and_the_commonest_issues(tables_of, shape):
     corpus = corpus_of(seed=6)
     nested, long = tables_of(corpus, CLASSES)

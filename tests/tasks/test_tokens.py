@@ -156,7 +156,7 @@ def test_both_shapes_equal_core_by_every_score(assert_both_equal_core, method, s
         ("tinyint", np.float64),
         ("smallint", np.float32),
         ("bigint", np.float32),
-        pytest.param("string", np.float32, marks=pytest.mark.spark),
+        ("string", np.float32),
         ("string", np.float64),
     ],
 )
@@ -193,7 +193,6 @@ def test_long_rows_shuffled_over_64_partitions_give_the_bits_of_nested_on_one(
     assert_same_bits(*(np.array([row["sentence_quality"] for row in part]) for part in rows))
 
 
-@pytest.mark.spark
 def test_batches_may_be_of_any_size(assert_both_equal_core, batch_size):
     batch_size(3)
     assert_both_equal_core(corpus_of())
@@ -262,13 +261,7 @@ def test_columns_are_the_callers_then_the_scores(table_of, with_texts):
     assert tokens.score(long, **names).dtypes == [("sentence_id", "bigint"), *added]
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        pytest.param(one, marks=[pytest.mark.spark] * (one == "normalized_margin"))
-        for one in METHODS
-    ],
-)
+@pytest.mark.parametrize("method", METHODS)
 def test_tokens_equal_core_in_both_shapes(table_of, assert_same_bits, method):
     corpus = corpus_of(lengths=[0, *LENGTHS])
     _, expected = core.get_label_quality_scores(
