@@ -91,6 +91,14 @@ def require_tolerance(tolerance: float) -> None:
         raise OptionError(f"tolerance must be a number from 0 to below 1, got {tolerance!r}")
 
 
+def require_one_label(multi_label: bool, instead: str) -> None:
+    """Raise OptionError if rows are said to have sets of labels; name what is there for them."""
+    if multi_label:
+        raise OptionError(
+            f"multi_label must be False, got True: sets of labels are for lq_spark.core.{instead}"
+        )
+
+
 def checked_labels(labels: ArrayLike) -> NDArray[np.int64]:
     """Return labels as a one-dimensional int64 array.
 

@@ -48,9 +48,7 @@ class WholeCrowd:
         """Return the crowd of annotations and M models' checked pred_probs, shape (n, K)."""
         votes = count_votes(annotations)
         counts = partial_votes(annotations, votes)
-        # Without probabilities cleanlab counts the classes right.
-        misplaced = cleanlab_compatible and len(pred_probs) > 0
-        summary = finish_votes(counts, cleanlab_compatible=misplaced)
+        summary = finish_votes(counts)
         temperatures: list[float | None] = [None] * len(pred_probs)
         if calibrate:
             temperatures = [

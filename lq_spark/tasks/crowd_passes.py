@@ -171,7 +171,7 @@ def fit_crowd(
         options.consensus_method,
         options.quality_method,
         _temperatures(items, options),
-        finish_votes(counts, cleanlab_compatible=options.cleanlab_compatible),
+        finish_votes(counts),
         None,
         None,
         options.cleanlab_compatible,
