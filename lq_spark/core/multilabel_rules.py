@@ -20,14 +20,15 @@ from lq_spark.core.blocks import Float64, float64_blocks
 from lq_spark.core.issue_rules import PRUNING, lowest, require_filter
 from lq_spark.core.joint import sparse
 from lq_spark.core.multilabel_cells import AGREES, cell_kinds, is_confident_issue
-from lq_spark.core.multilabel_scores import self_confidence
+from lq_spark.core.multilabel_scores import score_cells
 from lq_spark.core.multilabel_sets import Bits
 from lq_spark.core.quotas import prune_quotas, require_quota_options
 from lq_spark.errors import OptionError, listed
 
 LOW_SCORES = ("low_self_confidence", "low_normalized_margin")
-"""Rules that order the cells of a class whatever their bit, and the rows of a table: both by
-self-confidence, of which the normalized margin of a binary problem is no more than another name."""
+"""Rules that order the cells of a class whatever their bit, and the rows of a table: cells by their
+score, which of two classes is the same but for rounding and so for ties; rows by self-confidence,
+both rules."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ class CellRule:
     def is_low_score(self) -> bool:
         """Return whether as many are flagged as confident learning flags."""
         return self.filter_by in LOW_SCORES
+
+    @property
+    def order(self) -> str:
+        """Return the score of a cell that the rule orders by."""
+        by_margin = self.filter_by == "low_normalized_margin"
+        return "normalized_margin" if by_margin else "self_confidence"
 
     def quotas(
         self, joints: NDArray[np.integer], class_counts: NDArray[np.integer]
@@ -150,12 +157,12 @@ def flagged_cells(
     if rule.filter_by == "confident_learning":
         return is_confident_issue(kinds)
     mask = np.zeros(is_given.shape, dtype=bool)
-    confidence = self_confidence(is_given, pred_probs)
+    scores = score_cells(is_given, pred_probs, rule.order)
     if rule.is_low_score:
         for k, n in enumerate(np.count_nonzero(is_confident_issue(kinds), axis=0)):
-            mask[lowest(confidence[:, k], n), k] = True
+            mask[lowest(scores[:, k], n), k] = True
         return mask
     for k, bit in zip(*np.nonzero(quotas), strict=True):
         cells = np.flatnonzero(is_given[:, k] == bit)
-        mask[cells[lowest(confidence[cells, k], quotas[k, bit])], k] = True
+        mask[cells[lowest(scores[cells, k], quotas[k, bit])], k] = True
     return np.asarray(mask & doubtful)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pandas as pd
+from typing import Any
 
 
 def print_score(score: float, n_rows: int | None, noun: str = "labels") -> None:
@@ -24,8 +21,8 @@ def print_score(score: float, n_rows: int | None, noun: str = "labels") -> None:
     print(f"{issues}Health score: {score:.2f}, where 1 is clean.")
 
 
-def print_tables(tables: Mapping[str, pd.DataFrame], n_rows: int) -> None:
-    """Print tables in full, each under its title."""
+def print_tables(tables: Mapping[str, Any], n_rows: int) -> None:
+    """Print pandas tables in full, each under its title."""
     print(f"Label health of {n_rows} rows\n")
     for title, table in tables.items():
         print(f"{title}\n{table.to_string(index=False)}\n")

@@ -72,7 +72,7 @@ def fit(
         df, labels=labels, pred_probs=pred_probs, classes=classes, n_classes=n_classes
     )
     thresholds = fitted_thresholds(df, table)
-    counts = counted_cells(df, table, thresholds, buckets=False)
+    counts = counted_cells(df, table, thresholds, order=None)
     if not counts.n_rows:
         raise DataError("the table is empty; class thresholds need at least 1 row")
     return MultilabelModel.of_counts(thresholds, counts, table.classes)

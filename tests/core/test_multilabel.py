@@ -30,10 +30,10 @@ from lq_spark.core.multilabel_cells import (
     OTHER,
     cell_counts,
     cell_kinds,
-    confidence_buckets,
     counts_length,
     partial_cell_counts,
     partial_cell_sums,
+    score_buckets,
 )
 from lq_spark.core.multilabel_model import MultilabelModel
 from lq_spark.core.multilabel_rules import CellRule
@@ -309,6 +309,38 @@ def test_cells_are_the_rows_of_binary_problems(assert_same_bits, data, eighths):
             np.testing.assert_array_equal(kinds[:, k], expected)
 
 
+TIED = [[], [1], [], [0, 1], [0], [1]]
+TIED_PROBS = np.array([[0.1, 0.2], [0.7, 0.8], [0.2, 0.1], [0.3, 0.9], [0.9, 0.3], [0.1, 0.6]])
+
+
+def test_equal_margins_of_different_bits_are_told_apart_by_row(oracle):
+    # The self-confidences of rows 1 and 3 are 1 - 0.7 and 0.3: the second is lower by rounding.
+    options = {"filter_by": "low_normalized_margin"}
+    found = find_multilabel_issues_per_class(TIED, TIED_PROBS, **options)
+    assert np.flatnonzero(found[:, 0]).tolist() == [1]
+    expected = oracle(rules.find_multilabel_issues_per_class, TIED, TIED_PROBS, n_jobs=1, **options)
+    np.testing.assert_array_equal(found, expected)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=SEEDS,
+    levels=st.sampled_from([4, 10, 20, 100]),
+    filter_by=st.sampled_from(["low_normalized_margin", "low_self_confidence", "prune_by_class"]),
+)
+def test_issues_of_tied_cells_equal_cleanlabs(oracle, seed, levels, filter_by):
+    rng = np.random.default_rng(seed)
+    pred_probs = rng.integers(0, levels + 1, (rng.integers(4, 30), 2)) / levels
+    bits = rng.random(pred_probs.shape) < 0.4
+    bits[0], bits[1] = False, True
+    options = {"filter_by": filter_by}
+    expected = oracle(
+        rules.find_multilabel_issues_per_class, lists(bits), pred_probs, n_jobs=1, **options
+    )
+    found = ours(find_multilabel_issues_per_class, lists(bits), pred_probs, **options)
+    np.testing.assert_array_equal(found, expected)
+
+
 @RUNS
 @given(data=label_sets(), cut=st.integers(0, 80))
 def test_states_of_parts_add_up(data, cut):
@@ -335,7 +367,7 @@ def test_states_of_parts_add_up(data, cut):
 def test_a_lower_bucket_never_holds_a_higher_value():
     values = np.sort(np.random.default_rng(0).beta(0.1, 1, 10_000)) / 2
     values = np.concatenate([[-1e-7, 0.0], values, [np.nextafter(0.5, 0)]])
-    buckets = confidence_buckets(values, 64)
+    buckets = score_buckets(values, 64)
     assert (np.diff(buckets) >= 0).all()
     assert (buckets[0], buckets[-1]) == (0, 63)
 
