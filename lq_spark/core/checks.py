@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from enum import IntEnum
 
@@ -97,6 +98,22 @@ def require_one_label(multi_label: bool, instead: str) -> None:
         raise OptionError(
             f"multi_label must be False, got True: sets of labels are for lq_spark.core.{instead}"
         )
+
+
+def warn_of_unused(name: str, why: str, *, stacklevel: int) -> None:
+    """Warn that an argument that is given changes nothing here; ``stacklevel`` of the caller."""
+    warnings.warn(f"{name} is not used: {why}", UserWarning, stacklevel=stacklevel + 1)
+
+
+def checked_scores(name: str, scores: ArrayLike | None) -> NDArray[np.float64]:
+    """Return scores as a 1-D array of float64; raise DataError for anything else."""
+    try:
+        array = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.array(np.nan)
+    if array.ndim != 1:
+        raise DataError(f"{name} must be a 1-D array of numbers, got {scores!r:.80}")
+    return array
 
 
 def checked_labels(labels: ArrayLike) -> NDArray[np.int64]:

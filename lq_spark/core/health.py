@@ -5,14 +5,13 @@ Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lq_spark.core.checks import require_one_label
+from lq_spark.core.checks import require_one_label, warn_of_unused
 from lq_spark.core.class_health import Overlaps, class_health, class_overlaps
 from lq_spark.core.confident import checked_joint, estimate_joint, num_label_issues
 from lq_spark.core.health_tables import class_table, overlap_table
@@ -262,8 +261,4 @@ def _required_rows(
 def _warn_of_unused(**joints: ArrayLike | None) -> None:
     for name, joint in joints.items():
         if joint is not None:
-            warnings.warn(
-                f"{name} is not used: what else is given says all that is needed",
-                UserWarning,
-                stacklevel=3,
-            )
+            warn_of_unused(name, "what else is given says all that is needed", stacklevel=3)

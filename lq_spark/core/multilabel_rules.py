@@ -22,8 +22,8 @@ from lq_spark.core.joint import sparse
 from lq_spark.core.multilabel_cells import AGREES, cell_kinds, is_confident_issue
 from lq_spark.core.multilabel_scores import score_cells
 from lq_spark.core.multilabel_sets import Bits
-from lq_spark.core.quotas import prune_quotas, require_quota_options
-from lq_spark.errors import OptionError, listed
+from lq_spark.core.quotas import numbers_to_remove, prune_quotas, require_quota_options
+from lq_spark.errors import listed
 
 LOW_SCORES = ("low_self_confidence", "low_normalized_margin")
 """Rules that order the cells of a class whatever their bit, and the rows of a table: cells by their
@@ -43,7 +43,7 @@ class CellRule:
 
     filter_by: str = "prune_by_noise_rate"
     frac_noise: float = 1.0
-    num_to_remove_per_class: Sequence[int] | None = None
+    num_to_remove_per_class: int | Sequence[int] | None = None
     min_examples_per_class: int = 1
 
     def __post_init__(self) -> None:
@@ -86,7 +86,7 @@ class CellRule:
         """
         enough = class_counts > max(self.min_examples_per_class, 1)  # the only one is kept
         if self.num_to_remove_per_class is not None:
-            wanted = self._numbers_to_remove(class_counts[:, 1])
+            wanted = numbers_to_remove(self.num_to_remove_per_class, class_counts[:, 1])
             return np.where(enough, np.stack([np.zeros_like(wanted), wanted], axis=-1), 0)
         quotas = np.zeros(class_counts.shape, dtype=np.int64)
         for k, (joint, counts) in enumerate(zip(joints, class_counts, strict=True)):
@@ -102,16 +102,6 @@ class CellRule:
             both = np.minimum(found.per_class, by_noise_rate)
             quotas[k] = numbers.get(self.filter_by, both)
         return quotas
-
-    def _numbers_to_remove(self, n_given: NDArray[np.integer]) -> NDArray[np.int64]:
-        wanted = np.asarray(self.num_to_remove_per_class)
-        fits = wanted.shape == n_given.shape and wanted.dtype.kind in "iu"
-        if not fits or (wanted < 0).any() or (wanted > n_given).any():
-            raise OptionError(
-                f"num_to_remove_per_class must be {len(n_given)} whole numbers, each between 0 and "
-                f"the rows given its class, got {listed(self.num_to_remove_per_class or ())}"
-            )
-        return wanted.astype(np.int64)
 
     def warn_of_small_classes(
         self, class_counts: NDArray[np.integer], classes: Sequence[str] | None, *, stacklevel: int

@@ -21,8 +21,9 @@ def print_score(score: float, n_rows: int | None, noun: str = "labels") -> None:
     print(f"{issues}Health score: {score:.2f}, where 1 is clean.")
 
 
-def print_tables(tables: Mapping[str, Any], n_rows: int) -> None:
-    """Print pandas tables in full, each under its title."""
-    print(f"Label health of {n_rows} rows\n")
+def print_tables(tables: Mapping[str, Any], n_rows: int | None = None) -> None:
+    """Print pandas tables in full, each under its title; all below how many rows they are of."""
+    if n_rows is not None:
+        print(f"Label health of {n_rows} rows\n")
     for title, table in tables.items():
         print(f"{title}\n{table.to_string(index=False)}\n")

@@ -68,7 +68,9 @@ class WholeCrowd:
     def require_several(self) -> None:
         """Raise DataError if each item has one label: there is nothing to compare."""
         if self.counts.n_single == self.counts.n_items:
-            raise DataError(NOTHING_TO_COMPARE)
+            raise DataError(
+                f"{NOTHING_TO_COMPARE}; use lq_spark.core.multiclass.get_label_quality_scores"
+            )
 
     def weights_under(self, consensus: NDArray[np.int64]) -> CrowdlabWeights:
         """Return the weights of annotators and models."""

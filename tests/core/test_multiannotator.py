@@ -404,7 +404,11 @@ def test_a_wrong_option_is_refused_with_what_is_allowed(options, message):
         (LABELS, PROBS[np.newaxis], "pred_probs must be a 2-D array of numbers"),
         (LABELS, np.where(PROBS == 0.5, NAN, PROBS), "probability not finite: 1 rows, .* row 2"),
         (LABELS, PROBS * 2, "probability above 1: 3 rows.* do not sum to 1: 1 rows"),
-        (np.array([[0, NAN], [NAN, 1]]), PROBS[:2], "each item has one label, so annotators cann"),
+        (
+            np.array([[0, NAN], [NAN, 1]]),
+            PROBS[:2],
+            "each item has one label.*; use lq_spark.core.multiclass.get_label_quality_scores",
+        ),
     ],
 )
 def test_bad_data_is_refused(labels, pred_probs, message):
