@@ -266,8 +266,9 @@ def find_multilabel_issues_per_class(
 
     Notes
     -----
-    A class that every row or no row is given has an answer under each rule; cleanlab raises. The
-    numbers to remove are those of rows given the class under all pruning rules; cleanlab takes
+    A class that every row or no row is given has no issues, but that "predicted_neq_given" flags
+    where it is predicted otherwise, and numbers to remove are removed; cleanlab raises. The numbers
+    to remove are those of rows given the class under all pruning rules; cleanlab takes
     them so under "prune_by_noise_rate", of the rows that are not given it under "prune_by_class",
     and none at all under "both". Classes too small to prune make a UserWarning.
 

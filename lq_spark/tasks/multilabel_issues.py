@@ -133,6 +133,10 @@ def find_issues(
 
     Notes
     -----
+    A class that every row or no row is given has no issues, but that "predicted_neq_given" and the
+    suspect classes of a low_* rule name it where it is predicted otherwise, that numbers to remove
+    are removed, and that ``fitted`` may have seen rows with and without it.
+
     Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 3.2;
     Thyagarajan et al., "Identifying Incorrect Annotations in Multi-Label Classification Data"
     (2022).

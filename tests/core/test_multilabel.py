@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lq_spark.core.blocks import BLOCK_ELEMENTS
-from lq_spark.core.issue_rules import FILTERS
+from lq_spark.core.issue_rules import FILTERS, PRUNING
 from lq_spark.core.joint import row_facts
 from lq_spark.core.multilabel import (
     find_label_issues,
@@ -278,6 +278,19 @@ def test_a_class_that_all_rows_or_none_have_gets_an_answer(oracle, filter_by, da
         )
         np.testing.assert_array_equal(found[:, 2:], rest)
     assert ours(find_label_issues, labels, pred_probs, **options).shape == (len(bits),)
+
+
+@pytest.mark.parametrize("filter_by", FILTERS)
+def test_a_class_that_all_rows_have_has_issues_only_where_predicted_otherwise_or_asked(filter_by):
+    labels = [[0], [0, 1], [0], [0, 1], [0]]
+    pred_probs = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.3], [0.95, 0.2], [0.4, 0.6]])
+    found = ours(find_multilabel_issues_per_class, labels, pred_probs, filter_by=filter_by)
+    expected = [1, 4] if filter_by == "predicted_neq_given" else []
+    assert np.flatnonzero(found[:, 0]).tolist() == expected
+    if filter_by in PRUNING:
+        options = {"filter_by": filter_by, "num_to_remove_per_class": [1, 0]}
+        found = ours(find_multilabel_issues_per_class, labels, pred_probs, **options)
+        assert np.argwhere(found).tolist() == [[1, 0]]
 
 
 def test_rows_without_any_label_or_with_all_of_them_are_scored():
