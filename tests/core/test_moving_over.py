@@ -1,7 +1,9 @@
 """Calls written for cleanlab: what they may give, and what is said of what is not used."""
 
+import ast
 import importlib
 import inspect
+import pathlib
 import warnings
 
 import numpy as np
@@ -11,6 +13,7 @@ from cleanlab import count, multiannotator, rank
 from cleanlab import filter as rules
 from cleanlab.multilabel_classification import rank as multilabel_rank
 
+import lq_spark
 from lq_spark.core import (
     confident,
     detection,
@@ -68,6 +71,24 @@ def test_every_argument_of_cleanlabs_function_is_taken(function, theirs):
         assert found[p.name].kind is p.kind
         if p.name not in ("labels", "pred_probs"):  # without them there is nothing to do
             assert (found[p.name].default is p.empty) == (p.default is p.empty)
+
+
+OF_SPEED = {"n_jobs", "num_procs", "low_memory", "verbose"}
+"""Arguments that a function may take and not look at, as its docstring says."""
+
+
+@pytest.mark.parametrize("floor", ["core", "tasks"])
+def test_no_public_function_takes_an_argument_that_it_does_not_use(floor):
+    unread = {}
+    for path in pathlib.Path(lq_spark.__file__).parent.joinpath(floor).glob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                names = {n.id for part in node.body for n in ast.walk(part) if hasattr(n, "id")}
+                args = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+                left = {arg.arg for arg in args} - names - OF_SPEED
+                if left:
+                    unread[f"{path.stem}.{node.name}"] = left
+    assert unread == {}
 
 
 @pytest.mark.parametrize(
