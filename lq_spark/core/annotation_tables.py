@@ -47,7 +47,7 @@ class WideLabels:
 
 
 def wide_labels(labels_multiannotator: pd.DataFrame | NDArray[Any]) -> WideLabels:
-    """Return the labels of a table, shape (n, A), that has NaN where there is none.
+    """Return the labels of a table, shape (n, A), that has NaN, None or pd.NA where there is none.
 
     Raises
     ------
@@ -66,7 +66,8 @@ def wide_labels(labels_multiannotator: pd.DataFrame | NDArray[Any]) -> WideLabel
             )
         table = pd.DataFrame(array)
     try:
-        numbers = table.to_numpy(dtype=np.float64, na_value=np.nan)
+        # Objects first: of columns of objects pandas takes no pd.NA for NaN.
+        numbers = table.astype(object).where(table.notna(), np.nan).to_numpy(dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"labels_multiannotator must hold whole numbers 0..K-1 or NaN ({error})"

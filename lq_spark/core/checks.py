@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from enum import IntEnum
 
@@ -89,6 +90,30 @@ def require_tolerance(tolerance: float) -> None:
     """Raise OptionError unless the tolerance is a number from 0 to below 1."""
     if not isinstance(tolerance, (int, float)) or not 0.0 <= tolerance < 1.0:
         raise OptionError(f"tolerance must be a number from 0 to below 1, got {tolerance!r}")
+
+
+def require_one_label(multi_label: bool, instead: str) -> None:
+    """Raise OptionError if rows are said to have sets of labels; name what is there for them."""
+    if multi_label:
+        raise OptionError(
+            f"multi_label must be False, got True: sets of labels are for lq_spark.core.{instead}"
+        )
+
+
+def warn_of_unused(name: str, why: str, *, stacklevel: int) -> None:
+    """Warn that an argument that is given changes nothing here; ``stacklevel`` of the caller."""
+    warnings.warn(f"{name} is not used: {why}", UserWarning, stacklevel=stacklevel + 1)
+
+
+def checked_scores(name: str, scores: ArrayLike | None) -> NDArray[np.float64]:
+    """Return scores as a 1-D array of float64; raise DataError for anything else."""
+    try:
+        array = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.array(np.nan)
+    if array.ndim != 1:
+        raise DataError(f"{name} must be a 1-D array of numbers, got {scores!r:.80}")
+    return array
 
 
 def checked_labels(labels: ArrayLike) -> NDArray[np.int64]:

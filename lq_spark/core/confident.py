@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.blocks import Float64
-from lq_spark.core.checks import checked_inputs, checked_labels
+from lq_spark.core.checks import checked_inputs, checked_labels, require_one_label, warn_of_unused
 from lq_spark.core.class_sums import finish_thresholds, partial_class_sums
 from lq_spark.core.constants import TINY
 from lq_spark.core.joint import (
@@ -29,7 +29,9 @@ from lq_spark.errors import DataError, OptionError, require_one_of
 ESTIMATION_METHODS = ("off_diagonal", "off_diagonal_calibrated", "off_diagonal_custom")
 
 
-def get_confident_thresholds(labels: ArrayLike, pred_probs: ArrayLike) -> NDArray[np.float64]:
+def get_confident_thresholds(
+    labels: ArrayLike, pred_probs: ArrayLike, multi_label: bool = False
+) -> NDArray[np.float64]:
     """Return the confident threshold of each class: the mean self-confidence of its rows.
 
     Parameters
@@ -38,6 +40,8 @@ def get_confident_thresholds(labels: ArrayLike, pred_probs: ArrayLike) -> NDArra
         Given labels, each in 0..K-1.
     pred_probs : array-like of float, shape (n, K)
         Out-of-sample predicted probabilities.
+    multi_label : bool
+        False; rows with sets of labels are for :func:`lq_spark.core.multilabel.fit`.
 
     Returns
     -------
@@ -46,6 +50,8 @@ def get_confident_thresholds(labels: ArrayLike, pred_probs: ArrayLike) -> NDArra
 
     Raises
     ------
+    OptionError
+        If multi_label is True.
     DataError
         If a row cannot be scored: a label outside 0..K-1, a probability that is NaN, infinite,
         negative or above 1, or probabilities that do not sum to 1 within 1e-3.
@@ -61,6 +67,7 @@ def get_confident_thresholds(labels: ArrayLike, pred_probs: ArrayLike) -> NDArra
     >>> get_confident_thresholds([0, 0, 1], [[0.75, 0.25], [0.25, 0.75], [0.5, 0.5]])
     array([0.5, 0.5])
     """
+    require_one_label(multi_label, "multilabel.fit")
     return finish_thresholds(partial_class_sums(*checked_inputs(labels, pred_probs)))
 
 
@@ -79,6 +86,7 @@ def compute_confident_joint(
     *,
     thresholds: ArrayLike | None = None,
     calibrate: bool = True,
+    multi_label: bool = False,
     return_indices_of_off_diagonals: bool = False,
     collision_rule: str = "highest_of_all",
 ) -> NDArray[np.int64] | tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -94,6 +102,8 @@ def compute_confident_joint(
         Confident thresholds; else those of these rows.
     calibrate : bool
         Whether to scale the counts so that row k sums to the number of rows labelled k.
+    multi_label : bool
+        False; rows with sets of labels are for :func:`lq_spark.core.multilabel.fit`.
     return_indices_of_off_diagonals : bool
         Whether to return also the positions of the rows that are confidently of another class.
     collision_rule : {"highest_of_all", "highest_reached"}
@@ -111,7 +121,7 @@ def compute_confident_joint(
     DataError
         If a row cannot be scored, or thresholds are not K numbers.
     OptionError
-        If the collision rule is unknown.
+        If the collision rule is unknown, or multi_label is True.
 
     Notes
     -----
@@ -124,6 +134,7 @@ def compute_confident_joint(
     array([[2, 0],
            [1, 2]])
     """
+    require_one_label(multi_label, "multilabel.fit")
     require_one_of("collision_rule", collision_rule, COLLISION_RULES)
     label_array, matrix = checked_inputs(labels, pred_probs)
     n_classes = matrix.shape[1]
@@ -137,7 +148,9 @@ def compute_confident_joint(
     return joint.dense()
 
 
-def calibrate_confident_joint(confident_joint: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
+def calibrate_confident_joint(
+    confident_joint: ArrayLike, labels: ArrayLike, *, multi_label: bool = False
+) -> NDArray[np.int64]:
     """Return a joint of counts scaled so that row k sums to the number of rows labelled k.
 
     Parameters
@@ -146,6 +159,9 @@ def calibrate_confident_joint(confident_joint: ArrayLike, labels: ArrayLike) -> 
         Counts (given, true).
     labels : array-like of int, shape (n,)
         Given labels, each in 0..K-1.
+    multi_label : bool
+        False; joints of sets of labels are for
+        :func:`lq_spark.core.multilabel_model.calibrated_joints`.
 
     Examples
     --------
@@ -153,6 +169,7 @@ def calibrate_confident_joint(confident_joint: ArrayLike, labels: ArrayLike) -> 
     array([[2, 2],
            [0, 1]])
     """
+    require_one_label(multi_label, "multilabel_model.calibrated_joints")
     joint = checked_joint(confident_joint)
     label_array = checked_labels(labels)
     if label_array.min() < 0 or label_array.max() >= joint.n_classes:
@@ -168,6 +185,7 @@ def estimate_joint(
     pred_probs: ArrayLike | None = None,
     *,
     confident_joint: ArrayLike | None = None,
+    multi_label: bool = False,
 ) -> Float64:
     """Return the joint distribution of given and true labels, shape (K, K), of sum 1.
 
@@ -177,6 +195,8 @@ def estimate_joint(
         As for :func:`compute_confident_joint`.
     confident_joint : array-like of int, shape (K, K), optional
         Counts to calibrate to the labels instead; used as they are where labels is None.
+    multi_label : bool
+        False; rows with sets of labels are for :func:`lq_spark.core.multilabel.fit`.
 
     Examples
     --------
@@ -185,6 +205,7 @@ def estimate_joint(
     array([[0.4, 0. ],
            [0.2, 0.4]])
     """
+    require_one_label(multi_label, "multilabel.fit")
     if confident_joint is None:
         if labels is None or pred_probs is None:
             raise OptionError("labels and pred_probs are needed where confident_joint is not given")
@@ -203,6 +224,7 @@ def num_label_issues(
     *,
     confident_joint: ArrayLike | None = None,
     estimation_method: str = "off_diagonal",
+    multi_label: bool = False,
 ) -> int:
     """Return how many labels are estimated to be wrong.
 
@@ -211,15 +233,17 @@ def num_label_issues(
     labels, pred_probs
         As for :func:`compute_confident_joint`.
     confident_joint : array-like of int, shape (K, K), optional
-        For "off_diagonal_custom" alone.
+        For "off_diagonal_custom"; with another method a UserWarning says that it is not used.
     estimation_method : {"off_diagonal", "off_diagonal_calibrated", "off_diagonal_custom"}
         "off_diagonal": rows that are confidently of another class and not predicted as labelled.
         The others: n times what the calibrated joint has off its diagonal.
+    multi_label : bool
+        False; rows with sets of labels are for :func:`lq_spark.core.multilabel.fit`.
 
     Raises
     ------
     OptionError
-        If the method is unknown, or goes without, or with, a confident_joint.
+        If the method is unknown, lacks its confident_joint, or multi_label is True.
 
     Examples
     --------
@@ -227,12 +251,15 @@ def num_label_issues(
     >>> num_label_issues([0, 0, 1, 1, 1], probs)
     1
     """
+    require_one_label(multi_label, "multilabel.fit")
     require_one_of("estimation_method", estimation_method, ESTIMATION_METHODS)
-    if (confident_joint is not None) != (estimation_method == "off_diagonal_custom"):
-        raise OptionError(
-            "confident_joint goes with estimation_method='off_diagonal_custom', and only with it; "
-            f"got {estimation_method!r}"
-        )
+    is_custom = estimation_method == "off_diagonal_custom"
+    if is_custom and confident_joint is None:
+        raise OptionError("estimation_method 'off_diagonal_custom' needs a confident_joint")
+    if not is_custom and confident_joint is not None:
+        why = f"it goes with 'off_diagonal_custom', not with {estimation_method!r}"
+        warn_of_unused("confident_joint", why, stacklevel=2)
+        confident_joint = None
     label_array, matrix = checked_inputs(labels, pred_probs)
     if estimation_method == "off_diagonal":
         facts = row_facts(label_array, matrix, _thresholds(label_array, matrix, None))

@@ -23,10 +23,7 @@ from lq_spark.core.majority import VoteSummary
 from lq_spark.core.temperature import Model
 from lq_spark.errors import DataError
 
-NOTHING_TO_COMPARE: Final = (
-    "each item has one label, so annotators cannot be compared; "
-    "use multiclass.get_label_quality_scores"
-)
+NOTHING_TO_COMPARE: Final = "each item has one label, so annotators cannot be compared"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.blocks import Float64
+from lq_spark.core.checks import checked_scores
 from lq_spark.core.detection_boxes import (
     compute_badloc_box_scores,
     compute_overlooked_box_scores,
@@ -122,6 +123,8 @@ def issues_from_scores(
     ------
     OptionError
         If the threshold is no number of at most 1.
+    DataError
+        If the scores are no numbers.
 
     Examples
     --------
@@ -130,7 +133,7 @@ def issues_from_scores(
     """
     if not isinstance(threshold, (int, float, np.number)) or not threshold <= 1.0:
         raise OptionError(f"threshold must be a number of at most 1, got {threshold!r}")
-    scores = np.asarray(label_quality_scores, dtype=np.float64)
+    scores = checked_scores("label_quality_scores", label_quality_scores)
     low = np.flatnonzero(scores <= threshold)
     return low[np.argsort(scores[low], kind="stable")]
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lq_spark.core.auxiliary_boxes import AuxiliaryInputs, labels_and_predictions
 from lq_spark.core.blocks import Float64
 from lq_spark.core.boxes import ALPHA
 from lq_spark.core.detection_scores import (
@@ -22,7 +23,7 @@ from lq_spark.core.detection_scores import (
     pooled_scores,
     swap_scores,
 )
-from lq_spark.core.detections import Labels, Predictions, checked_detections, require_no_auxiliary
+from lq_spark.core.detections import Labels, Predictions, checked_detections
 from lq_spark.core.sentences import offsets_of
 from lq_spark.errors import OptionError
 
@@ -33,7 +34,7 @@ def compute_overlooked_box_scores(
     predictions: Predictions | None = None,
     alpha: float | None = None,
     high_probability_threshold: float | None = None,
-    auxiliary_inputs: None = None,
+    auxiliary_inputs: AuxiliaryInputs | None = None,
 ) -> list[Float64]:
     """Return for the predicted boxes of each image how well its labels account for them.
 
@@ -48,8 +49,10 @@ def compute_overlooked_box_scores(
         Weight of the overlap in the similarity of boxes, from 0 to 1; 0.9 if not given.
     high_probability_threshold : float, optional
         Least probability of a box that is taken for an object; 0.95 if not given.
-    auxiliary_inputs : None
-        Of cleanlab's own; not taken.
+    auxiliary_inputs : sequence of n mappings, optional
+        Instead of labels and predictions the boxes as cleanlab prepares them: "lab_labels",
+        "lab_bboxes", "pred_labels" in ascending order, "pred_label_probs", "pred_bboxes". Their
+        similarities are computed here.
 
     Returns
     -------
@@ -72,7 +75,7 @@ def compute_overlooked_box_scores(
     >>> scores.round(4)
     array([   nan, 0.0016])
     """
-    require_no_auxiliary(auxiliary_inputs)
+    labels, predictions = labels_and_predictions(labels, predictions, auxiliary_inputs)
     weight = _share("alpha", alpha, ALPHA)
     high = _share("high_probability_threshold", high_probability_threshold, HIGH_PROBABILITY)
     found, _ = checked_detections(labels, predictions)
@@ -87,7 +90,7 @@ def compute_badloc_box_scores(
     predictions: Predictions | None = None,
     alpha: float | None = None,
     low_probability_threshold: float | None = None,
-    auxiliary_inputs: None = None,
+    auxiliary_inputs: AuxiliaryInputs | None = None,
 ) -> list[Float64]:
     """Return for the label boxes of each image whether they lie where their class is predicted.
 
@@ -115,7 +118,7 @@ def compute_badloc_box_scores(
     >>> compute_badloc_box_scores(labels=labels, predictions=[[[[0, 0, 4, 2, 0.9]]]])[0].round(4)
     array([0.5405])
     """
-    require_no_auxiliary(auxiliary_inputs)
+    labels, predictions = labels_and_predictions(labels, predictions, auxiliary_inputs)
     weight = _share("alpha", alpha, ALPHA)
     low = _share("low_probability_threshold", low_probability_threshold, LOW_PROBABILITY)
     found, _ = checked_detections(labels, predictions)
@@ -130,7 +133,7 @@ def compute_swap_box_scores(
     alpha: float | None = None,
     high_probability_threshold: float | None = None,
     overlapping_label_check: bool | None = True,
-    auxiliary_inputs: None = None,
+    auxiliary_inputs: AuxiliaryInputs | None = None,
 ) -> list[Float64]:
     """Return for the label boxes of each image whether another class is predicted in their place.
 
@@ -163,7 +166,7 @@ def compute_swap_box_scores(
     >>> scores.round(4)
     array([0.2299])
     """
-    require_no_auxiliary(auxiliary_inputs)
+    labels, predictions = labels_and_predictions(labels, predictions, auxiliary_inputs)
     weight = _share("alpha", alpha, ALPHA)
     high = _share("high_probability_threshold", high_probability_threshold, HIGH_PROBABILITY)
     found, _ = checked_detections(labels, predictions)

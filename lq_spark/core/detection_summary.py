@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lq_spark.core.auxiliary_boxes import AuxiliaryInputs, labels_and_predictions
 from lq_spark.core.average_precision import (
     BoxCounts,
     average_confusion,
@@ -25,7 +26,6 @@ from lq_spark.core.detections import (
     Labels,
     Predictions,
     checked_detections,
-    require_no_auxiliary,
 )
 from lq_spark.errors import OptionError, listed
 
@@ -39,7 +39,7 @@ def object_counts_per_image(
     labels: Labels | None = None,
     predictions: Predictions | None = None,
     *,
-    auxiliary_inputs: None = None,
+    auxiliary_inputs: AuxiliaryInputs | None = None,
 ) -> tuple[list[int], list[int]]:
     """Return how many label boxes and how many predicted boxes each image has.
 
@@ -47,8 +47,10 @@ def object_counts_per_image(
     ----------
     labels, predictions
         As for :func:`lq_spark.core.detections.checked_detections`.
-    auxiliary_inputs : None
-        Of cleanlab's own; not taken.
+    auxiliary_inputs : sequence of n mappings, optional
+        Instead of labels and predictions the boxes as cleanlab prepares them: "lab_labels",
+        "lab_bboxes", "pred_labels" in ascending order, "pred_label_probs", "pred_bboxes". Their
+        similarities are computed here.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def object_counts_per_image(
     >>> object_counts_per_image([{"bboxes": [[0, 0, 4, 4]], "labels": [0]}], [[[], []]])
     ([1], [0])
     """
-    require_no_auxiliary(auxiliary_inputs)
+    labels, predictions = labels_and_predictions(labels, predictions, auxiliary_inputs)
     found, _ = checked_detections(labels, predictions)
     return (
         np.diff(found.labels.offsets).tolist(),
@@ -72,7 +74,7 @@ def bounding_box_size_distribution(
     labels: Labels | None = None,
     predictions: Predictions | None = None,
     *,
-    auxiliary_inputs: None = None,
+    auxiliary_inputs: AuxiliaryInputs | None = None,
     class_names: ClassNames | None = None,
     sort: bool = False,
 ) -> tuple[dict[Any, list[float]], dict[Any, list[float]]]:
@@ -93,7 +95,7 @@ def bounding_box_size_distribution(
     >>> bounding_box_size_distribution(labels, [[[], []]], class_names={"1": "cat"})
     ({'cat': [16.0]}, {})
     """
-    require_no_auxiliary(auxiliary_inputs)
+    labels, predictions = labels_and_predictions(labels, predictions, auxiliary_inputs)
     found, n_classes = checked_detections(labels, predictions)
     names = _names(class_names, n_classes)
 
@@ -111,7 +113,7 @@ def class_label_distribution(
     labels: Labels | None = None,
     predictions: Predictions | None = None,
     *,
-    auxiliary_inputs: None = None,
+    auxiliary_inputs: AuxiliaryInputs | None = None,
     class_names: ClassNames | None = None,
 ) -> tuple[dict[Any, float], dict[Any, float]]:
     """Return the share of each class in the label boxes and in the predicted boxes, to 2 digits.
@@ -134,7 +136,7 @@ def class_label_distribution(
     >>> class_label_distribution(labels, [[[], []]])
     ({0: 0.5, 1: 0.5}, {})
     """
-    require_no_auxiliary(auxiliary_inputs)
+    labels, predictions = labels_and_predictions(labels, predictions, auxiliary_inputs)
     found, n_classes = checked_detections(labels, predictions)
     names = _every_name(class_names, n_classes)
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.blocks import Float64
 from lq_spark.core.sentences import offsets_of
-from lq_spark.errors import DataError, OptionError
+from lq_spark.errors import DataError
 
 Labels = Sequence[Mapping[str, Any]]
 Predictions = Sequence[Sequence[ArrayLike]]
@@ -186,12 +186,6 @@ def checked_detections(
     _require_fit("label", found.labels, n_classes, None)
     _require_fit("predicted", found.predictions, n_classes, found.probs)
     return found, n_classes
-
-
-def require_no_auxiliary(auxiliary_inputs: object) -> None:
-    """Raise OptionError if cleanlab's private inputs are given."""
-    if auxiliary_inputs is not None:
-        raise OptionError("auxiliary_inputs are not taken; give labels and predictions")
 
 
 def _label_arrays(i: int, label: Mapping[str, Any]) -> tuple[Float64, NDArray[np.int64]]:

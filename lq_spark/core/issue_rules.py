@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lq_spark.core.checks import warn_of_unused
 from lq_spark.core.joint import COLLISION_RULES, RowFacts
 from lq_spark.core.pairs import ClassPairs, pair_margins
 from lq_spark.core.quotas import Quotas
@@ -99,7 +100,7 @@ COMPARING = ("predicted_neq_given", "low_normalized_margin", "low_self_confidenc
 
 
 def require_filter(
-    filter_by: str, collision_rule: str, frac_noise: float, numbers: Sequence[int] | None
+    filter_by: str, collision_rule: str, frac_noise: float, numbers: int | Sequence[int] | None
 ) -> None:
     """Raise OptionError unless the rules are known and the numbers go with them."""
     require_one_of("filter_by", filter_by, FILTERS)
@@ -108,6 +109,24 @@ def require_filter(
         raise OptionError(
             f"frac_noise and num_to_remove_per_class go with {list(PRUNING)}, not {filter_by!r}"
         )
+
+
+def usable_frac_noise(filter_by: str, frac_noise: float, *, stacklevel: int) -> float:
+    """Return frac_noise, or 1 with a warning where the rule does not look at it, as in cleanlab."""
+    if filter_by in PRUNING or filter_by not in FILTERS or frac_noise == 1.0:
+        return frac_noise
+    why = f"it goes with {list(PRUNING)}, not {filter_by!r}"
+    warn_of_unused("frac_noise", why, stacklevel=stacklevel + 1)
+    return 1.0
+
+
+def warn_of_unused_joint(
+    filter_by: str, confident_joint: ArrayLike | None, *, stacklevel: int
+) -> None:
+    """Warn of a confident_joint that the rule does not look at."""
+    if confident_joint is not None and filter_by not in PRUNING:
+        why = f"it goes with {list(PRUNING)}, not {filter_by!r}"
+        warn_of_unused("confident_joint", why, stacklevel=stacklevel + 1)
 
 
 def warn_of_small_classes(quotas: Quotas, min_examples_per_class: int, *, stacklevel: int) -> None:

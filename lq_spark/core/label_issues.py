@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lq_spark.core.checks import checked_inputs
+from lq_spark.core.checks import checked_inputs, require_one_label
 from lq_spark.core.class_sums import finish_thresholds, partial_class_sums
 from lq_spark.core.confident import checked_joint, confident_counts
 from lq_spark.core.issue_rules import (
@@ -21,7 +21,9 @@ from lq_spark.core.issue_rules import (
     Mask,
     require_filter,
     require_two_classes,
+    usable_frac_noise,
     warn_of_small_classes,
+    warn_of_unused_joint,
 )
 from lq_spark.core.joint import SparseMatrix, calibrated, counted_pairs, row_facts, with_diagonal
 from lq_spark.core.multiclass import order_label_issues
@@ -36,11 +38,12 @@ def find_label_issues(
     rank_by_kwargs: Mapping[str, Any] | None = None,
     filter_by: str = "prune_by_noise_rate",
     frac_noise: float = 1.0,
-    num_to_remove_per_class: Sequence[int] | None = None,
+    num_to_remove_per_class: int | Sequence[int] | None = None,
     min_examples_per_class: int = 1,
     confident_joint: ArrayLike | None = None,
     n_jobs: int | None = None,
     verbose: bool = False,
+    multi_label: bool = False,
     collision_rule: str = "highest_of_all",
 ) -> Mask | NDArray[np.int64]:
     """Return which rows have a label issue.
@@ -62,12 +65,16 @@ def find_label_issues(
         "predicted_neq_given": rows predicted otherwise. "low_self_confidence",
         "low_normalized_margin": as many rows as "confident_learning" finds, of the lowest score.
     frac_noise, num_to_remove_per_class, min_examples_per_class
-        As for :func:`lq_spark.core.quotas.prune_quotas`; for the pruning rules alone.
+        As for :func:`lq_spark.core.quotas.prune_quotas`; for the pruning rules alone. With another
+        a UserWarning says that frac_noise is not used, numbers to remove are refused.
     confident_joint : array-like of int, shape (K, K), optional
         Counts (given, true) to prune by, used as they are; else the calibrated confident joint of
-        these rows.
+        these rows. Not used, with a UserWarning, by the rules that do not prune.
     n_jobs, verbose
         Not used; there for calls written for cleanlab.
+    multi_label : bool
+        False; rows with sets of labels are for
+        :func:`lq_spark.core.multilabel.find_label_issues`.
     collision_rule : {"highest_of_all", "highest_reached"}
         As for :func:`lq_spark.core.confident.compute_confident_joint`.
 
@@ -96,6 +103,9 @@ def find_label_issues(
     >>> find_label_issues([0, 0, 1, 1, 1], probs)
     array([False, False, False, False,  True])
     """
+    require_one_label(multi_label, "multilabel.find_label_issues")
+    frac_noise = usable_frac_noise(filter_by, frac_noise, stacklevel=2)
+    warn_of_unused_joint(filter_by, confident_joint, stacklevel=2)
     require_filter(filter_by, collision_rule, frac_noise, num_to_remove_per_class)
     label_array, matrix = checked_inputs(labels, pred_probs)
     require_two_classes(filter_by, np.bincount(label_array))
@@ -122,7 +132,9 @@ def find_label_issues(
     )
 
 
-def find_predicted_neq_given(labels: ArrayLike, pred_probs: ArrayLike) -> Mask:
+def find_predicted_neq_given(
+    labels: ArrayLike, pred_probs: ArrayLike, *, multi_label: bool = False
+) -> Mask:
     """Return which rows are predicted otherwise than labelled.
 
     Parameters and errors as in :func:`find_label_issues`.
@@ -132,6 +144,7 @@ def find_predicted_neq_given(labels: ArrayLike, pred_probs: ArrayLike) -> Mask:
     >>> find_predicted_neq_given([0, 1], [[0.75, 0.25], [0.75, 0.25]])
     array([False,  True])
     """
+    require_one_label(multi_label, "multilabel.find_label_issues")
     label_array, matrix = checked_inputs(labels, pred_probs)
     return np.asarray(matrix.argmax(axis=1) != label_array)
 

@@ -106,15 +106,8 @@ def merge_votes(a: VoteCounts, b: VoteCounts) -> VoteCounts:
     )
 
 
-def finish_votes(counts: VoteCounts, *, cleanlab_compatible: bool = False) -> VoteSummary:
+def finish_votes(counts: VoteCounts) -> VoteSummary:
     """Return the summary of all items.
-
-    Parameters
-    ----------
-    counts : VoteCounts
-    cleanlab_compatible : bool
-        Whether the counts of the classes that occur are put, in the order of the classes, into the
-        first places, as cleanlab 2.9.0 does: with an absent class a tie goes to another class.
 
     Raises
     ------
@@ -124,13 +117,8 @@ def finish_votes(counts: VoteCounts, *, cleanlab_compatible: bool = False) -> Vo
     if len(counts.labelled) < 2:
         raise DataError(f"there must be at least 2 annotators, got {len(counts.labelled)}")
     require_annotators(counts.labelled)
-    class_counts = counts.class_counts
-    if cleanlab_compatible:
-        occurring = class_counts[class_counts > 0]
-        class_counts = np.zeros_like(class_counts)
-        class_counts[: len(occurring)] = occurring
     return VoteSummary(
-        class_counts,
+        counts.class_counts,
         _rates(counts.clear_hits, counts.clear),
         _rates(counts.others_agreeing, counts.others),
         int(counts.class_counts.sum()) / counts.n_items,

@@ -27,8 +27,6 @@ def get_majority_vote_label(
     labels_multiannotator: pd.DataFrame | NDArray[Any],
     pred_probs: ArrayLike | None = None,
     verbose: bool = True,
-    *,
-    cleanlab_compatible: bool = False,
 ) -> NDArray[np.int64]:
     """Return the most frequent label of each item.
 
@@ -44,8 +42,6 @@ def get_majority_vote_label(
         Out-of-sample predicted probabilities.
     verbose : bool
         Whether to log that no two annotators agree.
-    cleanlab_compatible : bool
-        Whether the counts of the classes are misplaced, if a class is absent, as in cleanlab 2.9.0.
 
     Returns
     -------
@@ -71,9 +67,7 @@ def get_majority_vote_label(
     array([1, 1, 2])
     """
     members = [] if pred_probs is None else [pred_probs]
-    crowd = crowd_of(
-        wide_labels(labels_multiannotator), members, cleanlab_compatible=cleanlab_compatible
-    )
+    crowd = crowd_of(wide_labels(labels_multiannotator), members)
     if verbose:
         log_agreement(crowd)
     return crowd.items.majority
@@ -114,8 +108,8 @@ def get_label_quality_multiannotator(
         "method" and "adjust_pred_probs" of
         :func:`lq_spark.core.multiclass.get_label_quality_scores`.
     cleanlab_compatible : bool
-        Whether shares and counts of the classes that occur are put into the first places, as in
-        cleanlab 2.9.0, which changes "agreement", the calibration, and ties of the majority vote.
+        Whether the shares of the classes among an item's labels are put into the first places, as
+        in cleanlab 2.9.0, which changes "agreement" and the calibration.
 
     Returns
     -------

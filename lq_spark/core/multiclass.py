@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.blocks import Float64
-from lq_spark.core.checks import checked_inputs
+from lq_spark.core.checks import checked_inputs, checked_scores
 from lq_spark.core.ensemble import get_label_quality_ensemble_scores
 from lq_spark.core.scores import require_method, score_data_set
 from lq_spark.errors import DataError, OptionError
@@ -139,7 +139,7 @@ def find_top_issues(quality_scores: ArrayLike, *, top: int | None = 10) -> NDArr
     """
     if top is not None and top < 0:
         raise OptionError(f"top must be None or at least 0, got {top}")
-    return np.argsort(np.asarray(quality_scores), kind="stable")[:top]
+    return np.argsort(checked_scores("quality_scores", quality_scores), kind="stable")[:top]
 
 
 def order_label_issues(
@@ -154,8 +154,8 @@ def order_label_issues(
 
     Parameters
     ----------
-    label_issues_mask : array-like of bool, shape (n,)
-        Which rows are flagged.
+    label_issues_mask : array-like of bool, shape (n,), or of int
+        Which rows are flagged, or their positions.
     labels, pred_probs
         Of all rows: the scores are adjusted, if asked, by thresholds of the whole data set.
     rank_by : str
@@ -171,20 +171,31 @@ def order_label_issues(
     Raises
     ------
     DataError
-        If the mask is not boolean or has another length than the labels.
+        If it is neither a mask of the labels' length nor positions of theirs.
 
     Examples
     --------
     >>> probs = [[0.75, 0.25], [0.25, 0.75], [0.5, 0.5]]
     >>> order_label_issues([False, True, True], [0, 0, 0], probs)
     array([1, 2])
+    >>> order_label_issues([2, 1], [0, 0, 0], probs)
+    array([1, 2])
     """
     scores = get_label_quality_scores(labels, pred_probs, method=rank_by, **rank_by_kwargs)
     mask = np.asarray(label_issues_mask)
-    if mask.dtype.kind != "b" or mask.shape != scores.shape:
-        raise DataError(
-            f"label_issues_mask must be a boolean array of shape {scores.shape}, "
-            f"got {mask.dtype} of shape {mask.shape}"
-        )
-    flagged = np.flatnonzero(mask)
+    if mask.dtype.kind == "b" and mask.shape == scores.shape:
+        flagged = np.flatnonzero(mask)
+    else:
+        flagged = _checked_positions(mask, len(scores))
     return flagged[np.argsort(scores[flagged], kind="stable")]
+
+
+def _checked_positions(positions: NDArray[Any], n_rows: int) -> NDArray[np.int64]:
+    """Return positions of rows in ascending order; raise DataError for anything else."""
+    is_list = positions.ndim == 1 and (positions.dtype.kind in "iu" or not len(positions))
+    if not is_list or (len(positions) and not 0 <= positions.min() <= positions.max() < n_rows):
+        raise DataError(
+            f"label_issues_mask must be a boolean array of shape ({n_rows},) or positions "
+            f"0..{n_rows - 1}, got {positions.dtype} of shape {positions.shape}"
+        )
+    return np.sort(positions.astype(np.int64))

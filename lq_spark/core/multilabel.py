@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.blocks import Float64
-from lq_spark.core.issue_rules import lowest
+from lq_spark.core.issue_rules import lowest, usable_frac_noise, warn_of_unused_joint
 from lq_spark.core.multilabel_data import (
     class_scores,
     issue_cells,
@@ -154,7 +154,7 @@ def find_label_issues(
     rank_by_kwargs: Mapping[str, Any] = {},
     filter_by: str = "prune_by_noise_rate",
     frac_noise: float = 1.0,
-    num_to_remove_per_class: Sequence[int] | None = None,
+    num_to_remove_per_class: int | Sequence[int] | None = None,
     min_examples_per_class: int = 1,
     confident_joint: ArrayLike | None = None,
     n_jobs: int | None = None,
@@ -196,6 +196,8 @@ confident_joint, n_jobs, verbose, low_memory
     >>> find_label_issues([[0], [0], [], []], probs)
     array([False,  True, False, False])
     """
+    frac_noise = usable_frac_noise(filter_by, frac_noise, stacklevel=2)
+    warn_of_unused_joint(filter_by, confident_joint, stacklevel=2)
     rule = CellRule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class)
     require_rank(return_indices_ranked_by, rank_by_kwargs)
     bits, matrix = checked_label_sets(labels, pred_probs)
@@ -219,7 +221,7 @@ def find_multilabel_issues_per_class(
     rank_by_kwargs: Mapping[str, Any] = {},
     filter_by: str = "prune_by_noise_rate",
     frac_noise: float = 1.0,
-    num_to_remove_per_class: Sequence[int] | None = None,
+    num_to_remove_per_class: int | Sequence[int] | None = None,
     min_examples_per_class: int = 1,
     confident_joint: ArrayLike | None = None,
     n_jobs: int | None = None,
@@ -240,9 +242,9 @@ def find_multilabel_issues_per_class(
         A rule of :func:`lq_spark.core.label_issues.find_label_issues`, applied to each class.
     frac_noise, min_examples_per_class
         As there.
-    num_to_remove_per_class : sequence of int, length K, optional
-        How many of the rows given each class to flag for it, under the pruning rules; rows that are
-        not given it are not flagged then.
+    num_to_remove_per_class : int or sequence of int, length K, optional
+        How many of the rows given each class to flag for it, under the pruning rules, one number
+        being that of each; rows that are not given it are not flagged then.
     confident_joint : array-like of int, shape (K, 2, 2), optional
         Counts (given bit, true bit) to prune by, used as they are; else the calibrated confident
         joints of these rows.
@@ -264,8 +266,9 @@ def find_multilabel_issues_per_class(
 
     Notes
     -----
-    A class that every row or no row is given has an answer under each rule; cleanlab raises. The
-    numbers to remove are those of rows given the class under all pruning rules; cleanlab takes
+    A class that every row or no row is given has no issues, but that "predicted_neq_given" flags
+    where it is predicted otherwise, and numbers to remove are removed; cleanlab raises. The numbers
+    to remove are those of rows given the class under all pruning rules; cleanlab takes
     them so under "prune_by_noise_rate", of the rows that are not given it under "prune_by_class",
     and none at all under "both". Classes too small to prune make a UserWarning.
 
@@ -277,6 +280,8 @@ def find_multilabel_issues_per_class(
     >>> find_multilabel_issues_per_class([[0], [0], [], []], probs)[1]
     array([ True, False])
     """
+    frac_noise = usable_frac_noise(filter_by, frac_noise, stacklevel=2)
+    warn_of_unused_joint(filter_by, confident_joint, stacklevel=2)
     rule = CellRule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class)
     require_rank(return_indices_ranked_by, rank_by_kwargs)
     bits, matrix = checked_label_sets(labels, pred_probs)

@@ -17,7 +17,7 @@ from lq_spark.core.blocks import Float64, float64_blocks
 from lq_spark.core.class_sums import ClassSums, finish_thresholds
 from lq_spark.core.constants import FLOATING_POINT_SLACK
 from lq_spark.core.exact import scaled_halves
-from lq_spark.core.multilabel_scores import self_confidence
+from lq_spark.core.multilabel_scores import score_cells, self_confidence
 from lq_spark.core.multilabel_sets import Bits
 
 GIVEN, CONFIDENT, OTHER, AGREES = 1, 2, 4, 8
@@ -27,7 +27,7 @@ other one than given; the given bit has the higher probability, within 1e-6."""
 N_KINDS: Final = 16
 
 UNDECIDED: Final = 0.5
-"""A cell of at least this self-confidence agrees: no rule of pruning flags it."""
+"""A cell that scores at least this agrees, whichever score it is: no rule that orders flags it."""
 
 
 def partial_cell_sums(is_given: Bits, pred_probs: NDArray[np.floating]) -> ClassSums:
@@ -93,7 +93,7 @@ class CellCounts:
     kinds : ndarray of int64, shape (K, 2, 2, 2, 2)
         Cells of each class by kind: AGREES, OTHER, CONFIDENT, GIVEN.
     buckets : ndarray of int64, shape (K, 2, n_buckets)
-        Cells of each group below self-confidence 0.5, by :func:`confidence_buckets`.
+        Cells of each group that score below 0.5, by :func:`score_buckets`.
     """
 
     n_rows: int
@@ -127,18 +127,22 @@ class CellCounts:
         return np.asarray(self.kinds[:, 0, 1].sum(axis=1))
 
 
-def confidence_buckets(confidence: Float64, n_buckets: int) -> NDArray[np.int64]:
-    """Return the bucket, 0 to n_buckets - 1, of self-confidences below 0.5, finer near 0.
+def score_buckets(scores: Float64, n_buckets: int) -> NDArray[np.int64]:
+    """Return the bucket, 0 to n_buckets - 1, of scores below 0.5, finer near 0.
 
     A lower bucket never holds a higher value: square roots are correctly rounded.
     """
-    share = np.sqrt(np.sqrt(np.maximum(confidence, 0.0) / UNDECIDED))
+    share = np.sqrt(np.sqrt(np.maximum(scores, 0.0) / UNDECIDED))
     buckets = np.minimum(np.floor(share * n_buckets), n_buckets - 1)
     return np.asarray(buckets, dtype=np.int64)
 
 
 def partial_cell_counts(
-    is_given: Bits, pred_probs: NDArray[np.floating], thresholds: Float64, n_buckets: int = 0
+    is_given: Bits,
+    pred_probs: NDArray[np.floating],
+    thresholds: Float64,
+    n_buckets: int = 0,
+    order: str = "self_confidence",
 ) -> NDArray[np.int64]:
     """Return the counts of a batch as one vector: those of two batches add up.
 
@@ -149,7 +153,9 @@ def partial_cell_counts(
     thresholds : ndarray of float64, shape (K, 2)
         From :func:`cell_thresholds`.
     n_buckets : int
-        Into how many buckets the low self-confidences of each group are counted.
+        Into how many buckets the low scores of each group are counted.
+    order : {"self_confidence", "normalized_margin"}
+        Which score that is.
 
     Returns
     -------
@@ -167,8 +173,8 @@ def partial_cell_counts(
         n_issue_rows += np.count_nonzero(is_confident_issue(kinds).any(axis=1))
         kind_counts += np.bincount((kinds + of_class).ravel(), minlength=len(kind_counts))
         if n_buckets:
-            groups, confidence = low_cells(given, self_confidence(given, block))[1:]
-            places = groups * n_buckets + confidence_buckets(confidence, n_buckets)
+            groups, scores = low_cells(given, score_cells(given, block, order))[1:]
+            places = groups * n_buckets + score_buckets(scores, n_buckets)
             bucket_counts += np.bincount(places, minlength=len(bucket_counts))
     return np.concatenate([[len(pred_probs), n_issue_rows], kind_counts, bucket_counts])
 
@@ -190,8 +196,8 @@ def cell_counts(vector: NDArray[np.int64], n_classes: int) -> CellCounts:
 
 
 def low_cells(
-    is_given: Bits, confidence: Float64
+    is_given: Bits, scores: Float64
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Float64]:
-    """Return the row, the group and the self-confidence of the cells that has below 0.5."""
-    row, column = np.divmod(np.flatnonzero(confidence < UNDECIDED), confidence.shape[1])
-    return row, 2 * column + is_given[row, column], confidence[row, column]
+    """Return the row, the group and the score of the cells that score below 0.5."""
+    row, column = np.divmod(np.flatnonzero(scores < UNDECIDED), scores.shape[1])
+    return row, 2 * column + is_given[row, column], scores[row, column]

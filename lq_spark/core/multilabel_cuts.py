@@ -1,7 +1,7 @@
-"""Up to which self-confidence the cells of a group are label issues: cuts, found by counting.
+"""Up to which score the cells of a group are label issues: cuts, found by counting.
 
-A cut lies in one bucket of the counted self-confidences; only the cells of that bucket are then
-looked at one by one. No rule flags a cell of self-confidence 0.5 or more.
+The score is the one the rule orders by. A cut lies in one bucket of the counted scores; only the
+cells of that bucket are then looked at one by one. No rule flags a cell that scores 0.5 or more.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from lq_spark.core.multilabel_cells import (
     AGREES,
     CellCounts,
     cell_kinds,
-    confidence_buckets,
     is_confident_issue,
     low_cells,
+    score_buckets,
 )
 from lq_spark.core.multilabel_rules import CellRule
-from lq_spark.core.multilabel_scores import self_confidence
+from lq_spark.core.multilabel_scores import score_cells
 from lq_spark.core.multilabel_sets import Bits
 
 _MAX_COUNTS = 1 << 17
@@ -53,6 +53,8 @@ class CutSearch:
     n_buckets : int
     most_cells : int
         In a bucket that holds a cut.
+    order : str
+        The score that is cut: :attr:`lq_spark.core.multilabel_rules.CellRule.order`.
     """
 
     by_bit: bool
@@ -61,6 +63,7 @@ class CutSearch:
     places: NDArray[np.int64]
     n_buckets: int
     most_cells: int
+    order: str = "self_confidence"
 
 
 def search_cuts(counts: CellCounts, rule: CellRule, quotas: NDArray[np.int64]) -> CutSearch:
@@ -69,7 +72,7 @@ def search_cuts(counts: CellCounts, rule: CellRule, quotas: NDArray[np.int64]) -
     Parameters
     ----------
     counts : CellCounts
-        With buckets.
+        With buckets of the rule's order.
     rule : CellRule
     quotas : ndarray of int, shape (K, 2)
         How many cells of each group to prune; not looked at by a low_* rule.
@@ -94,16 +97,18 @@ def search_cuts(counts: CellCounts, rule: CellRule, quotas: NDArray[np.int64]) -
         np.where(is_known, 0, wanted - up_to[groups, bucket] + cells),
         n_buckets,
         int(cells[~is_known].max(initial=0)),
+        rule.order,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class CellCuts:
-    """Up to which self-confidence the cells of each group are issues.
+    """Up to which score the cells of each group are issues.
 
     Attributes
     ----------
     by_bit : bool
+    order : str
         As in :class:`CutSearch`.
     values : ndarray of float64, shape (number of groups,)
     has_key : ndarray of bool, shape (number of groups,)
@@ -113,6 +118,7 @@ class CellCuts:
     by_bit: bool
     values: Float64
     has_key: NDArray[np.bool_]
+    order: str = "self_confidence"
 
 
 class Cells(NamedTuple):
@@ -123,56 +129,54 @@ class Cells(NamedTuple):
     row, column : ndarray of int64
     group : ndarray of int64
         That of the cell's cut.
-    confidence : ndarray of float64
+    score : ndarray of float64
     """
 
     row: NDArray[np.int64]
     column: NDArray[np.int64]
     group: NDArray[np.int64]
-    confidence: Float64
+    score: Float64
 
     def where(self, chosen: NDArray[np.bool_]) -> Cells:
         """Return those of the cells that are chosen, shape (m,)."""
-        return Cells(
-            self.row[chosen], self.column[chosen], self.group[chosen], self.confidence[chosen]
-        )
+        return Cells(self.row[chosen], self.column[chosen], self.group[chosen], self.score[chosen])
 
 
 def searched_cells(is_given: Bits, pred_probs: NDArray[np.floating], search: CutSearch) -> Cells:
     """Return the cells in the buckets that hold cuts: shapes (n, K)."""
 
     def choose(cells: Cells, given: Bits, block: Float64) -> NDArray[np.bool_]:
-        inside = confidence_buckets(cells.confidence, search.n_buckets)
+        inside = score_buckets(cells.score, search.n_buckets)
         return np.asarray(inside == search.buckets[cells.group])
 
-    return _low_cells(is_given, pred_probs, search.by_bit, choose)
+    return _low_cells(is_given, pred_probs, search, choose)
 
 
 def cells_up_to(is_given: Bits, pred_probs: NDArray[np.floating], cuts: CellCuts) -> Cells:
     """Return the cells up to the cuts, of a rule that prunes only those that do not agree."""
 
     def choose(cells: Cells, given: Bits, block: Float64) -> NDArray[np.bool_]:
-        chosen = cells.confidence <= cuts.values[cells.group]
+        chosen = cells.score <= cuts.values[cells.group]
         if cuts.by_bit:
             kinds = cell_kinds(given, block, None)
             chosen &= (kinds[cells.row, cells.column] & AGREES) == 0
         return chosen
 
-    return _low_cells(is_given, pred_probs, cuts.by_bit, choose)
+    return _low_cells(is_given, pred_probs, cuts, choose)
 
 
 def _low_cells(
     is_given: Bits,
     pred_probs: NDArray[np.floating],
-    by_bit: bool,
+    of: CutSearch | CellCuts,
     choose: Callable[[Cells, Bits, Float64], NDArray[np.bool_]],
 ) -> Cells:
     nothing = np.zeros(0, dtype=np.int64)
     parts = [Cells(nothing, nothing, nothing, np.zeros(0))]
     for rows, block in float64_blocks(pred_probs):
         given = is_given[rows]
-        row, group, confidence = low_cells(given, self_confidence(given, block))
-        cells = Cells(row, group // 2, group if by_bit else group // 2, confidence)
+        row, group, score = low_cells(given, score_cells(given, block, of.order))
+        cells = Cells(row, group // 2, group if of.by_bit else group // 2, score)
         chosen = cells.where(choose(cells, given, block))
         parts.append(chosen._replace(row=chosen.row + rows.start))
     return Cells(*map(np.concatenate, zip(*parts, strict=True)))

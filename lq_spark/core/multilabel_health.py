@@ -17,6 +17,7 @@ from lq_spark.core.multilabel_data import checked_joints, issue_cells, model_of
 from lq_spark.core.multilabel_model import calibrated_joints
 from lq_spark.core.multilabel_rules import CellRule
 from lq_spark.core.multilabel_sets import checked_label_sets
+from lq_spark.core.printed import print_score, print_tables
 from lq_spark.errors import OptionError
 
 if TYPE_CHECKING:
@@ -217,17 +218,39 @@ def multilabel_health_summary(
 ) -> dict[str, Any]:
     """Return the health of a data set.
 
-    Parameters as for the functions above; num_examples and verbose are not used, there for calls
-    written for cleanlab.
+    Parameters
+    ----------
+    labels, pred_probs, class_names, confident_joint
+        As for the functions above.
+    num_examples : int, optional
+        Number of rows to print; the results are of the rows given, as in cleanlab.
+    verbose : bool
+        Whether to print the results.
 
     Returns
     -------
     dict
         "overall_multilabel_health_score" (float), "classes_by_multilabel_quality" and
         "common_multilabel_issues" (pandas.DataFrame).
+
+    Raises
+    ------
+    OptionError
+        If num_examples is below 1.
     """
+    if num_examples is not None and num_examples < 1:
+        raise OptionError(f"num_examples must be at least 1, got {num_examples}")
     counted = _counted(labels, pred_probs, confident_joint, class_names)
-    return dict(vars(multilabel_health(*counted, class_names)))
+    health = multilabel_health(*counted, class_names)
+    if verbose:
+        tables = {
+            "Classes, worst first": health.classes_by_multilabel_quality,
+            "Label issues by class": health.common_multilabel_issues,
+        }
+        n_rows = counted[1] if num_examples is None else num_examples
+        print_tables(tables, n_rows)
+        print_score(health.overall_multilabel_health_score, n_rows, "rows")
+    return dict(vars(health))
 
 
 def _counted(

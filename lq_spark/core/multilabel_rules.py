@@ -20,14 +20,15 @@ from lq_spark.core.blocks import Float64, float64_blocks
 from lq_spark.core.issue_rules import PRUNING, lowest, require_filter
 from lq_spark.core.joint import sparse
 from lq_spark.core.multilabel_cells import AGREES, cell_kinds, is_confident_issue
-from lq_spark.core.multilabel_scores import self_confidence
+from lq_spark.core.multilabel_scores import score_cells
 from lq_spark.core.multilabel_sets import Bits
-from lq_spark.core.quotas import prune_quotas, require_quota_options
-from lq_spark.errors import OptionError, listed
+from lq_spark.core.quotas import numbers_to_remove, prune_quotas, require_quota_options
+from lq_spark.errors import listed
 
 LOW_SCORES = ("low_self_confidence", "low_normalized_margin")
-"""Rules that order the cells of a class whatever their bit, and the rows of a table: both by
-self-confidence, of which the normalized margin of a binary problem is no more than another name."""
+"""Rules that order the cells of a class whatever their bit, and the rows of a table: cells by their
+score, which of two classes is the same but for rounding and so for ties; rows by self-confidence,
+both rules."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class CellRule:
 
     filter_by: str = "prune_by_noise_rate"
     frac_noise: float = 1.0
-    num_to_remove_per_class: Sequence[int] | None = None
+    num_to_remove_per_class: int | Sequence[int] | None = None
     min_examples_per_class: int = 1
 
     def __post_init__(self) -> None:
@@ -59,6 +60,12 @@ class CellRule:
     def is_low_score(self) -> bool:
         """Return whether as many are flagged as confident learning flags."""
         return self.filter_by in LOW_SCORES
+
+    @property
+    def order(self) -> str:
+        """Return the score of a cell that the rule orders by."""
+        by_margin = self.filter_by == "low_normalized_margin"
+        return "normalized_margin" if by_margin else "self_confidence"
 
     def quotas(
         self, joints: NDArray[np.integer], class_counts: NDArray[np.integer]
@@ -79,7 +86,7 @@ class CellRule:
         """
         enough = class_counts > max(self.min_examples_per_class, 1)  # the only one is kept
         if self.num_to_remove_per_class is not None:
-            wanted = self._numbers_to_remove(class_counts[:, 1])
+            wanted = numbers_to_remove(self.num_to_remove_per_class, class_counts[:, 1])
             return np.where(enough, np.stack([np.zeros_like(wanted), wanted], axis=-1), 0)
         quotas = np.zeros(class_counts.shape, dtype=np.int64)
         for k, (joint, counts) in enumerate(zip(joints, class_counts, strict=True)):
@@ -95,16 +102,6 @@ class CellRule:
             both = np.minimum(found.per_class, by_noise_rate)
             quotas[k] = numbers.get(self.filter_by, both)
         return quotas
-
-    def _numbers_to_remove(self, n_given: NDArray[np.integer]) -> NDArray[np.int64]:
-        wanted = np.asarray(self.num_to_remove_per_class)
-        fits = wanted.shape == n_given.shape and wanted.dtype.kind in "iu"
-        if not fits or (wanted < 0).any() or (wanted > n_given).any():
-            raise OptionError(
-                f"num_to_remove_per_class must be {len(n_given)} whole numbers, each between 0 and "
-                f"the rows given its class, got {listed(self.num_to_remove_per_class or ())}"
-            )
-        return wanted.astype(np.int64)
 
     def warn_of_small_classes(
         self, class_counts: NDArray[np.integer], classes: Sequence[str] | None, *, stacklevel: int
@@ -150,12 +147,12 @@ def flagged_cells(
     if rule.filter_by == "confident_learning":
         return is_confident_issue(kinds)
     mask = np.zeros(is_given.shape, dtype=bool)
-    confidence = self_confidence(is_given, pred_probs)
+    scores = score_cells(is_given, pred_probs, rule.order)
     if rule.is_low_score:
         for k, n in enumerate(np.count_nonzero(is_confident_issue(kinds), axis=0)):
-            mask[lowest(confidence[:, k], n), k] = True
+            mask[lowest(scores[:, k], n), k] = True
         return mask
     for k, bit in zip(*np.nonzero(quotas), strict=True):
         cells = np.flatnonzero(is_given[:, k] == bit)
-        mask[cells[lowest(confidence[cells, k], quotas[k, bit])], k] = True
+        mask[cells[lowest(scores[cells, k], quotas[k, bit])], k] = True
     return np.asarray(mask & doubtful)

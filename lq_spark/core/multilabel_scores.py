@@ -6,6 +6,7 @@ Multi-Label Classification Data" (2022), arXiv:2211.13895.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -124,8 +125,8 @@ def aggregator_of(kwargs: Mapping[str, Any]) -> Aggregator:
     kwargs : mapping
         ``{"method": "exponential_moving_average", "alpha": 0.8}`` (see :func:`moving_averages`),
         ``{"method": "softmin", "temperature": 0.1}`` (see :func:`softmins`), or as method a
-        function of the class scores (n, K) and the further entries that gives n numbers. An empty
-        mapping is the first.
+        function of the class scores (n, K) and the further entries that gives n numbers; it is
+        called with ``axis=1`` if it takes an axis and none is given. An empty mapping is the first.
 
     Raises
     ------
@@ -136,7 +137,7 @@ def aggregator_of(kwargs: Mapping[str, Any]) -> Aggregator:
     --------
     >>> aggregator_of({"method": "softmin", "temperature": 0})(np.array([[1.0, 0.5]]))
     array([0.5])
-    >>> aggregator_of({"method": np.min, "axis": 1})(np.array([[1.0, 0.5]]))
+    >>> aggregator_of({"method": np.min})(np.array([[1.0, 0.5]]))
     array([0.5])
     """
     arguments = dict(kwargs or DEFAULT_AGGREGATOR)
@@ -174,7 +175,18 @@ def _require_number(name: str, number: object, highest: float, *, optional: bool
         raise OptionError(f"{name} must be a number from 0{above}, got {number!r}")
 
 
+def _takes_axis(method: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(method).parameters.values()
+    except ValueError:  # compiled, without a signature: as numpy's reductions
+        return True
+    return any(p.name == "axis" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
 def _checked_function(method: Callable[..., Any], arguments: Mapping[str, Any]) -> Aggregator:
+    if "axis" not in arguments and _takes_axis(method):
+        arguments = {**arguments, "axis": 1}
+
     def run(scores: Float64) -> Float64:
         result = np.asarray(method(scores, **arguments), dtype=np.float64)
         if result.shape != (len(scores),):

@@ -7,7 +7,7 @@ model" (2023), arXiv:2307.05080.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,10 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from lq_spark.core.constants import SUM_TOLERANCE
 from lq_spark.core.joint import counted_pairs
 from lq_spark.core.pixels import image_fault
+from lq_spark.core.printed import print_tables
 from lq_spark.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+DEFAULT_TOP: Final = 20
 
 
 def common_label_issues(
@@ -28,7 +31,7 @@ def common_label_issues(
     *,
     class_names: Sequence[str] | None = None,
     exclude: Collection[int] | None = None,
-    top: int = 20,
+    top: int | None = None,
     verbose: bool = True,
 ) -> pd.DataFrame:
     """Return a table of the pairs of classes that most label issues are of.
@@ -43,10 +46,10 @@ def common_label_issues(
         Put into the table in place of class indices, which are texts, as in cleanlab.
     exclude : collection of int, optional
         Predicted classes whose issues do not count.
-    top : int
-        How many pairs.
-    verbose
-        Not used; there for calls written for cleanlab.
+    top : int, optional
+        How many pairs; 20 if None, as in cleanlab.
+    verbose : bool
+        Whether to print the table.
 
     Returns
     -------
@@ -64,7 +67,8 @@ def common_label_issues(
     Examples
     --------
     >>> probs = np.array([[[[0.9, 0.8, 0.9, 0.2]], [[0.1, 0.2, 0.1, 0.8]]]])
-    >>> common_label_issues([[[False, False, True, False]]], [[[0, 0, 1, 1]]], probs)
+    >>> issues = [[[False, False, True, False]]]
+    >>> common_label_issues(issues, [[[0, 0, 1, 1]]], probs, verbose=False)
       given_label predicted_label  num_pixel_issues
     0           1               0                 1
     """
@@ -78,9 +82,13 @@ def common_label_issues(
         raise OptionError(f"class_names must have {probs.shape[1]} names, got {len(names)}")
     pairs = counted_pairs(probs.shape[1], given, predicted)
     kept = np.flatnonzero(~np.isin(pairs.guess, list(exclude or ())))
-    order = kept[np.argsort(-pairs.values[kept], kind="stable")][:top]
+    order = kept[np.argsort(-pairs.values[kept], kind="stable")]
+    order = order[: DEFAULT_TOP if top is None else top]
     table = {"given_label": names[pairs.given[order]], "predicted_label": names[pairs.guess[order]]}
-    return pd.DataFrame({**table, "num_pixel_issues": pairs.values[order]})
+    found = pd.DataFrame({**table, "num_pixel_issues": pairs.values[order]})
+    if verbose and len(found):
+        print_tables({"Pairs of classes with most pixels": found})
+    return found
 
 
 def filter_by_class(

@@ -51,13 +51,40 @@ def require_quota_options(frac_noise: float, min_examples_per_class: int) -> Non
         )
 
 
-def require_a_number_each(numbers: Sequence[int] | None, n_classes: int) -> None:
-    """Raise OptionError unless there are as many numbers to remove as classes, or none."""
-    if numbers is not None and len(numbers) != n_classes:
-        raise OptionError(
-            f"num_to_remove_per_class must be {n_classes} numbers, each between 0 and the rows of "
-            f"its class, got {list(numbers)}"
-        )
+def require_a_number_each(numbers: int | Sequence[int] | None, n_classes: int) -> None:
+    """Raise OptionError unless there are as many numbers to remove as classes, one, or none."""
+    if numbers is not None and np.shape(numbers) not in ((), (n_classes,)):
+        raise OptionError(_wrong_numbers(numbers, n_classes))
+
+
+def numbers_to_remove(
+    numbers: int | Sequence[int], class_counts: NDArray[np.integer]
+) -> NDArray[np.int64]:
+    """Return how many rows of each class to remove; one number is that of each class.
+
+    Raises
+    ------
+    OptionError
+        If there are not as many whole numbers as classes, one is below 0, or one of several
+        exceeds the rows of its class.
+
+    Examples
+    --------
+    >>> numbers_to_remove(1, np.array([4, 0]))
+    array([1, 1])
+    """
+    wanted = np.asarray(numbers)
+    fits = wanted.shape in ((), class_counts.shape) and wanted.dtype.kind in "iu"
+    if not fits or (wanted < 0).any() or (wanted.ndim and (wanted > class_counts).any()):
+        raise OptionError(_wrong_numbers(numbers, len(class_counts)))
+    return np.broadcast_to(wanted.astype(np.int64), class_counts.shape)
+
+
+def _wrong_numbers(numbers: object, n_classes: int) -> str:
+    return (
+        f"num_to_remove_per_class must be {n_classes} numbers, each between 0 and the rows of its "
+        f"class, or one number for all, got {numbers!r:.80}"
+    )
 
 
 def prune_quotas(
@@ -66,7 +93,7 @@ def prune_quotas(
     *,
     min_examples_per_class: int = 1,
     frac_noise: float = 1.0,
-    num_to_remove_per_class: Sequence[int] | None = None,
+    num_to_remove_per_class: int | Sequence[int] | None = None,
 ) -> Quotas:
     """Return how many rows to prune by a (calibrated) joint of counts.
 
@@ -80,9 +107,10 @@ def prune_quotas(
         How many rows of each class to keep; classes with no more rows lose none.
     frac_noise : float
         Which share of the estimated label issues to prune.
-    num_to_remove_per_class : sequence of int, length K, optional
-        How many to prune of each class instead. As in cleanlab, pruning by noise rate counts them
-        by the class that a row truly is of, pruning by class by the given one.
+    num_to_remove_per_class : int or sequence of int, length K, optional
+        How many to prune of each class instead, one number being that of each. As in
+        cleanlab, pruning by noise rate counts them by the class that a row truly is of, pruning by
+        class by the given one.
 
     Raises
     ------
@@ -111,7 +139,7 @@ def prune_quotas(
             given, true, values, kept, class_counts, num_to_remove_per_class
         )
     enough = class_counts > max(min_examples_per_class, 1)  # the only row of a class is kept
-    per_class = np.where(enough, np.maximum(class_counts - kept, 0), 0).astype(np.int64)
+    per_class = np.where(enough, np.clip(class_counts - kept, 0, class_counts), 0).astype(np.int64)
     chosen = (values > 0) & enough[given]
     small = np.flatnonzero(~enough & (np.asarray(class_counts) > 0))
     return Quotas(per_class, given[chosen], true[chosen], values[chosen].astype(np.int64), small)
@@ -123,16 +151,11 @@ def _spread_numbers(
     values: Float64,
     kept: Float64,
     class_counts: NDArray[np.integer],
-    numbers: Sequence[int],
+    numbers: int | Sequence[int],
 ) -> tuple[Float64, Float64]:
     """Return (off-diagonals, diagonal) that prune the numbers asked for, spread as estimated."""
     n = len(kept)
-    wanted = np.asarray(numbers)
-    if wanted.shape != (n,) or (wanted < 0).any() or (wanted > class_counts).any():
-        raise OptionError(
-            f"num_to_remove_per_class must be {n} numbers, each between 0 and the rows of its "
-            f"class, got {list(numbers)}"
-        )
+    wanted = numbers_to_remove(numbers, np.asarray(class_counts))
     # Rows of the matrix here are true classes: its sums are over the given ones.
     sums = np.bincount(true, weights=values, minlength=n) + kept
     shares = values / np.maximum(sums[given], TINY)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.blocks import Float64
+from lq_spark.core.checks import checked_scores
 from lq_spark.core.pixel_issues import count_tied, fit_pixels, issue_mask, issue_pixels
 from lq_spark.core.pixel_pairs import checked_images, common_label_issues, filter_by_class
 from lq_spark.core.pixels import image_facts, self_confidence, softmin_score
@@ -47,7 +48,9 @@ def find_label_issues(
         Given class of each pixel, in 0..K-1.
     pred_probs : array-like of float, shape (N, K, H, W)
         Out-of-sample predicted probabilities.
-    batch_size, n_jobs, verbose
+    batch_size : int, optional
+        At least 1; not used further, since an image is looked at by itself.
+    n_jobs, verbose
         Not used; there for calls written for cleanlab.
     downsample : int
         Side of the squares of pixels to average first, labels as numbers; divides H and W. What is
@@ -62,7 +65,7 @@ def find_label_issues(
     Raises
     ------
     OptionError
-        If downsample is no whole number that divides H and W.
+        If downsample is no whole number that divides H and W, or batch_size is below 1.
     DataError
         If the shapes differ, or an image cannot be scored.
 
@@ -79,6 +82,7 @@ def find_label_issues(
     >>> find_label_issues([[[0, 0, 1, 1]]], probs)
     array([[[False, False,  True, False]]])
     """
+    _require_batch_size(batch_size)
     masks, probs = checked_images(labels, pred_probs)
     require_downsample(downsample)
     if masks.shape[1] % downsample or masks.shape[2] % downsample:
@@ -145,6 +149,7 @@ def get_label_quality_scores(
     (array([0.5]), array([[[0.75, 0.5 ]]]))
     """
     require_one_of("method", method, IMAGE_METHODS)
+    _require_batch_size(batch_size)
     require_temperature(temperature)
     require_downsample(downsample)
     if method == "softmin" and downsample != 1:
@@ -160,14 +165,14 @@ def get_label_quality_scores(
 
 
 def issues_from_scores(
-    image_scores: ArrayLike, pixel_scores: ArrayLike | None = None, threshold: float = 0.1
+    image_scores: ArrayLike | None, pixel_scores: ArrayLike | None = None, threshold: float = 0.1
 ) -> NDArray[np.int64] | NDArray[np.bool_]:
     """Return what scores below a threshold.
 
     Parameters
     ----------
     image_scores : array-like of float, shape (N,)
-        Label quality of the images.
+        Label quality of the images; None only with pixel scores.
     pixel_scores : array-like of float, shape (N, H, W), optional
         Label quality of the pixels.
     threshold : float
@@ -183,6 +188,8 @@ def issues_from_scores(
     ------
     OptionError
         If the threshold is no number from 0 to 1.
+    DataError
+        If the image scores are no numbers, and there are no pixel scores.
 
     Examples
     --------
@@ -193,9 +200,14 @@ def issues_from_scores(
         raise OptionError(f"threshold must be a number from 0 to 1, got {threshold!r}")
     if pixel_scores is not None:
         return np.asarray(np.asarray(pixel_scores) < threshold)
-    scores = np.asarray(image_scores, dtype=np.float64)
+    scores = checked_scores("image_scores", image_scores)
     low = np.flatnonzero(scores < threshold)
     return low[np.argsort(scores[low], kind="stable")]
+
+
+def _require_batch_size(batch_size: int | None) -> None:
+    if batch_size is not None and batch_size < 1:
+        raise OptionError(f"batch_size must be None or at least 1, got {batch_size}")
 
 
 def require_downsample(downsample: int) -> None:

@@ -21,7 +21,7 @@ from lq_spark.core.exact import SCALE_BITS, scaled_halves
 COARSE_TEMPERATURES: Final = (0.1, 0.2, 0.5, 0.8, 1.0, 2.0, 3.0, 5.0, 8.0)
 
 SMALLEST_PROBABILITY: Final = 1e-30
-"""Floor of a probability before its logarithm, as in cleanlab."""
+"""Floor of a scaled probability in the loss, and of one before it is scaled, as in cleanlab."""
 
 _LOSS_UNIT: Final = 128.0
 """A loss is at most -ln(1e-30) / ln 2 = 99.7; in this unit it lies in [0, 1]."""
@@ -43,7 +43,7 @@ class Model:
     def scale(self, block: Float64) -> None:
         """Scale rows of probabilities in place."""
         if self.temperature is not None:
-            _to_logs(block)
+            _to_logs(block, SMALLEST_PROBABILITY)
             _softmax(block, self.temperature)
 
 
@@ -89,7 +89,8 @@ def partial_losses(
     """Return the state of a batch: how badly its scaled probabilities fit its labels.
 
     The loss of an item is the cross entropy, in units of ln K, of the scaled probabilities under
-    the shares of its labels.
+    the shares of its labels. A probability of 0 is 0 at each temperature here, as in cleanlab: only
+    what is scaled in the end has a floor before its logarithm (:meth:`Model.scale`).
 
     Parameters
     ----------
@@ -103,17 +104,18 @@ def partial_losses(
         1, 2…, whichever classes they are of, as in cleanlab 2.9.0.
     """
     places = votes.ranks if cleanlab_compatible else votes.labels
-    floor, unit = np.log(SMALLEST_PROBABILITY), np.log(annotations.n_classes) * _LOSS_UNIT
+    lowest_log, unit = np.log(SMALLEST_PROBABILITY), np.log(annotations.n_classes) * _LOSS_UNIT
     sums = np.zeros((2, len(temperatures)), dtype=np.int64)
     for rows, block in float64_blocks(pred_probs):
-        _to_logs(block)
+        _to_logs(block, floor=0.0)
         part = slice(votes.offsets[rows.start], votes.offsets[rows.stop])
         items, shares = votes.items[part] - rows.start, votes.counts[part]
         sizes = annotations.sizes[rows]
         for t, temperature in enumerate(temperatures):
             logs = block[items, places[part]] / temperature
             logs -= np.log(row_sums(np.exp(block / temperature)))[items]
-            fit = np.bincount(items, weights=shares * np.maximum(logs, floor), minlength=len(sizes))
+            np.maximum(logs, lowest_log, out=logs)
+            fit = np.bincount(items, weights=shares * logs, minlength=len(sizes))
             for half, values in enumerate(scaled_halves(-fit / (sizes * unit))):
                 sums[half, t] += int(values.sum())
     return TemperatureLosses(annotations.n_items, sums[0], sums[1])
@@ -170,11 +172,12 @@ def fit_temperature(
     return fine[best_of(fine)]
 
 
-def _to_logs(block: Float64) -> None:
-    """Replace rows of probabilities by their logarithms."""
-    np.maximum(block, SMALLEST_PROBABILITY, out=block)
+def _to_logs(block: Float64, floor: float) -> None:
+    """Replace rows of probabilities by their logarithms; that of 0 is -inf."""
+    np.maximum(block, floor, out=block)
     block /= row_sums(block)[:, np.newaxis]
-    np.log(block, out=block)
+    with np.errstate(divide="ignore"):
+        np.log(block, out=block)
 
 
 def _softmax(block: Float64, temperature: float) -> None:

@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core import label_issues
 from lq_spark.core.blocks import Float64
+from lq_spark.core.checks import checked_scores
+from lq_spark.core.printed import print_tables
 from lq_spark.core.scores import METHODS, score_rows
 from lq_spark.core.sentences import (
     checked_sentences,
@@ -109,6 +111,7 @@ def find_label_issues(
     pred_probs: Sequence[ArrayLike],
     *,
     return_indices_ranked_by: str = "self_confidence",
+    low_memory: bool = False,
     **kwargs: Any,
 ) -> list[tuple[int, int]]:
     """Return (sentence, token in the sentence) of the tokens with a label issue, worst first.
@@ -119,6 +122,8 @@ def find_label_issues(
         As for :func:`get_label_quality_scores`.
     return_indices_ranked_by : str
         A token score method; tokens of equal score are in the order of the data.
+    low_memory : bool
+        Not used; there for calls written for cleanlab.
     **kwargs
         ``filter_by`` and the other options of
         :func:`lq_spark.core.label_issues.find_label_issues`.
@@ -177,7 +182,7 @@ def issues_from_scores(
     OptionError
         If the threshold is not a number.
     DataError
-        If the scores are of different numbers of sentences.
+        If scores are no numbers, or of different numbers of sentences.
 
     Examples
     --------
@@ -189,7 +194,7 @@ def issues_from_scores(
     is_number = isinstance(threshold, (int, float, np.integer, np.floating))
     if not is_number or np.isnan(threshold):
         raise OptionError(f"threshold must be a number, got {threshold!r}")
-    per_sentence = np.asarray(sentence_scores, dtype=np.float64)
+    per_sentence = checked_scores("sentence_scores", sentence_scores)
     if token_scores is None:
         return _below(per_sentence, threshold)
     if len(token_scores) != len(per_sentence):
@@ -233,8 +238,10 @@ def common_label_issues(
         Put into the table in place of class indices.
     exclude : collection of (given, predicted) pairs of class indices
         Issues that do not count, where classes are known.
-    top, verbose
-        Not used; there for calls written for cleanlab, where they say what is printed.
+    top : int
+        How many words to print.
+    verbose : bool
+        Whether to print the table's rows of the words that have most issues.
 
     Returns
     -------
@@ -252,7 +259,8 @@ def common_label_issues(
 
     Examples
     --------
-    >>> common_label_issues([(0, 1), (1, 0), (0, 0)], [["in", "May"], ["May"]])
+    >>> words = [["in", "May"], ["May"]]
+    >>> common_label_issues([(0, 1), (1, 0), (0, 0)], words, verbose=False)
       token  num_label_issues
     0   May                 2
     1    in                 1
@@ -276,7 +284,12 @@ def common_label_issues(
     table: dict[str, Any] = {"token": vocabulary[groups[order, 0]]}
     if names is not None:
         table["given_label"], table["predicted_label"] = names[groups[order, 1:].T]
-    return pd.DataFrame({**table, "num_label_issues": counts[order]})
+    found = pd.DataFrame({**table, "num_label_issues": counts[order]})
+    if verbose and len(found):
+        totals = found.groupby("token", sort=False)["num_label_issues"].sum()
+        most = totals.sort_values(ascending=False, kind="stable").index[:top]
+        print_tables({"Words with most label issues": found[found["token"].isin(most)]})
+    return found
 
 
 def _class_names(class_names: Sequence[str] | None, n_classes: int) -> NDArray[Any]:

@@ -48,9 +48,7 @@ class WholeCrowd:
         """Return the crowd of annotations and M models' checked pred_probs, shape (n, K)."""
         votes = count_votes(annotations)
         counts = partial_votes(annotations, votes)
-        # Without probabilities cleanlab counts the classes right.
-        misplaced = cleanlab_compatible and len(pred_probs) > 0
-        summary = finish_votes(counts, cleanlab_compatible=misplaced)
+        summary = finish_votes(counts)
         temperatures: list[float | None] = [None] * len(pred_probs)
         if calibrate:
             temperatures = [
@@ -70,7 +68,9 @@ class WholeCrowd:
     def require_several(self) -> None:
         """Raise DataError if each item has one label: there is nothing to compare."""
         if self.counts.n_single == self.counts.n_items:
-            raise DataError(NOTHING_TO_COMPARE)
+            raise DataError(
+                f"{NOTHING_TO_COMPARE}; use lq_spark.core.multiclass.get_label_quality_scores"
+            )
 
     def weights_under(self, consensus: NDArray[np.int64]) -> CrowdlabWeights:
         """Return the weights of annotators and models."""

@@ -163,7 +163,7 @@ def fit_crowd(
         If each item has one label, or there are fewer than 2 annotators.
     """
     if counts.n_single == counts.n_items:
-        raise DataError(NOTHING_TO_COMPARE)
+        raise DataError(f"{NOTHING_TO_COMPARE}; use lq_spark.multiclass.score")
     model = CrowdModel(
         tuple(names),
         items.reader.n_classes,
@@ -171,7 +171,7 @@ def fit_crowd(
         options.consensus_method,
         options.quality_method,
         _temperatures(items, options),
-        finish_votes(counts, cleanlab_compatible=options.cleanlab_compatible),
+        finish_votes(counts),
         None,
         None,
         options.cleanlab_compatible,

@@ -227,7 +227,7 @@ def entries_function(
         cells = searched_cells(sets.is_given, sets.pred_probs, search)
         keys = batch["key"].take(pa.array(cells.row))
         return pa.RecordBatch.from_arrays(
-            [pa.array(cells.group), pa.array(cells.confidence), keys], names=schema.names
+            [pa.array(cells.group), pa.array(cells.score), keys], names=schema.names
         )
 
     return run, schema
@@ -249,8 +249,8 @@ def issue_function(
             row, column = np.nonzero(judged_cells(is_given, pred_probs, thresholds))
             tied = pa.nulls(len(row), pa.int64())
         else:
-            row, column, group, confidence = cells_up_to(is_given, pred_probs, cuts)
-            is_tied = cuts.has_key[group] & (confidence == cuts.values[group])
+            row, column, group, score = cells_up_to(is_given, pred_probs, cuts)
+            is_tied = cuts.has_key[group] & (score == cuts.values[group])
             tied = pa.array(group, mask=~is_tied)
         cells = [
             pa.array(column.astype(np.int32)),

@@ -89,7 +89,7 @@ def requested(
     n_classes: int | None = None,
     filter_by: str = "prune_by_noise_rate",
     frac_noise: float = 1.0,
-    num_to_remove_per_class: Sequence[int] | None = None,
+    num_to_remove_per_class: int | Sequence[int] | None = None,
     min_examples_per_class: int = 1,
     fitted: MultilabelModel | None = None,
     method: str = "self_confidence",
@@ -156,7 +156,9 @@ def judged(df: DataFrame, request: Request, *, count: bool = False) -> Judgement
         thresholds = fitted_thresholds(df, table)
     if thresholds is None or not (orders or count):
         return Judgement(thresholds, None, none)
-    counts = counted_cells(df, table, thresholds, buckets=orders and not request.by_row)
+    counts = counted_cells(
+        df, table, thresholds, order=rule.order if orders and not request.by_row else None
+    )
     if request.by_row:
         return Judgement(
             thresholds, counts, none, row_cuts=_row_cuts(df, request, counts.n_issue_rows)

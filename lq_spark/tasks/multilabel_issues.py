@@ -72,7 +72,7 @@ def fit(
         df, labels=labels, pred_probs=pred_probs, classes=classes, n_classes=n_classes
     )
     thresholds = fitted_thresholds(df, table)
-    counts = counted_cells(df, table, thresholds, buckets=False)
+    counts = counted_cells(df, table, thresholds, order=None)
     if not counts.n_rows:
         raise DataError("the table is empty; class thresholds need at least 1 row")
     return MultilabelModel.of_counts(thresholds, counts, table.classes)
@@ -88,7 +88,7 @@ def find_issues(
     n_classes: int | None = None,
     filter_by: str = "prune_by_noise_rate",
     frac_noise: float = 1.0,
-    num_to_remove_per_class: Sequence[int] | None = None,
+    num_to_remove_per_class: int | Sequence[int] | None = None,
     min_examples_per_class: int = 1,
     fitted: MultilabelModel | None = None,
     method: str = "self_confidence",
@@ -133,6 +133,10 @@ def find_issues(
 
     Notes
     -----
+    A class that every row or no row is given has no issues, but that "predicted_neq_given" and the
+    suspect classes of a low_* rule name it where it is predicted otherwise, that numbers to remove
+    are removed, and that ``fitted`` may have seen rows with and without it.
+
     Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 3.2;
     Thyagarajan et al., "Identifying Incorrect Annotations in Multi-Label Classification Data"
     (2022).

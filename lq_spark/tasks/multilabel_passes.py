@@ -50,17 +50,19 @@ def fitted_thresholds(df: DataFrame, table: LabelSetTable) -> Float64:
 
 
 def counted_cells(
-    df: DataFrame, table: LabelSetTable, thresholds: Float64, *, buckets: bool
+    df: DataFrame, table: LabelSetTable, thresholds: Float64, *, order: str | None
 ) -> CellCounts:
-    """Count the cells of a table, with their buckets of self-confidence if asked.
+    """Count the cells of a table, with buckets of the score that ``order`` names, if any.
 
     One pass. Raises InvalidRowsError if a row cannot be scored.
     """
     n_classes = table.n_classes
-    n_buckets = bucket_number(n_classes) if buckets else 0
+    n_buckets = bucket_number(n_classes) if order else 0
 
     def partial(is_given: Bits, pred_probs: NDArray[np.floating]) -> NDArray[np.int64]:
-        return partial_cell_counts(is_given, pred_probs, thresholds, n_buckets)
+        return partial_cell_counts(
+            is_given, pred_probs, thresholds, n_buckets, order or "self_confidence"
+        )
 
     vector = _summed(df, table, partial, counts_length(n_classes, n_buckets))
     return cell_counts(vector, n_classes)
@@ -101,7 +103,7 @@ class KeyedCuts:
 def found_cuts(df: DataFrame, table: LabelSetTable, id: str, search: CutSearch) -> KeyedCuts:
     """Return the cuts of a search: one pass, for the cells of the buckets that hold a cut.
 
-    Of cells of the same self-confidence those of the rows with the lowest ids are taken.
+    Of cells of the same score those of the rows with the lowest ids are taken.
     """
     quotas = {int(group): int(search.places[group]) for group in np.flatnonzero(search.places)}
     values, keys = search.values.copy(), {}
@@ -126,4 +128,4 @@ def found_cuts(df: DataFrame, table: LabelSetTable, id: str, search: CutSearch) 
             if cut.key is not None:
                 has_key[group] = True
                 keys[group] = cut.key
-    return KeyedCuts(CellCuts(search.by_bit, values, has_key), keys)
+    return KeyedCuts(CellCuts(search.by_bit, values, has_key, search.order), keys)

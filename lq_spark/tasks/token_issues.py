@@ -96,7 +96,7 @@ def find_issues(
     classes: Sequence[str] | None = None,
     filter_by: str = "prune_by_noise_rate",
     frac_noise: float = 1.0,
-    num_to_remove_per_class: Sequence[int] | None = None,
+    num_to_remove_per_class: int | Sequence[int] | None = None,
     min_examples_per_class: int = 1,
     collision_rule: str | None = None,
     fitted: NoiseModel | None = None,

@@ -94,6 +94,23 @@ def assert_close(found, expected, rtol=0):
         np.testing.assert_allclose(ours, other, rtol=rtol, atol=1e-9)
 
 
+def prepared_boxes(labels, predictions):
+    """Return what cleanlab makes of labels and predictions before it scores boxes."""
+    prepared = []
+    for label, image in zip(labels, predictions, strict=True):
+        rows = np.concatenate([np.zeros((0, 5)), *image])
+        prepared.append(
+            {
+                "lab_labels": np.asarray(label["labels"]),
+                "lab_bboxes": np.asarray(label["bboxes"]),
+                "pred_labels": np.repeat(np.arange(len(image)), [len(part) for part in image]),
+                "pred_label_probs": rows[:, 4],
+                "pred_bboxes": rows[:, :4],
+            }
+        )
+    return prepared
+
+
 def values(by_class):
     return [list(of_class.values()) for of_class in by_class.values()]
 
@@ -115,6 +132,12 @@ def test_box_scores_equal_cleanlabs(data, seed, defaults):
     ):
         expected = theirs(getattr(rank, name), **both, **more)
         assert_close(getattr(detection, name)(**both, **more), expected)
+        prepared = prepared_boxes(labels, predictions)
+        found = getattr(detection, name)(auxiliary_inputs=prepared, **options, **more)
+        assert_close(found, expected)
+    assert detection.object_counts_per_image(
+        auxiliary_inputs=prepared
+    ) == detection.object_counts_per_image(labels, predictions)
 
 
 @settings(deadline=None, max_examples=40)
@@ -315,7 +338,7 @@ def test_bad_predictions_are_named(prediction, message):
         ),
         ("compute_swap_box_scores", {"alpha": 2}, "alpha must be a number from 0 to 1, got 2"),
         ("compute_badloc_box_scores", {"low_probability_threshold": "a"}, "low_probability_thre"),
-        ("compute_overlooked_box_scores", {"auxiliary_inputs": []}, "auxiliary_inputs are not"),
+        ("compute_overlooked_box_scores", {"auxiliary_inputs": []}, "auxiliary_inputs go wi"),
         ("class_label_distribution", {"class_names": {"0": "a"}}, "class_names has no name of cla"),
         ("calculate_per_class_metrics", {"class_names": ["a"]}, "class_names must map class ind"),
     ],

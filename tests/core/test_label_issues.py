@@ -226,7 +226,16 @@ def test_one_class_alone_has_no_issue(filter_by):
         ({"filter_by": "prune"}, "filter_by must be one of"),
         ({"frac_noise": 1.5}, "frac_noise must be between 0 and 1, got 1.5"),
         ({"min_examples_per_class": -1}, "at least 0, got -1"),
-        ({"filter_by": "confident_learning", "frac_noise": 0.5}, "go with"),
+        ({"filter_by": "confident_learning", "num_to_remove_per_class": [1, 0]}, "go with"),
+        (
+            {"num_to_remove_per_class": -1},
+            "each between 0 and the rows of its class, or one number",
+        ),
+        ({"num_to_remove_per_class": 0.5}, "or one number for all, got 0.5"),
+        (
+            {"multi_label": True},
+            "sets of labels are for lq_spark.core.multilabel.find_label_issues",
+        ),
         ({"num_to_remove_per_class": [1]}, "must be 2 numbers"),
         ({"num_to_remove_per_class": [9, 0]}, "between 0 and the rows of its class"),
         ({"confident_joint": [[1]]}, "confident_joint must be a 2 by 2 array of counts"),

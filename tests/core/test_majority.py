@@ -22,10 +22,10 @@ def annotations_of(rows, n_classes):
     return checked_annotations(*zip(*given, strict=True), n_classes=n_classes)
 
 
-def majority_of(rows, n_classes, pred_probs=None, item_ids=None, **options):
+def majority_of(rows, n_classes, pred_probs=None, item_ids=None):
     annotations = annotations_of(rows, n_classes)
     votes = count_votes(annotations)
-    summary = finish_votes(partial_votes(annotations, votes), **options)
+    summary = finish_votes(partial_votes(annotations, votes))
     models = () if pred_probs is None else (Model(np.array(pred_probs)),)
     return majority_votes(annotations, votes, summary, models, item_ids).tolist()
 
@@ -85,12 +85,9 @@ def test_who_cannot_be_compared_is_the_mean_of_the_others():
     assert finish_votes(partial_votes(alone, count_votes(alone))).agreement.tolist() == [1, 1]
 
 
-def test_cleanlabs_class_counts_are_moved_to_the_first_places():
-    annotations = annotations_of([[1, 3, 3]], 5)
-    counts = partial_votes(annotations, count_votes(annotations))
-    assert finish_votes(counts).class_counts.tolist() == [0, 1, 0, 2, 0]
-    moved = finish_votes(counts, cleanlab_compatible=True)
-    assert moved.class_counts.tolist() == [1, 2, 0, 0, 0]
+def test_of_equally_probable_classes_the_rarer_wins_where_another_class_is_absent():
+    rows, even = [[1, 2], [1, 1], [2, 2], [2, 2]], [[0.2, 0.4, 0.4]] * 4
+    assert majority_of(rows, 3, even) == majority_of(rows, 3) == [1, 1, 2, 2]
 
 
 def test_too_few_annotators_are_refused():

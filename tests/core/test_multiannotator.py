@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from cleanlab import multiannotator as oracle
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lq_spark.core.multiannotator import (
@@ -42,6 +42,23 @@ OPTIONS = [
         "label_quality_score_kwargs": {"adjust_pred_probs": True},
     },
 ]
+
+
+def without_some(pred_probs, share, rng):
+    """Return probabilities of which a share is exactly 0, not all of a row."""
+    kept = rng.random(pred_probs.shape) >= share
+    kept[np.arange(len(kept)), rng.integers(kept.shape[1], size=len(kept))] = True
+    pred_probs = np.where(kept, pred_probs, 0.0)
+    return pred_probs / pred_probs.sum(axis=1, keepdims=True)
+
+
+def drawn_by(call, n_draws=8):
+    """Return the answers of some seeds of cleanlab's draws, shape (n_draws, n)."""
+    draws = []
+    for seed in range(n_draws):
+        np.random.seed(seed)
+        draws.append(call())
+    return np.array(draws)
 
 
 def assert_equal_results(actual, expected, options=(), atol=1e-9):
@@ -96,6 +113,38 @@ def test_all_tables_of_an_ensemble_equal_cleanlabs(data, n_models, calibrate, cr
     assert_equal_results(actual, expected)
 
 
+def test_a_probability_of_0_stays_0_in_the_search_of_a_temperature(quietly):
+    labels, pred_probs = np.array([[0, 1], [0, NAN]]), np.array([[0, 1], [0.75, 0.25]])
+    options = {"calibrate_probs": True, "verbose": False}
+    found = get_label_quality_multiannotator(
+        labels, pred_probs, cleanlab_compatible=True, **options
+    )
+    quality = found["label_quality"]["consensus_quality_score"]
+    np.testing.assert_allclose(quality, [1, 1], atol=1e-4)
+    expected = quietly(
+        oracle.get_label_quality_multiannotator, labels, pred_probs.copy(), **options
+    )
+    assert_equal_results(found, expected)
+
+
+@settings(deadline=None)
+@given(data=st.data(), share=st.sampled_from([0.3, 0.5, 0.8]))
+def test_calibrated_tables_equal_cleanlabs_where_probabilities_are_0(data, share, crowds, quietly):
+    labels, (pred_probs,) = data.draw(crowds(1))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    pred_probs = without_some(pred_probs, share, rng)
+    draws = drawn_by(lambda: quietly(oracle.get_majority_vote_label, labels, pred_probs, False))
+    assume((draws == draws[0]).all())
+    options = {"calibrate_probs": True, "verbose": False}
+    expected = quietly(
+        oracle.get_label_quality_multiannotator, labels, pred_probs.copy(), **options
+    )
+    actual = get_label_quality_multiannotator(
+        labels, pred_probs, cleanlab_compatible=True, **options
+    )
+    assert_equal_results(actual, expected)
+
+
 @settings(deadline=None)
 @given(data=st.data(), options=st.sampled_from(OPTIONS[:2] + OPTIONS[6:10]))
 def test_without_the_defects_the_numbers_are_the_same_where_no_class_is_absent(
@@ -122,12 +171,11 @@ def test_majority_votes_equal_those_that_cleanlab_does_not_draw(with_probs, data
     labels = np.vstack([labels, np.where(np.arange(labels.shape[1]) == 0, 0, NAN)])
     pred_probs = np.vstack([pred_probs, pred_probs[0]])
     given_probs = pred_probs if with_probs else None
-    draws = []
-    for seed in range(12):
-        np.random.seed(seed)
-        draws.append(quietly(oracle.get_majority_vote_label, labels, given_probs, verbose=False))
-    steady = (np.array(draws) == draws[0]).all(axis=0)
-    actual = get_majority_vote_label(labels, given_probs, cleanlab_compatible=True)
+    draws = drawn_by(
+        lambda: quietly(oracle.get_majority_vote_label, labels, given_probs, verbose=False), 12
+    )
+    steady = (draws == draws[0]).all(axis=0)
+    actual = get_majority_vote_label(labels, given_probs)
     assert actual.dtype == np.int64
     drawn_by_us = (np.array(draws) == actual).any(axis=0)
     np.testing.assert_array_equal(actual[steady], draws[0][steady])
@@ -201,17 +249,35 @@ def test_the_temperature_fits_the_labels_and_not_other_classes(quietly):
 
 
 def test_a_tie_goes_to_the_class_that_is_rarest_where_one_is_absent(quietly):
-    labels = np.array([[1, 2], [1, 1], [1, 1], [2, 2.0]])
-    pred_probs = np.array([[0.2, 0.4, 0.4], [0.2, 0.4, 0.4], [0.2, 0.4, 0.4], [0.2, 0.4, 0.4]])
-    assert get_majority_vote_label(labels, pred_probs).tolist() == [2, 1, 1, 2]
-    # cleanlab looks up the counts 5, 3 of classes 1, 2 under 0, 1: class 2 has none, class 1 three.
-    labels[3] = [1, 1]
-    labels = np.vstack([labels, [2, 2]])
-    pred_probs = np.vstack([pred_probs, pred_probs[:1]])
-    wrong = get_majority_vote_label(labels, pred_probs, cleanlab_compatible=True)
-    np.testing.assert_array_equal(
-        wrong, quietly(oracle.get_majority_vote_label, labels, pred_probs, verbose=False)
+    # Classes 1 and 2 have 3 and 5 labels; looked up under 0 and 1, class 2 would have none.
+    labels, pred_probs = (
+        np.array([[1, 2], [1, 1], [2, 2], [2, 2.0]]),
+        np.array([[0.2, 0.4, 0.4]] * 4),
     )
+    assert get_majority_vote_label(labels, pred_probs).tolist() == [1, 1, 2, 2]
+    assert quietly(oracle.get_majority_vote_label, labels, pred_probs, verbose=False)[0] == 1
+    for compatible in (True, False):
+        found = get_label_quality_multiannotator(
+            labels, pred_probs, consensus_method="majority_vote", cleanlab_compatible=compatible
+        )
+        assert found["label_quality"]["consensus_label"].tolist() == [1, 1, 2, 2]
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n_classes=st.integers(3, 6), n_given=st.integers(2, 6))
+def test_ties_of_equal_probabilities_go_where_cleanlabs_go(seed, n_classes, n_given, quietly):
+    rng = np.random.default_rng(seed)
+    some = rng.permutation(n_classes)[:n_given]
+    labels = rng.choice(some, (rng.integers(3, 12), rng.integers(2, 5))).astype(np.float64)
+    labels[0] = labels[0, 0]  # cleanlab fails at a tie where no item has a clear majority
+    even = np.full((len(labels), n_classes), 1 / n_classes)
+    for pred_probs in (even, None):
+        draws = drawn_by(
+            lambda: quietly(oracle.get_majority_vote_label, labels, pred_probs, verbose=False)  # noqa: B023
+        )
+        steady = (draws == draws[0]).all(axis=0)
+        found = get_majority_vote_label(labels, pred_probs)
+        np.testing.assert_array_equal(found[steady], draws[0][steady])
 
 
 def test_weights_are_of_the_consensus_that_the_tables_are_of(quietly):
@@ -338,7 +404,11 @@ def test_a_wrong_option_is_refused_with_what_is_allowed(options, message):
         (LABELS, PROBS[np.newaxis], "pred_probs must be a 2-D array of numbers"),
         (LABELS, np.where(PROBS == 0.5, NAN, PROBS), "probability not finite: 1 rows, .* row 2"),
         (LABELS, PROBS * 2, "probability above 1: 3 rows.* do not sum to 1: 1 rows"),
-        (np.array([[0, NAN], [NAN, 1]]), PROBS[:2], "each item has one label, so annotators cann"),
+        (
+            np.array([[0, NAN], [NAN, 1]]),
+            PROBS[:2],
+            "each item has one label.*; use lq_spark.core.multiclass.get_label_quality_scores",
+        ),
     ],
 )
 def test_bad_data_is_refused(labels, pred_probs, message):

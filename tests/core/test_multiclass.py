@@ -195,10 +195,16 @@ def test_a_negative_top_is_refused():
 
 @pytest.mark.parametrize(
     ("mask", "given_text"),
-    [([0, 1, 2], r"int64 of shape \(3,\)"), ([True, False], r"bool of shape \(2,\)")],
+    [
+        ([0, 3], r"int64 of shape \(2,\)"),
+        ([-1], r"int64 of shape \(1,\)"),
+        ([0.0, 1.0], r"float64 of shape \(2,\)"),
+        ([True, False], r"bool of shape \(2,\)"),
+    ],
 )
-def test_a_mask_that_is_not_boolean_or_of_another_length_is_refused(mask, given_text):
-    with pytest.raises(DataError, match=rf"boolean array of shape \(3,\), got {given_text}"):
+def test_a_mask_of_another_length_or_positions_of_no_rows_are_refused(mask, given_text):
+    text = rf"boolean array of shape \(3,\) or positions 0\.\.2, got {given_text}"
+    with pytest.raises(DataError, match=text):
         multiclass.order_label_issues(mask, [0, 0, 1], PROBS)
 
 

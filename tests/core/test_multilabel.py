@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lq_spark.core.blocks import BLOCK_ELEMENTS
-from lq_spark.core.issue_rules import FILTERS
+from lq_spark.core.issue_rules import FILTERS, PRUNING
 from lq_spark.core.joint import row_facts
 from lq_spark.core.multilabel import (
     find_label_issues,
@@ -30,10 +30,10 @@ from lq_spark.core.multilabel_cells import (
     OTHER,
     cell_counts,
     cell_kinds,
-    confidence_buckets,
     counts_length,
     partial_cell_counts,
     partial_cell_sums,
+    score_buckets,
 )
 from lq_spark.core.multilabel_model import MultilabelModel
 from lq_spark.core.multilabel_rules import CellRule
@@ -280,6 +280,19 @@ def test_a_class_that_all_rows_or_none_have_gets_an_answer(oracle, filter_by, da
     assert ours(find_label_issues, labels, pred_probs, **options).shape == (len(bits),)
 
 
+@pytest.mark.parametrize("filter_by", FILTERS)
+def test_a_class_that_all_rows_have_has_issues_only_where_predicted_otherwise_or_asked(filter_by):
+    labels = [[0], [0, 1], [0], [0, 1], [0]]
+    pred_probs = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.3], [0.95, 0.2], [0.4, 0.6]])
+    found = ours(find_multilabel_issues_per_class, labels, pred_probs, filter_by=filter_by)
+    expected = [1, 4] if filter_by == "predicted_neq_given" else []
+    assert np.flatnonzero(found[:, 0]).tolist() == expected
+    if filter_by in PRUNING:
+        options = {"filter_by": filter_by, "num_to_remove_per_class": [1, 0]}
+        found = ours(find_multilabel_issues_per_class, labels, pred_probs, **options)
+        assert np.argwhere(found).tolist() == [[1, 0]]
+
+
 def test_rows_without_any_label_or_with_all_of_them_are_scored():
     pred_probs = np.array([[0.25, 0.5], [0.75, 1.0]])
     np.testing.assert_allclose(get_label_quality_scores([[], []], pred_probs), [0.55, 0.05])
@@ -309,6 +322,38 @@ def test_cells_are_the_rows_of_binary_problems(assert_same_bits, data, eighths):
             np.testing.assert_array_equal(kinds[:, k], expected)
 
 
+TIED = [[], [1], [], [0, 1], [0], [1]]
+TIED_PROBS = np.array([[0.1, 0.2], [0.7, 0.8], [0.2, 0.1], [0.3, 0.9], [0.9, 0.3], [0.1, 0.6]])
+
+
+def test_equal_margins_of_different_bits_are_told_apart_by_row(oracle):
+    # The self-confidences of rows 1 and 3 are 1 - 0.7 and 0.3: the second is lower by rounding.
+    options = {"filter_by": "low_normalized_margin"}
+    found = find_multilabel_issues_per_class(TIED, TIED_PROBS, **options)
+    assert np.flatnonzero(found[:, 0]).tolist() == [1]
+    expected = oracle(rules.find_multilabel_issues_per_class, TIED, TIED_PROBS, n_jobs=1, **options)
+    np.testing.assert_array_equal(found, expected)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=SEEDS,
+    levels=st.sampled_from([4, 10, 20, 100]),
+    filter_by=st.sampled_from(["low_normalized_margin", "low_self_confidence", "prune_by_class"]),
+)
+def test_issues_of_tied_cells_equal_cleanlabs(oracle, seed, levels, filter_by):
+    rng = np.random.default_rng(seed)
+    pred_probs = rng.integers(0, levels + 1, (rng.integers(4, 30), 2)) / levels
+    bits = rng.random(pred_probs.shape) < 0.4
+    bits[0], bits[1] = False, True
+    options = {"filter_by": filter_by}
+    expected = oracle(
+        rules.find_multilabel_issues_per_class, lists(bits), pred_probs, n_jobs=1, **options
+    )
+    found = ours(find_multilabel_issues_per_class, lists(bits), pred_probs, **options)
+    np.testing.assert_array_equal(found, expected)
+
+
 @RUNS
 @given(data=label_sets(), cut=st.integers(0, 80))
 def test_states_of_parts_add_up(data, cut):
@@ -335,7 +380,7 @@ def test_states_of_parts_add_up(data, cut):
 def test_a_lower_bucket_never_holds_a_higher_value():
     values = np.sort(np.random.default_rng(0).beta(0.1, 1, 10_000)) / 2
     values = np.concatenate([[-1e-7, 0.0], values, [np.nextafter(0.5, 0)]])
-    buckets = confidence_buckets(values, 64)
+    buckets = score_buckets(values, 64)
     assert (np.diff(buckets) >= 0).all()
     assert (buckets[0], buckets[-1]) == (0, 63)
 
@@ -433,7 +478,10 @@ def test_bad_rows_are_named(labels, pred_probs, message):
             {"aggregator_kwargs": {"method": "softmin", "temperature": -1}},
             "temperature must be a number from 0, got -1",
         ),
-        ({"aggregator_kwargs": {"method": np.mean}}, "the function gave an array of shape"),
+        (
+            {"aggregator_kwargs": {"method": lambda scores: scores[:1, 0]}},
+            "the function gave an array of shape",
+        ),
     ],
 )
 def test_wrong_options_of_scores_are_refused(options, message):
@@ -446,10 +494,10 @@ def test_wrong_options_of_scores_are_refused(options, message):
     [
         ({"filter_by": "prune"}, "filter_by must be one of"),
         ({"frac_noise": 2.0}, "frac_noise must be between 0 and 1"),
-        ({"filter_by": "confident_learning", "frac_noise": 0.5}, "go with"),
+        ({"filter_by": "confident_learning", "num_to_remove_per_class": 1}, "go with"),
         ({"return_indices_ranked_by": "margin"}, "return_indices_ranked_by must be one of"),
-        ({"num_to_remove_per_class": [1]}, "must be 2 whole numbers"),
-        ({"num_to_remove_per_class": [2, 1]}, "between 0 and the rows given its class"),
+        ({"num_to_remove_per_class": [1]}, "must be 2 numbers"),
+        ({"num_to_remove_per_class": [2, 1]}, "between 0 and the rows of its class"),
         ({"confident_joint": [[1, 0], [0, 1]]}, r"must be an array of counts of shape \(2, 2, 2\)"),
     ],
 )

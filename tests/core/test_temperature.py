@@ -20,9 +20,9 @@ from lq_spark.core.temperature import (
 )
 
 
-def scaled(row, temperature):
-    """Return p^(1 / T) of a row, normalised."""
-    powers = [max(p, 1e-30) ** (1 / temperature) for p in row]
+def scaled(row, temperature, floor=1e-30):
+    """Return p^(1 / T) of a row, normalised; p is at least the floor."""
+    powers = [max(p, floor) ** (1 / temperature) for p in row]
     return [power / math.fsum(powers) for power in powers]
 
 
@@ -45,10 +45,11 @@ def test_a_loss_is_the_mean_cross_entropy_of_the_scaled_probabilities(seed, n_cl
     annotations = random_annotations(rng, 20, n_classes)
     votes = count_votes(annotations)
     pred_probs = rng.dirichlet(np.full(n_classes, 0.1), size=20)
+    pred_probs[pred_probs < 1e-3] = 0.0
     state = partial_losses(annotations, votes, pred_probs, [temperature])
     expected = []
     for item in range(20):
-        row = scaled(pred_probs[item], temperature)
+        row = scaled(pred_probs[item], temperature, floor=0.0)
         given = annotations.labels[annotations.items == item]
         loss = -math.fsum(math.log(max(row[label], 1e-30)) for label in given) / len(given)
         expected.append(loss / math.log(n_classes))

@@ -138,6 +138,18 @@ def test_ratings_are_cores_to_the_bit(
     assert rows["annotator_weight"].to_pylist() == expected
 
 
+@pytest.mark.parametrize("compatible", [True, False])
+def test_temperatures_of_probabilities_that_are_0_are_cores(crowd, compatible):
+    wide, models = crowd(n_models=2)
+    models = [np.where(model < 0.3, 0.0, model) + 1e-300 * np.eye(K)[0] for model in models]
+    models = [model / model.sum(axis=1, keepdims=True) for model in models]
+    assert all((model == 0).mean() > 0.3 for model in models)
+    options = CrowdOptions(calibrate_probs=True, cleanlab_compatible=compatible)
+    found = fitted(items_of(pairs_of(wide), models, 7), options)
+    whole = WholeCrowd.of(long_of(wide), models, calibrate=True, cleanlab_compatible=compatible)
+    assert found.temperatures == tuple(model.temperature for model in whole.items.models)
+
+
 def annotator_sums(items, found, n_batches):
     """Return the sums of each annotator as a list of structs, as they come from a grouping."""
     names = ("__lq_consensus", "__lq_quality", "__lq_label_qualities")

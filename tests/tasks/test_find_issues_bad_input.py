@@ -225,7 +225,7 @@ def test_numbers_to_remove_that_the_classes_do_not_have_are_refused(table, kept,
         multiclass.find_issues(table(*GOOD_ROWS), num_to_remove_per_class=numbers)
     assert str(error.value) == (
         "num_to_remove_per_class must be 2 numbers, each between 0 and the rows of its class, "
-        f"got {numbers}"
+        f"or one number for all, got {numbers}"
     )
     assert kept == []
 

@@ -9,6 +9,7 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from lq_spark import CrowdModel, multiannotator
 from lq_spark.core.annotations import checked_annotations
+from lq_spark.core.multiannotator import get_label_quality_multiannotator
 from lq_spark.core.whole_crowd import WholeCrowd
 from lq_spark.errors import DataError
 
@@ -91,6 +92,27 @@ def test_all_tables_are_cores_to_the_bit(crowd, crowd_tables, n_partitions):
     assert_equal_tables(tables_of(scores), expected)
     assert scores.model.weights.models.tolist() == weights.models.tolist()
     assert scores.items.schema["item"].dataType == LongType()
+
+
+@pytest.mark.parametrize("compatible", [True, False])
+def test_a_tie_goes_to_the_class_that_is_rarest_where_one_is_absent(crowd_tables, compatible):
+    wide, models = np.array([[1, 2], [1, 1], [2, 2], [2, 2.0]]), np.array([[[0.2, 0.4, 0.4]] * 4])
+    tables = crowd_tables(wide, models)
+    options = {"consensus_method": "majority_vote", "cleanlab_compatible": compatible}
+    scores = multiannotator.score(*tables, pred_probs="p0", n_classes=3, **options)
+    assert tables_of(scores)["items"]["consensus_label"].tolist() == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("compatible", [True, False])
+def test_probabilities_of_0_are_calibrated_as_by_core(crowd_tables, compatible):
+    wide, models = np.array([[0, 1], [0, np.nan]]), np.array([[[0, 1], [0.75, 0.25]]])
+    options = {"calibrate_probs": True, "cleanlab_compatible": compatible}
+    tables = crowd_tables(wide, models)
+    scores = multiannotator.score(*tables, pred_probs="p0", n_classes=2, **options)
+    found = tables_of(scores)["items"]["consensus_quality_score"].tolist()
+    core = get_label_quality_multiannotator(wide, models[0], verbose=False, **options)
+    assert found == core["label_quality"]["consensus_quality_score"].tolist()
+    assert found == pytest.approx([1, 1], abs=1e-4) or not compatible
 
 
 def test_names_of_all_kinds(spark, crowd, crowd_tables):

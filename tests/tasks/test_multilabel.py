@@ -179,6 +179,36 @@ def test_ties_at_the_cut_are_told_apart_by_id(
     np.testing.assert_array_equal(found, mask)
 
 
+@pytest.mark.parametrize("filter_by", ["low_normalized_margin", "low_self_confidence"])
+def test_cells_of_different_bits_that_tie_are_cores(table_of, quietly, filter_by):
+    labels, pred_probs = data_set(seed=5, levels=10)
+    table = table_of(labels, pred_probs)
+    found = quietly(
+        multilabel.find_issues_per_class, table, n_classes=5, filter_by=filter_by
+    ).toPandas()
+    mask = np.zeros(pred_probs.shape, dtype=bool)
+    mask[found["id"], found["class"]] = True
+    expected = core.find_multilabel_issues_per_class(labels, pred_probs, filter_by=filter_by)
+    np.testing.assert_array_equal(mask, expected)
+    other = {"low_normalized_margin", "low_self_confidence"} - {filter_by}
+    others = core.find_multilabel_issues_per_class(labels, pred_probs, filter_by=other.pop())
+    assert (expected != others).any()
+
+
+@pytest.mark.parametrize(
+    ("filter_by", "expected"),
+    [("prune_by_noise_rate", []), ("predicted_neq_given", [1, 4]), ("low_self_confidence", [1])],
+)
+def test_a_class_that_all_rows_have_is_suspect_only_where_predicted_otherwise(
+    table_of, rows, filter_by, expected
+):
+    labels = [[0], [0, 1], [0], [0, 1], [0]]
+    pred_probs = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.3], [0.95, 0.2], [0.4, 0.6]])
+    found = rows(multilabel.find_issues, table_of(labels, pred_probs), filter_by=filter_by)
+    suspect = [i for i, classes in enumerate(found["suspect_classes"]) if 0 in list(classes)]
+    assert suspect == expected
+
+
 def test_rows_of_equal_score_at_the_cut_are_told_apart_by_id(table_of, rows):
     labels, pred_probs = data_set(1000, levels=4)
     options = {"filter_by": "low_self_confidence"}

@@ -138,7 +138,7 @@ def test_numbers_of_other_classes_are_refused(table):
     with pytest.raises(OptionError, match="fitted has K = 2 classes, the table has K = 3"):
         unnamed = MultilabelModel(MODEL.thresholds, MODEL.class_counts, MODEL.confident_counts, 0)
         multilabel.find_issues(good, pred_probs="p", fitted=unnamed)
-    with pytest.raises(OptionError, match="num_to_remove_per_class must be 3 whole numbers"):
+    with pytest.raises(OptionError, match="num_to_remove_per_class must be 3 numbers"):
         multilabel.find_issues(good, pred_probs="p", num_to_remove_per_class=[2, 0, 0])
 
 

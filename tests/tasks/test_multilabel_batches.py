@@ -84,8 +84,10 @@ def test_columns_without_a_list_or_a_label_have_no_type_under_pandas(labels):
 @settings(deadline=None, max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    filter_by=st.sampled_from(["prune_by_noise_rate", "prune_by_class", "low_self_confidence"]),
-    levels=st.sampled_from([4, 1 << 20]),
+    filter_by=st.sampled_from(
+        ["prune_by_noise_rate", "prune_by_class", "low_self_confidence", "low_normalized_margin"]
+    ),
+    levels=st.sampled_from([4, 10, 1 << 20]),
 )
 def test_cells_up_to_the_cuts_are_those_that_core_flags(seed, filter_by, levels):
     rng = np.random.default_rng(seed)
@@ -94,7 +96,8 @@ def test_cells_up_to_the_cuts_are_those_that_core_flags(seed, filter_by, levels)
     bits = np.asfortranarray(rng.random((n, n_classes)) < rng.random(n_classes))
     thresholds = rng.uniform(0.3, 0.9, (n_classes, 2))
     rule = CellRule(filter_by)
-    vector = partial_cell_counts(bits, pred_probs, thresholds, bucket_number(n_classes))
+    n_buckets = bucket_number(n_classes)
+    vector = partial_cell_counts(bits, pred_probs, thresholds, n_buckets, rule.order)
     counts = cell_counts(vector, n_classes)
     quotas = rng.integers(0, counts.class_counts + 1)
     expected = flagged_cells(bits, pred_probs, thresholds, rule, quotas)
@@ -114,7 +117,8 @@ def test_cells_up_to_the_cuts_are_those_that_core_flags(seed, filter_by, levels)
         assert 0 < len(mine) <= search.most_cells
         values[group], keys[group] = mine[search.places[group] - 1]
     has_key = np.isin(np.arange(len(values)), list(keys))
-    made, schema = batches.issue_function(CellCuts(search.by_bit, values, has_key), None, SCORING)
+    cuts = CellCuts(search.by_bit, values, has_key, search.order)
+    made, schema = batches.issue_function(cuts, None, SCORING)
     found = np.zeros(bits.shape, dtype=bool)
     columns = made(bits, pred_probs)
     assert list(columns) == schema.names
