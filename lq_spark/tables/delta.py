@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from lq_spark.engine.files import local_path
 from lq_spark.errors import OptionError
+from lq_spark.tables.folders import lines_at
 from lq_spark.tables.spec import TableSpec, no_table, quoted
 from lq_spark.tables.staged import as_uri
 from lq_spark.tables.transactions import TableFormat
@@ -93,16 +96,23 @@ def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
     except Exception as error:
         if "[PATH_NOT_FOUND]" in str(error) or "[TABLE_OR_VIEW_NOT_FOUND]" in str(error):
             return None
-        if spec.is_path and _never_committed(spark, spec):
+        if spec.is_path and (_is_empty(spec) or _never_committed(spark, spec)):
             return None
         raise no_table(spec, "delta", error) from error
     return df
 
 
+def _is_empty(spec: TableSpec) -> bool:
+    """Return whether there is a local folder with nothing in it."""
+    uri = as_uri(spec.name)
+    place = Path(local_path(uri))
+    return uri.startswith("file:") and place.is_dir() and not any(place.iterdir())
+
+
 def _never_committed(spark: SparkSession, spec: TableSpec) -> bool:
     """Return whether there is a log without a commit: of a first write that was killed."""
     try:
-        return spark.read.text(f"{as_uri(spec.name).rstrip('/')}/_delta_log").isEmpty()
+        return lines_at(spark, f"{as_uri(spec.name).rstrip('/')}/_delta_log").isEmpty()
     except Exception:  # noqa: BLE001 - there is none
         return False
 

@@ -18,7 +18,7 @@ from lq_spark.tables.spec import FORMATS, TableSpec
 from lq_spark.tables.staged import GLOB, as_uri
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 _NAMES = {"delta": "a Delta", "iceberg": "an Iceberg", "hudi": "a Hudi"}
 
@@ -134,7 +134,7 @@ def _around(uri: str) -> Iterator[str]:
 def _has(spark: SparkSession, folder: str, sign: str) -> bool:
     if not folder.startswith("file:") and not is_sail(spark):
         try:  # by Spark's own ways, with its credentials
-            spark.read.text(f"{folder}/{sign}").schema  # noqa: B018
+            lines_at(spark, f"{folder}/{sign}").schema  # noqa: B018
         except Exception:  # noqa: BLE001 - whatever cannot be looked into is read, or fails, later
             return False
         return True
@@ -148,3 +148,8 @@ def _has(spark: SparkSession, folder: str, sign: str) -> bool:
     except (OSError, ValueError):
         return False
     return any(entry.base_name.endswith(pattern[1:]) for entry in inside)
+
+
+def lines_at(spark: SparkSession, uri: str) -> DataFrame:
+    """Return the lines of the files at a URI; Spark raises if nothing is there."""
+    return spark.read.text([uri, uri])  # of one path that is not there it logs a stack trace

@@ -146,6 +146,13 @@ def test_a_first_write_that_was_killed_is_written_anew(table_format, embedded, r
     assert [row.id for row in read_table(embedded, spec).df.collect()] == [1]
 
 
+@pytest.mark.parametrize("table_format", ["parquet", "delta", "iceberg"])
+def test_an_empty_folder_becomes_a_table(table_format, spark, rows, tmp_path):
+    (tmp_path / "t").mkdir()
+    write(rows(1), TableSpec(str(tmp_path / "t"), "output", table_format))
+    assert opened(spark, str(tmp_path / "t")).df.count() == 1
+
+
 def test_links_that_lead_in_a_circle_are_refused(spark, rows, tmp_path):
     (tmp_path / "t").symlink_to(tmp_path / "t")
     for table_format in ("parquet", "delta"):
