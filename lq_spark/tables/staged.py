@@ -111,10 +111,10 @@ class StagedTable:
             raise
         return self
 
-    def commit(self, *, scratch: bool = False) -> None:
-        """Put what was written to ``staging``, or to ``scratch``, in the table's place."""
+    def commit(self, *, scratch: str | None = None) -> None:
+        """Put what was written to ``staging``, or to a folder in ``scratch``, in its place."""
         try:
-            made = self._scratch if scratch else self._staging
+            made = self._staging if scratch is None else f"{self._scratch}/{scratch}"
             with self._files.open_output_stream(f"{made}/_SUCCESS"):
                 pass  # the mark of a whole table, by which the next run knows it
             if self.exists:

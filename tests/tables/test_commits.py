@@ -73,6 +73,9 @@ def test_a_commit_carries_the_properties(mode, spark, spec, rows, conf, named, c
     assert found["mine"] == "kept"
     assert not [key for key in found if "lq_spark" in key or "commitInfo" in key]
     assert spark.conf.get(METADATA[spec.format]) == "mine"
+    if spec.format == "iceberg":  # streams follow the snapshots from each to the next
+        history = spark.read.table(f"{spec.name}.history")
+        assert history.where("is_current_ancestor").count() == 2
 
 
 @on_spark
