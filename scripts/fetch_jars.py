@@ -20,7 +20,8 @@ def settings() -> dict[str, str]:
     return dict(line.split(None, 1) for line in lines if line.strip() and line[0] != "#")
 
 
-def resolve(packages: str, excludes: str) -> bool:
+def resolve(packages: str, excludes: str) -> str | None:
+    """Have Spark fetch them; return what it says of a failure in one line, None of none."""
     session = (
         "from pyspark.sql import SparkSession as S;"
         "b = S.builder.master('local[1]').config('spark.ui.enabled', 'false')"
@@ -28,20 +29,21 @@ def resolve(packages: str, excludes: str) -> bool:
         f".config('spark.jars.excludes', {excludes!r}); b.getOrCreate().stop()"
     )
     done = subprocess.run([sys.executable, "-c", session], capture_output=True, text=True)
-    if done.returncode:
-        print("\n".join(done.stderr.splitlines()[-5:]), file=sys.stderr)
-    return done.returncode == 0
+    if done.returncode == 0:
+        return None
+    said = [line for line in done.stderr.splitlines() if "Exception: " in line]
+    return said[-1].strip() if said else f"it ended with {done.returncode}"
 
 
-def fetch_by_maven(packages: str) -> bool:
-    maven = shutil.which("mvn")
-    if maven is None:
-        return False
-    gets = (
-        [maven, "--batch-mode", "--quiet", "dependency:get", f"-Dartifact={name}"]
-        for name in packages.split(",")
-    )
-    return all(subprocess.run(get, stdout=subprocess.DEVNULL).returncode == 0 for get in gets)
+def fetch_by_maven(packages: str) -> str | None:
+    """Have Maven fetch them into the local repository; return what failed, None if nothing did."""
+    for name in packages.split(","):
+        get = ["mvn", "--batch-mode", "--quiet", "dependency:get", f"-Dartifact={name}"]
+        done = subprocess.run(get, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            said = [line for line in done.stdout.splitlines() if line.startswith("[ERROR]")]
+            return f"mvn: {said[0]}" if said else f"mvn ended with {done.returncode}"
+    return None
 
 
 def main() -> int:
@@ -52,12 +54,16 @@ def main() -> int:
         return 0
     print("Fetching the connectors of Delta Lake and Iceberg ...")
     shutil.rmtree(CACHE, ignore_errors=True)
-    if resolve(packages, excludes) or (fetch_by_maven(packages) and resolve(packages, excludes)):
+    failure = resolve(packages, excludes)
+    if failure and shutil.which("mvn"):
+        print("Spark does not reach a repository of them by itself; fetching them by Maven ...")
+        failure = fetch_by_maven(packages) or resolve(packages, excludes)
+    if failure is None:
         stamp.write_text(packages + excludes)
         return 0
     print(
-        f"The connectors {packages} could not be fetched. Behind a mirror, install Maven, name the "
-        "mirror in its settings.xml, and run this again.",
+        f"The connectors {packages} could not be fetched ({failure}). Behind a mirror, install "
+        "Maven, name the mirror in its settings.xml, and run this again.",
         file=sys.stderr,
     )
     return 2

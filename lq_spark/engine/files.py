@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pyarrow import fs
+
+from lq_spark.errors import OptionError
 
 
 def files_of(uri: str) -> tuple[fs.FileSystem, str]:
@@ -16,3 +20,19 @@ def files_of(uri: str) -> tuple[fs.FileSystem, str]:
 def local_path(uri: str) -> str:
     """Return the path of a ``file:`` URI."""
     return uri.removeprefix("file://").removeprefix("file:")
+
+
+def expanded(path: str) -> str:
+    """Return a path with the home folder in place of a ``~`` at its beginning.
+
+    Raises OptionError if there is no such home folder.
+    """
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError as error:
+        raise OptionError(
+            f"{path!r} begins with ~, but there is no such home folder; a name like this is given "
+            f"as './{path}'"
+        ) from error

@@ -53,7 +53,9 @@ def frozen(df: DataFrame) -> Iterator[DataFrame]:
 
 def written(df: DataFrame, uri: str, *partition_by: str) -> DataFrame:
     """Write rows to a Parquet folder, and return them read from there."""
-    df.write.mode("overwrite").partitionBy(*partition_by).parquet(uri)
+    # Static: the session may have it leave the partitions that the rows are not of.
+    writer = df.write.mode("overwrite").option("partitionOverwriteMode", "static")
+    writer.partitionBy(*partition_by).parquet(uri)
     if is_sail(df.sparkSession):
         _make_if_empty(df, uri, bool(partition_by))
     # The schema told: that of partition columns would be guessed from the folders' names.

@@ -43,6 +43,15 @@ class RunId:
     started_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
 
+def run_properties(config: JobConfig, which: RunId) -> dict[str, str]:
+    """Return what the commits of a run say of it."""
+    return {
+        "lq_spark.version": __version__,
+        "lq_spark.run_id": which.run_id,
+        "lq_spark.config_fingerprint": config.fingerprint,
+    }
+
+
 class JobRun(ABC, Generic[Config]):
     """A run: its configuration and its source, opened at one version.
 
@@ -88,11 +97,7 @@ class JobRun(ABC, Generic[Config]):
     @property
     def properties(self) -> dict[str, str]:
         """Return what the outputs say of the run that wrote them."""
-        return {
-            "lq_spark.version": __version__,
-            "lq_spark.run_id": self.which.run_id,
-            "lq_spark.config_fingerprint": self.config.fingerprint,
-        }
+        return run_properties(self.config, self.which)
 
     def check_outputs(self) -> list[tuple[TableSpec, StructType]]:
         """Return :meth:`outputs`; raise if a table or a file of the run cannot be written."""
@@ -127,8 +132,7 @@ class JobRun(ABC, Generic[Config]):
         said = reasons_text(invalid, self.config.row_id, reasons)
         if reasons and self.config.on_invalid == "fail":
             raise InvalidRowsError(f"of the first {N_SAMPLE:,} rows some cannot be scored: {said}")
-        version = "" if self.opened.version is None else f" version {self.opened.version}"
-        lines = [f"input       {self.config.input} ({self.opened.format}{version})"]
+        lines = [f"input       {self.config.input} ({self.opened.text})"]
         lines += [f"  {name}  {kind}" for name, kind in self.source.dtypes]
         lines.append(f"sample      {said or f'the first {N_SAMPLE:,} rows can be scored'}")
         lines.append(f"classes     {self.said_of_classes()}")

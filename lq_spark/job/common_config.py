@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from abc import abstractmethod
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from lq_spark.engine.files import expanded
 from lq_spark.job.gate import Condition, parse_condition
 from lq_spark.tables.spec import FORMATS, TableSpec
 
@@ -19,6 +20,8 @@ SUFFIXES = (".staging", ".scratch", ".previous")
 Format = Literal["parquet", "delta", "iceberg"]
 WriteMode = Literal["overwrite", "append", "merge"]
 Name = Annotated[str, Field(min_length=1)]
+Place = Annotated[Name, AfterValidator(expanded)]
+"""A path, whose ``~`` is the home folder, or the name of a table."""
 
 
 class JobConfig(BaseModel):
@@ -30,9 +33,9 @@ class JobConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     task: str
-    input: Name = Field(description="path (with a slash) or catalog name of the table to score")
+    input: Place = Field(description="path (with a slash) or catalog name of the table to score")
     input_format: Format | None = Field(
-        None, description=f"{', '.join(FORMATS)} (default: parquet of a path, else the catalog's)"
+        None, description=f"{', '.join(FORMATS)} (default: what the folder or the catalog says)"
     )
     input_version: int | None = Field(
         None, ge=0, description="Delta version or Iceberg snapshot to read (default: the newest)"
@@ -40,7 +43,7 @@ class JobConfig(BaseModel):
     input_timestamp: Name | None = Field(
         None, description="read what was the newest at this time (2026-11-21 06:00:00)"
     )
-    output: Name = Field(description="path or catalog name that the scores are written to")
+    output: Place = Field(description="path or catalog name that the scores are written to")
     output_format: Format = Field(
         "parquet", description=f"of all tables that are written: {', '.join(FORMATS)}"
     )
@@ -53,10 +56,10 @@ class JobConfig(BaseModel):
     on_invalid: Literal["fail", "quarantine"] = Field(
         "fail", description="rows that cannot be scored: stop before writing, or set them aside"
     )
-    quarantine: Name | None = Field(
+    quarantine: Place | None = Field(
         None, description="path or name for the rows set aside (default: OUTPUT_quarantine)"
     )
-    metrics: Name | None = Field(
+    metrics: Place | None = Field(
         None, description="path or name that metrics are added to (default: OUTPUT_metrics)"
     )
     fail_if: list[Name] = Field(
@@ -204,10 +207,10 @@ class JobConfig(BaseModel):
 class FittedConfig(JobConfig):
     """A job that can save what it fits on the rows, and judge other rows by it."""
 
-    fitted: Name | None = Field(
+    fitted: Place | None = Field(
         None, description="JSON file saved by an earlier run, used as is instead of fitting"
     )
-    save_fitted: Name | None = Field(
+    save_fitted: Place | None = Field(
         None, description="JSON file to save what this run fits (thresholds and the like) to"
     )
 
@@ -234,4 +237,4 @@ class FittedConfig(JobConfig):
 def _resolved(place: str) -> str:
     """Return a place in one spelling, however it was spelt."""
     local = place.removeprefix("file://").removeprefix("file:")
-    return place.rstrip("/") if ":/" in local else str(Path(local).resolve())
+    return place.rstrip("/") if ":/" in local else os.path.realpath(local)

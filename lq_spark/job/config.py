@@ -10,8 +10,9 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from lq_spark.core.scores import METHODS, require_method
+from lq_spark.engine.files import expanded
 from lq_spark.errors import OptionError, closest, listed
-from lq_spark.job.common_config import JobConfig, Name
+from lq_spark.job.common_config import JobConfig, Name, Place
 from lq_spark.job.labelled_config import LabelledConfig
 from lq_spark.job.metric_names import (
     CLASS_DRIFT,
@@ -36,10 +37,10 @@ class ScoreConfig(LabelledConfig):
     adjust_pred_probs: bool = Field(
         False, description="correct the probabilities by the class thresholds first (two passes)"
     )
-    thresholds: Name | None = Field(
+    thresholds: Place | None = Field(
         None, description="JSON file of thresholds saved by an earlier run, used as they are"
     )
-    save_thresholds: Name | None = Field(
+    save_thresholds: Place | None = Field(
         None, description="JSON file to save this run's thresholds to"
     )
 
@@ -86,7 +87,7 @@ class ScoreConfig(LabelledConfig):
 def read_config(path: str) -> dict[str, Any]:
     """Return the keys and values of a YAML file; raise OptionError if it cannot be read."""
     try:
-        loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        loaded = yaml.safe_load(Path(expanded(path)).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise OptionError(f"config: cannot read {path!r} ({error})") from error
     if not isinstance(loaded, dict):

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from lq_spark.core.detection_scores import ISSUE_KINDS, checked_weights
 from lq_spark.errors import listed
-from lq_spark.job.common_config import FittedConfig, Name
+from lq_spark.job.common_config import FittedConfig, Name, Place
 from lq_spark.job.metric_names import (
     BOXES,
     CLASS_BOXES,
@@ -34,10 +34,10 @@ class DetectionConfig(FittedConfig):
     predictions: Name = Field(
         "predictions", description="column of the predicted boxes: the same with prob"
     )
-    label_boxes: Name | None = Field(
+    label_boxes: Place | None = Field(
         None, description="table of one row a label box, where input has the images alone"
     )
-    predicted_boxes: Name | None = Field(
+    predicted_boxes: Place | None = Field(
         None, description="table of one row a predicted box; label_boxes and it go together"
     )
     box: list[Name] = Field(

@@ -10,7 +10,7 @@ from lq_spark.core.constants import SUM_TOLERANCE
 from lq_spark.core.multiannotator import CONSENSUS_METHODS, QUALITY_METHODS
 from lq_spark.core.scores import METHODS, require_method
 from lq_spark.errors import listed, require_one_of
-from lq_spark.job.common_config import FittedConfig, Name
+from lq_spark.job.common_config import FittedConfig, Name, Place
 from lq_spark.job.metric_names import CLASS_CONSENSUS, CROWD
 from lq_spark.tables.spec import TableSpec
 
@@ -24,7 +24,7 @@ class MultiannotatorConfig(FittedConfig):
     """
 
     task: Literal["multiannotator"] = Field("multiannotator", description="what the labels are")
-    annotations: Name = Field(description="path or catalog name of the annotations, a row each")
+    annotations: Place = Field(description="path or catalog name of the annotations, a row each")
     item: Name = Field("item", description="column of both tables that tells items apart")
     annotator: Name = Field("annotator", description="column of who gave the label")
     label: Name = Field("label", description="column of the label that was given")
@@ -53,13 +53,13 @@ class MultiannotatorConfig(FittedConfig):
     tolerance: float = Field(
         SUM_TOLERANCE, ge=0, lt=1, description="how far a row's probabilities may sum from 1"
     )
-    annotation_output: Name | None = Field(
+    annotation_output: Place | None = Field(
         None, description="path or name of the qualities of annotations (OUTPUT_annotations)"
     )
-    annotator_output: Name | None = Field(
+    annotator_output: Place | None = Field(
         None, description="path or name of the qualities of annotators (OUTPUT_annotators)"
     )
-    annotation_quarantine: Name | None = Field(
+    annotation_quarantine: Place | None = Field(
         None, description="path or name of annotations set aside (QUARANTINE_annotations)"
     )
 

@@ -16,7 +16,7 @@ from lq_spark.core.multilabel_scores import (
 )
 from lq_spark.core.scores import METHODS, require_method
 from lq_spark.errors import require_one_of
-from lq_spark.job.common_config import FittedConfig, Name
+from lq_spark.job.common_config import FittedConfig, Name, Place
 from lq_spark.job.metric_names import (
     CLASS_DRIFT,
     CLASS_ISSUES,
@@ -45,7 +45,7 @@ class MultilabelConfig(FittedConfig):
     n_classes: int | None = Field(
         None, ge=2, description="number of classes, where nothing else says it (else the first row)"
     )
-    issue_output: Name | None = Field(
+    issue_output: Place | None = Field(
         None, description="path or name for a row a class suspected (default: OUTPUT_issues)"
     )
     method: str = Field("self_confidence", description=f"score of a class: {', '.join(METHODS)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lq_spark import __version__
 from lq_spark.core.noise_model import NoiseModel
 from lq_spark.engine.kinds import Engine, engine_of
-from lq_spark.job.base import JobRun, RunId
+from lq_spark.job.base import JobRun, RunId, run_properties
 from lq_spark.job.common_config import JobConfig
 from lq_spark.job.drift import Joint, drift
 from lq_spark.job.gate import Metrics, Verdict, judge
@@ -25,7 +25,7 @@ from lq_spark.job.metrics import (
     Row,
     health_rows,
 )
-from lq_spark.tables.formats import add_rows, check_rows
+from lq_spark.tables.formats import Source, add_rows, check_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -60,12 +60,15 @@ class Outcome:
         (metric, class or None) -> difference from the earlier run; empty without one.
     engine : Engine
         What it ran on.
+    source : Source
+        What it read.
     """
 
     report: Any
     verdicts: list[Verdict]
     drift: dict[tuple[str, str | None], float | None]
     engine: Engine
+    source: Source
 
     @property
     def gate_failed(self) -> bool:
@@ -74,7 +77,8 @@ class Outcome:
 
     def text(self, config: JobConfig) -> str:
         """Return what the job prints."""
-        lines = [f"lq_spark {__version__} on {self.engine}", str(self.report.text(config))]
+        read = "" if self.source.version is None else f", input read as {self.source.text}"
+        lines = [f"lq_spark {__version__} on {self.engine}{read}", str(self.report.text(config))]
         whole = [(metric, value) for (metric, name), value in self.drift.items() if name is None]
         if whole:
             told = ", ".join(f"{metric.removeprefix('drift_')} {v:+.4f}" for metric, v in whole)
@@ -138,7 +142,7 @@ class RunRecord:
         now |= changes
         before = None if self.previous is None else self.previous.metrics
         verdicts = [judge(condition, now, before) for condition in self.config.conditions]
-        outcome = Outcome(report, verdicts, changes, engine_of(self.spark))
+        outcome = Outcome(report, verdicts, changes, engine_of(self.spark), run.opened)
         for verdict in verdicts:
             # Null: it could not be judged.
             met = None if verdict.met is None else float(verdict.met)
@@ -190,7 +194,8 @@ class RunRecord:
             str(engine_of(self.spark)),
             status,
         )
-        add_rows(self.spark.createDataFrame([(*run, *row) for row in rows], schema), spec)
+        added = self.spark.createDataFrame([(*run, *row) for row in rows], schema)
+        add_rows(added, spec, run_properties(self.config, self.which))
 
 
 def joint_of(overlaps: Sequence[Row]) -> Joint:

@@ -12,7 +12,7 @@ from lq_spark.core.sentences import (
     SENTENCE_METHODS,
     require_sentence_method,
 )
-from lq_spark.job.common_config import Name
+from lq_spark.job.common_config import Name, Place
 from lq_spark.job.labelled_config import LabelledConfig
 from lq_spark.job.metric_names import (
     CLASS_DRIFT,
@@ -41,7 +41,7 @@ class TokensConfig(LabelledConfig):
     )
     label: Name = Field("label", description="in a row a token: the given label")
     token: Name | None = Field(None, description="in a row a token: the text")
-    token_output: Name | None = Field(
+    token_output: Place | None = Field(
         None, description="path or name of the table of tokens, a row each (default: OUTPUT_tokens)"
     )
     token_score_method: str = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,20 @@ def provider(spark: SparkSession, spec: TableSpec) -> str:
     detail = next((i for i, name in enumerate(names) if name.startswith("# Detailed")), len(names))
     found = [row[1] for row in described[detail:] if row[0] == "Provider"]
     return str(found[0]).lower() if found else "view"
+
+
+def partition_columns(spark: SparkSession, name: str) -> tuple[str, ...]:
+    """Return the columns by which a table is partitioned, or what is made of them: days(time)."""
+    rows = [tuple(row)[:2] for row in spark.sql(f"DESCRIBE TABLE {name}").collect()]  # its columns
+    titles = ("# Partition Information", "# Partitioning")
+    start = max((i for i, (title, _) in enumerate(rows) if title in titles), default=None)
+    if start is None:
+        return ()
+    found = itertools.takewhile(
+        lambda row: row[0] == "# col_name" or row[0][:1] not in ("", "#"), rows[start + 1 :]
+    )
+    by_number = rows[start][0] == titles[1]  # (Part 0, days(time))
+    return tuple(row[by_number] for row in found if row[0] != "# col_name")
 
 
 def require_namespace(spark: SparkSession, spec: TableSpec) -> None:

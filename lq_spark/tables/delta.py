@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from lq_spark.engine.files import local_path
 from lq_spark.errors import OptionError
-from lq_spark.tables.spec import TableSpec, said
+from lq_spark.tables.folders import lines_at
+from lq_spark.tables.spec import TableSpec, no_table, quoted
 from lq_spark.tables.staged import as_uri
 from lq_spark.tables.transactions import TableFormat
 
@@ -28,7 +31,7 @@ _OF_THE_PROTOCOL = (
 
 def identifier(spec: TableSpec) -> str:
     """Return the table's name in SQL."""
-    return f"delta.`{as_uri(spec.name).rstrip('/')}`" if spec.is_path else spec.name
+    return f"delta.{quoted(as_uri(spec.name).rstrip('/'))}" if spec.is_path else spec.name
 
 
 def pin(spark: SparkSession, spec: TableSpec) -> int:
@@ -48,7 +51,7 @@ def pin(spark: SparkSession, spec: TableSpec) -> int:
             history = history.where(F.col("timestamp") <= F.lit(spec.timestamp).cast("timestamp"))
         newest = history.agg(F.max("version")).first()
     except Exception as error:
-        raise _no_table(spec, error) from error
+        raise no_table(spec, "delta", error) from error
     if newest is None or newest[0] is None:
         raise OptionError(f"{spec.option}: {spec.name!r} has no version as old as {spec.timestamp}")
     return int(newest[0])
@@ -71,7 +74,7 @@ def read(spark: SparkSession, spec: TableSpec, version: int) -> DataFrame:
         )
         df.schema  # noqa: B018 - over Spark Connect nothing is looked up before
     except Exception as error:
-        raise _no_table(spec, error) from error
+        raise no_table(spec, "delta", error) from error
     return df
 
 
@@ -93,22 +96,35 @@ def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
     except Exception as error:
         if "[PATH_NOT_FOUND]" in str(error) or "[TABLE_OR_VIEW_NOT_FOUND]" in str(error):
             return None
-        if spec.is_path and _never_committed(spark, spec):
+        if spec.is_path and (_is_empty(spec) or _never_committed(spark, spec)):
             return None
-        raise _no_table(spec, error) from error
+        raise no_table(spec, "delta", error) from error
     return df
+
+
+def _is_empty(spec: TableSpec) -> bool:
+    """Return whether there is a local folder with nothing in it."""
+    uri = as_uri(spec.name)
+    place = Path(local_path(uri))
+    return uri.startswith("file:") and place.is_dir() and not any(place.iterdir())
 
 
 def _never_committed(spark: SparkSession, spec: TableSpec) -> bool:
     """Return whether there is a log without a commit: of a first write that was killed."""
     try:
-        return spark.read.text(f"{as_uri(spec.name).rstrip('/')}/_delta_log").isEmpty()
+        return lines_at(spark, f"{as_uri(spec.name).rstrip('/')}/_delta_log").isEmpty()
     except Exception:  # noqa: BLE001 - there is none
         return False
 
 
 def _commit_settings(properties: Mapping[str, str]) -> dict[str, str]:
-    return {"spark.databricks.delta.commitInfo.userMetadata": json.dumps(dict(properties))}
+    named = commit_options(properties)
+    return {f"spark.databricks.delta.commitInfo.{key}": value for key, value in named.items()}
+
+
+def commit_options(properties: Mapping[str, str]) -> dict[str, str]:
+    """Return the options of a writer by which its commit carries the properties."""
+    return {"userMetadata": json.dumps(dict(properties))} if properties else {}
 
 
 def _kept_properties(spark: SparkSession, name: str) -> dict[str, str]:
@@ -116,8 +132,14 @@ def _kept_properties(spark: SparkSession, name: str) -> dict[str, str]:
     return {key: value for key, value in rows if not key.startswith(_OF_THE_PROTOCOL)}
 
 
-def _no_table(spec: TableSpec, error: Exception) -> OptionError:
-    return OptionError(f"{spec.option}: no Delta table {spec.name!r} ({said(error)})")
-
-
-DELTA = TableFormat("delta", identifier, existing, _commit_settings, _kept_properties)
+DELTA = TableFormat(
+    "delta",
+    identifier,
+    existing,
+    commit_settings=_commit_settings,
+    commit_options=commit_options,
+    kept_properties=_kept_properties,
+    # Or the session may have it replace no more than the partitions that the rows are of.
+    overwriting={"partitionOverwriteMode": "static"},
+    new_columns={"overwriteSchema": "true"},
+)

@@ -14,6 +14,7 @@ from lq_spark.errors import OptionError, listed
 from lq_spark.tables import delta, iceberg, parquet, sail
 from lq_spark.tables.catalog import provider
 from lq_spark.tables.delta import DELTA
+from lq_spark.tables.folders import format_to_read, require_format
 from lq_spark.tables.iceberg import ICEBERG
 from lq_spark.tables.parquet import ParquetOutput
 from lq_spark.tables.sail import SailOutput, require_engine
@@ -44,6 +45,11 @@ class Source:
     format: str
     version: int | None
 
+    @property
+    def text(self) -> str:
+        """Return what was opened in words: ``delta version 3``."""
+        return self.format if self.version is None else f"{self.format} version {self.version}"
+
 
 class Output(AbstractContextManager["Output"], Protocol):
     """A table about to be written: without ``commit``, nothing changes."""
@@ -64,7 +70,8 @@ class Output(AbstractContextManager["Output"], Protocol):
 def read_table(spark: SparkSession, spec: TableSpec) -> Source:
     """Open a table at one version: the one that is asked for, or the newest.
 
-    Parquet has no versions; on classic Spark the files that are there now are read, and no others.
+    A folder is read as what it is: Delta and Iceberg tables are told by their logs. Parquet has no
+    versions; on classic Spark the files that are there now are read, and no others.
 
     Raises
     ------
@@ -73,7 +80,7 @@ def read_table(spark: SparkSession, spec: TableSpec) -> Source:
     EngineError
         If the session's engine cannot read such a table.
     """
-    kind = spec.format or ("parquet" if spec.is_path else provider(spark, spec))
+    kind = format_to_read(spark, spec) if spec.is_path else spec.format or provider(spark, spec)
     known = replace(spec, format=kind) if kind in ("delta", "iceberg") else spec
     require_engine(spark, known)
     if _is_of_sail(spark, known):
@@ -95,7 +102,11 @@ def read_table(spark: SparkSession, spec: TableSpec) -> Source:
 
 
 def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
-    """Return a table that was written by its specification, None if there is none yet."""
+    """Return a table that was written by its specification, None if there is none yet.
+
+    Raises OptionError if there is another thing in its place.
+    """
+    require_format(spark, spec)
     if _is_of_sail(spark, spec):
         return sail.existing(spark, spec)
     reader = {"delta": delta.existing, "iceberg": iceberg.existing}
@@ -112,9 +123,10 @@ def output_table(spark: SparkSession, spec: TableSpec) -> Output:
     Raises
     ------
     EngineError, OptionError
-        If the session's engine cannot write such a table.
+        If the session's engine cannot write such a table, or one of another format is there.
     """
     require_engine(spark, spec)
+    require_format(spark, spec)
     if _is_of_sail(spark, spec):
         return SailOutput(spark, spec)
     if spec.format == "delta":
@@ -158,15 +170,17 @@ def check_rows(spark: SparkSession, spec: TableSpec, schema: StructType) -> None
     if spec.format in ("delta", "iceberg"):
         output_table(spark, spec).check(schema)
     else:
+        require_format(spark, spec)
         parquet.check_rows(spark, spec, schema)
 
 
-def add_rows(rows: DataFrame, spec: TableSpec) -> None:
+def add_rows(rows: DataFrame, spec: TableSpec, properties: Mapping[str, str] = {}) -> None:
     """Add a few rows to a table that others may add to at the same time.
 
-    Raises TableError if they cannot be written.
+    Raises OptionError if there is a table of another format, TableError if they cannot be written.
     """
     if spec.format in ("delta", "iceberg"):
-        write_table(rows, replace(spec, mode="append"))
+        write_table(rows, replace(spec, mode="append"), properties)
     else:
+        require_format(rows.sparkSession, spec)
         parquet.add_rows(rows, spec)

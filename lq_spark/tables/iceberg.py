@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from lq_spark.errors import OptionError
-from lq_spark.tables.spec import TableSpec, said
+from lq_spark.tables.spec import TableSpec, no_table
 from lq_spark.tables.transactions import TableFormat
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def pin(spark: SparkSession, spec: TableSpec) -> int | None:
         history = spark.read.table(f"{spec.name}.history").where(before)
         found = history.agg(F.max_by("snapshot_id", "made_current_at")).first()
     except Exception as error:
-        raise _no_table(spec, error) from error
+        raise no_table(spec, "iceberg", error) from error
     if found is None or found[0] is None:
         raise OptionError(
             f"{spec.option}: {spec.name!r} has no snapshot as old as {spec.timestamp}"
@@ -56,7 +56,7 @@ def read(spark: SparkSession, spec: TableSpec, snapshot: int | None) -> DataFram
         df = reader.table(spec.name)
         df.schema  # noqa: B018 - over Spark Connect nothing is looked up before
     except Exception as error:
-        raise _no_table(spec, error) from error
+        raise no_table(spec, "iceberg", error) from error
     return df
 
 
@@ -68,7 +68,7 @@ def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
     except Exception as error:
         if "[TABLE_OR_VIEW_NOT_FOUND]" in str(error):
             return None
-        raise _no_table(spec, error) from error
+        raise no_table(spec, "iceberg", error) from error
     return df
 
 
@@ -77,15 +77,18 @@ def _identifier(spec: TableSpec) -> str:
 
 
 def _commit_settings(properties: Mapping[str, str]) -> dict[str, str]:
-    return {f"spark.sql.iceberg.snapshot-property.{key}": properties[key] for key in properties}
+    return {f"spark.sql.iceberg.{key}": value for key, value in _commit_options(properties).items()}
 
 
-def _kept_properties(spark: SparkSession, name: str) -> dict[str, str]:
-    return {}  # Iceberg keeps them itself
+def _commit_options(properties: Mapping[str, str]) -> dict[str, str]:
+    return {f"snapshot-property.{key}": properties[key] for key in properties}
 
 
-def _no_table(spec: TableSpec, error: Exception) -> OptionError:
-    return OptionError(f"{spec.option}: no Iceberg table {spec.name!r} ({said(error)})")
-
-
-ICEBERG = TableFormat("iceberg", _identifier, existing, _commit_settings, _kept_properties)
+ICEBERG = TableFormat(
+    "iceberg",
+    _identifier,
+    existing,
+    commit_settings=_commit_settings,
+    commit_options=_commit_options,
+    kept_properties=lambda *_: {},  # it keeps them itself
+)

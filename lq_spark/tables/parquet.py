@@ -136,8 +136,9 @@ class ParquetOutput:
             keys = list(spec.groups or spec.keys)
             replaced = new.select(*map(quoted, keys)).distinct()
             there = there.join(replaced, keys, "left_anti")
-        written(there.unionByName(new), self._place.scratch, *spec.partition_by)
-        return self._place.commit(scratch=True)
+        # Beside the rows on their way, which are not the table's.
+        written(there.unionByName(new), f"{self._place.scratch}/table", *spec.partition_by)
+        return self._place.commit(scratch="table")
 
     def __exit__(
         self,

@@ -10,22 +10,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pyarrow import fs
 
-from lq_spark.engine.files import files_of
+from lq_spark.engine.files import files_of, local_path
 from lq_spark.engine.kinds import engine_of, is_sail
 from lq_spark.errors import EngineError, OptionError
-from lq_spark.tables.schemas import require_same_columns
-from lq_spark.tables.spec import TableSpec, quoted, said
-from lq_spark.tables.staged import as_uri, require_writable
+from lq_spark.tables import delta
+from lq_spark.tables.schemas import require_same_columns, takes
+from lq_spark.tables.spec import TableSpec, no_table, quoted
+from lq_spark.tables.staged import as_uri, real_uri, require_writable
 from lq_spark.tables.transactions import TableFormat, TransactionalOutput
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
+
+_LOG = {"delta": "_delta_log", "iceberg": "metadata"}
+"""The folder in a table that says which files are its rows."""
 
 
 def require_engine(spark: SparkSession, spec: TableSpec) -> None:
@@ -51,9 +56,9 @@ def require_engine(spark: SparkSession, spec: TableSpec) -> None:
     lacks = None
     if not spec.is_path:
         lacks = f"knows {name} tables by path alone; give the path"
-    elif quote(as_uri(spec.name), safe="/:") != as_uri(spec.name):
+    elif "~" in as_uri(spec.name) or quote(as_uri(spec.name), safe="/:") != as_uri(spec.name):
         lacks = (
-            f"puts {name} tables elsewhere whose path has more than letters, digits and -._~; "
+            f"puts {name} tables elsewhere whose path has more than letters, digits and -._; "
             "rename it"
         )
     elif spec.timestamp is not None:
@@ -82,7 +87,7 @@ def pin(spec: TableSpec) -> int | None:
     try:
         return _newest(spec)
     except OSError as error:
-        raise _no_table(spec, error) from error
+        raise no_table(spec, str(spec.format), error) from error
 
 
 def read(spark: SparkSession, spec: TableSpec, version: int | None) -> DataFrame:
@@ -94,7 +99,7 @@ def read(spark: SparkSession, spec: TableSpec, version: int | None) -> DataFrame
         df = reader.load(as_uri(spec.name))
         df.schema  # noqa: B018 - nothing is looked up before
     except Exception as error:
-        raise _no_table(spec, error) from error
+        raise no_table(spec, str(spec.format), error) from error
     return df
 
 
@@ -105,6 +110,8 @@ def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
             return None
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise no_table(spec, str(spec.format), error) from error
     return read(spark, spec, None)
 
 
@@ -121,40 +128,79 @@ class SailOutput(TransactionalOutput):
         """Raise if the table cannot be written, or rows of this schema do not fit to its rows."""
         there = existing(self._spark, self._spec)
         require_writable(self._spec.option, self._spec.name, folder=True)
+        if there is None:
+            _require_nothing_else(self._spec)
         if there is not None and self._spec.mode != "overwrite":
             require_same_columns(self._spec, there.schema, schema)
-
-    def _replace(self, properties: Mapping[str, str]) -> None:
-        self._save("overwrite", properties)
 
     def _created(self, properties: Mapping[str, str]) -> bool:
         is_there = existing(self._spark, self._spec) is not None
         if not is_there:
+            _mark(self._spec)
             self._append(properties)
         return not is_there
 
     def _append(self, properties: Mapping[str, str]) -> None:
-        self._save("append", properties)
+        self._save("append", properties, {})
 
-    def _save(self, mode: str, properties: Mapping[str, str]) -> None:
+    def _overwrite(self, properties: Mapping[str, str]) -> None:
+        spec, there = self._spec, existing(self._spark, self._spec)
+        fits = there is not None and takes(spec, there.schema, self._staged.schema)
+        if spec.partition_by and fits:
+            fits = _partition_columns(spec) == spec.partition_by
+        self._save("overwrite", properties, {} if fits else {"overwriteSchema": "true"})
+
+    def _save(self, mode: str, properties: Mapping[str, str], options: Mapping[str, str]) -> None:
         writer = self._staged.write.format(self._format.name).mode(mode)
-        if mode == "overwrite":
-            writer = writer.option("overwriteSchema", "true")
-        writer = writer.option("userMetadata", json.dumps(dict(properties)))
+        writer = writer.options(**options, **self._format.commit_options(properties))
         if self._spec.partition_by:
             writer = writer.partitionBy(*self._spec.partition_by)
         writer.save(as_uri(self._spec.name))
 
 
+def _require_nothing_else(spec: TableSpec) -> None:
+    """Raise OptionError if a local folder has files, and is no table of which a write began."""
+    place = Path(local_path(as_uri(spec.name)))
+    name = str(spec.format)
+    if place.is_dir() and any(place.iterdir()) and not (place / _LOG[name]).is_dir():
+        raise OptionError(
+            f"{spec.option}: {spec.name!r} is there already and is no {name.capitalize()} table, "
+            "so it is not written"
+        )
+
+
+def _mark(spec: TableSpec) -> None:
+    """Make the folder of the log first: a killed write's files are told by it from another's."""
+    uri = real_uri(spec.name)
+    if uri.startswith("file:"):
+        (Path(local_path(uri)) / _LOG[str(spec.format)]).mkdir(parents=True, exist_ok=True)
+
+
+def _partition_columns(spec: TableSpec) -> tuple[str, ...] | None:
+    """Return the columns by which a Delta table is partitioned, as its log tells; None if not."""
+    if spec.format != "delta":
+        return None
+    files, path = files_of(as_uri(spec.name))
+    for number in sorted(_commits(spec), reverse=True):
+        with files.open_input_stream(f"{path.rstrip('/')}/_delta_log/{number:020}.json") as stream:
+            actions = [json.loads(line) for line in stream.read().splitlines()]
+        for action in actions:
+            if "metaData" in action:
+                return tuple(action["metaData"]["partitionColumns"])
+    return None
+
+
 def _newest(spec: TableSpec) -> int | None:
-    return _newest_commit(spec) if spec.format == "delta" else _newest_snapshot(spec)
+    if spec.format == "delta":
+        return max(_commits(spec), default=None)
+    return _newest_snapshot(spec)
 
 
-def _newest_commit(spec: TableSpec) -> int | None:
+def _commits(spec: TableSpec) -> list[int]:
     files, path = files_of(as_uri(spec.name))
     log = files.get_file_info(fs.FileSelector(f"{path.rstrip('/')}/_delta_log"))
     commits = (re.fullmatch(r"(\d{20})\.json", entry.base_name) for entry in log)
-    return max((int(commit[1]) for commit in commits if commit), default=None)
+    return [int(commit[1]) for commit in commits if commit]
 
 
 def _newest_snapshot(spec: TableSpec) -> int | None:
@@ -165,15 +211,18 @@ def _newest_snapshot(spec: TableSpec) -> int | None:
         with files.open_input_stream(f"{folder}/{name}") as stream:
             return bytes(stream.read())
 
-    version = int(content("version-hint.text"))
+    try:
+        version = int(content("version-hint.text"))
+    except FileNotFoundError as error:
+        inside = files.get_file_info(fs.FileSelector(folder))
+        if not any(entry.base_name.endswith(".metadata.json") for entry in inside):
+            raise
+        raise OSError(
+            f"{folder!r} has no version-hint.text: its newest version is known to a catalog alone"
+        ) from error
     metadata: dict[str, Any] = json.loads(content(f"v{version}.metadata.json"))
     snapshot = metadata.get("current-snapshot-id")
     return None if snapshot in (None, -1) else int(snapshot)
-
-
-def _no_table(spec: TableSpec, error: Exception) -> OptionError:
-    name = str(spec.format).capitalize()
-    return OptionError(f"{spec.option}: no {name} table {spec.name!r} ({said(error)})")
 
 
 def _identifier(spec: TableSpec) -> str:
@@ -181,6 +230,13 @@ def _identifier(spec: TableSpec) -> str:
 
 
 _FORMATS = {
-    name: TableFormat(name, _identifier, existing, lambda _: {}, lambda *_: {})
-    for name in ("delta", "iceberg")
+    name: TableFormat(
+        name,
+        _identifier,
+        existing,
+        commit_settings=lambda _: {},
+        commit_options=options,
+        kept_properties=lambda *_: {},
+    )
+    for name, options in (("delta", delta.commit_options), ("iceberg", lambda _: {}))
 }

@@ -20,6 +20,24 @@ def require_same_columns(
 
     ``but_of`` are columns of which the type is not compared.
     """
+    if faults := _differences(spec, there, new, but_of):
+        raise OptionError(
+            f"{spec.option}: the columns of {spec.name!r} are not those of the rows to be added "
+            f"({'; '.join(faults)}); write to another table, or overwrite it"
+        )
+
+
+def takes(spec: TableSpec, there: StructType, new: StructType) -> bool:
+    """Return whether a table takes rows of another schema as it is, in any order of columns."""
+    return not _differences(spec, there, new, ()) and all(
+        field.nullable or not new[field.name].nullable for field in there
+    )
+
+
+def _differences(
+    spec: TableSpec, there: StructType, new: StructType, but_of: Collection[str]
+) -> list[str]:
+    """Return what tells the columns of a table from those of rows."""
     before, after = (
         {field.name: _kind(spec, field) for field in schema} for schema in (there, new)
     )
@@ -33,11 +51,7 @@ def require_same_columns(
         for name in after
         if name in before and name not in but_of and before[name] != after[name]
     ]
-    if faults:
-        raise OptionError(
-            f"{spec.option}: the columns of {spec.name!r} are not those of the rows to be added "
-            f"({'; '.join(faults)}); write to another table, or overwrite it"
-        )
+    return faults
 
 
 def _kind(spec: TableSpec, field: StructField) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from lq_spark.engine.files import expanded
 from lq_spark.errors import OptionError, require_one_of
 
 FORMATS = ("parquet", "delta", "iceberg")
@@ -18,12 +19,13 @@ class TableSpec:
     Attributes
     ----------
     name : str
-        A path or URI, which has a slash in it, or a catalog name. Parquet is written to a path;
-        Iceberg tables have catalog names on Spark, and paths on Sail.
+        A path or URI, which has a slash in it, or a catalog name; ``~`` is the home folder.
+        Parquet is written to a path; Iceberg tables have catalog names on Spark, and paths on Sail.
     option : str
         The option that named the table, for messages.
     format : str or None
-        One of :data:`FORMATS`; None to read Parquet at a path, and what the catalog says of a name.
+        One of :data:`FORMATS`; None to read what lies at a path, and what the catalog says of a
+        name.
     version : int or None
         Version of a Delta table, or snapshot id of an Iceberg table, to read; None for the newest.
     timestamp : str or None
@@ -56,6 +58,7 @@ class TableSpec:
     partition_by: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", expanded(self.name))
         if self.format is not None:
             require_one_of(f"{self.option}_format", self.format, FORMATS)
         require_one_of("write_mode", self.mode, WRITE_MODES)
@@ -64,8 +67,7 @@ class TableSpec:
                 f"{self.option}_version and {self.option}_timestamp do not go together, got "
                 f"{self.version} and {self.timestamp!r}"
             )
-        pinned = self.version is not None or self.timestamp is not None
-        if pinned and (self.format == "parquet" or (self.format is None and self.is_path)):
+        if self.format == "parquet" and (self.version is not None or self.timestamp is not None):
             raise OptionError(
                 f"{self.option}: Parquet has no versions; {self.option}_version and "
                 f"{self.option}_timestamp are for delta and iceberg ({self.option}_format)"
@@ -82,6 +84,12 @@ class TableSpec:
 def quoted(name: str) -> str:
     """Return the name of a column as SQL has it."""
     return "`" + name.replace("`", "``") + "`"
+
+
+def no_table(spec: TableSpec, table_format: str, error: Exception) -> OptionError:
+    """Return the error that there is no such table of a format to open."""
+    name = table_format.capitalize()
+    return OptionError(f"{spec.option}: no {name} table {spec.name!r} ({said(error)})")
 
 
 def said(error: Exception) -> str:

@@ -15,6 +15,8 @@ table at once; the operating system drops it with the process.
 from __future__ import annotations
 
 import fcntl
+import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -28,6 +30,9 @@ from lq_spark.errors import OptionError, TableError
 
 GLOB = frozenset("{}[]*?")
 """What Spark reads as a pattern of names."""
+
+_OF_SPARK = re.compile(r"\..*|_SUCCESS|_(common_)?metadata|_(started|committed)_\w+")
+"""Files that Spark, or what commits its jobs, writes beside the rows."""
 
 
 class StagedTable:
@@ -51,7 +56,7 @@ class StagedTable:
 
     def __init__(self, option: str, path: str) -> None:
         self.option, self.path = option, path
-        self._uri = as_uri(path).rstrip("/")
+        self._uri = real_uri(path)
         self._scheme = self._uri[: self._uri.index(":")]
         if self._scheme not in ("file", "hdfs") or GLOB & set(path):
             raise OptionError(
@@ -106,10 +111,10 @@ class StagedTable:
             raise
         return self
 
-    def commit(self, *, scratch: bool = False) -> None:
-        """Put what was written to ``staging``, or to ``scratch``, in the table's place."""
+    def commit(self, *, scratch: str | None = None) -> None:
+        """Put what was written to ``staging``, or to a folder in ``scratch``, in its place."""
         try:
-            made = self._scratch if scratch else self._staging
+            made = self._staging if scratch is None else f"{self._scratch}/{scratch}"
             with self._files.open_output_stream(f"{made}/_SUCCESS"):
                 pass  # the mark of a whole table, by which the next run knows it
             if self.exists:
@@ -191,7 +196,7 @@ class StagedTable:
             inside = self._files.get_file_info(fs.FileSelector(entry.path))
             return "=" in entry.base_name and all(map(self._is_part, inside))
         name = entry.base_name
-        return bool(name == "_SUCCESS" or name.startswith(".") or name.endswith(".parquet"))
+        return bool(_OF_SPARK.fullmatch(name) or name.endswith(".parquet"))
 
     def _exists(self, path: str) -> bool:
         return bool(self._files.get_file_info(path).type != fs.FileType.NotFound)
@@ -216,6 +221,12 @@ def require_writable(option: str, path: str, *, folder: bool) -> None:
                 raise OSError(f"it is {'no' if folder else 'a'} folder")
         except OSError as error:
             raise TableError(f"{option}: cannot write {path!r} ({error})") from error
+
+
+def real_uri(path: str) -> str:
+    """Return the URI of a place without a slash at its end, links of a local one followed."""
+    uri = as_uri(path).rstrip("/")
+    return f"file://{os.path.realpath(local_path(uri))}" if uri.startswith("file:") else uri
 
 
 def as_uri(path: str) -> str:

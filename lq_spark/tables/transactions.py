@@ -10,10 +10,11 @@ rows at once the format lets one through and refuses the other, or takes one aft
 
 from __future__ import annotations
 
+import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,8 @@ from pyspark.sql import functions as F
 
 from lq_spark.engine.kept import frozen
 from lq_spark.errors import OptionError, TableError
-from lq_spark.tables.catalog import provider, require_namespace
-from lq_spark.tables.schemas import require_same_columns
+from lq_spark.tables.catalog import partition_columns, provider, require_namespace
+from lq_spark.tables.schemas import require_same_columns, takes
 from lq_spark.tables.spec import TableSpec, quoted, said
 from lq_spark.tables.staged import as_uri, require_writable
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-_STALE = "__lq_stale"
+_ONE_AT_A_TIME = threading.RLock()
+"""Held while the settings of a session are those of one run's commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +48,25 @@ class TableFormat:
     existing : callable
         (spark, spec) -> the table, or None if there is none; raises if there is another thing.
     commit_settings : callable
-        properties -> settings of the session under which a commit carries them.
+        properties -> settings of the session under which a commit in SQL carries them.
+    commit_options : callable
+        properties -> options of a writer, whose commit carries them whatever the session says.
     kept_properties : callable
         (spark, identifier) -> the user's properties that replacing the table would lose.
+    overwriting : mapping
+        Options of a writer that overwrites all rows.
+    new_columns : mapping or None
+        Options of one that gives the table the columns of the rows too; None if there are none.
     """
 
     name: str
     identifier: Callable[[TableSpec], str]
     existing: Callable[[SparkSession, TableSpec], DataFrame | None]
     commit_settings: Callable[[Mapping[str, str]], dict[str, str]]
+    commit_options: Callable[[Mapping[str, str]], dict[str, str]]
     kept_properties: Callable[[SparkSession, str], dict[str, str]]
+    overwriting: Mapping[str, str] = field(default_factory=dict)
+    new_columns: Mapping[str, str] | None = None
 
 
 class TransactionalOutput:
@@ -90,17 +101,14 @@ class TransactionalOutput:
         return self._kept.enter_context(frozen(df))
 
     def commit(self, properties: Mapping[str, str]) -> None:
-        """Change the table by the staged rows in one commit, which carries the properties.
-
-        Those of the table itself are set where it is made or replaced.
-        """
+        """Change the table by the staged rows in one commit, which carries the properties."""
         spec = self._spec
+        ways = {"overwrite": self._overwrite, "append": self._append, "merge": self._merge}
         try:
-            with self._settings(self._format.commit_settings(properties)):
-                if spec.mode == "overwrite":
-                    self._replace(properties)
-                elif not self._created(properties):
-                    self._append(properties) if spec.mode == "append" else self._merge()
+            # Without properties of its own a commit carries the session's, but no other run's.
+            with nullcontext() if properties else self._settings({}):
+                if not self._created(properties):
+                    ways[spec.mode](properties)
         except Exception as error:
             raise TableError(
                 f"{spec.option}: cannot write {spec.name!r} ({said(error)})"
@@ -123,17 +131,13 @@ class TransactionalOutput:
                 f"{self._format.name}, so it is not written"
             )
 
-    def _replace(self, properties: Mapping[str, str]) -> None:
-        there = self._format.existing(self._spark, self._spec)
-        kept = {} if there is None else self._format.kept_properties(self._spark, self._identifier)
-        self._writer({**kept, **properties}).createOrReplace()
-
     def _created(self, properties: Mapping[str, str]) -> bool:
         """Make the table of the staged rows if there is none; return whether it was made."""
         if self._format.existing(self._spark, self._spec) is not None:
             return False
         try:
-            self._writer(properties).create()
+            with self._settings(properties):
+                self._maker().create()
         except Exception:
             if self._format.existing(self._spark, self._spec) is not None:
                 return False  # another run has made it meanwhile
@@ -141,10 +145,39 @@ class TransactionalOutput:
                 raise
             # What a killed first write has left is in the way of a new table, not of new rows.
             writer = self._staged.write.format(self._format.name).mode("append")
+            writer = writer.options(**self._format.commit_options(properties))
             writer.partitionBy(*self._spec.partition_by).save(as_uri(self._spec.name))
         return True
 
-    def _writer(self, properties: Mapping[str, str]):  # type: ignore[no-untyped-def]
+    def _overwrite(self, properties: Mapping[str, str]) -> None:
+        """Overwrite the rows: the table stays the one that streams read and grants name.
+
+        Its columns and partitions become those of the rows where they are others; where the format
+        has no other way, the table is replaced.
+        """
+        spec, how = self._spec, self._format
+        there = how.existing(self._spark, spec)
+        fits = there is not None and takes(spec, there.schema, self._staged.schema)
+        options = {**how.overwriting, **how.commit_options(properties)}
+        parts: tuple[str, ...] = ()
+        if spec.partition_by or not fits:
+            parts = partition_columns(self._spark, self._identifier)
+            fits &= parts == spec.partition_by
+        if not fits:
+            options |= how.new_columns or {}
+            if spec.is_path:
+                writer = self._staged.write.format(how.name).mode("overwrite").options(**options)
+                return writer.partitionBy(*spec.partition_by).save(as_uri(spec.name))
+            if how.new_columns is None or parts or spec.partition_by:
+                return self._replace(properties)
+        return self._staged.writeTo(self._identifier).options(**options).overwrite(F.lit(True))
+
+    def _replace(self, properties: Mapping[str, str]) -> None:
+        kept = self._format.kept_properties(self._spark, self._identifier)
+        with self._settings(properties):
+            self._maker(kept).createOrReplace()
+
+    def _maker(self, properties: Mapping[str, str] = {}):  # type: ignore[no-untyped-def]
         writer = self._staged.writeTo(self._identifier).using(self._format.name)
         for key, value in properties.items():
             writer = writer.tableProperty(key, value)
@@ -152,40 +185,62 @@ class TransactionalOutput:
         return writer.partitionedBy(*columns) if columns else writer
 
     def _append(self, properties: Mapping[str, str]) -> None:
-        self._staged.writeTo(self._identifier).append()
+        options = self._format.commit_options(properties)
+        self._staged.writeTo(self._identifier).options(**options).append()
 
-    def _merge(self) -> None:
-        view = f"lq_spark_{uuid.uuid4().hex}"
-        self._with_stale_rows().createOrReplaceTempView(view)
-        same = " AND ".join(f"there.{quoted(key)} = new.{quoted(key)}" for key in self._spec.keys)
+    def _merge(self, properties: Mapping[str, str]) -> None:
+        name = f"lq_spark_{uuid.uuid4().hex}"
+        rows, when_stale = self._staged, ""
+        if self._spec.groups:
+            rows = self._with_stale_rows(mark=name)
+            when_stale = f"WHEN MATCHED AND new.{name} THEN DELETE "
+        rows.createOrReplaceTempView(name)
+        columns = [quoted(column) for column in self._staged.columns]
+        same = " AND ".join(f"there.{key} = new.{key}" for key in map(quoted, self._spec.keys))
         try:
-            self._spark.sql(
-                f"MERGE INTO {self._identifier} AS there USING {view} AS new ON {same} "
-                f"WHEN MATCHED AND new.{_STALE} THEN DELETE WHEN MATCHED THEN UPDATE SET * "
-                "WHEN NOT MATCHED THEN INSERT *"
-            )
+            with self._settings(properties):
+                # Each column by its name: the session may have SET * add what else a source has.
+                self._spark.sql(
+                    f"MERGE INTO {self._identifier} AS there USING {name} AS new ON {same} "
+                    f"{when_stale}"
+                    f"WHEN MATCHED THEN UPDATE SET {_listed('there.{0} = new.{0}', columns)} "
+                    f"WHEN NOT MATCHED THEN INSERT ({_listed('{}', columns)}) "
+                    f"VALUES ({_listed('new.{}', columns)})"
+                )
         finally:
-            self._spark.catalog.dropTempView(view)
+            self._spark.catalog.dropTempView(name)
 
-    def _with_stale_rows(self) -> DataFrame:
-        """Return the staged rows, and of their groups those rows of the table that are to go."""
+    def _with_stale_rows(self, mark: str) -> DataFrame:
+        """Return the staged rows, and marked, of their groups, those of the table that are to go.
+
+        ``mark`` is a column that tells them.
+        """
         spec, new = self._spec, self._staged
-        rows = new.withColumn(_STALE, F.lit(False))
+        rows = new.withColumn(mark, F.lit(False))
         there = self._format.existing(self._spark, spec)
-        if not spec.groups or there is None:
+        if there is None:
             return rows
         groups = new.select(*map(quoted, spec.groups)).distinct()
         stale = there.join(groups, list(spec.groups), "left_semi").join(
             new.select(*map(quoted, spec.keys)), list(spec.keys), "left_anti"
         )
         # Frozen: MERGE does not plan a source that reads the table itself.
-        return self.scratch(rows.unionByName(stale.withColumn(_STALE, F.lit(True))))
+        return self.scratch(rows.unionByName(stale.withColumn(mark, F.lit(True))))
 
     @contextmanager
-    def _settings(self, settings: Mapping[str, str]) -> Iterator[None]:
-        conf = self._spark.conf
-        with ExitStack() as stack:
+    def _settings(self, properties: Mapping[str, str]) -> Iterator[None]:
+        """Have the session's commits carry the properties, until the context ends.
+
+        Only of commits that have no options for it; in one thread at a time.
+        """
+        conf, settings = self._spark.conf, self._format.commit_settings(properties)
+        with _ONE_AT_A_TIME, ExitStack() as stack:
             for key, value in settings.items():
+                before = conf.get(key, None)
+                stack.callback(*(conf.unset, key) if before is None else (conf.set, key, before))
                 conf.set(key, value)
-                stack.callback(conf.unset, key)
             yield
+
+
+def _listed(pattern: str, columns: Iterable[str]) -> str:
+    return ", ".join(pattern.format(column) for column in columns)

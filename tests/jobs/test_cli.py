@@ -173,7 +173,10 @@ def test_help_names_every_flag_and_exit_code(capsys):
         ([*PLACES, "--keep-columns", "a,,b"], "keep_columns.1: "),
         ([*PLACES, "--config", "nowhere.yaml"], "config: cannot read 'nowhere.yaml'"),
         ([*PLACES, "--input-format", "csv"], "input_format: Input should be 'parquet', 'delta' or"),
-        ([*PLACES, "--input-version", "3"], "input: Parquet has no versions; "),
+        (
+            [*PLACES, "--input-format", "parquet", "--input-version", "3"],
+            "input: Parquet has no versions; ",
+        ),
         ([*PLACES, "--output-format", "csv"], "output_format: Input should be 'parquet', 'delta'"),
         ([*PLACES, "--write-mode", "add"], "write_mode: Input should be 'overwrite', 'append' or"),
         ([*PLACES, "--partition-by", "a,,b"], "partition_by.1: "),

@@ -230,8 +230,14 @@ def test_flags_go_over_the_file_and_the_file_over_the_defaults(yaml_file):
             {"input_format": "delta", "input_version": 3, "input_timestamp": "2026-11-21"},
             "input_version and input_timestamp do not go together, got 3 and '2026-11-21'",
         ),
-        ({"input_version": 3}, "input: Parquet has no versions; input_version and "),
-        ({"input_timestamp": "2026-11-21"}, "input: Parquet has no versions; input_version and "),
+        (
+            {"input_format": "parquet", "input_version": 3},
+            "input: Parquet has no versions; input_version and ",
+        ),
+        (
+            {"input_format": "parquet", "input_timestamp": "2026-11-21"},
+            "input: Parquet has no versions; input_version and ",
+        ),
         (
             {"input": "db.table", "input_format": "parquet", "input_version": 3},
             "input: Parquet has no versions; input_version and ",
@@ -336,6 +342,28 @@ def test_the_fingerprint_differs_with_each_key():
     told = {*others, *of_issues, *of_versions, "thresholds", "quarantine"}
     assert told == FIELDS - {"task"}  # each has its own class
     assert len({config.fingerprint for config in configs}) == len(configs)
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    """In every path of a config, and in that of the config itself."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    files = ("fitted", "save_fitted", "thresholds", "save_thresholds")
+    places = ("input", "output", "quarantine", "metrics")
+    (tmp_path / "c.yaml").write_text(
+        "\n".join([*(f"{name}: ~/{name}" for name in places), "on_invalid: quarantine"])
+    )
+    config = load_config("~/c.yaml", {})
+    assert [getattr(config, name) for name in places] == [f"{tmp_path}/{name}" for name in places]
+    for name in files:
+        needed = {"thresholds": {"adjust_pred_probs": True}, "fitted": {"find_issues": True}}
+        flags = {**PLACES, name: f"~/{name}", **needed.get(name.removeprefix("save_"), {})}
+        assert getattr(load_config(None, flags), name) == f"{tmp_path}/{name}"
+    with pytest.raises(
+        OptionError, match=r"^input: '~nobody-here/t' begins with ~, but there is no"
+    ):
+        load_config(None, {**PLACES, "input": "~nobody-here/t"})
+    with pytest.raises(OptionError, match=r"^input, output, metrics and quarantine must be differ"):
+        load_config(None, {"input": f"{tmp_path}/t", "output": "~/t"})
 
 
 def test_the_example_config_is_one(repository):

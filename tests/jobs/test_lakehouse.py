@@ -68,9 +68,7 @@ def run(spark, place):
     def score(source, output_format="parquet", kind=ScoreRun, **flags):
         output = place.name(output_format, "scores")
         flags = {"input": source, "output": output, "output_format": output_format, **flags}
-        found = [name for name in ("delta", "iceberg") if source.endswith(f"_{name}")]
-        source_format = found[0] if found else None
-        config = load_config(None, {"input_format": source_format, **flags})
+        config = load_config(None, flags)
         return config, execute(spark, config, kind)
 
     return score
@@ -108,6 +106,28 @@ def test_scores_and_issues_are_those_of_the_parquet_run(spark, engine, source, r
         assert found.keys() == of_parquet.keys()
         same = [key for key in found if key[0] != "seconds"]
         assert [found[key] for key in same] == [of_parquet[key] for key in same]
+
+
+@pytest.mark.parametrize("table_format", ["delta", "iceberg"])
+def test_a_folder_is_scored_as_the_table_it_is(table_format, spark, source, run):
+    """Not by its Parquet files, of which some hold rows that were overwritten."""
+    source(table_format, 300)
+    name = source(table_format, 40)
+    config, outcome = run(name, input_format=None)
+    assert len(scores(spark, config)) == 40
+    read = f"input read as {table_format} version "
+    assert read in outcome.text(config).splitlines()[0]
+    with pytest.raises(OptionError, match=r"^input: .* must be '(delta|iceberg)' or left out"):
+        run(name, input_format="parquet")
+
+
+@pytest.mark.parametrize("option", ["output", "metrics", "quarantine"])
+def test_parquet_is_not_written_into_a_table_of_another_format(option, source, run, tmp_path):
+    there = source("delta", 40)
+    before = sorted((tmp_path / "source_delta").rglob("*"))
+    with pytest.raises(OptionError, match=rf"^{option}: .*is a Delta table, not parquet"):
+        run(source("parquet"), on_invalid="quarantine", **{option: there})
+    assert sorted((tmp_path / "source_delta").rglob("*")) == before
 
 
 @pytest.mark.parametrize("table_format", ["delta", ICEBERG])

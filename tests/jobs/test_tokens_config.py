@@ -111,7 +111,7 @@ def test_keys_of_the_job_of_rows_are_unknown(key):
         ({"n_classes": 1}, "n_classes: "),
         ({"write_mode": "replace"}, "write_mode: .*'overwrite', 'append' or 'merge'"),
         ({"output_format": "csv"}, "output_format: .*'parquet', 'delta' or 'iceberg'"),
-        ({"input_version": 3}, "^input: Parquet has no versions; "),
+        ({"input_format": "parquet", "input_version": 3}, "^input: Parquet has no versions; "),
         ({"fail_if": ["rows < 1"]}, "^fail_if: a metric must be one of 'sentences_scored', "),
         ({"warn_if": ["class_rows < 1"]}, "^warn_if: a metric must be one of 'sentences_sc"),
         ({"fail_if": ["issue_rate > 0.1"]}, "^fail_if: .* is about 'issue_rate', so find_issues"),

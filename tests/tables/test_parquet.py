@@ -56,6 +56,31 @@ def test_rows_are_replaced_appended_and_merged(
     assert tables_in(tmp_path) == {"t"}
 
 
+@pytest.mark.spark
+def test_whatever_the_session_says_a_table_is_replaced_whole(spark, spec, rows):
+    """Also one that Spark has not marked as whole itself."""
+    settings = {
+        "spark.sql.sources.partitionOverwriteMode": "dynamic",
+        "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    }
+    for key, value in settings.items():
+        spark.conf.set(key, value)
+    try:
+        spec = replace(spec, partition_by=("day",), keys=("id",))
+        write_table(rows((1, "mon", 0.0), (2, "tue", 0.0)), spec)
+        write_table(rows((3, "wed", 1.0)), spec)
+        assert content(spark, spec) == [(3, "wed", 1.0)]
+        for _ in range(2):
+            with output_table(spark, replace(spec, mode="merge")) as table:
+                table.scratch(rows((7, "sun", 0.0)))
+                table.stage(rows((3, "thu", 2.0)))
+                table.commit({})  # by way of the scratch place, where other rows lie
+            assert content(spark, spec) == [(3, "thu", 2.0)]
+    finally:
+        for key in settings:
+            spark.conf.unset(key)
+
+
 def test_a_partition_column_keeps_its_type(spark, spec, rows):
     spec = replace(spec, partition_by=("day",))
     with output_table(spark, spec) as table:

@@ -83,6 +83,45 @@ def test_tables_may_be_empty_partitioned_and_of_other_columns(embedded, rows, sp
         write_table(rows(3), spec(table_format, mode="append"))
 
 
+def test_an_overwritten_delta_table_stays_the_same_table(embedded, rows, spec, tmp_path):
+    """Its log says what it is once, and again where its columns or partitions change."""
+
+    def metadata():
+        log = sorted((tmp_path / "table" / "_delta_log").glob("*.json"))
+        lines = [json.loads(line) for file in log for line in file.read_text().splitlines()]
+        return [line["metaData"] for line in lines if "metaData" in line]
+
+    parts = spec("delta", partition_by=("id",))
+    for value, writing, n_changes in (
+        (1, spec("delta"), 1),
+        (2, spec("delta"), 1),
+        (3, parts, 2),
+        (4, parts, 2),
+        (5, spec("delta"), 2),  # partitions that nobody speaks of stay
+    ):
+        write_table(rows(value), writing)
+        assert [row.id for row in read_table(embedded, writing).df.collect()] == [value]
+        assert len(metadata()) == n_changes
+    write_table(rows(6).selectExpr("id", "value", "'a' AS more"), spec("delta"))
+    assert [found["partitionColumns"] for found in metadata()] == [[], ["id"], []]
+    assert len({found["id"] for found in metadata()}) == 1
+
+
+def test_an_iceberg_table_of_a_catalog_is_refused(embedded, rows, spec, tmp_path):
+    """Where its newest version is, no file tells."""
+    write_table(rows(1), spec("iceberg"))
+    (tmp_path / "table" / "metadata" / "version-hint.text").unlink()
+    before = sorted((tmp_path / "table").rglob("*"))
+    for use in (
+        lambda: write_table(rows(2), spec("iceberg")),
+        lambda: write_table(rows(2), spec("iceberg", mode="append")),
+        lambda: read_table(embedded, spec(None)),
+    ):
+        with pytest.raises(OptionError, match=r"no Iceberg table .* is known to a catalog alone"):
+            use()
+    assert sorted((tmp_path / "table").rglob("*")) == before
+
+
 @pytest.mark.parametrize("table_format", FORMATS)
 def test_without_commit_nothing_changes(embedded, rows, spec, table_format):
     write_table(rows(1), spec(table_format))
@@ -100,6 +139,8 @@ def test_without_commit_nothing_changes(embedded, rows, spec, table_format):
             ("./a table", "input", "delta"),
             "puts Delta tables elsewhere whose path has more",
         ),
+        (("./a~b", "input", "delta"), "puts Delta tables elsewhere whose path has more"),
+        (("./a`b", "output", "iceberg"), "puts Iceberg tables elsewhere whose path has more"),
         (("./größe", "input", "iceberg"), "puts Iceberg tables elsewhere whose path has more"),
         (("./t", "input", "delta", None, "2026-01-01"), "reads Delta tables by version, not by"),
     ],
@@ -107,7 +148,7 @@ def test_without_commit_nothing_changes(embedded, rows, spec, table_format):
 def test_what_only_spark_can_read_is_refused_by_its_name(embedded, table, message):
     with pytest.raises(EngineError) as error:
         read_table(embedded, TableSpec(*table))
-    assert str(error.value).startswith(f"input: {table[0]!r}: Sail ")
+    assert str(error.value).startswith(f"{table[1]}: {table[0]!r}: Sail ")
     assert message in str(error.value)
     assert str(error.value).endswith("or run this on Spark (spark-submit, --engine spark)")
 

@@ -13,7 +13,6 @@ from lq_spark.tables.spec import TableSpec, said
             {"format": "delta", "version": 1, "timestamp": "2026-01-01"},
             "input_version and input_timestamp do not go together, got 1 and '2026-01-01'",
         ),
-        ({"version": 0}, "input: Parquet has no versions"),
         ({"format": "parquet", "timestamp": "2026-01-01"}, "input: Parquet has no versions"),
         ({"mode": "merge"}, "input: write_mode 'merge' needs keys"),
     ],

@@ -124,7 +124,21 @@ def test_a_failed_start_lets_go_of_the_table(replace, count, tmp_path):
     assert count(tmp_path / "t") == 1
 
 
-@pytest.mark.parametrize("inside", ["notes.txt", "data.csv", "folder/part-0.parquet", "part-0.orc"])
+@pytest.mark.parametrize(
+    "inside", ["_metadata", "_common_metadata", "_started_123", "_committed_123", ".part-0.crc"]
+)
+def test_what_committers_of_spark_leave_is_replaced_too(inside, replace, count, tmp_path):
+    replace(tmp_path / "t", 3)
+    (tmp_path / "t" / inside).write_text("")
+    replace(tmp_path / "t", 2)
+    assert count(tmp_path / "t") == 2
+    assert not (tmp_path / "t" / inside).exists()
+
+
+@pytest.mark.parametrize(
+    "inside",
+    ["notes.txt", "data.csv", "folder/part-0.parquet", "part-0.orc", "_notes", "_metadata2"],
+)
 def test_a_folder_with_other_files_is_not_replaced(inside, tables_in, tmp_path):
     put(tmp_path / "t")
     (tmp_path / "t" / inside).parent.mkdir(exist_ok=True)

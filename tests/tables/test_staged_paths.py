@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from lq_spark.errors import OptionError
+from lq_spark.errors import OptionError, TableError
 from lq_spark.tables.formats import read_table as open_table
 from lq_spark.tables.spec import TableSpec
 from lq_spark.tables.staged import StagedTable
@@ -26,6 +26,8 @@ def read_table(spark, name):
         "a#b/t",
         "a:b",
         "a,b",
+        "a`b",
+        "~",
     ],
 )
 def test_a_path_may_hold_unusual_characters(name, replace, spark, tables_in, tmp_path):
@@ -50,6 +52,43 @@ def test_a_path_may_be_spelt_in_many_ways(
     assert tables_in(tmp_path) == {"t"}
     if "/" in spelling:
         assert read_table(spark, path).count() == 2
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_stays_and_what_it_leads_to_is_replaced(
+    is_there, replace, spark, tables_in, tmp_path
+):
+    real = tmp_path / "elsewhere" / "t"
+    real.parent.mkdir()
+    if is_there:
+        replace(real, 1)
+    (tmp_path / "link").symlink_to(real)
+    for n_rows in (3, 2):
+        replace(tmp_path / "link", n_rows)
+        for path in (tmp_path / "link", real):
+            assert read_table(spark, str(path)).count() == n_rows
+    assert (tmp_path / "link").is_symlink()
+    assert tables_in(tmp_path) == {"link", "elsewhere"}
+    assert tables_in(real.parent) == {"t"}
+
+
+def test_two_names_of_one_table_are_not_written_at_once(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "t")
+    with (
+        StagedTable("output", str(tmp_path / "t")),
+        pytest.raises(TableError, match="another run is writing"),
+        StagedTable("output", str(tmp_path / "link")),
+    ):
+        pass
+
+
+def test_a_tilde_is_the_home_folder(replace, spark, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    replace(tmp_path / "t", 3)
+    assert TableSpec("~/t").name == str(tmp_path / "t")
+    assert read_table(spark, "~/t").count() == 3
+    with pytest.raises(OptionError, match="'~nobody-here/t' begins with ~, but there is no such"):
+        TableSpec("~nobody-here/t")
 
 
 @pytest.mark.parametrize("name", ["a*", "a?", "[a]", "{a}", "a]"])

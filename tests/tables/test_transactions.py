@@ -1,45 +1,17 @@
 """Delta by path, Delta by name, Iceberg: one commit a write, read at one version."""
 
 import itertools
-import json
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pyspark.sql import functions as F
 
 from lq_spark.errors import OptionError, TableError
+from lq_spark.tables.catalog import partition_columns
 from lq_spark.tables.formats import existing, output_table, read_table, write_table
 from lq_spark.tables.spec import TableSpec
-
-PROPERTIES = {"lq_spark.run_id": "it's run 1", "lq_spark.version": "1.2"}
-
-
-@pytest.fixture(params=["delta path", pytest.param("iceberg", marks=pytest.mark.spark_only)])
-def spec(request, spark, engine, tmp_path):
-    """Where a table is to be written, in each format: Delta by path on the embedded engine."""
-    if request.param == "delta path":
-        name = "table" if engine == "embedded" else "a table"  # where Sail would lose its way
-        yield TableSpec(str(tmp_path / name), "output", "delta")
-        return
-    catalog = "spark_catalog" if request.param == "delta name" else "lake"
-    spark.sql(f"CREATE NAMESPACE {catalog}.dq")
-    name = request.param.split()[0]
-    yield TableSpec(f"{'' if catalog == 'spark_catalog' else 'lake.'}dq.t", "output", name)
-    spark.sql(f"DROP TABLE IF EXISTS {catalog}.dq.t")
-    spark.sql(f"DROP NAMESPACE {catalog}.dq")
-
-
-@pytest.fixture
-def rows(spark):
-    """Make rows of these ids, all with one value."""
-
-    def make(ids, value):
-        df = spark.createDataFrame([(i, float(value)) for i in ids], "id bigint, x double")
-        return df.withMetadata("x", {"comment": "a value"})
-
-    return make
-
 
 _DELTA = pytest.param("delta path", marks=pytest.mark.spark)
 _NAMES = [pytest.param(n, marks=pytest.mark.spark_only) for n in ("delta name", "iceberg")]
@@ -52,34 +24,29 @@ on_spark = pytest.mark.parametrize(
 )
 
 
-def content(spark, spec, **version):
-    found = read_table(spark, replace(spec, option="input", **version)).df
-    return {row["id"]: row["x"] for row in found.collect()}
-
-
 @every_spec
-def test_rows_are_replaced_appended_and_merged(spark, spec, rows):
+def test_rows_are_replaced_appended_and_merged(spark, spec, rows, content):
     assert existing(spark, spec) is None
     write_table(rows([1, 2, 3], 0), spec)
-    assert content(spark, spec) == {1: 0, 2: 0, 3: 0}
+    assert content(spec) == {1: 0, 2: 0, 3: 0}
     write_table(rows([2, 3], 1), spec)
-    assert content(spark, spec) == {2: 1, 3: 1}
+    assert content(spec) == {2: 1, 3: 1}
     write_table(rows([4], 2), replace(spec, mode="append"))
-    assert content(spark, spec) == {2: 1, 3: 1, 4: 2}
+    assert content(spec) == {2: 1, 3: 1, 4: 2}
     merging = replace(spec, mode="merge", keys=("id",))
     for _ in range(2):  # twice is as once
         write_table(rows([3, 5], 3), merging)
-        assert content(spark, spec) == {2: 1, 3: 3, 4: 2, 5: 3}
+        assert content(spec) == {2: 1, 3: 3, 4: 2, 5: 3}
         assert existing(spark, spec).count() == 4
 
 
 @pytest.mark.parametrize("mode", ["append", "merge"])
-def test_the_first_write_makes_the_table(mode, spark, spec, rows):
+def test_the_first_write_makes_the_table(mode, spark, spec, rows, content):
     write_table(rows([1], 0), replace(spec, mode=mode, keys=("id",)))
-    assert content(spark, spec) == {1: 0}
+    assert content(spec) == {1: 0}
 
 
-def test_without_commit_nothing_changes(spark, spec, rows):
+def test_without_commit_nothing_changes(spark, spec, rows, content):
     with output_table(spark, spec) as table:
         table.stage(rows([1], 0))
     assert existing(spark, spec) is None
@@ -87,35 +54,15 @@ def test_without_commit_nothing_changes(spark, spec, rows):
     with pytest.raises(ZeroDivisionError), output_table(spark, spec) as table:
         table.stage(rows([1], 5))
         raise ZeroDivisionError
-    assert content(spark, spec) == {1: 0}
+    assert content(spec) == {1: 0}
 
 
-def test_staged_rows_are_made_once(spark, spec, rows):
+def test_staged_rows_are_made_once(spark, spec, rows, content):
     with output_table(spark, spec) as table:
         drawn = table.stage(rows(range(20), 0).withColumn("x", F.rand()))
         before = {row["id"]: row["x"] for row in drawn.collect()}
         table.commit({})
-    assert content(spark, spec) == before
-
-
-@on_spark
-@pytest.mark.parametrize("mode", ["overwrite", "append", "merge"])
-def test_the_table_and_its_commit_carry_the_properties(mode, spark, spec, rows):
-    writing = replace(spec, mode=mode, keys=("id",))
-    write_table(rows([1], 0), writing, {"lq_spark.run_id": "0"})
-    name = f"delta.`{spec.name}`" if spec.is_path else spec.name
-    spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('mine' = 'kept')")
-    write_table(rows([1], 1), writing, PROPERTIES)
-    found = dict(map(tuple, spark.sql(f"SHOW TBLPROPERTIES {name}").collect()))
-    of_the_table = PROPERTIES if mode == "overwrite" else {"lq_spark.run_id": "0"}
-    assert found.items() >= {**of_the_table, "mine": "kept"}.items()
-    if spec.format == "delta":
-        history = spark.sql(f"DESCRIBE HISTORY {name}").where("operation != 'SET TBLPROPERTIES'")
-        assert json.loads(history.orderBy(F.desc("version")).first()["userMetadata"]) == PROPERTIES
-    else:
-        snapshots = spark.read.table(f"{name}.snapshots").orderBy(F.desc("committed_at"))
-        assert snapshots.first()["summary"].items() >= PROPERTIES.items()
-    assert not [key for key in found if "commitInfo" in key or "snapshot-property" in key]
+    assert content(spec) == before
 
 
 @on_spark
@@ -125,39 +72,37 @@ def test_a_column_has_its_comment(spark, spec, rows):
 
 
 @on_spark
-def test_a_table_is_partitioned(spark, spec, rows):
+def test_a_table_is_partitioned(spark, spec, rows, content, named):
     write_table(rows([1, 2], 0), replace(spec, partition_by=("id",)))
-    name = f"delta.`{spec.name}`" if spec.is_path else spec.name
-    described = [row[0] for row in spark.sql(f"DESCRIBE TABLE {name}").collect()]
-    assert "# Partition Information" in described or "# Partitioning" in described
-    assert content(spark, spec) == {1: 0, 2: 0}
+    assert partition_columns(spark, named(spec)) == ("id",)
+    assert content(spec) == {1: 0, 2: 0}
 
 
 @every_spec
-def test_a_table_is_read_at_one_version_whatever_is_written_to_it(spark, spec, rows):
+def test_a_table_is_read_at_one_version_whatever_is_written_to_it(spark, spec, rows, content):
     write_table(rows([1, 2], 0), spec)
     opened = read_table(spark, spec)
     write_table(rows([3], 1), replace(spec, mode="append"))
     assert opened.df.count() == 2
-    assert content(spark, spec, version=opened.version) == {1: 0, 2: 0}
+    assert content(spec, version=opened.version) == {1: 0, 2: 0}
     assert read_table(spark, spec).df.count() == 3
     assert read_table(spark, spec).version != opened.version
 
 
 @on_spark
-def test_a_table_is_read_as_it_was_at_a_time(spark, spec, rows):
+def test_a_table_is_read_as_it_was_at_a_time(spark, spec, rows, content):
     write_table(rows([1], 0), spec)
     [(between,)] = spark.sql("SELECT cast(now() AS string)").collect()
     write_table(rows([2], 1), spec)
-    assert content(spark, spec, timestamp=between) == {1: 0}
+    assert content(spec, timestamp=between) == {1: 0}
     with pytest.raises(OptionError, match=r"^input: .* as old as 2001-01-01"):
-        content(spark, spec, timestamp="2001-01-01")
+        content(spec, timestamp="2001-01-01")
 
 
-def test_a_version_that_is_not_there_is_named(spark, spec, rows):
+def test_a_version_that_is_not_there_is_named(spark, spec, rows, content):
     write_table(rows([1], 0), spec)
     with pytest.raises(OptionError, match=r"^input: no \w+ table .*99") as error:
-        content(spark, spec, version=99)
+        content(spec, version=99)
     assert "\n" not in str(error.value)
 
 
@@ -175,16 +120,16 @@ WRONG_COLUMNS = [
 ]
 
 
-def test_rows_that_do_not_fit_are_refused(spark, spec, rows):
+def test_rows_that_do_not_fit_are_refused(spark, spec, rows, content):
     write_table(rows([1], 0), spec)
     for mode, (columns, said) in itertools.product(["append", "merge"], WRONG_COLUMNS):
         with pytest.raises(OptionError, match=f"^output: the columns of .*{said}"):
             write_table(rows([2], 1).selectExpr(*columns), replace(spec, mode=mode, keys=("x",)))
-    assert content(spark, spec) == {1: 0}
+    assert content(spec) == {1: 0}
 
 
 @on_spark
-def test_of_two_writers_at_once_none_loses_rows_in_silence(spark, spec, rows):
+def test_of_two_writers_at_once_none_loses_rows_in_silence(spark, spec, rows, content):
     merging = replace(spec, mode="merge", keys=("id",))
     write_table(rows(range(10), 0), merging)
     failed = []
@@ -200,7 +145,7 @@ def test_of_two_writers_at_once_none_loses_rows_in_silence(spark, spec, rows):
         thread.start()
     for thread in threads:
         thread.join()
-    found = content(spark, spec)
+    found = content(spec)
     assert set(found) == set(range(10))
     assert len(set(found.values())) == 1  # of one writer, whole
     assert len(failed) < 2
@@ -239,21 +184,47 @@ def test_rows_of_a_group_are_replaced_together(spark, spec):
 
 
 @pytest.mark.spark_only
-def test_a_first_write_that_was_killed_is_written_anew(spark, rows, tmp_path):
+def test_a_first_write_that_was_killed_is_written_anew(spark, rows, tmp_path, content):
     rows([7], 0).write.parquet(str(tmp_path / "t"))  # files of which no commit knows
     (tmp_path / "t" / "_delta_log").mkdir()
     spec = TableSpec(str(tmp_path / "t"), "output", "delta")
     for writing in (replace(spec, mode="append"), replace(spec, mode="merge", keys=("id",))):
         write_table(rows([1], 0), writing)
-        assert content(spark, spec) == {1: 0}
+        assert content(spec) == {1: 0}
 
 
 @pytest.mark.spark_only
-def test_a_delta_table_with_mapped_columns_is_replaced(spark, rows, tmp_path):
+def test_a_delta_table_with_mapped_columns_is_replaced(spark, rows, tmp_path, content, named):
     spec = TableSpec(str(tmp_path / "t"), "output", "delta")
-    write_table(rows([1], 0), spec, {"delta.columnMapping.mode": "name"})
+    write_table(rows([1], 0), spec)
+    mapped = "SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name')"
+    spark.sql(f"ALTER TABLE {named(spec)} {mapped}")
     write_table(rows([2], 0), spec)
-    assert content(spark, spec) == {2: 0}
+    assert content(spec) == {2: 0}
+
+
+@pytest.mark.spark_only
+def test_a_folder_is_known_by_its_log_on_spark_too(spark, rows, tmp_path):
+    (tmp_path / "a `link`").symlink_to(tmp_path / "a `t`", target_is_directory=True)
+    (tmp_path / "a `t`").mkdir()
+    spec = TableSpec(str(tmp_path / "a `link`"), "output", "delta")
+    write_table(rows([1, 2], 0), spec)
+    write_table(rows([3], 0), spec)
+    for path in (spec.name, str(tmp_path / "a `t`")):
+        opened = read_table(spark, TableSpec(path))
+        assert (opened.format, opened.version, opened.df.count()) == ("delta", 1, 1)
+        assert read_table(spark, TableSpec(path, version=0)).df.count() == 2
+        with pytest.raises(OptionError, match=r"is a Delta table, so its format .* got 'parquet'"):
+            read_table(spark, TableSpec(path, format="parquet"))
+        for name in (f"{path}/*", f"{path}/_delta_log", str(tmp_path / "{b,a `t`}")):
+            with pytest.raises(OptionError, match="is of the Delta table"):
+                read_table(spark, TableSpec(name))
+        with pytest.raises(OptionError, match="is a Delta table, not parquet"):
+            write_table(rows([1], 0), TableSpec(path))
+    Path(tmp_path, "i", "metadata").mkdir(parents=True)
+    Path(tmp_path, "i", "metadata", "00000-a.metadata.json").touch()
+    with pytest.raises(OptionError, match="on Spark Iceberg tables have catalog names"):
+        read_table(spark, TableSpec(str(tmp_path / "i")))
 
 
 @pytest.mark.spark_only
