@@ -115,7 +115,7 @@ def rows_of(session, spec):
 
 
 def told(session, task, folder, output_format):
-    """Run the job of a task: what its tables and its metrics say, and whether conditions are met."""
+    """Run the job of a task: what its tables and metrics say, and which conditions are met."""
     _, flags = CASES[task]
     flags = flags | {"input": f"{folder}/input.parquet", "output_format": output_format}
     flags |= {"output": f"{folder}/{type(session).__module__}/{output_format}/out"}
