@@ -9,6 +9,9 @@ from typing import Final
 from lq_spark.core.outre import require_exact_up_to
 from lq_spark.errors import OptionError, require_one_of
 
+QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Of the residuals that a table's health tells."""
+
 METHODS: Final = ("outre", "residual", "uncertainty")
 """By which deviation a row is scored: how far it lies from others, its residual, its residual in
 units of its uncertainty."""

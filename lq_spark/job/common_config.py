@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from lq_spark.engine.files import expanded
-from lq_spark.job.gate import Condition, parse_condition
+from lq_spark.job.gate import Condition, parse_condition, require_classes
 from lq_spark.tables.spec import FORMATS, TableSpec
 
 SUFFIXES = (".staging", ".scratch", ".previous")
@@ -74,7 +74,10 @@ class JobConfig(BaseModel):
     def _places_agree(self) -> JobConfig:
         if self.quarantine and self.on_invalid != "quarantine":
             raise ValueError("quarantine is given, so on_invalid must be 'quarantine'")
-        _ = self.conditions  # each can be parsed
+        names = self.class_names
+        for condition in self.conditions:
+            if names is not None:
+                require_classes(condition, names)
         self._require_specs()
         places = [*self.inputs, *self.places]
         compared = places
@@ -110,6 +113,16 @@ class JobConfig(BaseModel):
     @abstractmethod
     def metric_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the metrics of the table, and those of each class."""
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Return what metrics of each class call the classes, where the configuration says it."""
+        told = dict(self)
+        if told.get("classes") is not None:
+            return list(told["classes"])
+        if told.get("n_classes") is None or told.get("fitted") or told.get("thresholds"):
+            return None
+        return [str(k) for k in range(told["n_classes"])]
 
     @property
     def conditions(self) -> list[Condition]:

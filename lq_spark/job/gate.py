@@ -23,6 +23,8 @@ Metrics = Mapping[tuple[str, str | None], float | None]
 MAX_LENGTH = 500
 MAX_DEPTH = 100  # far below what Python's own stack bears
 N_CLASSES = 5  # named in what is said
+PAIR = " → "
+"""Between the given and the predicted class of a metric of pairs."""
 
 CONDITIONS = "< <= > >= == !=, and, or, not"
 NUMBERS = (
@@ -90,12 +92,17 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a condition is met (None: not judged), for which classes, and what to print of it."""
+    """Whether a condition is met (None: not judged), for which classes, and what to print of it.
+
+    ``warning`` says which classes the condition names that the run does not have: a slip of the pen
+    would otherwise be a gate that never fails.
+    """
 
     condition: Condition
     met: bool | None
     classes: tuple[str, ...]
     said: str
+    warning: str | None = None
 
 
 def parse_condition(
@@ -131,12 +138,34 @@ def parse_condition(
     return Condition(option, text, tree, tuple(dict.fromkeys(_readings(tree))))
 
 
+def require_classes(condition: Condition, names: Collection[str]) -> None:
+    """Raise OptionError if a condition names a class, or a pair, that is none of those."""
+    for reading in condition.readings:
+        if reading.name is None or reading.name in names:
+            continue
+        if not all(part in names for part in reading.name.split(PAIR)):
+            raise OptionError(
+                f"{condition.option}: {condition.text!r} could never be judged: "
+                f"{_no_class(reading, names)}"
+            )
+
+
 def judge(condition: Condition, now: Metrics, before: Metrics | None) -> Verdict:
     """Return whether a condition is met by a run; ``before`` is the earlier run, None without one.
 
     One that mentions a metric of each class is met if it is for any class; classes for which it
     cannot be judged are passed over.
     """
+    unknown = (
+        r for r in condition.readings if r.name is not None and (r.metric, r.name) not in now
+    )
+    warning = next(
+        (_no_class(r, [str(n) for metric, n in now if metric == r.metric]) for r in unknown), None
+    )
+    return replace(_judged(condition, now, before), warning=warning)
+
+
+def _judged(condition: Condition, now: Metrics, before: Metrics | None) -> Verdict:
     each = {reading.metric for reading in condition.readings if reading.each}
     names = dict.fromkeys(name for metric, name in now if metric in each) if each else [None]
     reads = {name: partial(_read, at=name, now=now, before=before) for name in names}
@@ -227,6 +256,11 @@ class _Parser:
         given = ast.get_source_segment(self.text, node)
         place = "" if given == self.text else f" in {self.text!r}"
         return OptionError(f"{self.option}: {must}, got {given!r}{place}{hint}")
+
+
+def _no_class(reading: Reading, names: Collection[str]) -> str:
+    there = f"it has {listed(list(names))}" if names else "it has none"
+    return f"{reading.metric} has no {reading.name!r}; {there}{closest(str(reading.name), names)}"
 
 
 def _readings(tree: Tree) -> Iterator[Reading]:

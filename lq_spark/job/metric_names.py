@@ -56,7 +56,7 @@ NUMBERS = (
     "rms_residual",
     "drift_issue_rate",
 )
-QUANTILES = ("residual_quantile",)
+RESIDUAL_QUANTILES = ("residual_quantile",)
 
 THRESHOLDS = ("class_threshold",)
 

@@ -91,6 +91,10 @@ class Outcome:
                 lines.append(f"{option} {verdict.said} ({text})")
             else:
                 lines.append(f"{option} {'MET' if verdict.met else 'not met'}: {verdict.said}")
+            if verdict.warning is not None:
+                lines.append(
+                    f"WARNING: {option} ({text}) names what is not there: {verdict.warning}"
+                )
         return "\n".join(lines)
 
 

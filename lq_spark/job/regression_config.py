@@ -10,11 +10,12 @@ from lq_spark.core.outre import EXACT_UP_TO
 from lq_spark.core.regression_rules import (
     METHODS,
     OUTRE_THRESHOLD,
+    QUANTILES,
     agreed_threshold,
     require_score_options,
 )
 from lq_spark.job.common_config import JobConfig, Name
-from lq_spark.job.metric_names import NUMBERS, QUANTILES
+from lq_spark.job.metric_names import NUMBERS, RESIDUAL_QUANTILES
 
 
 class RegressionConfig(JobConfig):
@@ -68,4 +69,9 @@ class RegressionConfig(JobConfig):
     @property
     def metric_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the metrics of the table, and those of each share of its rows."""
-        return NUMBERS, QUANTILES
+        return NUMBERS, RESIDUAL_QUANTILES
+
+    @property
+    def class_names(self) -> list[str]:
+        """Return the shares of the rows that metrics are of."""
+        return [str(share) for share in QUANTILES]

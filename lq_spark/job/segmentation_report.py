@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lq_spark.core.fitted import Thresholds
 from lq_spark.engine.inputs import column
 from lq_spark.job.class_metrics import threshold_metrics
+from lq_spark.job.gate import PAIR
 from lq_spark.job.lowest import in_short
 from lq_spark.job.report import aligned
 from lq_spark.job.task_run import Metric
@@ -61,7 +62,7 @@ class ScoredImages:
             yield "class_label_issues", str(name), issues
             yield "class_issue_rate", str(name), share if pixels else None
         for given, predicted, count in self.health.common_issues.itertuples(index=False):
-            yield "pair_label_issues", f"{given} → {predicted}", count
+            yield "pair_label_issues", f"{given}{PAIR}{predicted}", count
         yield from threshold_metrics(self.thresholds)
 
     def lines(self, config: Any) -> Sequence[str]:

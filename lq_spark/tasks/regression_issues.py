@@ -11,7 +11,12 @@ from pyspark.sql import functions as F
 from lq_spark.core.exact import SCALE_BITS, exact_mean
 from lq_spark.core.outre import EXACT_UP_TO
 from lq_spark.core.outre_plane import Plane
-from lq_spark.core.regression_rules import agreed_threshold, n_issues, require_score_options
+from lq_spark.core.regression_rules import (
+    QUANTILES,
+    agreed_threshold,
+    n_issues,
+    require_score_options,
+)
 from lq_spark.engine.inputs import column, column_type, require_key, require_new_columns
 from lq_spark.engine.kept import kept
 from lq_spark.engine.keys import summarize_key
@@ -36,8 +41,6 @@ from lq_spark.tasks.regression_table import (
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def find_issues(
@@ -123,8 +126,8 @@ class RegressionHealth:
     mean_residual, rms_residual : float or None
         Mean and root mean square of prediction minus label.
     residual_quantiles : mapping of float to float
-        For each share of :data:`QUANTILES` the lowest residual that at least that share of rows
-        does not exceed.
+        For each share of :data:`~lq_spark.core.regression_rules.QUANTILES` the lowest residual
+        that at least that share of rows does not exceed.
     """
 
     n_rows: int

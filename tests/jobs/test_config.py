@@ -257,6 +257,22 @@ def test_keys_that_contradict_each_other_are_refused(flags, message):
         load_config(None, {**PLACES, **flags})
 
 
+@pytest.mark.parametrize("known", [{"classes": ["0", "1"]}, {"n_classes": 2}], ids=str)
+@pytest.mark.parametrize("task", JOBS)
+def test_a_condition_about_a_class_that_is_not_there_is_refused(task, known):
+    needed = {"item": "i", "annotations": "./a"} if task == "multiannotator" else {}
+    names = ("1", "2")
+    if task == "regression":
+        known, names = {}, ("0.5", "0.51")
+    config = JOBS[task].config
+    for metric in load_config(None, {**PLACES, **needed, **known}, config).metric_names[1]:
+        issues = {"find_issues": True} if "find_issues" in config.model_fields else {}
+        flags = {**PLACES, **needed, **known, **issues}
+        assert load_config(None, {**flags, "fail_if": [f"{metric}['{names[0]}'] < 1"]}, config)
+        with pytest.raises(OptionError, match=f"{metric} has no '{names[1]}'; it has '"):
+            load_config(None, {**flags, "fail_if": [f"{metric}['{names[1]}'] < 1"]}, config)
+
+
 @pytest.mark.parametrize(
     "places",
     [

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lq_spark.errors import OptionError
-from lq_spark.job.gate import MAX_LENGTH, judge, parse_condition
+from lq_spark.job.gate import MAX_LENGTH, judge, parse_condition, require_classes
 
 METRICS = ("rows", "issue_rate", "mean_label_quality")
 CLASS_METRICS = ("class_rows", "class_issue_rate")
@@ -241,6 +241,38 @@ def test_a_condition_without_a_metric_says_itself():
 def test_what_is_unknown_is_not_judged_and_says_why(text, reason):
     found = verdict(text)
     assert (found.met, found.classes, found.said) == (None, (), f"not judged: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("text", "met", "name"),
+    [
+        ("class_rows['fish'] < 100", None, "fish"),
+        ("previous(class_rows['bird']) < 100", False, "bird"),
+        ("class_rows['cta'] < 100 or rows > 1", True, "cta"),
+    ],
+)
+def test_a_class_that_the_run_does_not_have_is_warned_of_whatever_the_verdict(text, met, name):
+    found = verdict(text)
+    hint = "; did you mean 'cat'?" if name == "cta" else ""
+    told = f"class_rows has no {name!r}; it has 'cat', 'dog', '3'{hint}"
+    assert (found.met, found.warning) == (met, told)
+
+
+@pytest.mark.parametrize("text", ["class_rows['cat'] < 1", "class_rows < 1", "rows < 1"])
+def test_of_what_is_there_is_no_warning(text):
+    assert verdict(text).warning is None
+
+
+def test_where_the_classes_are_known_a_condition_names_one_of_them():
+    names = ["cat", "dog"]
+    for text in ("class_rows['cat'] < 1", "class_rows < 1", "class_rows['cat → dog'] < 1"):
+        require_classes(parse(text), names)
+    with pytest.raises(OptionError) as error:
+        require_classes(parse("class_rows['dgo'] < 100 or rows < 1"), names)
+    assert str(error.value) == (
+        "fail_if: \"class_rows['dgo'] < 100 or rows < 1\" could never be judged: "
+        "class_rows has no 'dgo'; it has 'cat', 'dog'; did you mean 'dog'?"
+    )
 
 
 @pytest.mark.parametrize("text", ["rows < previous(rows)", "class_rows < previous(class_rows)"])

@@ -6,10 +6,9 @@ from pyspark.sql import functions as F
 
 from lq_spark import regression
 from lq_spark.core.regression import find_label_issues, get_label_quality_scores
-from lq_spark.core.regression_rules import OUTRE_THRESHOLD
+from lq_spark.core.regression_rules import OUTRE_THRESHOLD, QUANTILES
 from lq_spark.engine import verbs
 from lq_spark.tasks import regression_scores
-from lq_spark.tasks.regression_issues import QUANTILES
 
 
 def numbers(n_rows=400, seed=0):
