@@ -97,8 +97,7 @@ def jvm_options():
             # swept and made again.
             "-XX:TieredStopAtLevel=1",
             "-XX:ReservedCodeCacheSize=256m",
-            # A heap that is there from the start, and one thread that collects.
-            "-XX:+UseSerialGC",
+            # A heap that is there from the start.
             "-Xms800m",
             "-Xmn400m",
         ]
@@ -141,7 +140,7 @@ def _apache_spark(engine, jvm_options, tmp_path_factory):
         # everything anew, and TCP would delay each task by 0.04 s.
         "spark.python.daemon.module": "worker_daemon",
         "spark.python.unix.domain.socket.enabled": "true",
-        "spark.driver.extraJavaOptions": jvm_options,
+        "spark.driver.extraJavaOptions": f"{jvm_options} -XX:+UseSerialGC",
     }
     settings |= lakehouse_settings(tmp_path_factory.mktemp("lake"))
     builder = SparkSession.builder

@@ -82,6 +82,22 @@ def require_key(df: DataFrame, option: str, name: str) -> DataType:
     return kind
 
 
+def require_joined_key(option: str, name: str, **tables: DataFrame) -> None:
+    """Raise ColumnError unless a column is a key of one kind in all the tables that it joins.
+
+    Of whole numbers and strings, engines differ in what they take for equal.
+    """
+    kinds = {table: require_key(df, option, name) for table, df in tables.items()}
+    (first, kind), *others = kinds.items()
+    for table, other in others:
+        both_whole = isinstance(kind, IntegralType) and isinstance(other, IntegralType)
+        if kind != other and not both_whole:
+            raise ColumnError(
+                f"{option}: column {name!r} is {kind.simpleString()} in the {first} and "
+                f"{other.simpleString()} in the {table}; cast one of them"
+            )
+
+
 def float_array(df: DataFrame, option: str, name: str) -> Column:
     """Return a column of numbers as array<float> or array<double>; raise ColumnError for another.
 

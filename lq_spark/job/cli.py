@@ -19,6 +19,7 @@ from lq_spark.job.common_config import JobConfig
 from lq_spark.job.config import load_config, read_config
 from lq_spark.job.engine import ENGINES, started_session
 from lq_spark.job.jobs import JOBS, Job
+from lq_spark.tables.spec import said
 
 DONE, RUN_TIME_ERROR, BAD_ARGUMENTS, GATE_FAILED = 0, 1, 2, 3
 
@@ -48,9 +49,11 @@ def main(arguments: Sequence[str] | None = None, task: str | None = None) -> int
         print(f"error: {error}", file=sys.stderr)
         return RUN_TIME_ERROR
     except Exception as error:  # noqa: BLE001 - whatever Spark raises is a run-time error
-        traceback.print_exc()
-        first = next((line for line in str(error).splitlines() if line.strip()), "")
-        print(f"error: {type(error).__name__}: {first}", file=sys.stderr)
+        text = said(error)
+        if not text.startswith("[FAILED_READ_FILE"):  # which names the file and the column
+            traceback.print_exc()
+            text = f"{type(error).__name__}: {text}"
+        print(f"error: {text}", file=sys.stderr)
         return RUN_TIME_ERROR
 
 

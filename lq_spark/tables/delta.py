@@ -14,10 +14,12 @@ from lq_spark.errors import OptionError
 from lq_spark.tables.folders import lines_at
 from lq_spark.tables.spec import TableSpec, no_table, quoted
 from lq_spark.tables.staged import as_uri
+from lq_spark.tables.storable import names_to_map, require_mapped
 from lq_spark.tables.transactions import TableFormat
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
 
 _OF_THE_PROTOCOL = (
     "delta.minReaderVersion",
@@ -132,6 +134,18 @@ def _kept_properties(spark: SparkSession, name: str) -> dict[str, str]:
     return {key: value for key, value in rows if not key.startswith(_OF_THE_PROTOCOL)}
 
 
+def _new_properties(schema: StructType) -> dict[str, str]:
+    """Return the mapping of columns, which a new table has only where a name needs it."""
+    return {"delta.columnMapping.mode": "name"} if names_to_map(schema) else {}
+
+
+def _require_names(spark: SparkSession, spec: TableSpec, schema: StructType) -> None:
+    if names_to_map(schema):
+        name = identifier(spec)
+        mode = dict(map(tuple, spark.sql(f"SHOW TBLPROPERTIES {name}").collect()))
+        require_mapped(spec, name, schema, mode.get("delta.columnMapping.mode"))
+
+
 DELTA = TableFormat(
     "delta",
     identifier,
@@ -142,4 +156,6 @@ DELTA = TableFormat(
     # Or the session may have it replace no more than the partitions that the rows are of.
     overwriting={"partitionOverwriteMode": "static"},
     new_columns={"overwriteSchema": "true"},
+    new_properties=_new_properties,
+    require_names=_require_names,
 )

@@ -14,12 +14,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from lq_spark.engine.files import files_of
 from lq_spark.engine.kept import in_one_file, written
 from lq_spark.engine.kinds import is_sail
 from lq_spark.errors import OptionError, TableError
 from lq_spark.tables.schemas import require_same_columns
 from lq_spark.tables.spec import TableSpec, quoted, said
 from lq_spark.tables.staged import GLOB, StagedTable, as_uri, require_writable
+from lq_spark.tables.storable import require_storable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -43,8 +49,29 @@ def read(spark: SparkSession, spec: TableSpec) -> DataFrame:
         df = spark.read.parquet(as_uri(name))
         df.schema  # noqa: B018 - over Spark Connect nothing is looked up before
     except Exception as error:
+        if "Fail to merge schema" in str(error) and (files := _files_that_differ(as_uri(name))):
+            raise OptionError(f"{spec.option}: {files}") from error
         raise OptionError(f"{spec.option}: no table {name!r} to read ({said(error)})") from error
     return df
+
+
+def _files_that_differ(uri: str) -> str | None:
+    """Return which file of a folder has a column of another type than a file before it."""
+    files, folder = files_of(uri)
+    seen: dict[str, tuple[pa.DataType, str]] = {}
+    for info in sorted(
+        files.get_file_info(fs.FileSelector(folder, recursive=True)), key=lambda info: info.path
+    ):
+        if not info.is_file or info.base_name.startswith(("_", ".")):
+            continue
+        for field in pq.read_schema(info.path, filesystem=files):
+            kind, first = seen.setdefault(field.name, (field.type, info.path))
+            if kind != field.type:
+                return (
+                    f"column {field.name!r} is {kind} in {first!r} and {field.type} in "
+                    f"{info.path!r}; write the files with one type"
+                )
+    return None
 
 
 def _pinned(spark: SparkSession, uri: str) -> DataFrame:
@@ -88,6 +115,7 @@ def add_rows(rows: DataFrame, spec: TableSpec) -> None:
 
 def check_rows(spark: SparkSession, spec: TableSpec, schema: StructType) -> None:
     """Raise if rows of this schema cannot be added to a table."""
+    require_storable(spark, spec, schema)
     require_writable(spec.option, spec.name, folder=True)
     if there := existing(spark, spec):
         require_same_columns(spec, there.schema, schema, but_of=spec.partition_by)
@@ -103,6 +131,7 @@ class ParquetOutput:
 
     def check(self, schema: StructType) -> None:
         """Raise if the table cannot be written, or rows of this schema do not fit to its rows."""
+        require_storable(self._spark, self._spec, schema)
         self._place.require_replaceable()
         if self._spec.mode == "overwrite":
             require_writable(self._spec.option, self._spec.name, folder=True)

@@ -23,6 +23,7 @@ from lq_spark.tables import delta
 from lq_spark.tables.schemas import require_same_columns, takes
 from lq_spark.tables.spec import TableSpec, no_table, quoted
 from lq_spark.tables.staged import as_uri, real_uri, require_writable
+from lq_spark.tables.storable import require_storable
 from lq_spark.tables.transactions import TableFormat, TransactionalOutput
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ class SailOutput(TransactionalOutput):
 
     def check(self, schema: StructType) -> None:
         """Raise if the table cannot be written, or rows of this schema do not fit to its rows."""
+        require_storable(self._spark, self._spec, schema)
         there = existing(self._spark, self._spec)
         require_writable(self._spec.option, self._spec.name, folder=True)
         if there is None:

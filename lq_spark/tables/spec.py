@@ -96,10 +96,11 @@ def said(error: Exception) -> str:
     """Return in one line what Spark said of a failure."""
     text = str(error)
     # Its error class; or, under py4j, the line of the Java exception without its package.
-    found = re.search(r"\[[A-Z][A-Z0-9_.]+\][^\n]*", text)
-    if found:
-        return found.group()
-    java = re.search(r"^: (?:[a-z0-9_]+\.)*(\w+: [^\n]*)", text, flags=re.MULTILINE)
-    if java:
-        return java.group(1)
+    # A line that ends with a colon goes on in the next.
+    found = re.search(r"\[[A-Z][A-Z0-9_.]+\][^\n]*(?:(?<=:)\n[^\n]*)?", text)
+    java = re.search(
+        r"^: (?:[a-z0-9_]+\.)*(\w+: [^\n]*(?:(?<=:)\n[^\n]*)?)", text, flags=re.MULTILINE
+    )
+    if line := found.group() if found else java and java.group(1):
+        return " ".join(line.split())
     return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)

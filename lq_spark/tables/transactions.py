@@ -26,6 +26,7 @@ from lq_spark.tables.catalog import partition_columns, provider, require_namespa
 from lq_spark.tables.schemas import require_same_columns, takes
 from lq_spark.tables.spec import TableSpec, quoted, said
 from lq_spark.tables.staged import as_uri, require_writable
+from lq_spark.tables.storable import require_storable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -57,6 +58,10 @@ class TableFormat:
         Options of a writer that overwrites all rows.
     new_columns : mapping or None
         Options of one that gives the table the columns of the rows too; None if there are none.
+    new_properties : callable
+        schema -> properties that a new table of such columns needs.
+    require_names : callable
+        (spark, spec, schema) -> raises if the table cannot have columns of such names.
     """
 
     name: str
@@ -67,6 +72,8 @@ class TableFormat:
     kept_properties: Callable[[SparkSession, str], dict[str, str]]
     overwriting: Mapping[str, str] = field(default_factory=dict)
     new_columns: Mapping[str, str] | None = None
+    new_properties: Callable[[StructType], Mapping[str, str]] = lambda _: {}
+    require_names: Callable[[SparkSession, TableSpec, StructType], None] = lambda *_: None
 
 
 class TransactionalOutput:
@@ -79,7 +86,10 @@ class TransactionalOutput:
 
     def check(self, schema: StructType) -> None:
         """Raise if the table cannot be written, or rows of this schema do not fit to its rows."""
+        require_storable(self._spark, self._spec, schema)
         there = self._format.existing(self._spark, self._spec)
+        if there is not None:
+            self._format.require_names(self._spark, self._spec, schema)
         if self._spec.is_path:
             require_writable(self._spec.option, self._spec.name, folder=True)
         else:
@@ -145,7 +155,10 @@ class TransactionalOutput:
                 raise
             # What a killed first write has left is in the way of a new table, not of new rows.
             writer = self._staged.write.format(self._format.name).mode("append")
-            writer = writer.options(**self._format.commit_options(properties))
+            writer = writer.options(
+                **self._format.commit_options(properties),
+                **self._format.new_properties(self._staged.schema),
+            )
             writer.partitionBy(*self._spec.partition_by).save(as_uri(self._spec.name))
         return True
 
@@ -179,7 +192,8 @@ class TransactionalOutput:
 
     def _maker(self, properties: Mapping[str, str] = {}):  # type: ignore[no-untyped-def]
         writer = self._staged.writeTo(self._identifier).using(self._format.name)
-        for key, value in properties.items():
+        needed = self._format.new_properties(self._staged.schema)
+        for key, value in {**properties, **needed}.items():
             writer = writer.tableProperty(key, value)
         columns = [self._staged[quoted(name)] for name in self._spec.partition_by]
         return writer.partitionedBy(*columns) if columns else writer

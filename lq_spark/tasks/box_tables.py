@@ -12,7 +12,7 @@ from lq_spark.engine.inputs import (
     column,
     column_type,
     require_columns,
-    require_key,
+    require_joined_key,
     require_new_columns,
 )
 from lq_spark.errors import ColumnError, OptionError, require_one_of
@@ -74,8 +74,11 @@ def from_boxes(
     numbers = [box] if isinstance(box, str) else list(box)
     if len(numbers) not in (1, len(CORNERS)):
         raise OptionError(f"box must be one column of arrays or 4 of numbers, got {numbers!r}")
+    tables = {"label_boxes": label_boxes, "predicted_boxes": predicted_boxes}
+    if images is not None:
+        tables["images"] = images
+    require_joined_key("image_id", image_id, **tables)
     for df in (label_boxes, predicted_boxes):
-        require_key(df, "image_id", image_id)
         require_columns(df, label=label)
         _require_numbers(df, numbers)
     require_columns(predicted_boxes, prob=prob)
@@ -92,7 +95,6 @@ def from_boxes(
         "full_outer",
     )
     if images is not None:
-        require_key(images, "image_id", image_id)
         require_new_columns(images, [_LABELS, _PREDICTIONS])
         both = images.join(both, image_id, "full_outer")
     lists = [

@@ -26,10 +26,10 @@ from lq_spark.engine.inputs import (
     column_type,
     float_array,
     require_integer_or_string,
-    require_key,
+    require_joined_key,
 )
 from lq_spark.engine.keys import summarize_key
-from lq_spark.errors import ColumnError, DataError, InvalidRowsError, OptionError
+from lq_spark.errors import DataError, InvalidRowsError, OptionError
 from lq_spark.tasks.labelled import (
     NULL_LABEL,
     UNKNOWN_LABEL,
@@ -128,16 +128,9 @@ def crowd_tables(
             "pred_probs must name a column, or a column for each model, each once, "
             f"got {list(models)}"
         )
-    key_type = require_key(items, "item", item)
+    require_joined_key("item", item, annotations=annotations, items=items)
     for name in models:
         float_array(items, "pred_probs", name)
-    other_type = require_key(annotations, "item", item)
-    both_whole = isinstance(key_type, IntegralType) and isinstance(other_type, IntegralType)
-    if key_type != other_type and not both_whole:
-        raise ColumnError(
-            f"item: column {item!r} is {other_type.simpleString()} in the annotations and "
-            f"{key_type.simpleString()} in the items; cast one of them"
-        )
     annotator_type = require_integer_or_string(annotations, "annotator", annotator)
     index, label_type, names = class_index(annotations, label=label, classes=classes)
     return CrowdTables(

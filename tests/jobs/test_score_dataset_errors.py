@@ -33,6 +33,28 @@ def faulty(labelled_rows):
 
 
 @pytest.mark.spark
+@pytest.mark.parametrize(("column", "kind"), [("pred_probs", "double"), ("id", "string")])
+def test_files_of_other_types_are_named_with_the_column(
+    column, kind, engine, submit, labelled_rows, expected_error, tmp_path
+):
+    *_, table = labelled_rows(20, 3)
+    probs = table.schema.get_field_index("pred_probs")
+    floats = table.set_column(probs, "pred_probs", table["pred_probs"].cast(pa.list_(pa.float32())))
+    other = {"id": pa.string(), "pred_probs": pa.list_(pa.float64())}[column]
+    place = table.schema.get_field_index(column)
+    (tmp_path / "source").mkdir()
+    pq.write_table(floats, tmp_path / "source" / "a.parquet")
+    changed = floats.set_column(place, column, floats[column].cast(other))
+    pq.write_table(changed, tmp_path / "source" / "b.parquet")
+    done = submit("--input", tmp_path / "source", "--output", tmp_path / "scores")
+    error = expected_error(done, 2 if engine == "embedded" else 1)
+    assert ".parquet" in error
+    assert column in error
+    assert kind in error.lower()
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.spark
 def test_rows_that_cannot_be_scored_stop_the_run_and_the_output_stays(
     faulty,
     submit,

@@ -260,3 +260,17 @@ def test_a_batch_that_fails_counts_its_reasons():
     with pytest.raises(InvalidRowsError) as error:
         fit_images(arrays_of(ROWS[6:7] * 2 + ROWS[:1]), 2, ("cat", "dog"), fail=True)
     assert "2 images with label box: x2 below x1. detection.validate names" in str(error.value)
+
+
+def test_ids_of_joined_tables_are_of_one_kind(spark):
+    box = "x1 double, y1 double, x2 double, y2 double, label int"
+    labels = spark.createDataFrame([(1, 0.0, 0.0, 1.0, 1.0, 0)], f"image_id bigint, {box}")
+    found = spark.createDataFrame(
+        [("1", 0.0, 0.0, 1.0, 1.0, 0, 0.5)], f"image_id string, {box}, prob double"
+    )
+    with pytest.raises(ColumnError) as error:
+        detection.from_boxes(labels, found)
+    assert str(error.value) == (
+        "image_id: column 'image_id' is bigint in the label_boxes and string in the "
+        "predicted_boxes; cast one of them"
+    )
