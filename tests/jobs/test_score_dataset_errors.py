@@ -33,9 +33,9 @@ def faulty(labelled_rows):
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize(("column", "kind"), [("pred_probs", "double"), ("id", "string")])
+@pytest.mark.parametrize(("column", "kind"), [("pred_probs", "float"), ("id", "int")])
 def test_files_of_other_types_are_named_with_the_column(
-    column, kind, engine, submit, labelled_rows, expected_error, tmp_path
+    column, kind, engine, submit, labelled_rows, tmp_path
 ):
     *_, table = labelled_rows(20, 3)
     probs = table.schema.get_field_index("pred_probs")
@@ -47,11 +47,13 @@ def test_files_of_other_types_are_named_with_the_column(
     changed = floats.set_column(place, column, floats[column].cast(other))
     pq.write_table(changed, tmp_path / "source" / "b.parquet")
     done = submit("--input", tmp_path / "source", "--output", tmp_path / "scores")
-    error = expected_error(done, 2 if engine == "embedded" else 1)
+    assert done.code == (2 if engine == "embedded" else 1)
+    # Spark's executors log what failed; the job itself says no more than a sentence.
+    [error] = done.stdout.splitlines()
+    assert error.startswith("error: ")
     assert ".parquet" in error
     assert column in error
     assert kind in error.lower()
-    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.spark
