@@ -7,7 +7,7 @@ exception to the driver as text, so attributes would be lost.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Set
 
 
 class LqError(Exception):
@@ -64,3 +64,14 @@ def require_one_of(option: str, value: object, allowed: Collection[str]) -> None
     if not isinstance(value, str) or value not in allowed:
         hint = closest(str(value), allowed)
         raise OptionError(f"{option} must be one of {listed(allowed)}, got {value!r}{hint}")
+
+
+def require_ordered(option: str, names: object) -> None:
+    """Raise OptionError unless ``names`` has an order that is the same in each run.
+
+    The names of a set are in another order in each process.
+    """
+    unordered = isinstance(names, (Set, Mapping))
+    if unordered or isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+        why = f": a {type(names).__name__} is in no certain order" if unordered else ""
+        raise OptionError(f"{option} must be a list of names, got {names!r:.80}{why}")

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.blocks import float64_blocks, row_sums
 from lq_spark.core.constants import PROBABILITY_SLACK, SUM_TOLERANCE
-from lq_spark.errors import DataError, OptionError
+from lq_spark.errors import DataError, OptionError, require_ordered
 
 
 class RowFault(IntEnum):
@@ -98,6 +98,15 @@ def require_one_label(multi_label: bool, instead: str) -> None:
         raise OptionError(
             f"multi_label must be False, got True: sets of labels are for lq_spark.core.{instead}"
         )
+
+
+def checked_class_names(class_names: Sequence[str], n_classes: int) -> NDArray[np.object_]:
+    """Return the names of the classes; raise OptionError unless they are K, in an order."""
+    require_ordered("class_names", class_names)
+    names = np.array(class_names, dtype=object)
+    if len(names) != n_classes:
+        raise OptionError(f"class_names must have {n_classes} names, got {len(names)}")
+    return names
 
 
 def warn_of_unused(name: str, why: str, *, stacklevel: int) -> None:

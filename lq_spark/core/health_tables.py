@@ -10,6 +10,7 @@ import numpy as np
 
 from lq_spark.core.class_health import ClassHealth, Overlaps, class_health, class_overlaps
 from lq_spark.core.noise_model import NoiseModel
+from lq_spark.errors import require_ordered
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +63,7 @@ def class_table(health: ClassHealth, class_names: Sequence[str] | None) -> pd.Da
         "Label Quality Score": 1.0 - health.label_noise,
     }
     if class_names is not None:
+        require_ordered("class_names", class_names)
         columns = {"Class Name": np.asarray(class_names)[health.class_index], **columns}
     return pd.DataFrame(columns)
 
@@ -77,6 +79,7 @@ def overlap_table(overlaps: Overlaps, class_names: Sequence[str] | None) -> pd.D
         "Joint Probability": overlaps.joint_probability,
     }
     if class_names is not None:
+        require_ordered("class_names", class_names)
         names = np.asarray(class_names)
         columns = {
             "Class Name A": names[overlaps.class_a],

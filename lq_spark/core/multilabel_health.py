@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lq_spark.core.checks import checked_class_names
 from lq_spark.core.multilabel_data import checked_joints, issue_cells, model_of
 from lq_spark.core.multilabel_model import calibrated_joints
 from lq_spark.core.multilabel_rules import CellRule
@@ -261,8 +262,8 @@ def _counted(
 ) -> tuple[NDArray[np.int64], int, int]:
     """Return issues (K, 2) by class and given bit, the number of rows, of rows with an issue."""
     bits, matrix = checked_label_sets(labels, pred_probs)
-    if class_names is not None and len(class_names) != matrix.shape[1]:
-        raise OptionError(f"class_names must have {matrix.shape[1]} names, got {len(class_names)}")
+    if class_names is not None:
+        checked_class_names(class_names, matrix.shape[1])
     mask = issue_cells(bits, matrix, CellRule(), confident_joint)
     wrong = np.count_nonzero(mask & bits, axis=0)
     flagged = np.stack([np.count_nonzero(mask, axis=0) - wrong, wrong], axis=-1)

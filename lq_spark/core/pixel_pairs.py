@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lq_spark.core.checks import checked_class_names
 from lq_spark.core.constants import SUM_TOLERANCE
 from lq_spark.core.joint import counted_pairs
 from lq_spark.core.pixels import image_fault
 from lq_spark.core.printed import print_tables
-from lq_spark.errors import DataError, OptionError
+from lq_spark.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,9 +78,7 @@ def common_label_issues(
     masks, probs = checked_images(labels, pred_probs)
     given, predicted = _classes_of(_checked_issues(issues, masks), masks, probs)
     indices = [str(k) for k in range(probs.shape[1])]
-    names = np.array(indices if class_names is None else class_names, dtype=object)
-    if len(names) != probs.shape[1]:
-        raise OptionError(f"class_names must have {probs.shape[1]} names, got {len(names)}")
+    names = checked_class_names(indices if class_names is None else class_names, probs.shape[1])
     pairs = counted_pairs(probs.shape[1], given, predicted)
     kept = np.flatnonzero(~np.isin(pairs.guess, list(exclude or ())))
     order = kept[np.argsort(-pairs.values[kept], kind="stable")]

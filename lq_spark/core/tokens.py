@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core import label_issues
 from lq_spark.core.blocks import Float64
-from lq_spark.core.checks import checked_scores
+from lq_spark.core.checks import checked_class_names, checked_scores
 from lq_spark.core.printed import print_tables
 from lq_spark.core.scores import METHODS, score_rows
 from lq_spark.core.sentences import (
@@ -295,6 +295,4 @@ def common_label_issues(
 def _class_names(class_names: Sequence[str] | None, n_classes: int) -> NDArray[Any]:
     if class_names is None:
         return np.arange(n_classes)
-    if len(class_names) != n_classes:
-        raise OptionError(f"class_names must have {n_classes} names, got {len(class_names)}")
-    return np.array(class_names, dtype=object)
+    return checked_class_names(class_names, n_classes)

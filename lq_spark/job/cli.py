@@ -96,9 +96,14 @@ _CONDITIONS = ("fail_if", "warn_if")
 
 def _list_of(item: Callable[[str], Any]) -> Callable[[str], list[Any]]:
     def listed(text: str) -> list[Any]:
-        return [item(part) for part in text.split(",")] if text else []
+        return [item(part.strip()) for part in text.split(",")] if text else []
 
     return listed
+
+
+def _one_or_list(text: str) -> str | list[str]:
+    names: list[str] = _list_of(str)(text)
+    return names if len(names) > 1 else text
 
 
 def parser(job: Job) -> argparse.ArgumentParser:
@@ -144,6 +149,8 @@ def parser(job: Job) -> argparse.ArgumentParser:
         elif name in _CONDITIONS:
             # One flag a condition: it may hold a comma.
             options.update(action="append", metavar="CONDITION")
+        elif "list" in str(field.annotation) and len(kinds) > 1:
+            options.update(type=_one_or_list, metavar="A[,B,…]")
         elif "list" in str(field.annotation):
             item = int if "[int" in str(field.annotation) else str
             options.update(type=_list_of(item), metavar="1,2,…" if item is int else "A,B,…")

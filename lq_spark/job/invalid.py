@@ -4,32 +4,47 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
-
 from lq_spark.engine.inputs import column
+from lq_spark.tasks.label_reasons import (
+    N_EXAMPLES,
+    NO_CLASS,
+    shown_label,
+    without_label,
+)
 from lq_spark.tasks.labelled import INVALID_REASON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pyspark.sql import DataFrame
-
-N_EXAMPLES = 5
+    from pyspark.sql import Column, DataFrame
 
 
 def count_reasons(checked: DataFrame) -> dict[str, int]:
-    """Return how many rows there are for each reason, most first; fit rows have None."""
-    counts = checked.groupBy(INVALID_REASON).count().collect()  # a dozen reasons at most
+    """Return how many rows there are for each reason, most first; fit rows have None.
+
+    Labels that reasons show are left out.
+    """
+    kind = without_label(column(INVALID_REASON)).alias(INVALID_REASON)
+    counts = checked.groupBy(kind).count().collect()  # a dozen reasons at most
     ordered = sorted(counts, key=lambda row: (-row["count"], row[INVALID_REASON] or ""))
     return {row[INVALID_REASON]: row["count"] for row in ordered}
 
 
 def reasons_text(invalid: DataFrame, id: str, reasons: Mapping[str, int]) -> str:
-    """Return each reason with its number of rows and the lowest few of their ids."""
+    """Return each reason with its number of rows, and a few of their labels and ids."""
     parts = []
     for reason, count in reasons.items():
-        rows = invalid.where(F.col(INVALID_REASON) == reason).select(column(id)).distinct()
-        ids = [str(row[0]) for row in rows.orderBy(column(id)).limit(N_EXAMPLES + 1).collect()]
-        more = ", …" if len(ids) > N_EXAMPLES else ""
-        parts.append(f"{reason}: {count} ({id} {', '.join(ids[:N_EXAMPLES])}{more})")
+        rows = invalid.where(without_label(column(INVALID_REASON)) == reason)
+        shown = f"{id} {_few(rows, column(id))}"
+        if reason.endswith(NO_CLASS):
+            labels = _few(rows, shown_label(column(INVALID_REASON)))
+            shown = f"{labels}; {shown}"
+        parts.append(f"{reason}: {count} ({shown})")
     return "; ".join(parts)
+
+
+def _few(rows: DataFrame, value: Column) -> str:
+    """Return the lowest few different values, as text."""
+    found = rows.select(value.alias("value")).distinct().orderBy("value")
+    values = [str(row[0]) for row in found.limit(N_EXAMPLES + 1).collect()]
+    return ", ".join(values[:N_EXAMPLES]) + (", …" if len(values) > N_EXAMPLES else "")

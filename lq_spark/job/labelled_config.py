@@ -29,7 +29,9 @@ _FOR_ISSUES = (
 class LabelledConfig(FittedConfig):
     """A job over labels and probabilities: classes, and the rule of label issues."""
 
-    pred_probs: Name = Field("pred_probs", description="column of the predicted probabilities")
+    pred_probs: Name | list[Name] = Field(
+        "pred_probs", description="column of the predicted probabilities, or a column a class"
+    )
     classes: list[Name] | None = Field(
         None, description="class names in the order of the probabilities; for string labels"
     )

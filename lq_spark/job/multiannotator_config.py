@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -28,8 +29,10 @@ class MultiannotatorConfig(FittedConfig):
     item: Name = Field("item", description="column of both tables that tells items apart")
     annotator: Name = Field("annotator", description="column of who gave the label")
     label: Name = Field("label", description="column of the label that was given")
-    pred_probs: Name | list[Name] = Field(
-        "pred_probs", description="column of the predicted probabilities, or one for each model"
+    pred_probs: Name | list[Name | list[Name]] = Field(
+        "pred_probs",
+        description="column of the predicted probabilities, or one for each model; in YAML for a "
+        "model also a list of columns, one a class",
     )
     classes: list[Name] | None = Field(
         None, description="class names in the order of the probabilities; for string labels"
@@ -70,7 +73,7 @@ class MultiannotatorConfig(FittedConfig):
         require_method(self.method, adjust_pred_probs=self.adjust_pred_probs)
         if self.annotation_quarantine and self.on_invalid != "quarantine":
             raise ValueError("annotation_quarantine is given, so on_invalid must be 'quarantine'")
-        if not self.models or len(set(self.models)) < len(self.models):
+        if not self.models or len(set(self.model_names)) < len(self.models):
             raise ValueError(f"pred_probs must name columns, each once, got {self.models}")
         given = [name for name in _FOR_FITTING if name in self.model_fields_set]
         if self.fitted and given:
@@ -78,9 +81,14 @@ class MultiannotatorConfig(FittedConfig):
         return self
 
     @property
-    def models(self) -> list[str]:
-        """Return the columns of the probabilities, one a model."""
+    def models(self) -> Sequence[str | list[str]]:
+        """Return the columns of the probabilities: of each model one, or one a class."""
         return [self.pred_probs] if isinstance(self.pred_probs, str) else self.pred_probs
+
+    @property
+    def model_names(self) -> list[str]:
+        """Return what the models are called: their columns."""
+        return [model if isinstance(model, str) else ", ".join(model) for model in self.models]
 
     @property
     def row_id(self) -> str:

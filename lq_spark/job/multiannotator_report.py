@@ -20,6 +20,7 @@ from lq_spark.tasks.crowd_scores import (
     NUM_ANNOTATIONS,
 )
 from lq_spark.tasks.labelled import LABEL_QUALITY
+from lq_spark.tasks.labels import class_name
 from lq_spark.tasks.rating_batches import (
     AGREEMENT_WITH_CONSENSUS,
     ANNOTATOR_QUALITY,
@@ -155,13 +156,17 @@ def summarize_crowd(
         annotators.count(),
         bad_annotations,
         [
-            ConsensusClass(str(group["name"]), group["quality_n"], _mean("quality", [group]) or 0.0)
+            ConsensusClass(
+                class_name(group["name"], None),
+                group["quality_n"],
+                _mean("quality", [group]) or 0.0,
+            )
             for group in groups
         ],
         _mean("quality", groups),
         _mean("agreement", groups),
         _mean("quality", [of_labels]),
-        dict(zip(config.models, weights, strict=False)),
+        dict(zip(config.model_names, weights, strict=False)),
         _first(least_reliable, config.annotator, of_annotator),
         _first(least_certain, config.item, of_item),
     )

@@ -78,6 +78,7 @@ class MultiannotatorRun(TaskRun["MultiannotatorConfig"]):
             self.model = CrowdModel.load(config.fitted) if config.fitted else None
             self.classes = agreed_classes(config.classes, config.n_classes, self.model)
             tables = self._crowd_tables(self.annotations, self.source)
+            self.classes = tables.classes
             if self.model is not None:
                 require_fitted_for(tables, self.model)
             told = self.model.n_classes if self.model else config.n_classes

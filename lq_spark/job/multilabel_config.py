@@ -36,8 +36,8 @@ class MultilabelConfig(FittedConfig):
     task: Literal["multilabel"] = Field("multilabel", description="what the labels are")
     id: Name = Field("id", description="column that tells rows apart")
     labels: Name = Field("labels", description="column of the given labels: an array")
-    pred_probs: Name = Field(
-        "pred_probs", description="column of the predicted probabilities, one a class"
+    pred_probs: Name | list[Name] = Field(
+        "pred_probs", description="column of the predicted probabilities, or a column a class"
     )
     classes: list[Name] | None = Field(
         None, description="class names in the order of the probabilities; for string labels"

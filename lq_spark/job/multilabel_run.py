@@ -75,6 +75,7 @@ class MultilabelRun(TaskRun["MultilabelConfig"]):
                 adjust_pred_probs=config.adjust_pred_probs,
                 aggregator_kwargs=config.aggregator_kwargs,
             )
+            self.columns["classes"] = self.request.table.classes
             self.judgement: Judgement | None = None
         self.bound_batches(8 * self.request.table.n_classes)
 

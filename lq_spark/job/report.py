@@ -12,7 +12,7 @@ from lq_spark.core.class_health import class_overlaps
 from lq_spark.core.exact import SCALE_BITS, exact_mean
 from lq_spark.core.fitted import Thresholds
 from lq_spark.core.noise_model import NoiseModel
-from lq_spark.engine.inputs import column
+from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.sums import scaled_halves
 from lq_spark.job.class_metrics import (
     ClassQuality,
@@ -23,6 +23,7 @@ from lq_spark.job.class_metrics import (
 from lq_spark.tasks.batches import REASONS
 from lq_spark.tasks.flagging import IS_LABEL_ISSUE
 from lq_spark.tasks.labelled import LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.labels import class_name, comparable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -69,17 +70,19 @@ def summarize_scores(
     sought = IS_LABEL_ISSUE in scores.columns
     is_issue = F.col(IS_LABEL_ISSUE) if sought else F.lit(None).cast("boolean")
     high, low = scaled_halves(quality, SCALE_BITS)
+    kind = column_type(scores, label)
+    given = comparable(column(label), kind, classes)
+    predicted = comparable(column(PREDICTED_LABEL), kind, classes)
     # Labels of rows without a score may be anything, so they make one group.
     groups = (
         scores.groupBy(
-            quality.isNull().alias("unfit"),
-            F.when(quality.isNotNull(), column(label)).alias("name"),
+            quality.isNull().alias("unfit"), F.when(quality.isNotNull(), given).alias("name")
         )
         .agg(
             F.count(F.lit(1)).alias("n"),
             F.sum(high).alias("high"),
             F.sum(low).alias("low"),
-            F.count_if(column(label) != column(PREDICTED_LABEL)).alias("otherwise"),
+            F.count_if(quality.isNotNull() & (given != predicted)).alias("otherwise"),
             F.count_if(is_issue).alias("issues"),
         )
         .collect()
@@ -91,7 +94,7 @@ def summarize_scores(
         quality.name: quality
         for quality in (
             ClassQuality(
-                classes[g["name"]] if classes and isinstance(g["name"], int) else str(g["name"]),
+                class_name(g["name"], classes),
                 g["n"],
                 exact_mean(g["high"], g["low"], g["n"]),
                 g["otherwise"],

@@ -36,8 +36,10 @@ from lq_spark.tasks.labelled import (
     WRONG_LENGTH,
     agreed_classes,
     labelled_table,
-    require_room,
     resolved_n_classes,
+)
+from lq_spark.tasks.labels import (
+    require_room,
 )
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class ScoreRun(JobRun["ScoreConfig"]):
                 "classes": classes,
             }
             table = labelled_table(self.source, **self.columns)
+            classes = self.columns["classes"] = table.classes
             if self.fitted:
                 self.n_classes = agreed_n_classes(self.source, table, self.fitted, config.n_classes)
             else:

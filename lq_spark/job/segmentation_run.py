@@ -24,7 +24,13 @@ from lq_spark.tables.formats import Output
 from lq_spark.tasks import segmentation
 from lq_spark.tasks.image_batches import ALL_TIED, ISSUES
 from lq_spark.tasks.image_tables import first_image_size, image_columns, require_memory
-from lq_spark.tasks.labelled import INVALID_REASON, checked_classes, require_n_classes
+from lq_spark.tasks.labelled import (
+    INVALID_REASON,
+    require_n_classes,
+)
+from lq_spark.tasks.labels import (
+    checked_classes,
+)
 from lq_spark.tasks.pixel_counts import class_sums_of, fitted_model, issue_pairs, pixels_taken
 from lq_spark.tasks.segmentation_health import SegmentationHealth, segmentation_health
 from lq_spark.tasks.segmentation_issues import (

@@ -20,6 +20,7 @@ from lq_spark.job.class_metrics import (
     threshold_metrics,
 )
 from lq_spark.job.report import aligned, overlaps_text
+from lq_spark.tasks.labels import class_name
 from lq_spark.tasks.token_batches import (
     SENTENCE_QUALITY,
     WORST_GIVEN_LABEL,
@@ -207,8 +208,7 @@ class TokenReport:
         for (sentence, quality, _, given, predicted), text in zip(
             self.sentences.worst, self.excerpts, strict=True
         ):
-            names = config.classes if config.classes and isinstance(given, int) else None
-            labels = [names[x] if names else x for x in (given, predicted)] if text else []
-            told = " → ".join(map(str, labels))
+            labels = [class_name(x, config.classes) for x in (given, predicted)] if text else []
+            told = " → ".join(labels)
             lines.append(f"  {quality:.6f}  {config.sentence_id} {sentence}  {told}  {text}")
         return "\n".join(lines)

@@ -72,6 +72,7 @@ class TokensRun(JobRun["TokensConfig"]):
                 "classes": classes,
             }
             self.columns: TokenColumns = token_columns(self.source, **self.options)
+            self.options["classes"] = self.columns.classes
 
     def outputs(self) -> list[tuple[TableSpec, StructType]]:
         """Return the tables that the run writes, with the columns of their rows."""

@@ -44,6 +44,7 @@ from lq_spark.tasks.crowd_tables import (
     gathered,
     require_unique_items,
 )
+from lq_spark.tasks.probabilities import ModelProbs
 from lq_spark.tasks.rating_batches import CONSENSUS, N_LABELS
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def score(
     item: str = "item",
     annotator: str = "annotator",
     label: str = "label",
-    pred_probs: str | Sequence[str] = "pred_probs",
+    pred_probs: ModelProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
     on_invalid: str = "fail",
@@ -181,7 +182,7 @@ def validate(
     item: str = "item",
     annotator: str = "annotator",
     label: str = "label",
-    pred_probs: str | Sequence[str] = "pred_probs",
+    pred_probs: ModelProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
     tolerance: float = SUM_TOLERANCE,
@@ -211,7 +212,7 @@ def _tables(
     item: str,
     annotator: str,
     label: str,
-    pred_probs: str | Sequence[str],
+    pred_probs: ModelProbs,
     classes: Sequence[str] | None,
 ) -> CrowdTables:
     """Return the checked tables; without annotations, with a table that has none."""

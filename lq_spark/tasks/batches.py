@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql.types import DataType, DoubleType, StringType, StructField, StructType
+from pyspark.sql.types import DataType, DoubleType, StructField, StructType
 
 from lq_spark.core.checks import FAULT_REASONS, row_faults
 from lq_spark.core.fitted import Thresholds
@@ -16,17 +16,22 @@ from lq_spark.core.scores import score_rows
 from lq_spark.engine.arrow import ListFault, list_rows
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.errors import InvalidRowsError
+from lq_spark.tasks.label_reasons import (
+    LABEL_REASONS,
+    count_reasons,
+    named_label,
+)
 from lq_spark.tasks.labelled import (
     DUPLICATE_ID,
     INVALID_REASON,
     LABEL_QUALITY,
-    NO_CLASS,
-    NO_LABEL,
     NULL_ID,
-    NULL_LABEL,
     PREDICTED_LABEL,
-    UNKNOWN_LABEL,
     WRONG_LENGTH,
+)
+from lq_spark.tasks.labels import (
+    UNKNOWN_LABEL,
+    label_array,
 )
 
 LIST_REASONS = {
@@ -38,20 +43,12 @@ LIST_REASONS = {
 REASONS = (
     NULL_ID,
     DUPLICATE_ID,
-    NO_LABEL,
-    NO_CLASS,
+    *LABEL_REASONS.values(),
     *LIST_REASONS.values(),
     *FAULT_REASONS.values(),
 )
 """Why a row cannot be scored."""
 
-
-_ARROW_INTEGERS = {
-    "byte": pa.int8(),
-    "short": pa.int16(),
-    "integer": pa.int32(),
-    "long": pa.int64(),
-}
 
 RowFunction = Callable[[NDArray[np.int64], NDArray[np.floating]], dict[str, pa.Array]]
 """(labels (n,), pred_probs (n, K)), all fit for scoring -> new columns."""
@@ -90,8 +87,17 @@ class Batch:
     reasons: NDArray[np.object_] | None
 
 
-def read_batch(index: pa.Array, pred_probs: pa.Array, n_classes: int, tolerance: float) -> Batch:
-    """Sort the rows of a batch into those that can be scored and those that cannot."""
+def read_batch(
+    index: pa.Array,
+    pred_probs: pa.Array,
+    n_classes: int,
+    tolerance: float,
+    unknown: pa.Array | None = None,
+) -> Batch:
+    """Sort the rows of a batch into those that can be scored and those that cannot.
+
+    ``unknown``: labels that are none of the classes, to be named; null for the other rows.
+    """
     labels = index.to_numpy(zero_copy_only=False)
     rows = list_rows(pred_probs, n_classes)
     has_matrix_row = np.ones(len(labels), dtype=bool) if rows.faults is None else rows.faults == 0
@@ -105,8 +111,11 @@ def read_batch(index: pa.Array, pred_probs: pa.Array, n_classes: int, tolerance:
             reasons[rows.faults == list_fault] = text
     for fault, text in FAULT_REASONS.items():
         reasons[np.flatnonzero(has_matrix_row)[faults == fault]] = text
-    reasons[labels == NULL_LABEL] = NO_LABEL
-    reasons[labels == UNKNOWN_LABEL] = NO_CLASS
+    for label, text in LABEL_REASONS.items():
+        reasons[labels == label] = text
+    if unknown is not None:
+        for row in np.flatnonzero(labels == UNKNOWN_LABEL):
+            reasons[row] = named_label(unknown[row].as_py())
     fit = faults == 0
     return Batch(labels[has_matrix_row][fit], rows.matrix[fit], reasons)
 
@@ -115,8 +124,8 @@ def raise_unfit(
     reasons: NDArray[np.object_], n_classes: int, rows: str = "rows", of: str = "multiclass"
 ) -> None:
     """Raise an InvalidRowsError that counts the reasons of a batch, of what ``rows`` calls rows."""
-    found, counts = np.unique(reasons[reasons != np.array(None)].astype(str), return_counts=True)
-    texts = [f"{count} {rows} with {reason}" for reason, count in zip(found, counts, strict=True)]
+    counts = count_reasons(reasons[reasons != np.array(None)])
+    texts = [f"{count} {rows} with {reason}" for reason, count in counts]
     raise InvalidRowsError(
         f"{rows} that cannot be scored with K = {n_classes} classes, in one batch of "
         f"{len(reasons)}: {'; '.join(texts)}. {of}.validate names them all"
@@ -128,11 +137,12 @@ def fit_rows_batch(
 ) -> BatchFunction:
     """Return (class index, pred_probs) -> the function's columns, of the rows fit for scoring.
 
-    A row that cannot be scored gets nulls, or fails the batch.
+    A row that cannot be scored gets nulls, or fails the batch; a third column names the labels that
+    are none of the classes, see :func:`read_batch`.
     """
 
-    def run(index: pa.Array, pred_probs: pa.Array) -> dict[str, pa.Array]:
-        batch = read_batch(index, pred_probs, n_classes, tolerance)
+    def run(index: pa.Array, pred_probs: pa.Array, *unknown: pa.Array) -> dict[str, pa.Array]:
+        batch = read_batch(index, pred_probs, n_classes, tolerance, *unknown)
         if fail and batch.reasons is not None:
             raise_unfit(batch.reasons, n_classes)
         columns = function(batch.labels, batch.pred_probs)
@@ -169,15 +179,6 @@ def score_columns(
     return NewColumns(run, StructType(fields))
 
 
-def label_array(
-    index: NDArray[np.int64], kind: DataType, classes: tuple[str, ...] | None
-) -> pa.Array:
-    """Return class indices as labels of the label column's type."""
-    if isinstance(kind, StringType):
-        return pa.array(classes).take(pa.array(index))
-    return pa.array(index).cast(_ARROW_INTEGERS[kind.typeName()])
-
-
 def spread(values: pa.Array, present: NDArray[np.bool_]) -> pa.Array:
     """Return the values at the places where they are present, in order, null at the others."""
     positions = np.cumsum(present) - 1
@@ -185,12 +186,17 @@ def spread(values: pa.Array, present: NDArray[np.bool_]) -> pa.Array:
 
 
 def reason_batch(n_classes: int, tolerance: float) -> BatchFunction:
-    """Return (class index, pred_probs) -> invalid_reason."""
+    """Return (class index, pred_probs, labels to be named) -> invalid_reason."""
 
-    def run(index: pa.Array, pred_probs: pa.Array) -> dict[str, pa.Array]:
-        reasons = read_batch(index, pred_probs, n_classes, tolerance).reasons
-        if reasons is None:
-            return {INVALID_REASON: pa.nulls(len(index), pa.string())}
-        return {INVALID_REASON: pa.array(reasons, pa.string())}
+    def run(index: pa.Array, pred_probs: pa.Array, *unknown: pa.Array) -> dict[str, pa.Array]:
+        reasons = read_batch(index, pred_probs, n_classes, tolerance, *unknown).reasons
+        return reason_column(reasons, len(index))
 
     return run
+
+
+def reason_column(reasons: NDArray[np.object_] | None, n_rows: int) -> dict[str, pa.Array]:
+    """Return the reasons of a batch, or None where it has none, as a column."""
+    if reasons is None:
+        return {INVALID_REASON: pa.nulls(n_rows, pa.string())}
+    return {INVALID_REASON: pa.array(reasons, pa.string())}

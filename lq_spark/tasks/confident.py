@@ -15,7 +15,11 @@ from lq_spark.core.exact import SCALE_BITS
 from lq_spark.core.fitted import Thresholds
 from lq_spark.engine.sums import scaled_halves
 from lq_spark.errors import DataError, InvalidRowsError
-from lq_spark.tasks.labelled import labelled_table, require_n_classes
+from lq_spark.tasks.label_reasons import (
+    unknown_labels_text,
+)
+from lq_spark.tasks.labelled import labelled_table, require_n_classes, require_two_of_boolean
+from lq_spark.tasks.probabilities import PredProbs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -25,7 +29,7 @@ def fit_thresholds(
     df: DataFrame,
     *,
     label: str = "label",
-    pred_probs: str = "pred_probs",
+    pred_probs: PredProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     tolerance: float = SUM_TOLERANCE,
 ) -> Thresholds:
@@ -38,11 +42,16 @@ def fit_thresholds(
     ----------
     df : DataFrame
         One row a labelled example.
-    label, pred_probs : str
-        Columns: the given label, a whole number 0..K-1 or one of ``classes``; the K predicted
-        probabilities, array<float>, array<double> or a Spark ML vector.
+    label : str
+        Column of the given label: a whole number 0..K-1 (in a float, double or decimal(p,0) too),
+        a boolean where K is 2, or one of ``classes``.
+    pred_probs : str or sequence of str
+        Column of the K predicted probabilities: an array of float, double or decimal, a Spark ML
+        vector, a struct or a map with a number for each class by its name, or one number, the
+        probability of class 1 of two. Or a column a class, in the order of the classes.
     classes : sequence of str, optional
-        Class names in the order of the probabilities; needed where labels are strings.
+        Class names in the order of the probabilities; needed for a map, and where labels are
+        strings, but for the fields of a struct, and columns that are named as classes.
     tolerance : float
         How far a probability may exceed 1.
 
@@ -84,7 +93,8 @@ def fit_thresholds(
     if unusable:
         raise InvalidRowsError(
             f"{unusable} of {sum(group['count'] for group in groups)} rows have no usable "
-            f"{pred_probs}[{label}]; multiclass.validate says which and why"
+            f"{pred_probs if isinstance(pred_probs, str) else 'pred_probs'}[{label}]"
+            f"{unknown_labels_text(df, table.index, label)}; multiclass.validate says which and why"
         )
     shortest = min(group["min_size"] for group in groups)
     n_classes = max(group["max_size"] for group in groups)
@@ -93,6 +103,7 @@ def fit_thresholds(
             f"column {pred_probs!r} has rows of {shortest} and rows of {n_classes} probabilities"
         )
     require_n_classes(n_classes, None)
+    require_two_of_boolean(table.label_type, label, n_classes)
     if table.classes is not None and len(table.classes) != n_classes:
         raise InvalidRowsError(
             f"column {pred_probs!r} has rows of {n_classes} probabilities, "

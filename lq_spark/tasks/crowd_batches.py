@@ -21,11 +21,16 @@ from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.batches import read_batch
 from lq_spark.tasks.crowd_tables import (
     CODE_BITS,
+    FRACTIONAL_CODE,
     NO_ANNOTATOR,
     NULL_CODE,
     UNKNOWN_CODE,
 )
-from lq_spark.tasks.labelled import NO_CLASS, NO_LABEL
+from lq_spark.tasks.label_reasons import (
+    NO_CLASS,
+    NO_LABEL,
+    NOT_WHOLE,
+)
 
 State = TypeVar("State")
 
@@ -105,9 +110,15 @@ class CrowdReader:
             raise self.error(batch.faults, f", in one batch of {len(columns[0])} items")
         return batch
 
-    def error(self, faults: Counter[str], where: str = "") -> InvalidRowsError:
-        """Return the error that says how many items and labels cannot be scored, and why."""
-        texts = "; ".join(f"{count} {reason}" for reason, count in sorted(faults.items()))
+    def error(self, faults: Counter[str], where: str = "", named: str = "") -> InvalidRowsError:
+        """Return the error that says how many items and labels cannot be scored, and why.
+
+        ``named``: some labels that are none of the classes, as text.
+        """
+        texts = "; ".join(
+            f"{count} {reason}" + (named if reason.endswith(NO_CLASS) else "")
+            for reason, count in sorted(faults.items())
+        )
         return InvalidRowsError(
             f"items or annotations cannot be scored with K = {self.n_classes} classes{where}: "
             f"{texts}. {self.validate} names them all"
@@ -192,6 +203,7 @@ class CrowdReader:
             UNKNOWN_ANNOTATOR: numbers >= self.n_annotators,
             NO_LABEL: codes == NULL_CODE,
             NO_CLASS: codes == UNKNOWN_CODE,
+            NOT_WHOLE: codes == FRACTIONAL_CODE,
             OUT_OF_RANGE: codes >= self.n_classes,
             TWICE: twice,
         }

@@ -23,10 +23,16 @@ from lq_spark.tasks.crowd_batches import (
     UNKNOWN_ITEM,
 )
 from lq_spark.tasks.crowd_tables import ITEM, NAME, NUMBER, CrowdTables, numbered
+from lq_spark.tasks.label_reasons import (
+    LABEL_REASONS,
+    NO_LABEL,
+    with_label_named,
+)
 from lq_spark.tasks.labelled import (
     INVALID_REASON,
-    NO_CLASS,
-    NO_LABEL,
+)
+from lq_spark.tasks.labels import (
+    FRACTIONAL_LABEL,
     NULL_LABEL,
     UNKNOWN_LABEL,
 )
@@ -82,13 +88,13 @@ def _items_by_themselves(tables: CrowdTables, n_classes: int, tolerance: float) 
     schema = StructType([StructField(INVALID_REASON, StringType())])
     function = reason_batch(n_classes, tolerance)
     checked, reasons = tables.items.withColumn(ITEM, tables.key), []
-    for m, name in enumerate(tables.pred_probs):
+    for m in range(len(tables.pred_probs)):
         made = f"{_NEW}_{m}"
         inputs = [F.lit(0).cast("bigint"), tables.probabilities(m)]
         checked = checked.withColumn(made, map_rows(function, inputs, schema))
         reason = F.col(f"{made}.{INVALID_REASON}")
         several = len(tables.pred_probs) > 1
-        reasons.append(F.concat(F.lit(f"{name}: "), reason) if several else reason)
+        reasons.append(F.concat(F.lit(f"{tables.model_name(m)}: "), reason) if several else reason)
     twice = duplicate_keys(tables.items, tables.item).select(column(tables.item).alias(_TWICE))
     of_key = F.when(F.col(ITEM).isNull(), NULL_ITEM).when(F.col(_TWICE).isNotNull(), DUPLICATE_ITEM)
     joined = checked.join(twice, column(tables.item) == F.col(_TWICE), "left")
@@ -118,18 +124,19 @@ def _annotations(
     reason = F.coalesce(
         of_item,
         of_name,
-        _label_reason(F.col("__lq_index"), n_classes),
+        with_label_named(
+            _label_reason(F.col("__lq_index"), n_classes), column(tables.label).cast("string")
+        ),
         F.when(F.col(_TWICE), TWICE),
     )
     return rows.withColumn(_REASON, reason)
 
 
 def _label_reason(index: Column, n_classes: int) -> Column:
-    return (
-        F.when(index == NULL_LABEL, NO_LABEL)
-        .when(index == UNKNOWN_LABEL, NO_CLASS)
-        .when(~index.between(0, n_classes - 1), OUT_OF_RANGE)
-    )
+    reason = F.when(index == NULL_LABEL, NO_LABEL)
+    for code in (UNKNOWN_LABEL, FRACTIONAL_LABEL):
+        reason = reason.when(index == code, LABEL_REASONS[code])
+    return reason.when(~index.between(0, n_classes - 1), OUT_OF_RANGE)
 
 
 def _as_given(checked: DataFrame, given: DataFrame) -> DataFrame:

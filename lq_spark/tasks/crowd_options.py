@@ -11,6 +11,7 @@ from lq_spark.core.crowd_model import CrowdModel
 from lq_spark.core.multiannotator import CONSENSUS_METHODS, QUALITY_METHODS
 from lq_spark.errors import OptionError, listed, require_one_of
 from lq_spark.tasks.crowd_tables import CrowdTables
+from lq_spark.tasks.labels import checked_classes
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,14 @@ def agreed_classes(
     classes: Sequence[str] | None, n_classes: int | None, fitted: CrowdModel | None
 ) -> Sequence[str] | None:
     """Return the classes of the call or of what was fitted; raise OptionError if they differ."""
+    classes = checked_classes(classes)
     if fitted is None:
         return classes
     if not isinstance(fitted, CrowdModel):
         raise OptionError(f"fitted must be a CrowdModel or None, got {fitted!r}")
     if n_classes not in (None, fitted.n_classes):
         raise OptionError(f"fitted has K = {fitted.n_classes} classes, n_classes is {n_classes}")
-    if classes is not None and fitted.classes is not None and tuple(classes) != fitted.classes:
+    if classes is not None and fitted.classes is not None and classes != fitted.classes:
         raise OptionError(
             f"fitted has the classes {list(fitted.classes)}, classes is {list(classes)}"
         )
@@ -61,7 +63,7 @@ def require_fitted_for(tables: CrowdTables, fitted: CrowdModel) -> None:
     if len(tables.pred_probs) != fitted.n_models:
         raise OptionError(
             f"fitted has {fitted.n_models} models, pred_probs names the columns "
-            f"{listed(tables.pred_probs)}"
+            f"{listed(tables.model_name(m) for m in range(len(tables.pred_probs)))}"
         )
     is_text = isinstance(tables.annotator_type, StringType)
     if any(isinstance(name, str) != is_text for name in fitted.annotators):

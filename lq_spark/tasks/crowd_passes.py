@@ -43,6 +43,9 @@ from lq_spark.tasks.crowd_tables import (
     gathered,
     probability_columns,
 )
+from lq_spark.tasks.label_reasons import (
+    unknown_labels,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -114,7 +117,8 @@ def counted_items(
             items = GatheredItems(rows, probability_columns(tables), known)
             counts, faults = count_faults(items)
             if known.fail and faults:
-                raise known.error(faults)
+                named = unknown_labels(tables.annotations, tables.index, tables.label)
+                raise known.error(faults, named=named)
             if counts.labelled.all():
                 yield items, counts, names
                 return

@@ -16,7 +16,6 @@ from pyspark.sql.types import (
     DataType,
     IntegralType,
     LongType,
-    StringType,
     StructField,
     StructType,
 )
@@ -24,19 +23,32 @@ from pyspark.sql.types import (
 from lq_spark.engine.inputs import (
     column,
     column_type,
-    float_array,
     require_integer_or_string,
     require_joined_key,
 )
 from lq_spark.engine.keys import summarize_key
 from lq_spark.errors import DataError, InvalidRowsError, OptionError
 from lq_spark.tasks.labelled import (
-    NULL_LABEL,
-    UNKNOWN_LABEL,
     class_index,
     require_n_classes,
-    require_room,
+    require_two_of_boolean,
     require_whole_n_classes,
+)
+from lq_spark.tasks.labels import (
+    FRACTIONAL_LABEL,
+    NULL_LABEL,
+    UNKNOWN_LABEL,
+    checked_classes,
+    label_of,
+    require_label,
+    require_room,
+)
+from lq_spark.tasks.probabilities import (
+    ModelProbs,
+    Probabilities,
+    models_of,
+    probabilities,
+    probability_names,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +61,9 @@ NO_ANNOTATOR = 1 << 21
 """Number of a null annotator."""
 
 CODE_BITS = 32
-OUT_OF_RANGE_CODE, UNKNOWN_CODE, NULL_CODE = ((1 << CODE_BITS) - place for place in (3, 2, 1))
+OUT_OF_RANGE_CODE, UNKNOWN_CODE, NULL_CODE, FRACTIONAL_CODE = (
+    (1 << CODE_BITS) - place for place in (3, 2, 1, 4)
+)
 """Codes of labels that are no class index; a class index is less than half of them."""
 
 ITEM, IS_ITEM, ITEM_ID, LABELS = "__lq_item", "__lq_is_item", "__lq_item_id", "__lq_labels"
@@ -66,8 +80,8 @@ class CrowdTables:
     annotations, items : DataFrame
     item, annotator, label : str
         ``item`` in both tables.
-    pred_probs : tuple of M str
-        One column a model.
+    pred_probs : tuple of M str or tuple of str
+        A column a model, or its columns, one a class.
     index : Column
         Class index of the label, bigint without nulls.
     label_type, annotator_type : DataType
@@ -79,7 +93,7 @@ class CrowdTables:
     item: str
     annotator: str
     label: str
-    pred_probs: tuple[str, ...]
+    pred_probs: tuple[str | tuple[str, ...], ...]
     index: Column
     label_type: DataType
     annotator_type: DataType
@@ -92,14 +106,20 @@ class CrowdTables:
         return column(self.item).cast("bigint") if whole else column(self.item)
 
     def probabilities(self, model: int) -> Column:
-        """Return a model's column as array<float> or array<double>."""
-        return float_array(self.items, "pred_probs", self.pred_probs[model])
+        """Return a model's probabilities as array<float> or array<double>."""
+        return self.read(model).array
+
+    def read(self, model: int) -> Probabilities:
+        """Return a model's probabilities, and what their columns say of the classes."""
+        return probabilities(self.items, self.pred_probs[model], self.classes, self.label_type)
+
+    def model_name(self, model: int) -> str:
+        """Return what a model is called: its column, or columns."""
+        return ", ".join(probability_names(self.pred_probs[model]))
 
     def as_label(self, index: Column) -> Column:
         """Return a class index as a label."""
-        if self.classes is not None and isinstance(self.label_type, StringType):
-            return F.get(F.lit(list(self.classes)), index.cast("int"))
-        return index.cast(self.label_type)
+        return label_of(index, self.label_type, self.classes)
 
 
 def crowd_tables(
@@ -109,7 +129,7 @@ def crowd_tables(
     item: str,
     annotator: str,
     label: str,
-    pred_probs: str | Sequence[str],
+    pred_probs: ModelProbs,
     classes: Sequence[str] | None,
 ) -> CrowdTables:
     """Check the columns of annotations and items.
@@ -122,17 +142,14 @@ def crowd_tables(
     OptionError
         If classes has fewer than two names, or pred_probs names no column, or one twice.
     """
-    models = (pred_probs,) if isinstance(pred_probs, str) else tuple(pred_probs)
-    if not models or len(set(models)) < len(models):
-        raise OptionError(
-            "pred_probs must name a column, or a column for each model, each once, "
-            f"got {list(models)}"
-        )
+    models = models_of(items, pred_probs)
+    names = checked_classes(classes)
+    label_type = require_label(annotations, "label", label)
     require_joined_key("item", item, annotations=annotations, items=items)
-    for name in models:
-        float_array(items, "pred_probs", name)
+    for model in models:
+        names = probabilities(items, model, names, label_type).classes
     annotator_type = require_integer_or_string(annotations, "annotator", annotator)
-    index, label_type, names = class_index(annotations, label=label, classes=classes)
+    index, _ = class_index(annotations, label=label, classes=names)
     return CrowdTables(
         annotations,
         items,
@@ -153,11 +170,18 @@ def crowd_n_classes(tables: CrowdTables, n_classes: int | None) -> int:
     told = n_classes
     if told is None and tables.classes is not None:
         told = len(tables.classes)
+    read = [tables.read(model).n_classes for model in range(len(tables.pred_probs))]
+    found = {number for number in read if number is not None}
+    if told is None and found:
+        told = min(found)
     if told is None:
         sizes = tables.items.select(F.size(tables.probabilities(0)).alias("size"))
         first = sizes.where("size > 0").first()
         told = 2 if first is None else int(first["size"])
     require_n_classes(told, tables.classes)
+    if found - {told}:
+        raise OptionError(f"pred_probs is of {min(found - {told})} classes, K is {told}")
+    require_two_of_boolean(tables.label_type, tables.label, told)
     require_room(tables.label_type, tables.label, told)
     return told
 
@@ -231,6 +255,7 @@ def _labels_of_items(tables: CrowdTables, names: Sequence[Any]) -> DataFrame:
     code = (
         F.when(index == NULL_LABEL, NULL_CODE)
         .when(index == UNKNOWN_LABEL, UNKNOWN_CODE)
+        .when(index == FRACTIONAL_LABEL, FRACTIONAL_CODE)
         .when(~index.between(0, (1 << 31) - 1), OUT_OF_RANGE_CODE)
         .otherwise(index)
     )

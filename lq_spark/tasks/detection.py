@@ -132,8 +132,8 @@ def score(
         One row an image; :func:`from_boxes` makes it of tables of one row a box.
     labels : str
         Column of the label boxes: array of structs with the numbers ``x1``, ``y1``, ``x2``, ``y2``
-        and ``label``, a whole number 0..K-1 or one of ``classes``. An image without boxes has an
-        empty array.
+        and ``label``, of the types as for :func:`lq_spark.multiclass.score`. An image without boxes
+        has an empty array.
     predictions : str
         Column of the predicted boxes: the same with the number ``prob``, the probability.
     classes : sequence of str, optional

@@ -27,13 +27,16 @@ from lq_spark.core.detection_scores import ISSUE_KINDS, BoxScores, box_scores, i
 from lq_spark.core.detections import BOX_REASONS, BoxFault, Detections, ImageBoxes, box_faults
 from lq_spark.engine.arrow import flat_lists
 from lq_spark.engine.verbs import BatchFunction
-from lq_spark.tasks.batches import raise_unfit, spread
+from lq_spark.tasks.batches import raise_unfit, reason_column, spread
 from lq_spark.tasks.flagging import IS_LABEL_ISSUE
+from lq_spark.tasks.label_reasons import (
+    LABEL_REASONS,
+    named_label,
+)
 from lq_spark.tasks.labelled import (
-    INVALID_REASON,
     LABEL_QUALITY,
-    NO_CLASS,
-    NO_LABEL,
+)
+from lq_spark.tasks.labels import (
     NULL_LABEL,
     UNKNOWN_LABEL,
 )
@@ -80,18 +83,16 @@ def read_images(
     ----------
     arrays : sequence of 11 pyarrow Arrays
         Lists, in the order of ``DetectionColumns.inputs``.
-    n_classes : int
-        K.
-    classes : tuple of str, or None
-        Class names, where labels are such.
+    n_classes, classes
+        K; class names, where labels are such.
     """
     labels, no_labels, _ = _read_boxes(arrays[:N_LABEL_INPUTS], classes)
     predictions, no_predictions, probs = _read_boxes(arrays[N_LABEL_INPUTS:], classes)
     found = Detections(labels, predictions, probs)
     reasons = np.full(found.n_images, None, dtype=object)
     # What comes first is said last: it stays.
-    _name_faults(reasons, "predicted", predictions, n_classes, probs)
-    _name_faults(reasons, "label", labels, n_classes, None)
+    _name_faults(reasons, "predicted", predictions, arrays[-1], n_classes, probs)
+    _name_faults(reasons, "label", labels, arrays[N_LABEL_INPUTS - 1], n_classes, None)
     reasons[no_predictions] = "null predictions"
     reasons[no_labels] = "null labels"
     fit = np.asarray(reasons == np.array(None))
@@ -134,6 +135,7 @@ def _name_faults(
     reasons: NDArray[np.object_],
     kind: str,
     boxes: ImageBoxes,
+    labels: pa.Array,
     n_classes: int,
     probs: Float64 | None,
 ) -> None:
@@ -143,9 +145,11 @@ def _name_faults(
     if not len(unfit):
         return
     images, firsts = np.unique(boxes.images[unfit], return_index=True)
-    unknown = {NULL_LABEL: NO_LABEL, UNKNOWN_LABEL: NO_CLASS}
+    flat = flat_lists(labels)[0]
     for image, box in zip(images, unfit[firsts], strict=True):
-        text = unknown.get(int(boxes.classes[box])) or BOX_REASONS[BoxFault(faults[box])]
+        text = LABEL_REASONS.get(int(boxes.classes[box])) or BOX_REASONS[BoxFault(faults[box])]
+        if boxes.classes[box] == UNKNOWN_LABEL:
+            text = named_label(flat[int(box)].as_py())
         reasons[image] = f"{kind} box {box - boxes.offsets[image]}: {text}"
 
 
@@ -247,9 +251,7 @@ def reason_batch(n_classes: int, classes: tuple[str, ...] | None) -> BatchFuncti
 
     def run(*arrays: pa.Array) -> dict[str, pa.Array]:
         reasons = read_images(arrays, n_classes, classes).reasons
-        if reasons is None:
-            return {INVALID_REASON: pa.nulls(len(arrays[0]), pa.string())}
-        return {INVALID_REASON: pa.array(reasons, pa.string())}
+        return reason_column(reasons, len(arrays[0]))
 
     return run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +12,15 @@ from pyspark.sql.types import ArrayType, DataType, IntegralType, NumericType, St
 from lq_spark.core.detection_model import DetectionModel
 from lq_spark.engine.inputs import column, column_type, field_of_elements, require_columns
 from lq_spark.errors import ColumnError, DataError, OptionError, closest, listed
-from lq_spark.tasks.labelled import checked_classes
+from lq_spark.tasks.labels import (
+    LABEL_TYPES,
+    checked_classes,
+    is_label_type,
+    is_padded,
+    label_arrays,
+    require_told_apart,
+    unpadded,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -36,6 +44,10 @@ class DetectionColumns:
         Class names in the order of the class indices.
     are_names : bool
         Whether the labels of the boxes are names, and not class indices.
+    label_types : mapping of str to DataType
+        Of a label of each column of boxes.
+    padded : bool
+        Whether labels are char(n).
     spark : SparkSession
         Of the table.
     """
@@ -44,32 +56,40 @@ class DetectionColumns:
     predictions: str
     classes: tuple[str, ...] | None
     are_names: bool
+    label_types: Mapping[str, DataType]
+    padded: bool
     spark: SparkSession
 
     @property
     def names(self) -> tuple[str, ...] | None:
         """Return the class names that labels are looked up in; None where they are indices."""
-        return self.classes if self.are_names else None
+        return unpadded(self.classes, self.padded) if self.are_names else None
 
     @property
     def inputs(self) -> list[Column]:
         """Return what the batch functions take: an array column for each field of the boxes.
 
         Numbers as double, of labels too: a null among them stays one on every way to Python.
+        Labels of other types are class indices.
         """
         return [
             *self._numbers_of(self.labels, CORNERS),
-            self._classes_of(self.labels),
+            self.classes_of(self.labels),
             *self._numbers_of(self.predictions, (*CORNERS, PROB)),
-            self._classes_of(self.predictions),
+            self.classes_of(self.predictions),
         ]
 
     def labels_of(self, boxes: str) -> Column:
         """Return an array of the labels of a column of boxes, as the table has them."""
         return field_of_elements(self.spark, column(boxes), LABEL)
 
-    def _classes_of(self, boxes: str) -> Column:
-        return self.labels_of(boxes).cast("array<string>" if self.are_names else "array<double>")
+    def classes_of(self, boxes: str) -> Column:
+        """Return an array of the labels of a column of boxes, as the batch functions take them."""
+        labels, kind = self.labels_of(boxes), self.label_types[boxes]
+        if self.are_names or isinstance(kind, IntegralType):
+            labels = label_arrays(labels, kind, padded=self.padded)
+            return labels.cast("array<string>" if self.are_names else "array<double>")
+        return label_arrays(labels, kind)
 
     def _numbers_of(self, boxes: str, names: Sequence[str]) -> list[Column]:
         fields = (field_of_elements(self.spark, column(boxes), name) for name in names)
@@ -106,7 +126,12 @@ def detection_columns(
             f"labels: the labels of column {labels!r} are strings, so classes is needed: "
             "the names of all classes"
         )
-    return DetectionColumns(labels, predictions, names, are_strings[0], df.sparkSession)
+    padded = is_padded(df, labels) or is_padded(df, predictions)
+    require_told_apart(names, labels, padded)
+    types = dict(zip((labels, predictions), kinds, strict=True))
+    return DetectionColumns(
+        labels, predictions, names, are_strings[0], types, padded, df.sparkSession
+    )
 
 
 def inputs_alone(df: DataFrame, columns: DetectionColumns, *keys: str) -> DataFrame:
@@ -130,9 +155,9 @@ def _require_boxes(df: DataFrame, option: str, name: str, numbers: Sequence[str]
                 f"{option}: the boxes of column {name!r} have no field {field!r}; "
                 f"they have {listed(box.names)}{closest(field, box.names)}"
             )
-        allowed = (IntegralType, StringType) if field == LABEL else NumericType
-        if not isinstance(box[field].dataType, allowed):
-            words = "whole numbers and strings" if field == LABEL else "numbers"
+        found = box[field].dataType
+        if not (is_label_type(found) if field == LABEL else isinstance(found, NumericType)):
+            words = LABEL_TYPES if field == LABEL else "numbers"
             raise ColumnError(
                 f"{option}: field {field!r} of column {name!r} is "
                 f"{box[field].dataType.simpleString()}; allowed are {words}"
@@ -146,9 +171,10 @@ def agreed_classes(
     """Return the classes of the call or of what was fitted; raise OptionError if they differ."""
     if fitted is not None and not isinstance(fitted, DetectionModel):
         raise OptionError(f"fitted must be a DetectionModel or None, got {fitted!r}")
+    classes = checked_classes(classes, least=1)
     if fitted is None or fitted.classes is None:
         return classes
-    if classes is not None and tuple(classes) != fitted.classes:
+    if classes is not None and classes != fitted.classes:
         raise OptionError(
             f"fitted was made with classes {list(fitted.classes)}, classes is {list(classes)}"
         )
@@ -188,7 +214,7 @@ def resolved_n_classes(
     if told:
         return next(iter(told.values()))
     highest = [
-        F.max(F.array_max(columns.labels_of(boxes))).cast("bigint")
+        F.max(F.array_max(columns.classes_of(boxes))).cast("bigint")
         for boxes in (columns.labels, columns.predictions)
     ]
     [found] = df.agg(F.greatest(*highest)).first() or [None]

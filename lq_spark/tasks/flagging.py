@@ -17,9 +17,14 @@ from lq_spark.core.quotas import prune_quotas
 from lq_spark.engine.inputs import column
 from lq_spark.engine.kept import kept
 from lq_spark.engine.rank import ranked
+from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.batches import NewColumns
 from lq_spark.tasks.label_facts import Rule, count_facts, with_facts
+from lq_spark.tasks.label_reasons import (
+    unknown_labels_text,
+)
 from lq_spark.tasks.labelled import LABEL_QUALITY, LabelledTable
+from lq_spark.tasks.probabilities import PredProbs, probability_names
 from lq_spark.tasks.pruning import Cuts, find_cuts, flagged
 
 if TYPE_CHECKING:
@@ -34,7 +39,7 @@ class TableColumns(NamedTuple):
 
     key: str
     label: str
-    pred_probs: str
+    pred_probs: PredProbs
 
 
 def flagged_rows(
@@ -65,7 +70,8 @@ def flagged_rows(
         require_two_classes(rule.filter_by, thresholds.class_counts)
     model, cuts = None, Cuts()
     if rule.needs_cuts or count:
-        narrow = df.select(*map(column, dict.fromkeys(columns)))
+        names = [columns.key, columns.label, *probability_names(columns.pred_probs)]
+        narrow = df.select(*map(column, dict.fromkeys(names)))
         facts = with_facts(narrow, table, thresholds, rule, fail=False, tolerance=tolerance)
         facts = facts.select(column(columns.key), *rule.facts)
         whole = df.select(
@@ -74,7 +80,11 @@ def flagged_rows(
             table.pred_probs.alias("pred_probs"),
         )
         with kept(facts) as facts:
-            model, cuts = judged(facts, whole, columns.key, rule, thresholds, fitted)
+            try:
+                model, cuts = judged(facts, whole, columns.key, rule, thresholds, fitted)
+            except InvalidRowsError as error:
+                named = unknown_labels_text(df, table.index, columns.label)
+                raise InvalidRowsError(f"{error}{named}") from error
     found = with_facts(df, table, thresholds, rule, scores=scores, fail=True, tolerance=tolerance)
     found = flagged(found, columns.key, rule, cuts, thresholds.n_classes, IS_LABEL_ISSUE)
     return found, model

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lq_spark.core.constants import SUM_TOLERANCE
 from lq_spark.core.health_tables import DatasetHealth, dataset_health
 from lq_spark.tasks.label_issues import fit
+from lq_spark.tasks.probabilities import PredProbs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -17,7 +18,7 @@ def summarize(
     df: DataFrame,
     *,
     label: str = "label",
-    pred_probs: str = "pred_probs",
+    pred_probs: PredProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     asymmetric: bool = False,
     tolerance: float = SUM_TOLERANCE,

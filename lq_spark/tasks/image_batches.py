@@ -35,7 +35,14 @@ from lq_spark.core.pixels import (
 from lq_spark.engine.tensors import FLOATS, INTEGERS, TensorFault, binary_tensor, nested_tensor
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.batches import raise_unfit
+from lq_spark.tasks.label_reasons import (
+    LABEL_REASONS,
+)
 from lq_spark.tasks.labelled import INVALID_REASON, LABEL_QUALITY
+from lq_spark.tasks.labels import (
+    FRACTIONAL_LABEL,
+    NULL_LABEL,
+)
 
 IS_LABEL_ISSUE = "is_label_issue"
 NUM_PIXEL_ISSUES, PIXEL_ISSUE_SHARE = "num_pixel_issues", "pixel_issue_share"
@@ -102,7 +109,9 @@ class ImageLayout:
         n_mask = 3 if self.mask_is_binary else 1
         n_probs = 3 if self.probs_is_binary else 1
         for row in range(len(columns[0])):
-            mask = _tensor(columns[:n_mask], row, 2, INTEGERS)
+            mask = _tensor(columns[:n_mask], row, 2, (*INTEGERS, *FLOATS, "bool"))
+            if self.mask_is_binary and not isinstance(mask, TensorFault):
+                mask = _pixel_indices(mask)
             probs = _tensor(columns[n_mask : n_mask + n_probs], row, 3, FLOATS)
             yield self._fit(mask, probs)
 
@@ -121,7 +130,24 @@ class ImageLayout:
             return NOT_DIVISIBLE
         if mask.dtype.kind == "f":  # what pandas makes of whole numbers and nulls
             return _FAULT_TEXTS[TensorFault.NULL_ELEMENT].format(name="label_mask")
-        return image_fault(mask, probs, tolerance=self.tolerance) or (mask, probs)
+        fault = image_fault(mask, probs, tolerance=self.tolerance)
+        if fault is not None:  # of labels that are no whole number, or null, say so
+            for label in (FRACTIONAL_LABEL, NULL_LABEL):
+                where = np.argwhere(mask == label)
+                if len(where):
+                    return f"pixel {tuple(where[0].tolist())}: {LABEL_REASONS[label]}"
+        return fault or (mask, probs)
+
+
+def _pixel_indices(mask: NDArray[Any]) -> NDArray[Any]:
+    """Return a mask of whole numbers, as class indices, of one of any type of numbers."""
+    if mask.dtype.kind == "b":
+        return mask.view(np.uint8)
+    if mask.dtype.kind != "f":
+        return mask
+    whole = np.isfinite(mask) & (np.floor(mask) == mask)
+    clipped = np.clip(np.where(whole, mask, 0), -1, 2.0**53).astype(np.int64)
+    return np.where(whole, clipped, FRACTIONAL_LABEL)
 
 
 def _tensor(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from lq_spark.engine.inputs import column, column_type, require_columns
 from lq_spark.engine.kinds import is_sail
 from lq_spark.errors import ColumnError, DataError, OptionError
 from lq_spark.tasks.labelled import require_whole_n_classes
+from lq_spark.tasks.labels import is_label_type, label_arrays
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -38,10 +40,13 @@ class ImageColumns:
     ----------
     mask, pred_probs : tuple of str
         One name for nested arrays; for bytes also those of the shape and of the type.
+    label_type : DataType or None
+        Of a pixel's label in nested arrays.
     """
 
     mask: tuple[str, ...]
     pred_probs: tuple[str, ...]
+    label_type: DataType | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -50,8 +55,12 @@ class ImageColumns:
 
     @property
     def inputs(self) -> list[Column]:
-        """Return these columns."""
-        return [column(name) for name in self.names]
+        """Return these columns, with labels as whole numbers."""
+        kind = self.label_type
+        if kind is None or isinstance(kind, IntegralType):
+            return [column(name) for name in self.names]
+        mask = F.transform(column(self.mask[0]), lambda row: label_arrays(row, kind))
+        return [mask, *(column(name) for name in self.pred_probs)]
 
 
 def image_columns(df: DataFrame, *, label_mask: str, pred_probs: str) -> ImageColumns:
@@ -63,14 +72,31 @@ def image_columns(df: DataFrame, *, label_mask: str, pred_probs: str) -> ImageCo
         If a column is missing or of another type.
     """
     require_columns(df, label_mask=label_mask, pred_probs=pred_probs)
+    mask = _tensor_columns(df, "label_mask", label_mask, 2, _is_pixel_label, "int")
     return ImageColumns(
-        _tensor_columns(df, "label_mask", label_mask, 2, (IntegralType,), "int"),
-        _tensor_columns(df, "pred_probs", pred_probs, 3, (FloatType, DoubleType), "float"),
+        mask,
+        _tensor_columns(df, "pred_probs", pred_probs, 3, _is_float, "float"),
+        _element(column_type(df, label_mask), 2) if len(mask) == 1 else None,
     )
 
 
+def _is_pixel_label(kind: DataType) -> bool:
+    return is_label_type(kind) and not isinstance(kind, StringType)
+
+
+def _is_float(kind: DataType) -> bool:
+    return isinstance(kind, (FloatType, DoubleType))
+
+
+def _element(kind: DataType, ndim: int) -> DataType:
+    """Return the type of what arrays nested ``ndim`` deep hold; DataType if they are none."""
+    for _ in range(ndim):
+        kind = kind.elementType if isinstance(kind, ArrayType) else DataType()
+    return kind
+
+
 def _tensor_columns(
-    df: DataFrame, option: str, name: str, ndim: int, elements: tuple[type, ...], example: str
+    df: DataFrame, option: str, name: str, ndim: int, fits: Callable[[DataType], bool], example: str
 ) -> tuple[str, ...]:
     kind: DataType = column_type(df, name)
     if isinstance(kind, BinaryType):
@@ -93,10 +119,7 @@ def _tensor_columns(
                 f"{option}: column {dtype!r} is {dtype_type.simpleString()}; allowed is string"
             )
         return name, shape, dtype
-    element = kind
-    for _ in range(ndim):
-        element = element.elementType if isinstance(element, ArrayType) else DataType()
-    if not isinstance(element, elements):
+    if not fits(_element(kind, ndim)):
         nested = "array<" * ndim + example + ">" * ndim
         raise ColumnError(
             f"{option}: column {name!r} is {kind.simpleString()}; allowed are nested arrays such "

@@ -106,7 +106,7 @@ def with_facts(
     facts = facts_columns(thresholds.as_array(), rule.collision_rule, rule.order_by, doubtful)
     made = facts if scores is None else facts + scores
     function = fit_rows_batch(made.function, thresholds.n_classes, fail=fail, tolerance=tolerance)
-    new = map_rows(function, [table.index, table.pred_probs], made.schema)
+    new = map_rows(function, table.named_inputs if fail else table.inputs, made.schema)
     # A class index fits an integer, unlike the index of a label that is none.
     in_range = table.index.between(0, thresholds.n_classes - 1)
     return df.withColumn(_NEW, new).select(

@@ -9,7 +9,7 @@ there (:mod:`lq_spark.tasks.pruning`). The result is lazy: a Python pass when it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
@@ -42,9 +42,12 @@ from lq_spark.tasks.labelled import (
     agreed_classes,
     first_n_classes,
     labelled_table,
-    require_room,
     resolved_n_classes,
 )
+from lq_spark.tasks.labels import (
+    require_room,
+)
+from lq_spark.tasks.probabilities import PredProbs, probability_names
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -54,7 +57,7 @@ def fit(
     df: DataFrame,
     *,
     label: str = "label",
-    pred_probs: str = "pred_probs",
+    pred_probs: PredProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     collision_rule: str = "highest_of_all",
     tolerance: float = SUM_TOLERANCE,
@@ -85,7 +88,7 @@ def fit(
     thresholds = fit_thresholds(
         df, label=label, pred_probs=pred_probs, classes=classes, tolerance=tolerance
     )
-    narrow = df.select(column(label), column(pred_probs))
+    narrow = df.select(*map(column, dict.fromkeys([label, *probability_names(pred_probs)])))
     facts = with_facts(narrow, table, thresholds, rule, fail=False, tolerance=tolerance)
     counts = count_facts(facts, rule, thresholds.n_classes)
     return NoiseModel(thresholds, counts.confident, counts.n_label_issues, collision_rule)
@@ -96,7 +99,7 @@ def find_issues(
     *,
     id: str = "id",
     label: str = "label",
-    pred_probs: str = "pred_probs",
+    pred_probs: PredProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     filter_by: str = "prune_by_noise_rate",
     frac_noise: float = 1.0,
@@ -161,7 +164,7 @@ def find_issues(
     require_tolerance(tolerance)
     require_key(df, "id", id)
     classes = agreed_classes(classes, None if fitted is None else fitted.thresholds)
-    columns = {"label": label, "pred_probs": pred_probs}
+    columns: dict[str, Any] = {"label": label, "pred_probs": pred_probs}
     table = labelled_table(df, **columns, classes=classes)
     added = [IS_LABEL_ISSUE, PREDICTED_LABEL, LABEL_QUALITY] + [ISSUE_RANK] * issue_rank
     require_new_columns(df, added)

@@ -1,6 +1,6 @@
 """A table of labels and predicted probabilities: its columns and classes, checked on the driver.
 
-A label travels as its class index; two indices far below 0 say that there is none.
+A label travels as its class index, see :mod:`lq_spark.tasks.labels`.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, DoubleType, StringType
+from pyspark.sql.types import BooleanType, DataType, StringType
 
 from lq_spark.core.fitted import Thresholds
-from lq_spark.engine.inputs import (
-    column,
-    column_type,
-    float_array,
-    require_integer_or_string,
+from lq_spark.engine.inputs import column
+from lq_spark.errors import ColumnError, DataError, OptionError
+from lq_spark.tasks.label_reasons import (
+    unknown_label,
 )
-from lq_spark.errors import ColumnError, DataError, OptionError, listed
+from lq_spark.tasks.labels import (
+    checked_classes,
+    is_padded,
+    label_index,
+    require_label,
+    require_told_apart,
+)
+from lq_spark.tasks.probabilities import PredProbs, probabilities
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-NULL_LABEL = -(1 << 63)
-"""Class index of a null label."""
-
-UNKNOWN_LABEL = NULL_LABEL + 1
-"""Class index of a string label that is none of the classes."""
 
 LABEL_QUALITY = "label_quality"
 PREDICTED_LABEL = "predicted_label"
@@ -36,7 +36,6 @@ INVALID_REASON = "invalid_reason"
 
 WRONG_LENGTH = "pred_probs of wrong length"
 NULL_ID, DUPLICATE_ID = "null id", "duplicate id"
-NO_LABEL, NO_CLASS = "null label", "label not in classes"
 
 
 @dataclass(frozen=True)
@@ -47,25 +46,41 @@ class LabelledTable:
     ----------
     index : Column
         Class index of the given label, bigint without nulls.
+    unknown : Column or None
+        A string label that is none of the classes, null for the others; None if labels are numbers.
     pred_probs : Column
         array<float> or array<double>.
     element_type : DataType
         Of a probability: float or double.
     label_type : DataType
-        Of the label column: a whole number, or string.
+        Of the label column.
     classes : tuple of str, or None
         Class names, in the order of the probabilities.
+    n_classes : int or None
+        K, where the columns of the probabilities say it.
     """
 
     index: Column
+    unknown: Column | None
     pred_probs: Column
     element_type: DataType
     label_type: DataType
     classes: tuple[str, ...] | None
+    n_classes: int | None = None
+
+    @property
+    def inputs(self) -> list[Column]:
+        """Return what the batch functions take."""
+        return [self.index, self.pred_probs]
+
+    @property
+    def named_inputs(self) -> list[Column]:
+        """Return it with the labels that are none of the classes, to be named."""
+        return self.inputs if self.unknown is None else [*self.inputs, self.unknown]
 
 
 def labelled_table(
-    df: DataFrame, *, label: str, pred_probs: str, classes: Sequence[str] | None
+    df: DataFrame, *, label: str, pred_probs: PredProbs, classes: Sequence[str] | None
 ) -> LabelledTable:
     """Check the columns of a table of labels and probabilities.
 
@@ -76,52 +91,45 @@ def labelled_table(
     OptionError
         If classes has fewer than two names, or a name twice.
     """
-    index, label_type, names = class_index(df, label=label, classes=classes)
-    probabilities = float_array(df, "pred_probs", pred_probs)
-    kind = column_type(df, pred_probs)
-    element = kind.elementType if isinstance(kind, ArrayType) else DoubleType()
-    return LabelledTable(index, probabilities, element, label_type, names)
+    label_type = require_label(df, "label", label)
+    read = probabilities(df, pred_probs, checked_classes(classes), label_type)
+    index, _ = class_index(df, label=label, classes=read.classes)
+    is_string = isinstance(label_type, StringType)
+    table = LabelledTable(
+        index,
+        unknown_label(index, column(label)) if is_string else None,
+        read.array,
+        read.element_type,
+        label_type,
+        read.classes,
+        read.n_classes,
+    )
+    if read.n_classes is not None:
+        require_two_of_boolean(label_type, label, read.n_classes)
+    return table
 
 
 def class_index(
-    df: DataFrame, *, label: str, classes: Sequence[str] | None
-) -> tuple[Column, DataType, tuple[str, ...] | None]:
-    """Return the class index of a label, bigint without nulls, the label's type, and the classes.
+    df: DataFrame, *, label: str, classes: tuple[str, ...] | None
+) -> tuple[Column, DataType]:
+    """Return the class index of a label, bigint without nulls, and the label's type.
 
     Raises
     ------
     ColumnError, OptionError
         As :func:`labelled_table`.
     """
-    label_type = require_integer_or_string(df, "label", label)
-    names = checked_classes(classes)
+    label_type = require_label(df, "label", label)
     if isinstance(label_type, StringType):
-        if names is None:
+        if classes is None:
             raise ColumnError(
                 f"label: column {label!r} is string, so classes is needed: "
                 "the class names in the order of the probabilities"
             )
-        # By its name: Spark 3.5 has F.array_position for values, not for columns. 0 is not found.
-        position = F.call_function("array_position", F.lit(list(names)), column(label))
-        index = F.when(position == 0, F.lit(UNKNOWN_LABEL)).otherwise(position - F.lit(1))
-    else:
-        index = column(label).cast("bigint")
-    return F.coalesce(index, F.lit(NULL_LABEL)), label_type, names
-
-
-def checked_classes(classes: Sequence[str] | None, least: int = 2) -> tuple[str, ...] | None:
-    """Return class names as a tuple; raise OptionError if fewer than ``least`` or not unique."""
-    if classes is None:
-        return None
-    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
-        raise OptionError(f"classes must be a list of names, got {classes!r}")
-    names = tuple(classes)
-    if len(names) < least:
-        raise OptionError(f"classes must have at least {least} names, got {listed(names)}")
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise OptionError(f"classes must not have a name twice, got {listed(twice)} twice")
-    return names
+        padded = is_padded(df, label)
+        require_told_apart(classes, label, padded)
+        return label_index(column(label), label_type, classes, padded=padded), label_type
+    return label_index(column(label), label_type, None), label_type
 
 
 def resolved_n_classes(
@@ -144,6 +152,9 @@ def resolved_n_classes(
     if told is None:
         told = first_n_classes(df, table) or 2
     require_n_classes(told, table.classes, thresholds)
+    if table.n_classes not in (None, told):
+        raise OptionError(f"pred_probs is of {table.n_classes} classes, K is {told}")
+    require_two_of_boolean(table.label_type, "label", told)
     return told
 
 
@@ -155,6 +166,8 @@ def require_whole_n_classes(n_classes: object) -> None:
 
 def first_n_classes(df: DataFrame, table: LabelledTable) -> int | None:
     """Return how many probabilities the first row has that has any; None if none has."""
+    if table.n_classes is not None:
+        return table.n_classes
     first = df.select(F.size(table.pred_probs).alias("size")).where("size > 0").first()
     return None if first is None else int(first["size"])
 
@@ -165,11 +178,12 @@ def agreed_classes(
     """Return the classes of the call or of the thresholds; raise OptionError if they differ."""
     if thresholds is not None and not isinstance(thresholds, Thresholds):
         raise OptionError(f"thresholds must be Thresholds or None, got {thresholds!r}")
+    classes = checked_classes(classes)
     if thresholds is None or thresholds.classes is None:
         if thresholds is not None and classes is not None:
-            require_n_classes(thresholds.n_classes, tuple(classes))
+            require_n_classes(thresholds.n_classes, classes)
         return classes
-    if classes is not None and tuple(classes) != thresholds.classes:
+    if classes is not None and classes != thresholds.classes:
         raise OptionError(
             f"thresholds were fitted with classes {list(thresholds.classes)}, "
             f"classes is {list(classes)}"
@@ -191,11 +205,9 @@ def require_n_classes(
         )
 
 
-def require_room(label_type: DataType, label: str, n_classes: int) -> None:
-    """Raise ColumnError if a label's type cannot hold each class index."""
-    room = {"byte": 1 << 7, "short": 1 << 15}.get(label_type.typeName(), n_classes)
-    if n_classes > room:
+def require_two_of_boolean(label_type: DataType, label: str, n_classes: int) -> None:
+    """Raise ColumnError if labels are booleans and there are not two classes."""
+    if isinstance(label_type, BooleanType) and n_classes != 2:
         raise ColumnError(
-            f"label: column {label!r} is {label_type.simpleString()}, too small for a "
-            f"predicted label of K = {n_classes} classes; cast it to int"
+            f"label: column {label!r} is boolean, which are two classes, and K is {n_classes}"
         )

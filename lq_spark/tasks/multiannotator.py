@@ -35,6 +35,7 @@ from lq_spark.tasks.crowd_tables import (
     probability_columns,
     require_unique_items,
 )
+from lq_spark.tasks.probabilities import ModelProbs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -51,7 +52,7 @@ def fit(
     item: str = "item",
     annotator: str = "annotator",
     label: str = "label",
-    pred_probs: str | Sequence[str] = "pred_probs",
+    pred_probs: ModelProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
     consensus_method: str = "best_quality",
@@ -77,9 +78,9 @@ def fit(
     annotator, label : str
         Columns of the annotations: who gave the label, a whole number or a string; the class, a
         whole number 0..K-1 or one of ``classes``.
-    pred_probs : str or sequence of str
-        Columns of the items: the K out-of-sample predicted probabilities of each of M models,
-        array<float>, array<double> or a Spark ML vector.
+    pred_probs : str or sequence of str or of sequences of str
+        Columns of the items: the K out-of-sample predicted probabilities of each of M models, in
+        the forms as for :func:`lq_spark.multiclass.score`; a column a class is a list in the list.
     classes : sequence of str, optional
         Class names in the order of the probabilities; needed where labels are strings.
     n_classes : int, optional
@@ -138,7 +139,7 @@ def score(
     item: str = "item",
     annotator: str = "annotator",
     label: str = "label",
-    pred_probs: str | Sequence[str] = "pred_probs",
+    pred_probs: ModelProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
     consensus_method: str = "best_quality",
@@ -217,7 +218,7 @@ def validate(
     item: str = "item",
     annotator: str = "annotator",
     label: str = "label",
-    pred_probs: str | Sequence[str] = "pred_probs",
+    pred_probs: ModelProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
     fitted: CrowdModel | None = None,

@@ -34,9 +34,12 @@ from lq_spark.tasks.labelled import (
     PREDICTED_LABEL,
     agreed_classes,
     labelled_table,
-    require_room,
     resolved_n_classes,
 )
+from lq_spark.tasks.labels import (
+    require_room,
+)
+from lq_spark.tasks.probabilities import PredProbs
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -59,7 +62,7 @@ def score(
     df: DataFrame,
     *,
     label: str = "label",
-    pred_probs: str = "pred_probs",
+    pred_probs: PredProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
     method: str = "self_confidence",
@@ -132,7 +135,8 @@ def score(
     function = fit_rows_batch(
         scores.function, n_classes, fail=on_invalid == "fail", tolerance=tolerance
     )
-    new = map_rows(function, [table.index, table.pred_probs], scores.schema)
+    inputs = table.named_inputs if on_invalid == "fail" else table.inputs
+    new = map_rows(function, inputs, scores.schema)
     return _with_struct(df, new, added)
 
 
@@ -141,7 +145,7 @@ def validate(
     *,
     id: str | None = None,
     label: str = "label",
-    pred_probs: str = "pred_probs",
+    pred_probs: PredProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
     tolerance: float = SUM_TOLERANCE,
@@ -170,7 +174,7 @@ def validate(
     require_new_columns(df, [INVALID_REASON, _ADDED])
     n_classes = resolved_n_classes(df, table, n_classes)
     schema = StructType([StructField(INVALID_REASON, StringType())])
-    reason = map_rows(reason_batch(n_classes, tolerance), [table.index, table.pred_probs], schema)
+    reason = map_rows(reason_batch(n_classes, tolerance), table.named_inputs, schema)
     checked = _with_struct(df, reason, [INVALID_REASON])
     if id is None:
         return checked

@@ -32,6 +32,7 @@ from lq_spark.tasks.multilabel_batches import (
 from lq_spark.tasks.multilabel_issues import find_issues, find_issues_per_class, fit, summarize
 from lq_spark.tasks.multilabel_passes import fitted_thresholds
 from lq_spark.tasks.multilabel_tables import label_set_table
+from lq_spark.tasks.probabilities import PredProbs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -54,7 +55,7 @@ def score(
     df: DataFrame,
     *,
     labels: str = "labels",
-    pred_probs: str = "pred_probs",
+    pred_probs: PredProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
     method: str = "self_confidence",
@@ -74,11 +75,11 @@ def score(
     df : DataFrame
         One row an example.
     labels : str
-        Column of the given labels: an array of whole numbers 0..K-1 or of ``classes``, each at most
-        once; empty where a row has no label.
-    pred_probs : str
-        Column of the K predicted probabilities, which need not sum to 1: array<float>,
-        array<double> or a Spark ML vector.
+        Column of the given labels: an array of labels of the types as for
+        :func:`lq_spark.multiclass.score`, each at most once; empty where a row has no label.
+    pred_probs : str or sequence of str
+        Column of the K predicted probabilities, which need not sum to 1, or a column a class, in
+        the forms as for :func:`lq_spark.multiclass.score` but for one number.
     classes : sequence of str, optional
         Class names in the order of the probabilities; needed where labels are strings.
     n_classes : int, optional
@@ -147,7 +148,7 @@ def validate(
     *,
     id: str | None = None,
     labels: str = "labels",
-    pred_probs: str = "pred_probs",
+    pred_probs: PredProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
 ) -> DataFrame:

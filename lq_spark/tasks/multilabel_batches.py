@@ -36,12 +36,16 @@ from lq_spark.core.multilabel_sets import (
 )
 from lq_spark.engine.arrow import flat_lists, list_rows
 from lq_spark.engine.verbs import BatchFunction
-from lq_spark.tasks.batches import LIST_REASONS, raise_unfit, spread
+from lq_spark.tasks.batches import LIST_REASONS, raise_unfit, reason_column, spread
+from lq_spark.tasks.label_reasons import (
+    LABEL_REASONS,
+    named_label,
+)
 from lq_spark.tasks.labelled import (
-    INVALID_REASON,
     LABEL_QUALITY,
-    NO_CLASS,
-    NO_LABEL,
+)
+from lq_spark.tasks.labels import (
+    FRACTIONAL_LABEL,
     NULL_LABEL,
     UNKNOWN_LABEL,
 )
@@ -105,8 +109,10 @@ def read_label_sets(
     for fault, text in SET_FAULT_REASONS.items():
         reasons[faults == fault] = text
     row = np.repeat(np.arange(len(labels)), lengths)
-    reasons[row[index == UNKNOWN_LABEL]] = NO_CLASS
-    reasons[row[index == NULL_LABEL]] = NO_LABEL
+    for place in np.flatnonzero(index == UNKNOWN_LABEL)[::-1]:  # the first stays
+        reasons[row[place]] = named_label(flat[place].as_py())
+    for label in (FRACTIONAL_LABEL, NULL_LABEL):
+        reasons[row[index == label]] = LABEL_REASONS[label]
     reasons[no_labels] = NO_LABELS
     fit = reasons == np.array(None)
     return LabelSetBatch(is_given[fit], rows.matrix[fit[has_row]], reasons)
@@ -142,9 +148,7 @@ def reason_batch(n_classes: int, classes: tuple[str, ...] | None) -> BatchFuncti
 
     def run(labels: pa.Array, pred_probs: pa.Array) -> dict[str, pa.Array]:
         reasons = read_label_sets(labels, pred_probs, n_classes, classes).reasons
-        if reasons is None:
-            return {INVALID_REASON: pa.nulls(len(labels), pa.string())}
-        return {INVALID_REASON: pa.array(reasons, pa.string())}
+        return reason_column(reasons, len(labels))
 
     return run
 

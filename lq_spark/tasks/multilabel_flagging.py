@@ -44,6 +44,7 @@ from lq_spark.tasks.multilabel_passes import (
     found_cuts,
 )
 from lq_spark.tasks.multilabel_tables import LabelSetTable, label_set_table
+from lq_spark.tasks.probabilities import PredProbs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -84,7 +85,7 @@ def requested(
     by_row: bool,
     id: str = "id",
     labels: str = "labels",
-    pred_probs: str = "pred_probs",
+    pred_probs: PredProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
     filter_by: str = "prune_by_noise_rate",

@@ -31,6 +31,7 @@ from lq_spark.tasks.multilabel_batches import CELLS
 from lq_spark.tasks.multilabel_flagging import judged, requested, with_issues
 from lq_spark.tasks.multilabel_passes import counted_cells, fitted_thresholds
 from lq_spark.tasks.multilabel_tables import LabelSetTable, label_set_table
+from lq_spark.tasks.probabilities import PredProbs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -45,7 +46,7 @@ def fit(
     df: DataFrame,
     *,
     labels: str = "labels",
-    pred_probs: str = "pred_probs",
+    pred_probs: PredProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
 ) -> MultilabelModel:
@@ -83,7 +84,7 @@ def find_issues(
     *,
     id: str = "id",
     labels: str = "labels",
-    pred_probs: str = "pred_probs",
+    pred_probs: PredProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
     filter_by: str = "prune_by_noise_rate",
@@ -240,7 +241,7 @@ def summarize(df: DataFrame, **options: Any) -> MultilabelHealth:
 def with_label_sets(found: DataFrame, kept: Sequence[str], table: LabelSetTable) -> DataFrame:
     """Return some columns and the issue columns of what ``with_issues`` found. Lazy."""
     suspects = F.transform(CELLS, lambda cell: table.label_of(cell["class"]))
-    right, missing = F.array_except(table.labels, suspects), F.array_except(suspects, table.labels)
+    right, missing = F.array_except(table.given, suspects), F.array_except(suspects, table.given)
     made = {
         IS_LABEL_ISSUE: F.col(IS_LABEL_ISSUE),
         SUSPECT_CLASSES: suspects,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyspark.sql.types import StringType
 
 from lq_spark.core.blocks import Float64
 from lq_spark.core.class_sums import ClassSums
@@ -27,6 +28,7 @@ from lq_spark.engine.select import MAX_SORTED, lowest_cuts, sorted_cuts
 from lq_spark.engine.sums import summed_vectors
 from lq_spark.engine.verbs import map_batches
 from lq_spark.errors import InvalidRowsError
+from lq_spark.tasks.label_reasons import unknown_labels_of_sets
 from lq_spark.tasks.multilabel_batches import entries_function, summing_batch
 from lq_spark.tasks.multilabel_tables import LabelSetTable
 
@@ -78,9 +80,11 @@ def _summed(
     function = summing_batch(partial, table.n_classes, table.classes)
     n_rows, n_unfit, *_ = vector = summed_vectors(narrow, function, 2 + length)
     if n_unfit:
+        is_named = table.classes is not None and isinstance(table.label_type, StringType)
+        named = unknown_labels_of_sets(df, table.labels, table.classes or ()) if is_named else ""
         raise InvalidRowsError(
-            f"{n_unfit} of {n_rows} rows cannot be scored with K = {table.n_classes} classes; "
-            "multilabel.validate says which and why"
+            f"{n_unfit} of {n_rows} rows cannot be scored with K = {table.n_classes} classes"
+            f"{named}; multilabel.validate says which and why"
         )
     return vector[2:]
 

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, IntegralType, StringType
+from pyspark.sql.types import DataType, StringType
 
 from lq_spark.core.multilabel_model import MultilabelModel
-from lq_spark.engine.inputs import column, column_type, float_array, require_columns
+from lq_spark.engine.inputs import column
 from lq_spark.errors import ColumnError, OptionError
 from lq_spark.tasks.label_issues import agreed_n_classes
-from lq_spark.tasks.labelled import checked_classes, require_room
+from lq_spark.tasks.labelled import LabelledTable
+from lq_spark.tasks.labels import (
+    checked_classes,
+    is_padded,
+    label_arrays,
+    label_of,
+    require_label_array,
+    require_room,
+    require_told_apart,
+    unpadded,
+)
+from lq_spark.tasks.probabilities import PredProbs, probabilities
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -26,35 +37,36 @@ class LabelSetTable:
     Attributes
     ----------
     labels : Column
-        array<label_type>.
+        Arrays of whole numbers or strings, as the batch functions take them.
+    given : Column
+        Arrays of the labels in their own type.
     pred_probs : Column
         array<float> or array<double>.
     label_type : DataType
-        Of one label: a whole number, or string.
+        Of one label.
     classes : tuple of str, or None
         Class names, in the order of the probabilities.
     n_classes : int
-        K; 0 until it is known.
+        K.
     """
 
     labels: Column
+    given: Column
     pred_probs: Column
     label_type: DataType
     classes: tuple[str, ...] | None
-    n_classes: int = 0
+    n_classes: int
 
     def label_of(self, index: Column) -> Column:
         """Return a class index, int, as a label."""
-        if self.classes is None or not isinstance(self.label_type, StringType):
-            return index.cast(self.label_type)
-        return F.element_at(F.lit(list(self.classes)), index + 1)
+        return label_of(index, self.label_type, self.classes)
 
 
 def label_set_table(
     df: DataFrame,
     *,
     labels: str,
-    pred_probs: str,
+    pred_probs: PredProbs,
     classes: Sequence[str] | None,
     n_classes: int | None = None,
     fitted: MultilabelModel | None = None,
@@ -71,25 +83,26 @@ def label_set_table(
     OptionError
         If classes are not names of K classes, or the fitted model is of others.
     """
-    require_columns(df, labels=labels)
-    kind = column_type(df, labels)
-    label_type = kind.elementType if isinstance(kind, ArrayType) else None
-    if not isinstance(label_type, (IntegralType, StringType)):
-        raise ColumnError(
-            f"labels: column {labels!r} is {kind.simpleString()}; allowed are arrays of whole "
-            "numbers or strings"
-        )
-    probabilities = float_array(df, "pred_probs", pred_probs)
-    names = _agreed_classes(checked_classes(classes), fitted)
+    label_type = require_label_array(df, "labels", labels)
+    agreed = _agreed_classes(checked_classes(classes), fitted)
+    read = probabilities(df, pred_probs, agreed, label_type, exclusive=False)
+    names = read.classes
     if isinstance(label_type, StringType) and names is None:
         raise ColumnError(
             f"labels: column {labels!r} holds strings, so classes is needed: "
             "the class names in the order of the probabilities"
         )
-    table = LabelSetTable(column(labels), probabilities, label_type, names)
-    found = agreed_n_classes(df, table, fitted, n_classes)
+    padded = is_padded(df, labels)
+    require_told_apart(names, labels, padded)
+    arrays = label_arrays(column(labels), label_type, padded=padded)
+    given = arrays if isinstance(label_type, StringType) else column(labels)
+    names = unpadded(names, padded)
+    as_rows = LabelledTable(
+        F.lit(0), None, read.array, read.element_type, label_type, names, read.n_classes
+    )
+    found = agreed_n_classes(df, as_rows, fitted, n_classes)
     require_room(label_type, labels, found)
-    return replace(table, n_classes=found)
+    return LabelSetTable(arrays, given, read.array, label_type, names, found)
 
 
 def _agreed_classes(

@@ -12,7 +12,9 @@ from pyspark.sql.types import NumericType
 from lq_spark.core.regression import LARGEST
 from lq_spark.engine.inputs import column, column_type, require_columns
 from lq_spark.errors import ColumnError
-from lq_spark.tasks.labelled import NO_LABEL
+from lq_spark.tasks.label_reasons import (
+    NO_LABEL,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

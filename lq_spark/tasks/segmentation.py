@@ -83,9 +83,10 @@ def score(
     df : DataFrame
         One row an image.
     label_mask : str
-        Column of the given classes 0..K-1: nested arrays ``array<array<int>>`` of height H and
-        width W; or binary, beside columns of its name with ``_shape`` (array<int>, [H, W]) and
-        ``_dtype`` (string: numpy's name of an integer type) added: the bytes row by row (C order),
+        Column of the given classes 0..K-1, whole numbers of any type or booleans: nested arrays
+        such as ``array<array<int>>`` of height H and width W; or binary, beside columns of its name
+        with ``_shape`` (array<int>, [H, W]) and ``_dtype`` (string: numpy's name of the type)
+        added: the bytes row by row (C order),
         little-endian, as ``array.tobytes()`` gives them.
     pred_probs : str
         Column of the probabilities, (K, H, W) of "float16", "float32" or "float64": nested arrays

@@ -18,7 +18,12 @@ from lq_spark.engine.inputs import require_key
 from lq_spark.engine.kept import kept
 from lq_spark.tasks.image_batches import ALL_TIED
 from lq_spark.tasks.image_tables import image_columns
-from lq_spark.tasks.labelled import checked_classes, require_n_classes
+from lq_spark.tasks.labelled import (
+    require_n_classes,
+)
+from lq_spark.tasks.labels import (
+    checked_classes,
+)
 from lq_spark.tasks.pixel_counts import class_sums_of, fitted_model, issue_pairs, pixels_taken
 from lq_spark.tasks.segmentation_issues import (
     agreed_downsample,

@@ -22,13 +22,15 @@ from lq_spark.core.scores import score_rows
 from lq_spark.core.sentences import sentence_scores, worst_tokens
 from lq_spark.engine.arrow import ListFault, flat_lists, nested_rows
 from lq_spark.engine.verbs import BatchFunction
-from lq_spark.tasks.batches import LIST_REASONS, label_array, raise_unfit, spread
-from lq_spark.tasks.labelled import (
-    INVALID_REASON,
-    NO_CLASS,
-    NO_LABEL,
+from lq_spark.tasks.batches import LIST_REASONS, raise_unfit, reason_column, spread
+from lq_spark.tasks.label_reasons import (
+    LABEL_REASONS,
+    named_label,
+)
+from lq_spark.tasks.labels import (
     NULL_LABEL,
     UNKNOWN_LABEL,
+    label_array,
 )
 
 SENTENCE_QUALITY, TOKEN_QUALITIES = "sentence_quality", "token_qualities"
@@ -125,6 +127,7 @@ def read_sentences(
     sentence = np.repeat(np.flatnonzero(keep), label_lengths[keep])
     starts = np.concatenate([[0], np.cumsum(label_lengths[keep])])[:-1]
     place = np.arange(len(sentence)) - np.repeat(starts, label_lengths[keep])
+    name_unknown(texts_of_tokens, index, flat_labels.filter(pa.array(of_labels)))
     for token in np.flatnonzero(texts_of_tokens != np.array(None))[::-1]:  # the first stays
         reasons[sentence[token]] = f"token {place[token]}: {texts_of_tokens[token]}"
     fit = reasons == np.array(None)
@@ -149,6 +152,12 @@ def class_indices(labels: pa.Array, classes: tuple[str, ...] | None) -> NDArray[
     return np.where(np.asarray(labels.is_null()), NULL_LABEL, known)
 
 
+def name_unknown(reasons: NDArray[np.object_], index: NDArray[np.int64], labels: pa.Array) -> None:
+    """Put the labels that are none of the classes into their reasons."""
+    for place in np.flatnonzero(index == UNKNOWN_LABEL):
+        reasons[place] = named_label(labels[place].as_py())
+
+
 def _token_reasons(
     index: NDArray[np.int64],
     list_faults: NDArray[np.uint8],
@@ -160,8 +169,8 @@ def _token_reasons(
         reasons[list_faults == list_fault] = text
     for fault, text in FAULT_REASONS.items():
         reasons[np.flatnonzero(has_row)[faults == RowFault(fault)]] = text
-    reasons[index == NULL_LABEL] = NO_LABEL
-    reasons[index == UNKNOWN_LABEL] = NO_CLASS
+    for label, text in LABEL_REASONS.items():
+        reasons[index == label] = text
     return reasons
 
 
@@ -235,8 +244,6 @@ def sentence_reason_batch(
         reasons = read_sentences(
             labels, pred_probs, n_tokens, n_classes, classes, tolerance
         ).reasons
-        if reasons is None:
-            return {INVALID_REASON: pa.nulls(len(labels), pa.string())}
-        return {INVALID_REASON: pa.array(reasons, pa.string())}
+        return reason_column(reasons, len(labels))
 
     return run

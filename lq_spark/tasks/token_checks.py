@@ -15,6 +15,7 @@ from lq_spark.engine.keys import duplicate_keys
 from lq_spark.engine.verbs import map_rows
 from lq_spark.tasks import multiclass
 from lq_spark.tasks.labelled import INVALID_REASON
+from lq_spark.tasks.probabilities import PredProbs
 from lq_spark.tasks.token_batches import sentence_reason_batch
 from lq_spark.tasks.token_tables import (
     TokenColumns,
@@ -39,7 +40,7 @@ def validate(
     labels: str = "labels",
     token_index: str | None = None,
     label: str = "label",
-    pred_probs: str = "pred_probs",
+    pred_probs: PredProbs = "pred_probs",
     tokens: str | None = None,
     token: str | None = None,
     classes: Sequence[str] | None = None,
@@ -87,7 +88,7 @@ def _checked_sentences(
     told = nested_n_classes(df, columns, n_classes)
     function = sentence_reason_batch(told, columns.classes, tolerance)
     schema = StructType([StructField(INVALID_REASON, StringType())])
-    checked = df.withColumn(_NEW, map_rows(function, nested_inputs(columns), schema))
+    checked = df.withColumn(_NEW, map_rows(function, nested_inputs(df, columns), schema))
     sentence = column(columns.sentence_id)
     twice = duplicate_keys(df, columns.sentence_id).select(sentence.alias(_JOINED))
     joined = checked.join(twice, sentence == F.col(_JOINED), "left")

@@ -33,8 +33,11 @@ from lq_spark.tasks.labelled import (
     PREDICTED_LABEL,
     agreed_classes,
     labelled_table,
+)
+from lq_spark.tasks.labels import (
     require_room,
 )
+from lq_spark.tasks.probabilities import PredProbs
 from lq_spark.tasks.token_checks import broken_sentences
 from lq_spark.tasks.token_tables import TokenColumns, one_row_a_token, token_columns
 
@@ -52,7 +55,7 @@ def fit(
     labels: str = "labels",
     token_index: str | None = None,
     label: str = "label",
-    pred_probs: str = "pred_probs",
+    pred_probs: PredProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     collision_rule: str = "highest_of_all",
     tolerance: float = SUM_TOLERANCE,
@@ -90,7 +93,7 @@ def find_issues(
     labels: str = "labels",
     token_index: str | None = None,
     label: str = "label",
-    pred_probs: str = "pred_probs",
+    pred_probs: PredProbs = "pred_probs",
     tokens: str | None = None,
     token: str | None = None,
     classes: Sequence[str] | None = None,

@@ -11,22 +11,40 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, DoubleType, FloatType, IntegralType, StringType
+from pyspark.sql.types import (
+    ArrayType,
+    DataType,
+    IntegralType,
+    StringType,
+)
 
 from lq_spark.engine.inputs import (
     column,
     column_type,
     require_columns,
-    require_integer_or_string,
     require_key,
 )
 from lq_spark.errors import ColumnError, OptionError
 from lq_spark.tasks.labelled import (
-    checked_classes,
     labelled_table,
     require_n_classes,
-    require_room,
+    require_two_of_boolean,
     require_whole_n_classes,
+)
+from lq_spark.tasks.labels import (
+    checked_classes,
+    is_padded,
+    label_arrays,
+    require_label_array,
+    require_room,
+    require_told_apart,
+    unpadded,
+)
+from lq_spark.tasks.probabilities import (
+    PredProbs,
+    Probabilities,
+    nested_probabilities,
+    probability_names,
 )
 from lq_spark.tasks.token_batches import LENGTHS_DIFFER
 
@@ -46,7 +64,8 @@ class TokenColumns:
     sentence_id : str
     token_index : str or None
         None: the table is nested.
-    label, pred_probs : str
+    label : str
+    pred_probs : str or sequence of str
         In a nested table columns of arrays.
     token : str or None
         Column of the text, or the texts, where there is one.
@@ -58,7 +77,7 @@ class TokenColumns:
     sentence_id: str
     token_index: str | None
     label: str
-    pred_probs: str
+    pred_probs: PredProbs
     token: str | None
     classes: tuple[str, ...] | None
     label_type: DataType
@@ -76,7 +95,7 @@ def token_columns(
     token_index: str | None,
     labels: str,
     label: str,
-    pred_probs: str,
+    pred_probs: PredProbs,
     tokens: str | None,
     token: str | None,
     classes: Sequence[str] | None,
@@ -99,9 +118,8 @@ def token_columns(
             f"token_index={token_index!r}"
         )
     if token_index is None:
-        names = checked_classes(classes)
         label, token = labels, tokens
-        label_type = _require_nested(df, label, pred_probs, token)
+        label_type, names = _require_nested(df, label, pred_probs, token, checked_classes(classes))
     else:
         require_columns(df, token_index=token_index)
         if not isinstance(column_type(df, token_index), IntegralType):
@@ -109,10 +127,14 @@ def token_columns(
                 f"token_index: column {token_index!r} is "
                 f"{column_type(df, token_index).simpleString()}; allowed are whole numbers"
             )
-        names = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes).classes
-        label_type = require_integer_or_string(df, "label", label)
+        table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
+        names, label_type = table.classes, table.label_type
         if token is not None:
             require_columns(df, token=token)
+    if token_index is None:
+        padded = is_padded(df, label)
+        require_told_apart(names, label, padded)
+        names = unpadded(names, padded)
     if isinstance(label_type, StringType) and names is None:
         raise ColumnError(
             f"labels: column {label!r} holds strings, so classes is needed: "
@@ -121,24 +143,24 @@ def token_columns(
     return TokenColumns(sentence_id, token_index, label, pred_probs, token, names, label_type)
 
 
-def _require_nested(df: DataFrame, label: str, pred_probs: str, token: str | None) -> DataType:
-    """Return the type of a label of a nested table; raise ColumnError if a column has another."""
+def _require_nested(
+    df: DataFrame,
+    label: str,
+    pred_probs: PredProbs,
+    token: str | None,
+    classes: tuple[str, ...] | None,
+) -> tuple[DataType, tuple[str, ...] | None]:
+    """Return the type of a label of a nested table, and the classes; or raise what is wrong."""
+    if not isinstance(pred_probs, str):
+        raise OptionError(
+            f"pred_probs must be a column of arrays in a table of sentences, got {pred_probs!r}; "
+            "for a row a token, with a column a class, give token_index"
+        )
     require_columns(df, labels=label, pred_probs=pred_probs)
-    kinds = column_type(df, label), column_type(df, pred_probs)
-    label_type = kinds[0].elementType if isinstance(kinds[0], ArrayType) else None
-    if not isinstance(label_type, (IntegralType, StringType)):
-        raise ColumnError(
-            f"labels: column {label!r} is {kinds[0].simpleString()}; allowed are arrays of whole "
-            "numbers or strings in a table of sentences; for a row a token give token_index"
-        )
-    inner = kinds[1].elementType if isinstance(kinds[1], ArrayType) else None
-    if not (
-        isinstance(inner, ArrayType) and isinstance(inner.elementType, (FloatType, DoubleType))
-    ):
-        raise ColumnError(
-            f"pred_probs: column {pred_probs!r} is {kinds[1].simpleString()}; allowed are "
-            "array<array<float>> and array<array<double>> in a table of sentences"
-        )
+    label_type = require_label_array(
+        df, "labels", label, " in a table of sentences; for a row a token give token_index"
+    )
+    read = nested_probabilities(df, pred_probs, classes, label_type)
     if token is not None:
         require_columns(df, tokens=token)
         if not _is_string_array(df, token):
@@ -146,7 +168,7 @@ def _require_nested(df: DataFrame, label: str, pred_probs: str, token: str | Non
                 f"tokens: column {token!r} is {column_type(df, token).simpleString()}; allowed is "
                 "array<string> in a table of sentences"
             )
-    return label_type
+    return label_type, read.classes
 
 
 def _is_string_array(df: DataFrame, name: str) -> bool:
@@ -164,13 +186,13 @@ def one_row_a_token(
     """
     if not columns.is_nested:
         return df, columns
-    arrays = {LABEL: columns.label, PRED_PROBS: columns.pred_probs}
+    arrays = {LABEL: columns.label, PRED_PROBS: probability_names(columns.pred_probs)[0]}
     if columns.token is not None:
         arrays[TOKEN] = columns.token
     # Selected under our names first: arrays_zip names its fields by its columns.
     named = df.select(
         column(columns.sentence_id).alias(_SENTENCE),
-        *(column(name).alias(field) for field, name in arrays.items()),
+        *(_given(df, columns, name).alias(field) for field, name in arrays.items()),
     )
     sizes = [F.size(F.coalesce(F.col(field), F.array())) for field in arrays]
     is_whole = F.lit(True)
@@ -208,22 +230,41 @@ def one_row_a_token(
     )
 
 
+def _given(df: DataFrame, columns: TokenColumns, name: str) -> Column:
+    """Return an array column; of char(n) without the blanks: a column of its items is a string."""
+    padded = name == columns.label and is_padded(df, name)
+    return label_arrays(column(name), StringType(), padded=padded)
+
+
 def nested_n_classes(df: DataFrame, columns: TokenColumns, n_classes: int | None) -> int:
     """Return K of a table of sentences: told, or that of classes, or of the first token."""
     require_whole_n_classes(n_classes)
+    read = _read_nested(df, columns)
     told = n_classes if n_classes is not None or not columns.classes else len(columns.classes)
     if told is None:
-        size = F.size(F.get(column(columns.pred_probs), F.lit(0)))
+        told = read.n_classes
+    if told is None:
+        size = F.size(F.get(read.array, F.lit(0)))
         first = df.select(size.alias("size")).where("size > 0").first()
         told = 2 if first is None else int(first["size"])
+    if read.n_classes not in (None, told):
+        raise OptionError(f"pred_probs is of {read.n_classes} classes, K is {told}")
     require_n_classes(told, columns.classes)
+    require_two_of_boolean(columns.label_type, columns.label, told)
     require_room(columns.label_type, columns.label, told)
     return told
 
 
-def nested_inputs(columns: TokenColumns) -> list[Column]:
+def nested_inputs(df: DataFrame, columns: TokenColumns) -> list[Column]:
     """Return what the batch functions of sentences take: labels, pred_probs, number of tokens."""
     n_tokens = F.lit(-1) if columns.token is None else F.size(column(columns.token))
     if columns.token is not None:
         n_tokens = F.when(column(columns.token).isNull(), 0).otherwise(n_tokens)
-    return [column(columns.label), column(columns.pred_probs), n_tokens.cast("int")]
+    padded = is_padded(df, columns.label)
+    labels = label_arrays(column(columns.label), columns.label_type, padded=padded)
+    return [labels, _read_nested(df, columns).array, n_tokens.cast("int")]
+
+
+def _read_nested(df: DataFrame, columns: TokenColumns) -> Probabilities:
+    name = probability_names(columns.pred_probs)[0]
+    return nested_probabilities(df, name, columns.classes, columns.label_type)

@@ -22,6 +22,7 @@ from lq_spark.engine.verbs import BatchFunction, map_rows
 from lq_spark.errors import require_one_of
 from lq_spark.tasks import multiclass
 from lq_spark.tasks.labelled import LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.probabilities import PredProbs
 from lq_spark.tasks.token_batches import (
     SENTENCE_QUALITY,
     TOKEN_QUALITIES,
@@ -68,7 +69,7 @@ def score(
     labels: str = "labels",
     token_index: str | None = None,
     label: str = "label",
-    pred_probs: str = "pred_probs",
+    pred_probs: PredProbs = "pred_probs",
     tokens: str | None = None,
     token: str | None = None,
     classes: Sequence[str] | None = None,
@@ -89,14 +90,15 @@ def score(
     sentence_id : str
         Column that tells sentences apart.
     labels, tokens : str
-        In a table of sentences: array of the given labels, whole numbers 0..K-1 or ``classes``;
-        array of the texts, where there is one.
+        In a table of sentences: array of the given labels, of the types as for
+        :func:`lq_spark.multiclass.score`; array of the texts, where there is one.
     token_index, label, token : str
         In a table of tokens: the place in the sentence, from 0 without gaps; the given label; the
         text, where there is one.
-    pred_probs : str
-        The K predicted probabilities of a token: ``array<float>`` or ``array<double>``, an array of
-        such in a table of sentences; in a table of tokens also a Spark ML vector.
+    pred_probs : str or sequence of str
+        The K predicted probabilities of a token, in the forms as for
+        :func:`lq_spark.multiclass.score`; in a table of sentences an array of such, but for Spark
+        ML vectors and a column a class.
     classes : sequence of str, optional
         Class names in the order of the probabilities; needed where labels are strings.
     n_classes : int, optional
@@ -167,7 +169,7 @@ def score(
             fail=on_invalid == "fail",
             tolerance=tolerance,
         )
-        new = map_rows(function, nested_inputs(columns), nested_schema(columns.label_type))
+        new = map_rows(function, nested_inputs(df, columns), nested_schema(columns.label_type))
         scored = df.withColumn(_NEW, new)
         fields = {name: F.col(f"{_NEW}.{name}") for name in added if name != WORST_TOKEN}
         if columns.token:

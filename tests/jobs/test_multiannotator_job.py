@@ -209,7 +209,7 @@ def test_rows_set_aside_leave_what_the_others_say(run, tmp_path):
     aside = pq.read_table(out / "out_quarantine_annotations").to_pylist()
     assert sorted(row["invalid_reason"] for row in aside) == [
         *["item that cannot be scored"] * 3,
-        "label not in classes",
+        "label not in classes: 'dog'",
     ]
 
     others = write_tables(tmp_path / "fit", item[fit], who[fit], labels[fit], probs)

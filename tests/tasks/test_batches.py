@@ -9,7 +9,10 @@ from lq_spark import Thresholds
 from lq_spark.core.scores import METHODS, score_rows
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.batches import fit_rows_batch, read_batch, reason_batch, score_columns
-from lq_spark.tasks.labelled import NULL_LABEL, UNKNOWN_LABEL
+from lq_spark.tasks.labels import (
+    NULL_LABEL,
+    UNKNOWN_LABEL,
+)
 
 NAN, INF = float("nan"), float("inf")
 LISTS = [

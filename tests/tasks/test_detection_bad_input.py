@@ -40,8 +40,8 @@ ROWS = [
     ([(*GOOD, "cat"), None, (*GOOD, "cow")], [], "label box 1: null label"),
     ([(*GOOD, "cat")], [(*GOOD, "cat", 0.5), None], "predicted box 1: null label"),
     ([(*GOOD, None)], [], "label box 0: null label"),
-    ([(*GOOD, "cow")], [], "label box 0: label not in classes"),
-    ([], [(*GOOD, "cow", 0.5)], "predicted box 0: label not in classes"),
+    ([(*GOOD, "cow")], [], "label box 0: label not in classes: 'cow'"),
+    ([], [(*GOOD, "cow", 0.5)], "predicted box 0: label not in classes: 'cow'"),
     ([], [(*GOOD, "cat", 0.5), (*GOOD, "cat", 1.5)], "predicted box 1: probability outside 0..1"),
     ([], [(*GOOD, "cat", -0.1)], "predicted box 0: probability outside 0..1"),
     ([], [(*GOOD, "cat", None)], "predicted box 0: probability null or not finite"),
@@ -51,7 +51,7 @@ ROWS = [
         [(0.0, float("inf"), 4.0, 4.0, "cat", 0.5)],
         "predicted box 0: coordinate null or not finite",
     ),
-    ([(*GOOD, "cow")], [(*GOOD, "cow", 0.5)], "label box 0: label not in classes"),
+    ([(*GOOD, "cow")], [(*GOOD, "cow", 0.5)], "label box 0: label not in classes: 'cow'"),
 ]
 REASONS = [reason for *_, reason in ROWS]
 
@@ -131,8 +131,8 @@ def test_a_label_beyond_the_classes_is_named(spark, by_id):
             "predictions: field 'prob' of column 'predictions' is string; allowed are numbers",
         ),
         (
-            {"labels": BOXES.format(label="double", prob="")},
-            "labels: field 'label' of column 'labels' is double; allowed are whole numbers and st",
+            {"labels": BOXES.format(label="date", prob="")},
+            "labels: field 'label' of column 'labels' is date; allowed are whole numbers (in a",
         ),
         ({"labels": BOXES.format(label="string", prob="")}, "are string and int; both must be"),
         (

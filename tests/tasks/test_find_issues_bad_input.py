@@ -78,7 +78,7 @@ def test_a_wrong_option_is_refused_before_a_job_starts(unread, options, message)
         ),
         ({**GOOD, "id": "double"}, "id: column 'id' is double; allowed are whole numbers"),
         ({**GOOD, "id": "array<int>"}, "id: column 'id' is array<int>; allowed are"),
-        ({**GOOD, "label": "double"}, "label: column 'label' is double; allowed are"),
+        ({**GOOD, "label": "date"}, "label: column 'label' is date; allowed are"),
         ({**GOOD, "label": "string"}, "label: column 'label' is string, so classes is needed"),
         ({**GOOD, "pred_probs": "array<int>"}, "pred_probs: column 'pred_probs' is array<int>"),
         *(

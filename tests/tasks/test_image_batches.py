@@ -150,7 +150,7 @@ def test_an_image_that_cannot_be_scored_says_why(mask, probs, reason):
 @pytest.mark.parametrize(
     ("part", "change", "reason"),
     [
-        ("mask", {"dtype": "float32"}, "unknown label_mask_dtype"),
+        ("mask", {"dtype": "complex64"}, "unknown label_mask_dtype"),
         ("probs", {"dtype": "uint8"}, "unknown pred_probs_dtype"),
         ("mask", {"shape": [1, 2, 1]}, "label_mask_shape is no (H, W)"),
         ("probs", {"shape": None}, "pred_probs_shape is no (K, H, W)"),

@@ -128,7 +128,7 @@ def test_a_name_that_is_no_class_is_a_fault(spark, by_id, bad):
     rows = [(0, "a", [0.75, 0.25]), (1, bad, [0.75, 0.25]), (2, "c", [0.75, 0.25])]
     table = spark.createDataFrame(rows, "id int, label string, pred_probs array<float>")
     checked = multiclass.validate(table, classes=["a", "c"])
-    reason = "null label" if bad is None else "label not in classes"
+    reason = "null label" if bad is None else f"label not in classes: '{bad}'"
     assert by_id(checked, "invalid_reason") == [None, reason, None]
     scored = multiclass.score(table, classes=["a", "c"], on_invalid="null", predicted_label=True)
     assert by_id(scored, "label_quality") == [0.75, None, 0.25]

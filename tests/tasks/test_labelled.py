@@ -4,11 +4,13 @@ from pyspark.sql.types import ShortType
 from lq_spark import Thresholds
 from lq_spark.errors import DataError
 from lq_spark.tasks.labelled import (
-    NULL_LABEL,
-    UNKNOWN_LABEL,
     agreed_classes,
     labelled_table,
     resolved_n_classes,
+)
+from lq_spark.tasks.labels import (
+    NULL_LABEL,
+    UNKNOWN_LABEL,
 )
 
 NAMES = ("a", "b", "c")

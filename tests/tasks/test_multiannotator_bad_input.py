@@ -26,7 +26,7 @@ EACH = pytest.mark.parametrize(
         ({"item": "string"}, {}, "item: column 'item' is string in the annotations and bigint in "),
         ({}, {"item": "double"}, "item: column 'item' is double; allowed are whole numbers, str"),
         ({"annotator": "double"}, {}, "annotator: column 'annotator' is double; allowed are tiny"),
-        ({"label": "float"}, {}, "label: column 'label' is float; allowed are tinyint"),
+        ({"label": "date"}, {}, "label: column 'label' is date; allowed are whole"),
         ({"label": "string"}, {}, "label: column 'label' is string, so classes is needed"),
         ({}, {"pred_probs": "array<int>"}, "pred_probs: column 'pred_probs' is array<int>; allowe"),
     ],

@@ -37,14 +37,13 @@ def test_a_job_that_read_the_table_would_fail(unread):
             "pred_probs: no column 'pred_probs' in the table; it has 'label', 'probability'",
         ),
         (
-            {**GOOD, "label": "double"},
-            "label: column 'label' is double; "
-            "allowed are tinyint, smallint, int, bigint and string",
+            {**GOOD, "label": "decimal(4,2)"},
+            "label: column 'label' is decimal(4,2); "
+            "allowed are whole numbers (in a float, double or decimal(p,0) too), booleans and str",
         ),
         (
             {**GOOD, "label": "array<int>"},
-            "label: column 'label' is array<int>; "
-            "allowed are tinyint, smallint, int, bigint and string",
+            "label: column 'label' is array<int>; allowed are whole numbers (in a float",
         ),
         (
             {**GOOD, "label": "string"},
@@ -57,7 +56,7 @@ def test_a_job_that_read_the_table_would_fail(unread):
                 f"pred_probs: column 'pred_probs' is {kind}; "
                 "allowed are array<float>, array<double> and a Spark ML vector",
             )
-            for kind in ["array<int>", "array<string>", "double", "array<array<double>>"]
+            for kind in ["array<int>", "array<string>", "int", "array<array<double>>"]
         ),
     ],
     ids=str,

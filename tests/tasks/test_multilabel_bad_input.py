@@ -23,7 +23,7 @@ EACH += [multilabel.validate, multilabel.summarize]
     [
         (FIT, {"labels": "label"}, "labels: no column 'label' in the table; .*did you mean"),
         ({**FIT, "labels": "int"}, {}, "labels: column 'labels' is int; allowed are arrays of"),
-        ({**FIT, "labels": "array<double>"}, {}, "labels: column 'labels' is array<double>"),
+        ({**FIT, "labels": "array<date>"}, {}, "labels: column 'labels' is array<date>; allowed"),
         ({**FIT, "pred_probs": "array<int>"}, {}, "pred_probs: column 'pred_probs' is array<int>"),
         (NAMED, {}, "labels: column 'labels' holds strings, so classes is needed"),
         (NAMED, {"classes": ["a", "a"]}, "classes must not have a name twice"),
@@ -83,7 +83,7 @@ def test_a_column_that_would_be_added_may_not_be_there(unread, function, name):
 ROWS = [
     (1, ["a"], [0.75, 0.5], None),
     (2, ["a", "b", "a"], [0.5, 0.5], "label given twice"),
-    (3, ["c"], [0.5, 0.5], "label not in classes"),
+    (3, ["c"], [0.5, 0.5], "label not in classes: 'c'"),
     (4, None, [0.5, 0.5], "null labels"),
     (5, [None], [0.5, 0.5], "null label"),
     (6, [], [0.5, None], "null probability"),
@@ -111,7 +111,7 @@ def test_validate_names_the_fault_of_each_row(table, by_id):
     assert checked.columns == [*table.columns, "invalid_reason"]
     assert by_id(checked, "invalid_reason", id="row") == [row[3] for row in ROWS]
     of_rows = [row[3] if not str(row[3]).endswith(" id") else None for row in ROWS]
-    of_rows[11] = "label not in classes"
+    of_rows[11] = "label not in classes: 'c'"
     checked = multilabel.validate(table, **options)
     assert by_id(checked, "invalid_reason", id="row") == of_rows
 

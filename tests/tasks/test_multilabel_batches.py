@@ -52,7 +52,7 @@ def test_each_bad_row_has_its_reason_and_no_score(named, start):
     classes = ("a", "b") if named else None
     reasons = [row[2] for row in BAD]
     if named:
-        unknown = {"label out of range": "label not in classes"}
+        unknown = {"label out of range": "label not in classes: 'z'"}
         reasons = [unknown.get(reason, reason) for reason in reasons]
     found = batches.reason_batch(2, classes)(labels, pred_probs)
     assert found["invalid_reason"].to_pylist() == reasons[start:]

@@ -37,7 +37,7 @@ FITTED = SegmentationModel(Thresholds((0.5, 0.5), (1, 1)), 1, 0.25, 1, 1)
         (NESTED | {"label_mask": None}, "label_mask: no column 'label_mask' in the table; it has"),
         (NESTED | {"pred_probs": None}, "pred_probs: no column 'pred_probs' in the table"),
         (NESTED | {"label_mask": "array<int>"}, "label_mask: column 'label_mask' is array<int>; a"),
-        (NESTED | {"label_mask": "array<array<float>>"}, "label_mask: column 'label_mask' is arr"),
+        (NESTED | {"label_mask": "array<array<string>>"}, "label_mask: column 'label_mask' is arr"),
         (NESTED | {"pred_probs": "array<array<float>>"}, "pred_probs: column 'pred_probs' is arr"),
         (NESTED | {"pred_probs": "string"}, "pred_probs: column 'pred_probs' is string; allowed"),
         (

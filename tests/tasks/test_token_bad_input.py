@@ -34,10 +34,16 @@ BROKEN_PLACES = {
         ({"sentence_id": None}, "sentence_id: no column 'sentence_id' in the table"),
         ({"sentence_id": "double"}, "sentence_id: column 'sentence_id' is double; allowed"),
         ({"labels": "int"}, "labels: column 'labels' is int; allowed are arrays of whole"),
-        ({"labels": "array<double>"}, "labels: column 'labels' is array<double>; allowed"),
+        ({"labels": "array<date>"}, "labels: column 'labels' is array<date>; allowed"),
         ({"labels": "array<string>"}, "labels: column 'labels' holds strings, so classes"),
-        ({"pred_probs": "array<float>"}, "pred_probs: column 'pred_probs' is array<float>; "),
-        ({"pred_probs": "array<array<int>>"}, "pred_probs: column 'pred_probs' is array<array"),
+        (
+            {"pred_probs": "float"},
+            "pred_probs: column 'pred_probs' of a table of sentences is float",
+        ),
+        (
+            {"pred_probs": "array<array<int>>"},
+            "pred_probs: column 'pred_probs' of a table of sentences is arr",
+        ),
     ],
     ids=str,
 )
@@ -56,7 +62,7 @@ def test_a_wrong_column_of_a_table_of_sentences_is_refused(unread, function, typ
         ({"label": None}, "label: no column 'label' in the table"),
         ({"token_index": "string"}, "token_index: column 'token_index' is string; allowed are"),
         ({"token_index": "double"}, "token_index: column 'token_index' is double; allowed are"),
-        ({"label": "array<int>"}, "label: column 'label' is array<int>; allowed are tinyint"),
+        ({"label": "array<int>"}, "label: column 'label' is array<int>; allowed are whole"),
         ({"label": "string"}, "label: column 'label' is string, so classes is needed"),
         ({"pred_probs": "array<array<float>>"}, "pred_probs: column 'pred_probs' is array<array"),
     ],

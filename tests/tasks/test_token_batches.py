@@ -10,7 +10,10 @@ from pyspark.sql.types import ByteType, IntegerType, LongType, ShortType, String
 from lq_spark.core.scores import METHODS, score_rows
 from lq_spark.core.sentences import sentence_scores
 from lq_spark.errors import InvalidRowsError
-from lq_spark.tasks.labelled import NULL_LABEL, UNKNOWN_LABEL
+from lq_spark.tasks.labels import (
+    NULL_LABEL,
+    UNKNOWN_LABEL,
+)
 from lq_spark.tasks.token_batches import (
     LENGTHS_DIFFER,
     aggregated_batch,
@@ -145,7 +148,7 @@ def test_texts_are_as_many_as_labels_where_they_are_counted(n_tokens, reason):
 def test_a_name_that_is_no_class_is_a_fault(kind, bad):
     sentences = [(["", "O"], [ROW, ROW]), (["O", bad], [ROW, ROW]), (["O", None], [ROW, ROW])]
     arrays = arrays_of(sentences, kind)
-    expected = [None, "token 1: label not in classes", "token 1: null label"]
+    expected = [None, f"token 1: label not in classes: '{bad}'", "token 1: null label"]
     assert reasons_of(arrays, CLASSES) == expected
     batch = read_sentences(*arrays, K, CLASSES, TOLERANCE)
     assert batch.labels.tolist() == [2, 0]

@@ -1,0 +1,140 @@
+"""Jobs over tables with labels in floats and booleans, and with a column a class."""
+
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lq_spark.errors import InvalidRowsError
+from lq_spark.job.config import load_config
+from lq_spark.job.jobs import JOBS
+from lq_spark.job.record import execute
+
+LABELS = [0, 1, 1, 0, 1, 0, 0, 1]
+PROBS = [
+    *([0.75, 0.25], [0.25, 0.75], [0.125, 0.875], [0.875, 0.125]),
+    *([0.875, 0.125], [1.0, 0.0], [0.625, 0.375], [0.375, 0.625]),
+]
+IDS = list(range(len(LABELS)))
+TYPES = {
+    "int": (int, pa.int32()),
+    "double": (float, pa.float64()),
+    "float": (float, pa.float32()),
+    "decimal": (Decimal, pa.decimal128(3, 0)),
+    "boolean": (bool, pa.bool_()),
+}
+
+
+def table_of(task, labels, kind, probs):
+    """Return the columns of a table of a task; ``probs`` are columns of the probabilities."""
+    if task == "tokens":
+        places = {"sentence_id": [i // 2 for i in IDS], "token_index": [i % 2 for i in IDS]}
+        return pa.table({**places, "label": pa.array(labels, kind), **probs})
+    if task == "multilabel":
+        sets = pa.array([[x] for x in labels], pa.list_(kind))
+        return pa.table({"id": IDS, "labels": sets, **probs})
+    if task == "multiannotator":
+        return pa.table({"item": IDS, **probs})
+    return pa.table({"id": IDS, "label": pa.array(labels, kind), **probs})
+
+
+@pytest.fixture
+def run(spark, tmp_path):
+    """Run a job on its table in a folder of its own; return its outcome, text and tables."""
+
+    def go(task, labels, kind, probs=None, **options):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        probs = {"pred_probs": PROBS} if probs is None else probs
+        pq.write_table(table_of(task, labels, kind, probs), folder / "input.parquet")
+        options |= {"input": f"{folder}/input.parquet", "output": f"{folder}/out", "task": task}
+        if task == "tokens":
+            options["token_index"] = "token_index"
+        if task == "multiannotator":
+            given = {"item": IDS * 2, "annotator": ["ann"] * 8 + ["bob"] * 8}
+            given["label"] = pa.array([*labels, labels[1], *labels[1:]], kind)
+            pq.write_table(pa.table(given), folder / "annotations.parquet")
+            options["annotations"] = f"{folder}/annotations.parquet"
+        config = load_config(None, options, JOBS[task].config)
+        outcome = execute(spark, config, JOBS[task].kind())
+        return outcome, pq.read_table(folder / "out"), pq.read_table(folder / "out_metrics")
+
+    return go
+
+
+def metrics_of(table):
+    rows = table.select(["metric", "class", "value"]).to_pylist()
+    kept = [row for row in rows if row["metric"] != "seconds"]
+    return sorted((row["metric"], row["class"] or "", str(row["value"])) for row in kept)
+
+
+def numbers_of(table):
+    names = [f.name for f in table.schema if pa.types.is_floating(f.type) and f.name != "label"]
+    return sorted(
+        map(
+            repr,
+            table.select(
+                [n for n in names if "label" not in n or n == "label_quality"]
+            ).to_pylist(),
+        )
+    )
+
+
+@pytest.mark.parametrize("task", ["multiclass", "tokens", "multilabel", "multiannotator"])
+@pytest.mark.parametrize("kind", [name for name in TYPES if name != "int"])
+def test_a_run_tells_the_same_of_labels_of_every_type(run, task, kind):
+    made, type_ = TYPES[kind]
+    options = {"find_issues": True} if task in ("multiclass", "tokens") else {}
+    _, wanted, wanted_metrics = run(task, LABELS, pa.int32(), **options)
+    outcome, found, metrics = run(task, [made(x) for x in LABELS], type_, **options)
+    assert numbers_of(found) == numbers_of(wanted)
+    assert metrics_of(metrics) == metrics_of(wanted_metrics)
+    if task == "multiclass":
+        assert found.schema.field("predicted_label").type == type_
+    assert not outcome.gate_failed
+
+
+@pytest.mark.parametrize(
+    ("task", "form"),
+    [
+        *(("multiclass", form) for form in ("columns", "struct", "one number")),
+        *(("tokens", form) for form in ("columns", "struct", "one number")),
+        *(("multiannotator", form) for form in ("columns", "struct", "one number")),
+        *(("multilabel", form) for form in ("columns", "struct")),
+    ],
+)
+def test_a_run_reads_probabilities_in_every_form(run, task, form):
+    names = [["cat", "dog"][x] for x in LABELS]
+    columns = {"cat": [p[0] for p in PROBS], "dog": [p[1] for p in PROBS]}
+    forms = {
+        "columns": (columns, {"pred_probs": ["cat", "dog"]}),
+        "struct": ({"pred_probs": [{"dog": b, "cat": a} for a, b in PROBS]}, {}),
+        "one number": ({"pred_probs": columns["dog"]}, {"classes": ["cat", "dog"]}),
+    }
+    probs, options = forms[form]
+    if form == "struct":  # its fields are dog, cat
+        options["classes"] = ["cat", "dog"]
+    if task == "multiannotator" and form == "columns":
+        options = {"pred_probs": [["cat", "dog"]]}
+    _, wanted, wanted_metrics = run(task, names, pa.string(), classes=["cat", "dog"])
+    _, found, metrics = run(task, names, pa.string(), probs, **options)
+    assert numbers_of(found) == numbers_of(wanted)
+    assert [m for m in metrics_of(metrics) if m[0] != "model_weight"] == [
+        m for m in metrics_of(wanted_metrics) if m[0] != "model_weight"
+    ]
+
+
+@pytest.mark.parametrize("task", ["multiclass", "tokens", "multilabel", "multiannotator"])
+def test_a_run_shows_the_labels_that_are_no_classes(run, task):
+    names = [["cat", "dog"][x] for x in LABELS]
+    names[2], names[5] = "cat ", "Dog"
+    with pytest.raises(InvalidRowsError, match=r"label not in classes: \d \('Dog', 'cat '; "):
+        run(task, names, pa.string(), classes=["cat", "dog"])
+
+
+@pytest.mark.parametrize("task", ["multiclass", "tokens", "multilabel", "multiannotator"])
+def test_a_run_counts_labels_that_are_not_whole(run, task):
+    labels = [0.5, *map(float, LABELS[1:])]
+    with pytest.raises(InvalidRowsError, match=r"label not a whole number: 1 \("):
+        run(task, labels, pa.float64())
