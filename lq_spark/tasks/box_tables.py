@@ -17,6 +17,7 @@ from lq_spark.engine.inputs import (
 )
 from lq_spark.errors import ColumnError, OptionError, require_one_of
 from lq_spark.tasks.detection_tables import CORNERS, LABEL, PROB
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -75,6 +76,7 @@ def from_boxes(
     if len(numbers) not in (1, len(CORNERS)):
         raise OptionError(f"box must be one column of arrays or 4 of numbers, got {numbers!r}")
     for df in (label_boxes, predicted_boxes):
+        refuse_stream(df, "detection.from_boxes")
         require_key(df, "image_id", image_id)
         require_columns(df, label=label)
         _require_numbers(df, numbers)
@@ -92,6 +94,7 @@ def from_boxes(
         "full_outer",
     )
     if images is not None:
+        refuse_stream(images, "detection.from_boxes")
         require_key(images, "image_id", image_id)
         require_new_columns(images, [_LABELS, _PREDICTIONS])
         both = images.join(both, image_id, "full_outer")

@@ -16,6 +16,7 @@ from lq_spark.core.fitted import Thresholds
 from lq_spark.engine.sums import scaled_halves
 from lq_spark.errors import DataError, InvalidRowsError
 from lq_spark.tasks.labelled import labelled_table, require_n_classes
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -57,6 +58,7 @@ def fit_thresholds(
         other probabilities are not looked at here, but by :func:`score` and :func:`validate`.
     """
     require_tolerance(tolerance)
+    refuse_stream(df, "multiclass.fit_thresholds")
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
     narrow = df.select(
         table.index.alias("index"),

@@ -13,6 +13,7 @@ from lq_spark.core.detection_model import DetectionModel
 from lq_spark.engine.inputs import column, column_type, field_of_elements, require_columns
 from lq_spark.errors import ColumnError, DataError, OptionError, closest, listed
 from lq_spark.tasks.labelled import checked_classes
+from lq_spark.tasks.streams import require_told_n_classes
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -187,6 +188,7 @@ def resolved_n_classes(
         )
     if told:
         return next(iter(told.values()))
+    require_told_n_classes(df, "n_classes", "classes")
     highest = [
         F.max(F.array_max(columns.labels_of(boxes))).cast("bigint")
         for boxes in (columns.labels, columns.predictions)

@@ -45,6 +45,7 @@ from lq_spark.tasks.labelled import (
     require_room,
     resolved_n_classes,
 )
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -81,6 +82,7 @@ def fit(
         If a row cannot be scored.
     """
     rule = Rule(filter_by="confident_learning", collision_rule=collision_rule)
+    refuse_stream(df, "multiclass.fit")
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
     thresholds = fit_thresholds(
         df, label=label, pred_probs=pred_probs, classes=classes, tolerance=tolerance
@@ -159,6 +161,7 @@ def find_issues(
     )
     require_method(method, adjust_pred_probs=adjust_pred_probs)
     require_tolerance(tolerance)
+    refuse_stream(df, "multiclass.find_issues")
     require_key(df, "id", id)
     classes = agreed_classes(classes, None if fitted is None else fitted.thresholds)
     columns = {"label": label, "pred_probs": pred_probs}
@@ -222,6 +225,8 @@ def agreed_n_classes(
         return resolved_n_classes(df, table, n_classes)
     if n_classes not in (None, fitted.n_classes):
         raise OptionError(f"fitted has K = {fitted.n_classes} classes, n_classes is {n_classes}")
+    if df.isStreaming:
+        return fitted.n_classes
     found = len(table.classes) if table.classes else first_n_classes(df, table)
     if found not in (None, fitted.n_classes):
         sizes = df.select(F.size(table.pred_probs).alias("size"))

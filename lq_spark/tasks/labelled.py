@@ -20,6 +20,7 @@ from lq_spark.engine.inputs import (
     require_integer_or_string,
 )
 from lq_spark.errors import ColumnError, DataError, OptionError, listed
+from lq_spark.tasks.streams import require_told_n_classes
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -155,6 +156,7 @@ def require_whole_n_classes(n_classes: object) -> None:
 
 def first_n_classes(df: DataFrame, table: LabelledTable) -> int | None:
     """Return how many probabilities the first row has that has any; None if none has."""
+    require_told_n_classes(df, "n_classes", "classes")
     first = df.select(F.size(table.pred_probs).alias("size")).where("size > 0").first()
     return None if first is None else int(first["size"])
 

@@ -37,6 +37,7 @@ from lq_spark.tasks.labelled import (
     require_room,
     resolved_n_classes,
 )
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -110,6 +111,8 @@ def score(
     require_tolerance(tolerance)
     if thresholds is not None and not adjust_pred_probs:
         raise OptionError("thresholds are given but adjust_pred_probs is False; set it to True")
+    if adjust_pred_probs and thresholds is None:
+        refuse_stream(df, "multiclass.score that adjusts without thresholds")
     classes = agreed_classes(classes, thresholds)
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
     added = [LABEL_QUALITY, PREDICTED_LABEL] if predicted_label else [LABEL_QUALITY]
@@ -166,6 +169,7 @@ def validate(
     require_tolerance(tolerance)
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
     if id is not None:
+        refuse_stream(df, "multiclass.validate with id")
         require_key(df, "id", id)
     require_new_columns(df, [INVALID_REASON, _ADDED])
     n_classes = resolved_n_classes(df, table, n_classes)

@@ -44,6 +44,7 @@ from lq_spark.tasks.segmentation_issues import (
     image_layout,
     with_fields,
 )
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -181,6 +182,7 @@ def validate(
     side = agreed_downsample(downsample, None)
     columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
     if id is not None:
+        refuse_stream(df, "segmentation.validate with id")
         require_key(df, "id", id)
     require_new_columns(df, [INVALID_REASON, NEW])
     layout = image_layout(df, columns, n_classes, None, side, tolerance, ignore_label)

@@ -26,6 +26,7 @@ from lq_spark.tasks.segmentation_issues import (
     image_layout,
     unique_key,
 )
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,6 +85,7 @@ def summarize(
     require_tolerance(tolerance)
     names = checked_classes(classes)
     side = agreed_downsample(downsample, fitted)
+    refuse_stream(df, "segmentation.summarize")
     require_key(df, "id", id)
     columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
     told = n_classes if names is None or n_classes is not None else len(names)

@@ -41,6 +41,7 @@ from lq_spark.tasks.image_batches import (
 from lq_spark.tasks.image_tables import ImageColumns, image_columns, image_n_classes
 from lq_spark.tasks.labelled import LABEL_QUALITY
 from lq_spark.tasks.pixel_counts import class_sums_of, fitted_model, pixels_taken
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,6 +85,7 @@ def fit(
     """
     require_downsample(downsample)
     require_tolerance(tolerance)
+    refuse_stream(df, "segmentation.fit")
     columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
     layout = image_layout(df, columns, n_classes, None, downsample, tolerance, ignore_label)
     with kept(facts_of(df, columns, layout, [])) as facts:
@@ -151,6 +153,7 @@ def find_issues(
     require_temperature(temperature)
     require_tolerance(tolerance)
     side = agreed_downsample(downsample, fitted)
+    refuse_stream(df, "segmentation.find_issues")
     require_key(df, "id", id)
     columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
     require_new_columns(df, [*ISSUES, NEW])

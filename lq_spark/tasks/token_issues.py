@@ -13,7 +13,7 @@ from lq_spark.core.constants import SUM_TOLERANCE
 from lq_spark.core.health_tables import DatasetHealth, dataset_health
 from lq_spark.core.noise_model import NoiseModel
 from lq_spark.core.scores import require_method
-from lq_spark.engine.inputs import column, require_new_columns
+from lq_spark.engine.inputs import column, columns_alone, require_new_columns
 from lq_spark.engine.keys import summarize_key
 from lq_spark.errors import InvalidRowsError, OptionError
 from lq_spark.tasks import label_issues
@@ -35,6 +35,7 @@ from lq_spark.tasks.labelled import (
     labelled_table,
     require_room,
 )
+from lq_spark.tasks.streams import refuse_stream
 from lq_spark.tasks.token_checks import broken_sentences
 from lq_spark.tasks.token_tables import TokenColumns, one_row_a_token, token_columns
 
@@ -61,6 +62,7 @@ def fit(
 
     Parameters and errors as for :func:`lq_spark.tokens.score` and :func:`lq_spark.multiclass.fit`.
     """
+    refuse_stream(df, "tokens.fit")
     columns = token_columns(
         df,
         sentence_id=sentence_id,
@@ -135,6 +137,7 @@ def find_issues(
         min_examples_per_class,
         agreed_collision_rule(collision_rule, fitted),
     )
+    refuse_stream(df, "tokens.find_issues")
     columns = token_columns(
         df,
         sentence_id=sentence_id,
@@ -269,6 +272,11 @@ def summarize(
     """
     if not isinstance(top, int) or top < 1:
         raise OptionError(f"top must be a whole number of at least 1, got {top!r}")
+    refuse_stream(df, "tokens.summarize")
+    shape = ("token_index", "label") if options.get("token_index") else ("labels",)
+    named = [options.get(name, name) for name in ("sentence_id", "pred_probs", *shape)]
+    named += [options[name] for name in ("tokens", "token") if options.get(name)]
+    df = columns_alone(df, named)
     found = find_issues(df, **options)
     given = options.get("label", "label") if options.get("token_index") else "label"
     texts = options.get("token") if options.get("token_index") else options.get("tokens")

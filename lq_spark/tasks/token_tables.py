@@ -28,6 +28,7 @@ from lq_spark.tasks.labelled import (
     require_room,
     require_whole_n_classes,
 )
+from lq_spark.tasks.streams import require_told_n_classes
 from lq_spark.tasks.token_batches import LENGTHS_DIFFER
 
 if TYPE_CHECKING:
@@ -213,6 +214,7 @@ def nested_n_classes(df: DataFrame, columns: TokenColumns, n_classes: int | None
     require_whole_n_classes(n_classes)
     told = n_classes if n_classes is not None or not columns.classes else len(columns.classes)
     if told is None:
+        require_told_n_classes(df, "n_classes", "classes")
         size = F.size(F.get(column(columns.pred_probs), F.lit(0)))
         first = df.select(size.alias("size")).where("size > 0").first()
         told = 2 if first is None else int(first["size"])
