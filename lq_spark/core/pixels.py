@@ -1,9 +1,8 @@
 """What is kept of the pixels of an image: class sums, and the few pixels that may be label issues.
 
-An image is a label mask (H, W) and probabilities (K, H, W). It is walked in blocks of pixels, so
-that no copy of its probabilities is made. A pixel whose given class has more than about half of
-the probability is predicted as given, whatever the other classes have: it is no issue and lies
-behind every issue, so only the others, the *doubtful* ones, are kept.
+An image is a label mask (H, W) and probabilities (K, H, W). A pixel whose given class has more than
+about half of the probability is predicted as given, whatever the other classes have: it is no issue
+and lies behind every issue, so only the others, the *doubtful* ones, are kept.
 
 Pixels of the label ``ignore_label`` are as if they were not there: nothing is asked of their
 probabilities, and nothing of them is counted.
@@ -14,7 +13,6 @@ model" (2023), arXiv:2307.05080.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,18 +22,21 @@ from numpy.typing import NDArray
 from lq_spark.core.checks import FAULT_REASONS, RowFault, row_faults
 from lq_spark.core.class_sums import ClassSums, confidence_sums
 from lq_spark.core.constants import PROBABILITY_SLACK, SUM_TOLERANCE
-
-BLOCK_ELEMENTS: Final = 1 << 17
-"""Probabilities in one block of pixels."""
+from lq_spark.core.pixel_blocks import (
+    BLOCK_ELEMENTS,
+    Mask,
+    Probabilities,
+    full_positions,
+    low_resolution,
+    pixel_blocks,
+    pixels_counted,
+)
 
 TEMPERATURE_LOWER_BOUND: Final = 1e-6
 """Floor of a temperature, as in cleanlab."""
 
 AGREES: Final = -1
 """Stands for the class of the highest probability where it is the given one."""
-
-Mask = NDArray[np.integer]
-Probabilities = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def image_fault(
     >>> image_fault(np.array([[0, 2]]), np.full((2, 1, 2), 0.5), ignore_label=2) is None
     True
     """
-    for position, given, block in _pixel_blocks(mask, pred_probs, ignore_label):
+    for position, given, block in pixel_blocks(mask, pred_probs, ignore_label):
         with np.errstate(invalid="ignore", over="ignore"):
             off = np.abs(np.add.reduce(block, axis=0, dtype=np.float64) - 1.0).max()
             fit = off <= tolerance and block.min() >= -PROBABILITY_SLACK  # NaN fails both
@@ -128,11 +129,11 @@ def self_confidence(
 
     NaN for the pixels of ``ignore_label``.
     """
-    blocks = _pixel_blocks(mask, pred_probs, ignore_label)
+    blocks = pixel_blocks(mask, pred_probs, ignore_label)
     found = [_chosen(block, given) for _, given, block in blocks]
     confidence = np.full(mask.size, np.nan, dtype=pred_probs.dtype)
     if found:
-        counted = _counted(mask.reshape(-1), ignore_label)
+        counted = pixels_counted(mask.reshape(-1), ignore_label)
         confidence[... if counted is None else counted] = np.concatenate(found)
     return confidence.reshape(mask.shape)
 
@@ -187,7 +188,7 @@ def image_facts(
     bound = highest_doubtful(n_classes, tolerance)
     kind = doubtful_type(size)
     given_parts, confidence_parts, doubtful_parts = [], [], []
-    for position, given, matrix in _low_resolution(mask, pred_probs, size, ignore_label):
+    for position, given, matrix in low_resolution(mask, pred_probs, size, ignore_label):
         confidence = _chosen(matrix, given)
         at = np.flatnonzero(confidence <= bound)
         doubtful = np.empty(len(at), dtype=kind)
@@ -205,7 +206,7 @@ def image_facts(
             full = pred_probs.reshape(n_classes, -1)[:, pixels.reshape(-1)]
             doubtful["given"] = labels
             doubtful["predicted"] = full.argmax(axis=0).reshape(pixels.shape)
-            counted = _counted(labels, ignore_label)
+            counted = pixels_counted(labels, ignore_label)
             if counted is not None:
                 doubtful["given"][~counted] = doubtful["predicted"][~counted] = AGREES
         given_parts.append(given)
@@ -216,91 +217,12 @@ def image_facts(
     sums = confidence_sums(labels, confidence, n_classes)
     counts = sums.counts
     if size > 1:
-        counted = _counted(mask, ignore_label)
+        counted = pixels_counted(mask, ignore_label)
         labels = mask.reshape(-1) if counted is None else mask[counted]
         counts = np.bincount(labels, minlength=n_classes)
     return ImageFacts(sums, counts, np.concatenate(doubtful_parts or [np.empty(0, dtype=kind)]))
 
 
-def full_positions(position: NDArray[np.integer], width: int, downsample: int) -> NDArray[np.intp]:
-    """Return the positions of the d × d pixels of each one of a downsampled image, shape (n, d·d).
-
-    ``width`` is that of the image as it is.
-
-    >>> full_positions(np.array([3]), width=4, downsample=2)
-    array([[10, 11, 14, 15]])
-    """
-    row, column = np.divmod(position.astype(np.intp), width // downsample)
-    steps = np.arange(downsample)
-    within = (steps[:, np.newaxis] * width + steps).reshape(-1)
-    corner: NDArray[np.intp] = (row * width + column) * downsample
-    return corner[:, np.newaxis] + within
-
-
-_Pixels = tuple[NDArray[np.intp], Mask, Probabilities]
-
-
-def _pixel_blocks(
-    mask: Mask, pred_probs: Probabilities, ignore_label: int | None
-) -> Iterator[_Pixels]:
-    """Yield positions (n,), labels (n,) and probabilities (K, n) of the pixels that count."""
-    labels, matrix = mask.reshape(-1), pred_probs.reshape(len(pred_probs), -1)
-    step = max(1, BLOCK_ELEMENTS // len(matrix))
-    for start in range(0, len(labels), step):
-        given, block = labels[start : start + step], matrix[:, start : start + step]
-        position = np.arange(start, start + len(given))
-        counted = _counted(given, ignore_label)
-        if counted is not None:
-            position, given, block = position[counted], given[counted], block[:, counted]
-        if len(given):
-            yield position, given, block
-
-
-def _counted(labels: Mask, ignore_label: int | None) -> NDArray[np.bool_] | None:
-    """Return which pixels are not ignored; None where all count."""
-    if ignore_label is None:
-        return None
-    counted = np.asarray(labels != ignore_label)
-    return None if counted.all() else counted
-
-
 def _chosen(matrix: Probabilities, classes: Mask) -> Probabilities:
     """Return the entry of each column of a (K, n) matrix at its class."""
     return matrix[classes, np.arange(len(classes))]
-
-
-def _low_resolution(
-    mask: Mask, pred_probs: Probabilities, size: int, ignore_label: int | None
-) -> Iterator[_Pixels]:
-    """Yield positions, labels (n,) and probabilities (K, n) of the downsampled pixels, in order.
-
-    Labels are averaged and rounded to even as numbers, probabilities averaged and normalised, as in
-    cleanlab; both over the pixels of a square that are not ignored. A square of ignored pixels
-    alone is left out.
-    """
-    if size == 1:
-        yield from _pixel_blocks(mask, pred_probs, ignore_label)
-        return
-    n_classes, _, width = pred_probs.shape
-    step = max(1, BLOCK_ELEMENTS // (n_classes * width * size)) * size
-    for start in range(0, len(mask), step):
-        squares = mask[start : start + step].reshape(-1, size, width // size, size)
-        counted = _counted(squares, ignore_label)
-        counts = np.full((len(squares), width // size), size * size)
-        if counted is not None:
-            counts = counted.sum(axis=(1, 3))
-        # Sums of whole slices: several times as fast as a mean over the axes of the squares.
-        sums = np.zeros((n_classes, *counts.shape))
-        labels = np.zeros(counts.shape)
-        for row, column in np.ndindex(size, size):
-            here = True if counted is None else counted[:, row, :, column]
-            part = pred_probs[:, start + row : start + step : size, column::size]
-            np.add(sums, part, out=sums, where=here)
-            np.add(labels, squares[:, row, :, column], out=labels, where=here)
-        position, matrix = np.arange(counts.size), sums.reshape(n_classes, -1)
-        if not counts.all():
-            position = np.flatnonzero(counts)
-            matrix = matrix[:, position]
-        means = labels.reshape(-1)[position] / counts.reshape(-1)[position]
-        position += start // size * (width // size)
-        yield position, np.rint(means).astype(np.int64), matrix / matrix.sum(axis=0)

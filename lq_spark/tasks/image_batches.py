@@ -22,10 +22,9 @@ from pyspark.sql.types import (
     StructType,
 )
 
+from lq_spark.core.pixel_blocks import Mask, Probabilities
 from lq_spark.core.pixel_issues import SegmentationModel, issue_mask, issue_pixels
 from lq_spark.core.pixels import (
-    Mask,
-    Probabilities,
     doubtful_type,
     image_facts,
     image_fault,

@@ -82,7 +82,7 @@ def score(
         As for :func:`fit_thresholds`.
     n_classes : int, optional
         K. Where neither it nor classes nor thresholds say it, the first row does (a small Spark
-        job now).
+        job now); of a stream it must be told.
     method : {"self_confidence", "normalized_margin", "confidence_weighted_entropy"}
         The score.
     adjust_pred_probs : bool

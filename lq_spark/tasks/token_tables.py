@@ -20,7 +20,7 @@ from lq_spark.engine.inputs import (
     require_integer_or_string,
     require_key,
 )
-from lq_spark.errors import ColumnError, OptionError
+from lq_spark.errors import ColumnError, OptionError, listed
 from lq_spark.tasks.labelled import (
     checked_classes,
     labelled_table,
@@ -160,6 +160,8 @@ def one_row_a_token(
 ) -> tuple[DataFrame, TokenColumns]:
     """Return a table with a row for each token, and its columns; a long table as it is.
 
+    Raises ColumnError if the sentences' id has the name of another column that is made.
+
     A sentence without an array, or whose arrays differ in length, fails the query; or its tokens
     get nulls for what is missing, as many as its longest array has.
     """
@@ -168,6 +170,12 @@ def one_row_a_token(
     arrays = {LABEL: columns.label, PRED_PROBS: columns.pred_probs}
     if columns.token is not None:
         arrays[TOKEN] = columns.token
+    made = [TOKEN_INDEX, *arrays]
+    if columns.sentence_id.lower() in made:
+        raise ColumnError(
+            f"sentence_id: column {columns.sentence_id!r} is named as one of a table of tokens "
+            f"({listed(made)}); rename it"
+        )
     # Selected under our names first: arrays_zip names its fields by its columns.
     named = df.select(
         column(columns.sentence_id).alias(_SENTENCE),

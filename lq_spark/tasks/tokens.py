@@ -35,7 +35,8 @@ from lq_spark.tasks.token_batches import (
     sentence_schema,
 )
 from lq_spark.tasks.token_checks import BROKEN_INDEX, validate
-from lq_spark.tasks.token_issues import TokenHealth, find_issues, fit, summarize
+from lq_spark.tasks.token_health import TokenHealth, summarize
+from lq_spark.tasks.token_issues import find_issues, fit
 from lq_spark.tasks.token_tables import (
     TokenColumns,
     nested_inputs,

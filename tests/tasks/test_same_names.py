@@ -65,3 +65,20 @@ def test_other_columns_of_one_name_are_in_the_way_only_where_they_are_returned(s
         else:
             expected = every_task.values_of(every_task.run(case, call, tables))
             assert every_task.values_of(every_task.run(case, call, twice)) == expected, call
+
+
+@pytest.mark.parametrize("taken", ["token_index", "Label", "pred_probs", "token"])
+def test_sentences_whose_id_has_the_name_of_a_column_of_tokens_are_refused(spark, taken):
+    case = every_task.CASES["sentences"]()
+    [table] = every_task.spark_tables(spark, case)
+    table = table.withColumnRenamed("pred_probs", "probs").withColumnRenamed("sentence_id", taken)
+    columns = {**case.columns, "sentence_id": taken, "pred_probs": "probs"}
+    for call in case.calls:
+        if call.function in ("find_issues", "fit", "summarize") or call.options:
+            if taken == "token" and "tokens" not in call.columns:
+                continue
+            said = f"sentence_id: column '{taken}' is named as one of a table of tokens "
+            with pytest.raises(ColumnError, match=said):
+                every_task.run(case, call, [unread(spark, table)], columns)
+        else:
+            assert every_task.run(case, call, [table], columns).columns
