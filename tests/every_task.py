@@ -306,31 +306,29 @@ CASES = {
 }
 
 
-def odd(name: str) -> str:
-    """Return a name with all that needs quotes, or an eye for case."""
-    return f"{name}.of `A` \"b\" 'c' É🙂"
+ODD = {"dots": ".n.1", "quotes": ".of `A` \"b\" 'c' É🙂"}
+"""Endings of names: an engine may take dots for fields, and quotes for the end of a name."""
 
 
-def odd_names(columns: dict[str, Any]) -> dict[str, Any]:
+def odd_names(columns: dict[str, Any], end: str) -> dict[str, Any]:
     """Return the columns of options under odd names."""
     return {
-        option: odd(names) if isinstance(names, str) else [odd(name) for name in names]
+        option: names + end if isinstance(names, str) else [name + end for name in names]
         for option, names in columns.items()
     }
 
 
-def renamed(table: pa.Table, columns: dict[str, Any]) -> pa.Table:
+def renamed(table: pa.Table, columns: dict[str, Any], end: str) -> pa.Table:
     """Return a table with odd names of these columns, and of those of their shapes and types."""
     flat = {n for names in columns.values() for n in ([names] if isinstance(names, str) else names)}
-    made = {name: odd(name) for name in flat}
-    made |= {f"{name}{end}": odd(name) + end for name in flat for end in ("_shape", "_dtype")}
+    made = {name: name + end for name in flat}
+    made |= {name + more: name + end + more for name in flat for more in ("_shape", "_dtype")}
     return table.rename_columns([made.get(name, name) for name in table.column_names])
 
 
-def spark_tables(spark, case: Case, odd_columns: bool = False):
+def spark_tables(spark, case: Case, end: str = ""):
     """Return the tables of a case as DataFrames."""
-    tables = [renamed(t, case.columns) for t in case.tables] if odd_columns else case.tables
-    return [spark.createDataFrame(table) for table in tables]
+    return [spark.createDataFrame(renamed(table, case.columns, end)) for table in case.tables]
 
 
 def run(case: Case, call: Call, tables, columns=None):

@@ -31,7 +31,7 @@ def run_of(spark, batch_size, tmp_path):
     reader = "spark.sql.parquet.columnarReaderBatchSize"
     before = spark.conf.get(reader)
 
-    def run(folder, case, tables, columns, **flags):
+    def run(folder, case, tables, columns, end="", **flags):
         job, folder = JOBS[case.task], tmp_path / folder
         folder.mkdir()
         places = {}
@@ -45,7 +45,7 @@ def run_of(spark, batch_size, tmp_path):
         assert outcome.report.text(config)
         return {
             path.name: sorted(
-                repr([v.replace(every_task.odd(""), "") if isinstance(v, str) else v for v in row])
+                repr([v.replace(end, "") if end and isinstance(v, str) else v for v in row])
                 for row in map(dict.values, pq.read_table(path).to_pylist())
             )
             for path in sorted(folder.iterdir())
@@ -66,12 +66,11 @@ def test_columns_and_places_of_any_name_give_the_same(run_of, name):
         columns["id"] = "image_id"
     else:  # a row that is there twice, to be set aside
         tables[-1] = pa.concat_tables([tables[-1], tables[-1].slice(0, 1)])
-    others = [every_task.renamed(table, columns) for table in tables]
     expected = run_of("plain", case, tables, columns, name=name, **flags)
-    found = run_of(
-        every_task.odd("folder"), case, others, every_task.odd_names(columns), name=name, **flags
-    )
-    assert found == expected
+    for end in every_task.ODD.values():
+        others = [every_task.renamed(table, columns, end) for table in tables]
+        named = every_task.odd_names(columns, end)
+        assert run_of(f"folder{end}", case, others, named, end, name=name, **flags) == expected
     assert len(expected["out"]) > 5
     assert bool(expected["out_quarantine"]) == (name != "boxes")
 
@@ -103,11 +102,12 @@ def test_a_table_is_the_same_with_and_without_quotes(metrics):
 @pytest.mark.spark_only
 def test_tables_of_names_in_quotes_are_written_and_read(spark, interpreted, tmp_path):
     case = every_task.CASES["multiclass"]()
-    rows = every_task.renamed(case.tables[0], case.columns)
+    end = every_task.ODD["quotes"]
+    rows = every_task.renamed(case.tables[0], case.columns, end)
     pq.write_table(rows, tmp_path / "rows.parquet")
     spark.sql("CREATE NAMESPACE IF NOT EXISTS lake.names")
     name = "lake.names.`Product-scores of É 🙂`"
-    columns = every_task.odd_names(case.columns)
+    columns = every_task.odd_names(case.columns, end)
     flags = {"input": str(tmp_path / "rows.parquet"), "output": name, "output_format": "iceberg"}
     config = load_config(None, {**flags, **columns, "find_issues": True})
     try:
