@@ -19,7 +19,7 @@ class OptionError(LqError, ValueError):
 
 
 class ColumnError(LqError, ValueError):
-    """A column is missing, is there already, or has a type that is not allowed."""
+    """A column is missing, ambiguous or there already, or has a type that is not allowed."""
 
 
 class DataError(LqError, ValueError):

@@ -22,7 +22,8 @@ from lq_spark.core.constants import CONFIDENT_THRESHOLDS_LOWER_BOUND, FLOATING_P
 from lq_spark.core.fitted import Thresholds
 from lq_spark.core.joint import SparseMatrix, counted_pairs
 from lq_spark.core.nth_lowest import nth_lowest
-from lq_spark.core.pixels import AGREES, ImageFacts, full_positions
+from lq_spark.core.pixel_blocks import full_positions
+from lq_spark.core.pixels import AGREES, ImageFacts
 from lq_spark.core.saved import Saved
 from lq_spark.errors import DataError
 

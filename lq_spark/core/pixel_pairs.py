@@ -17,7 +17,7 @@ from lq_spark.core.constants import SUM_TOLERANCE
 from lq_spark.core.joint import counted_pairs
 from lq_spark.core.pixels import image_fault
 from lq_spark.core.printed import print_tables
-from lq_spark.errors import DataError
+from lq_spark.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,7 @@ def common_label_issues(
     exclude: Collection[int] | None = None,
     top: int | None = None,
     verbose: bool = True,
+    ignore_label: int | None = None,
 ) -> pd.DataFrame:
     """Return a table of the pairs of classes that most label issues are of.
 
@@ -41,7 +42,7 @@ def common_label_issues(
     ----------
     issues : array-like of bool, shape (N, H, W)
         As from :func:`lq_spark.core.segmentation.find_label_issues`.
-    labels, pred_probs
+    labels, pred_probs, ignore_label
         As for :func:`lq_spark.core.segmentation.find_label_issues`.
     class_names : sequence of str, length K, optional
         Put into the table in place of class indices, which are texts, as in cleanlab.
@@ -75,8 +76,8 @@ def common_label_issues(
     """
     import pandas as pd
 
-    masks, probs = checked_images(labels, pred_probs)
-    given, predicted = _classes_of(_checked_issues(issues, masks), masks, probs)
+    masks, probs = checked_images(labels, pred_probs, ignore_label)
+    given, predicted = _classes_of(_checked_issues(issues, masks, ignore_label), masks, probs)
     indices = [str(k) for k in range(probs.shape[1])]
     names = checked_class_names(indices if class_names is None else class_names, probs.shape[1])
     pairs = counted_pairs(probs.shape[1], given, predicted)
@@ -91,7 +92,12 @@ def common_label_issues(
 
 
 def filter_by_class(
-    class_index: int, issues: ArrayLike, labels: ArrayLike, pred_probs: ArrayLike
+    class_index: int,
+    issues: ArrayLike,
+    labels: ArrayLike,
+    pred_probs: ArrayLike,
+    *,
+    ignore_label: int | None = None,
 ) -> NDArray[np.bool_]:
     """Return the issues whose given or predicted class is this one, as a mask (N, H, W).
 
@@ -103,17 +109,25 @@ def filter_by_class(
     >>> filter_by_class(2, [[[True, True]]], [[[1, 2]]], probs)
     array([[[False,  True]]])
     """
-    masks, probs = checked_images(labels, pred_probs)
-    chosen = _checked_issues(issues, masks).copy()
+    masks, probs = checked_images(labels, pred_probs, ignore_label)
+    chosen = _checked_issues(issues, masks, ignore_label)
     given, predicted = _classes_of(chosen, masks, probs)
     chosen[chosen] = (given == class_index) | (predicted == class_index)
     return chosen
 
 
+def require_ignore_label(ignore_label: int | None) -> None:
+    """Raise OptionError unless ignore_label is a whole number or None."""
+    is_whole = isinstance(ignore_label, (int, np.integer)) and not isinstance(ignore_label, bool)
+    if not (ignore_label is None or is_whole):
+        raise OptionError(f"ignore_label must be a whole number or None, got {ignore_label!r}")
+
+
 def checked_images(
-    labels: ArrayLike, pred_probs: ArrayLike
+    labels: ArrayLike, pred_probs: ArrayLike, ignore_label: int | None = None
 ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
     """Return labels (N, H, W) and pred_probs (N, K, H, W); raise DataError if one is not fit."""
+    require_ignore_label(ignore_label)
     masks, probs = np.asarray(labels), np.asarray(pred_probs)
     if probs.ndim != 4 or probs.dtype.kind not in "fiu" or masks.dtype.kind not in "iu":
         raise DataError(
@@ -127,19 +141,22 @@ def checked_images(
         )
     probs = probs if probs.dtype.kind == "f" else probs.astype(np.float64)
     for i, (mask, image) in enumerate(zip(masks, probs, strict=True)):
-        fault = image_fault(mask, image, tolerance=SUM_TOLERANCE)
+        fault = image_fault(mask, image, tolerance=SUM_TOLERANCE, ignore_label=ignore_label)
         if fault:
             raise DataError(f"image {i}, {fault} (K = {probs.shape[1]} classes)")
     return masks, probs
 
 
-def _checked_issues(issues: ArrayLike, masks: NDArray[np.integer]) -> NDArray[np.bool_]:
+def _checked_issues(
+    issues: ArrayLike, masks: NDArray[np.integer], ignore_label: int | None
+) -> NDArray[np.bool_]:
+    """Return issues as a new mask without ignored pixels; raise DataError if it is none."""
     chosen = np.asarray(issues)
     if chosen.dtype != bool or chosen.shape != masks.shape:
         raise DataError(
             f"issues must be a mask of shape {masks.shape}, got {chosen.dtype} {chosen.shape}"
         )
-    return chosen
+    return chosen.copy() if ignore_label is None else chosen & (masks != ignore_label)
 
 
 def _classes_of(

@@ -1,9 +1,11 @@
 """What is kept of the pixels of an image: class sums, and the few pixels that may be label issues.
 
-An image is a label mask (H, W) and probabilities (K, H, W). It is walked in blocks of pixels, so
-that no copy of its probabilities is made. A pixel whose given class has more than about half of
-the probability is predicted as given, whatever the other classes have: it is no issue and lies
-behind every issue, so only the others, the *doubtful* ones, are kept.
+An image is a label mask (H, W) and probabilities (K, H, W). A pixel whose given class has more than
+about half of the probability is predicted as given, whatever the other classes have: it is no issue
+and lies behind every issue, so only the others, the *doubtful* ones, are kept.
+
+Pixels of the label ``ignore_label`` are as if they were not there: nothing is asked of their
+probabilities, and nothing of them is counted.
 
 Source: Lad, Mueller, "Estimating label quality and errors in semantic segmentation data via any
 model" (2023), arXiv:2307.05080.
@@ -11,7 +13,6 @@ model" (2023), arXiv:2307.05080.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,18 +22,21 @@ from numpy.typing import NDArray
 from lq_spark.core.checks import FAULT_REASONS, RowFault, row_faults
 from lq_spark.core.class_sums import ClassSums, confidence_sums
 from lq_spark.core.constants import PROBABILITY_SLACK, SUM_TOLERANCE
-
-BLOCK_ELEMENTS: Final = 1 << 17
-"""Probabilities in one block of pixels."""
+from lq_spark.core.pixel_blocks import (
+    BLOCK_ELEMENTS,
+    Mask,
+    Probabilities,
+    full_positions,
+    low_resolution,
+    pixel_blocks,
+    pixels_counted,
+)
 
 TEMPERATURE_LOWER_BOUND: Final = 1e-6
 """Floor of a temperature, as in cleanlab."""
 
 AGREES: Final = -1
 """Stands for the class of the highest probability where it is the given one."""
-
-Mask = NDArray[np.integer]
-Probabilities = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class ImageFacts:
     sums : ClassSums
         Counts and self-confidence of each given class, of the downsampled image.
     pixel_counts : ndarray of int64, shape (K,)
-        Pixels of each given class, of the image as it is.
+        Pixels of each given class, of the image as it is, without ignored ones.
     doubtful : structured ndarray of :func:`doubtful_type`
         In the order of their positions.
     """
@@ -59,7 +63,8 @@ def doubtful_type(downsample: int = 1) -> np.dtype[np.void]:
 
     ``position`` (row-major) in the downsampled image, ``confidence`` in its label, ``highest``
     probability and the class that has it (``guess``, AGREES where that is the label); ``given`` and
-    ``predicted`` classes of its d × d pixels in the image as it is.
+    ``predicted`` classes of its d × d pixels in the image as it is, both AGREES where a pixel is
+    ignored.
     """
     pixels = (downsample * downsample,)
     fields = [("position", "<i4"), ("confidence", "<f8"), ("highest", "<f8"), ("guess", "<i4")]
@@ -79,7 +84,11 @@ def highest_doubtful(n_classes: int, tolerance: float) -> float:
 
 
 def image_fault(
-    mask: Mask, pred_probs: Probabilities, *, tolerance: float = SUM_TOLERANCE
+    mask: Mask,
+    pred_probs: Probabilities,
+    *,
+    tolerance: float = SUM_TOLERANCE,
+    ignore_label: int | None = None,
 ) -> str | None:
     """Return why an image cannot be scored, naming its first bad pixel; None where it can.
 
@@ -89,34 +98,43 @@ def image_fault(
     pred_probs : ndarray of float, shape (K, H, W)
     tolerance : float
         How far the probabilities of a pixel may sum from 1, and one of them exceed 1.
+    ignore_label : int, optional
+        Label of the pixels that are left out.
 
     Examples
     --------
     >>> image_fault(np.array([[0, 2]]), np.full((2, 1, 2), 0.5))
     'pixel (0, 1): label out of range'
+    >>> image_fault(np.array([[0, 2]]), np.full((2, 1, 2), 0.5), ignore_label=2) is None
+    True
     """
-    labels, matrix = mask.reshape(-1), pred_probs.reshape(len(pred_probs), -1)
-    for pixels in _pixel_blocks(*matrix.shape):
-        given, block = labels[pixels], matrix[:, pixels]
+    for position, given, block in pixel_blocks(mask, pred_probs, ignore_label):
         with np.errstate(invalid="ignore", over="ignore"):
             off = np.abs(np.add.reduce(block, axis=0, dtype=np.float64) - 1.0).max()
             fit = off <= tolerance and block.min() >= -PROBABILITY_SLACK  # NaN fails both
         fit = fit and block.max() <= 1.0 + tolerance
-        if not fit or given.min() < 0 or given.max() >= len(matrix):
+        if not fit or given.min() < 0 or given.max() >= len(block):
             faults = row_faults(given, block.T, tolerance=tolerance)
             bad = np.flatnonzero(faults)
             if len(bad):
-                row, column = divmod(pixels.start + int(bad[0]), mask.shape[1])
+                row, column = divmod(int(position[bad[0]]), mask.shape[1])
                 return f"pixel ({row}, {column}): {FAULT_REASONS[RowFault(faults[bad[0]])]}"
     return None
 
 
-def self_confidence(mask: Mask, pred_probs: Probabilities) -> Probabilities:
-    """Return the probability of each pixel's label, shape (H, W), of the probabilities' type."""
-    labels, matrix = mask.reshape(-1), pred_probs.reshape(len(pred_probs), -1)
-    confidence = np.empty(mask.size, dtype=pred_probs.dtype)
-    for pixels in _pixel_blocks(*matrix.shape):
-        confidence[pixels] = _chosen(matrix[:, pixels], labels[pixels])
+def self_confidence(
+    mask: Mask, pred_probs: Probabilities, *, ignore_label: int | None = None
+) -> Probabilities:
+    """Return the probability of each pixel's label, shape (H, W), of the probabilities' type.
+
+    NaN for the pixels of ``ignore_label``.
+    """
+    blocks = pixel_blocks(mask, pred_probs, ignore_label)
+    found = [_chosen(block, given) for _, given, block in blocks]
+    confidence = np.full(mask.size, np.nan, dtype=pred_probs.dtype)
+    if found:
+        counted = pixels_counted(mask.reshape(-1), ignore_label)
+        confidence[... if counted is None else counted] = np.concatenate(found)
     return confidence.reshape(mask.shape)
 
 
@@ -126,7 +144,8 @@ def softmin_score(confidence: Probabilities, temperature: float = 0.1) -> float:
     Parameters
     ----------
     confidence : ndarray of float
-        Label quality of the pixels: 1 clean, 0 suspect.
+        Label quality of the pixels: 1 clean, 0 suspect; NaN for a pixel that does not count. Where
+        none counts the score is 1: nothing is suspect.
     temperature : float
         T, above 0; taken as at least 1e-6.
 
@@ -139,7 +158,9 @@ def softmin_score(confidence: Probabilities, temperature: float = 0.1) -> float:
     >>> round(softmin_score(np.array([[0.5, 1.0]])), 3)
     0.503
     """
-    scores = confidence.reshape(-1)
+    scores = confidence[~np.isnan(confidence)]
+    if not len(scores):
+        return 1.0
     lowest = float(scores.min())
     total = weights = 0.0
     for start in range(0, len(scores), BLOCK_ELEMENTS):
@@ -157,6 +178,7 @@ def image_facts(
     *,
     downsample: int = 1,
     tolerance: float = SUM_TOLERANCE,
+    ignore_label: int | None = None,
 ) -> ImageFacts:
     """Return what is kept of an image that can be scored; parameters as for :func:`image_fault`.
 
@@ -164,82 +186,43 @@ def image_facts(
     """
     n_classes, size = len(pred_probs), downsample
     bound = highest_doubtful(n_classes, tolerance)
+    kind = doubtful_type(size)
     given_parts, confidence_parts, doubtful_parts = [], [], []
-    position = 0
-    for given, matrix in _low_resolution(mask, pred_probs, size):
+    for position, given, matrix in low_resolution(mask, pred_probs, size, ignore_label):
         confidence = _chosen(matrix, given)
         at = np.flatnonzero(confidence <= bound)
-        doubtful = np.empty(len(at), dtype=doubtful_type(size))
+        doubtful = np.empty(len(at), dtype=kind)
         columns = matrix[:, at]
         guess = columns.argmax(axis=0)
-        doubtful["position"] = at + position
+        doubtful["position"] = position[at]
         doubtful["confidence"] = confidence[at]
         doubtful["highest"] = _chosen(columns, guess)
         doubtful["guess"] = np.where(guess == given[at], AGREES, guess)
         if size == 1:
             doubtful["given"][:, 0], doubtful["predicted"][:, 0] = given[at], guess
         else:
-            pixels = full_positions(at + position, mask.shape[1], size)
-            doubtful["given"] = mask.reshape(-1)[pixels]
+            pixels = full_positions(position[at], mask.shape[1], size)
+            labels = mask.reshape(-1)[pixels]
             full = pred_probs.reshape(n_classes, -1)[:, pixels.reshape(-1)]
+            doubtful["given"] = labels
             doubtful["predicted"] = full.argmax(axis=0).reshape(pixels.shape)
+            counted = pixels_counted(labels, ignore_label)
+            if counted is not None:
+                doubtful["given"][~counted] = doubtful["predicted"][~counted] = AGREES
         given_parts.append(given)
         confidence_parts.append(confidence)
         doubtful_parts.append(doubtful)
-        position += len(given)
-    labels = np.concatenate(given_parts)
-    sums = confidence_sums(labels, np.concatenate(confidence_parts), n_classes)
-    counts = sums.counts if size == 1 else np.bincount(mask.reshape(-1), minlength=n_classes)
-    return ImageFacts(sums, counts, np.concatenate(doubtful_parts))
-
-
-def full_positions(position: NDArray[np.integer], width: int, downsample: int) -> NDArray[np.intp]:
-    """Return the positions of the d × d pixels of each one of a downsampled image, shape (n, d·d).
-
-    ``width`` is that of the image as it is.
-
-    >>> full_positions(np.array([3]), width=4, downsample=2)
-    array([[10, 11, 14, 15]])
-    """
-    row, column = np.divmod(position.astype(np.intp), width // downsample)
-    steps = np.arange(downsample)
-    within = (steps[:, np.newaxis] * width + steps).reshape(-1)
-    corner: NDArray[np.intp] = (row * width + column) * downsample
-    return corner[:, np.newaxis] + within
-
-
-def _pixel_blocks(n_classes: int, n_pixels: int) -> Iterator[slice]:
-    step = max(1, BLOCK_ELEMENTS // n_classes)
-    return (slice(start, min(start + step, n_pixels)) for start in range(0, n_pixels, step))
+    labels = np.concatenate(given_parts or [np.zeros(0, dtype=np.int64)])
+    confidence = np.concatenate(confidence_parts or [np.zeros(0)])
+    sums = confidence_sums(labels, confidence, n_classes)
+    counts = sums.counts
+    if size > 1:
+        counted = pixels_counted(mask, ignore_label)
+        labels = mask.reshape(-1) if counted is None else mask[counted]
+        counts = np.bincount(labels, minlength=n_classes)
+    return ImageFacts(sums, counts, np.concatenate(doubtful_parts or [np.empty(0, dtype=kind)]))
 
 
 def _chosen(matrix: Probabilities, classes: Mask) -> Probabilities:
     """Return the entry of each column of a (K, n) matrix at its class."""
     return matrix[classes, np.arange(len(classes))]
-
-
-def _low_resolution(
-    mask: Mask, pred_probs: Probabilities, size: int
-) -> Iterator[tuple[Mask, Probabilities]]:
-    """Yield labels (n,) and probabilities (K, n) of the downsampled pixels, in order.
-
-    Labels are averaged and rounded to even as numbers, probabilities averaged and normalised, as in
-    cleanlab.
-    """
-    n_classes, _, width = pred_probs.shape
-    if size == 1:
-        labels, matrix = mask.reshape(-1), pred_probs.reshape(n_classes, -1)
-        for pixels in _pixel_blocks(*matrix.shape):
-            yield labels[pixels], matrix[:, pixels]
-        return
-    step = max(1, BLOCK_ELEMENTS // (n_classes * width * size)) * size
-    for start in range(0, len(mask), step):
-        band = slice(start, start + step)
-        squares = mask[band].reshape(-1, size, width // size, size)
-        labels = np.rint(squares.mean(axis=(1, 3))).astype(np.int64).reshape(-1)
-        # Sums of whole slices: several times as fast as a mean over the axes of the squares.
-        sums = np.zeros((n_classes, len(squares), width // size))
-        for row, column in np.ndindex(size, size):
-            sums += pred_probs[:, start + row : start + step : size, column::size]
-        matrix = sums.reshape(n_classes, -1)
-        yield labels, matrix / matrix.sum(axis=0)

@@ -39,6 +39,7 @@ def find_label_issues(
     n_jobs: int | None = None,
     verbose: bool = True,
     downsample: int = 1,
+    ignore_label: int | None = None,
 ) -> NDArray[np.bool_]:
     """Return which pixels have a label issue.
 
@@ -54,7 +55,11 @@ def find_label_issues(
         Not used; there for calls written for cleanlab.
     downsample : int
         Side of the squares of pixels to average first, labels as numbers; divides H and W. What is
-        found of a square holds for all its pixels that are not predicted as labelled.
+        found of a square holds for all its pixels that are not predicted as labelled. Of a square
+        that holds ignored pixels the others are averaged.
+    ignore_label : int, optional
+        Label of pixels that are left out, as if they were not there (255, say, of borders): none is
+        an issue, and none counts. Any whole number; cleanlab has no such option.
 
     Returns
     -------
@@ -65,7 +70,8 @@ def find_label_issues(
     Raises
     ------
     OptionError
-        If downsample is no whole number that divides H and W, or batch_size is below 1.
+        If downsample is no whole number that divides H and W, batch_size is below 1, or
+        ignore_label is no whole number.
     DataError
         If the shapes differ, or an image cannot be scored.
 
@@ -83,14 +89,14 @@ def find_label_issues(
     array([[[False, False,  True, False]]])
     """
     _require_batch_size(batch_size)
-    masks, probs = checked_images(labels, pred_probs)
+    masks, probs = checked_images(labels, pred_probs, ignore_label)
     require_downsample(downsample)
     if masks.shape[1] % downsample or masks.shape[2] % downsample:
         raise OptionError(
             f"downsample must divide height and width, got {downsample} for {masks.shape[1:]}"
         )
     facts = [
-        image_facts(mask, image, downsample=downsample)
+        image_facts(mask, image, downsample=downsample, ignore_label=ignore_label)
         for mask, image in zip(masks, probs, strict=True)
     ]
     fitted = fit_pixels(facts, downsample)
@@ -114,12 +120,13 @@ def get_label_quality_scores(
     verbose: bool = True,
     temperature: float = DEFAULT_TEMPERATURE,
     downsample: int = 1,
+    ignore_label: int | None = None,
 ) -> tuple[Float64, NDArray[np.floating]]:
     """Return the label quality of each image and of its pixels: 1 clean, 0 suspect.
 
     Parameters
     ----------
-    labels, pred_probs, batch_size, n_jobs, verbose, downsample
+    labels, pred_probs, batch_size, n_jobs, verbose, downsample, ignore_label
         As for :func:`find_label_issues`; downsample goes with "num_pixel_issues" alone.
     method : {"softmin", "num_pixel_issues"}
         "softmin": the mean of the pixels' scores s, weighted by ``softmax((1 - s) / temperature)``.
@@ -130,9 +137,9 @@ def get_label_quality_scores(
     Returns
     -------
     ndarray of float64, shape (N,)
-        Of the images.
+        Of the images, over the pixels that are not ignored; 1 for an image of ignored pixels alone.
     ndarray of float, shape (N, H, W)
-        Of the pixels: their self-confidence.
+        Of the pixels: their self-confidence; NaN for ignored ones.
 
     Raises
     ------
@@ -154,14 +161,18 @@ def get_label_quality_scores(
     require_downsample(downsample)
     if method == "softmin" and downsample != 1:
         raise OptionError("downsample goes with method 'num_pixel_issues', not with 'softmin'")
-    masks, probs = checked_images(labels, pred_probs)
+    masks, probs = checked_images(labels, pred_probs, ignore_label)
     pixels = np.stack(
-        [self_confidence(mask, image) for mask, image in zip(masks, probs, strict=True)]
+        [
+            self_confidence(mask, image, ignore_label=ignore_label)
+            for mask, image in zip(masks, probs, strict=True)
+        ]
     )
     if method == "softmin":
         return np.array([softmin_score(image, temperature) for image in pixels]), pixels
-    issues = find_label_issues(masks, probs, downsample=downsample)
-    return 1.0 - issues.mean(axis=(1, 2)), pixels
+    issues = find_label_issues(masks, probs, downsample=downsample, ignore_label=ignore_label)
+    n_counted = np.count_nonzero(~np.isnan(pixels), axis=(1, 2))
+    return 1.0 - issues.sum(axis=(1, 2)) / np.maximum(n_counted, 1), pixels
 
 
 def issues_from_scores(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -28,29 +29,74 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 
+_NO_KEYS = ("variant", "geometry", "geography")
+"""Atomic types that cannot be grouped by, or compared with what is read back."""
+
+
 def column(name: str) -> Column:
     """Return a top-level column by its name, which may hold dots."""
     return F.col("`" + name.replace("`", "``") + "`")
 
 
 def require_columns(df: DataFrame, **names: str) -> None:
-    """Raise ColumnError unless the table has each column; ``option=name`` says who asked for it."""
+    """Raise ColumnError unless the table has each column, and it is the only one of its name.
+
+    ``option=name`` says who asked for it.
+    """
     for option, name in names.items():
         if name not in df.columns:
             raise ColumnError(
                 f"{option}: no column {name!r} in the table; "
                 f"it has {listed(df.columns)}{closest(name, df.columns)}"
             )
+        if same := _namesakes(df, name):
+            raise ColumnError(
+                f"{option}: column {name!r} is ambiguous, the table has {listed(same)}; "
+                "rename or drop all but one"
+            )
 
 
 def require_new_columns(df: DataFrame, names: Iterable[str]) -> None:
-    """Raise ColumnError if the table already has a column that is to be added."""
+    """Raise ColumnError unless columns can be added to the table as it is.
+
+    It has none of them, and each of its own has a name of its own: all are handed on.
+    """
+    if same := _namesakes(df):
+        raise ColumnError(
+            f"the table, all of which is returned, has columns of the same name: {listed(same)}; "
+            "rename or drop them but one, or select those that are needed"
+        )
     columns = {name.lower() for name in df.columns}  # Spark does not tell cases apart
     there = [name for name in names if name.lower() in columns]
     if there:
         raise ColumnError(
             f"the table already has {listed(there)}, which would be added; rename or drop it first"
         )
+
+
+def columns_alone(df: DataFrame, names: Iterable[str]) -> DataFrame:
+    """Return these columns of a table alone: the others may have any names.
+
+    The table as it is if it lacks one, or has it twice: who reads it says so, and why.
+    """
+    named = list(dict.fromkeys(names))
+    if any(name not in df.columns or _namesakes(df, name) for name in named):
+        return df
+    return df.select(*map(column, named))
+
+
+def _namesakes(df: DataFrame, name: str | None = None) -> list[str]:
+    """Return the columns, or those of this name, that a name does not tell apart."""
+    names: list[str] = df.columns
+    compared: Callable[[str], str] = str.lower
+    if len(set(map(compared, names))) == len(names):
+        return []
+    spark = df.sparkSession
+    if not is_sail(spark) and spark.conf.get("spark.sql.caseSensitive", "false") == "true":
+        compared = str
+    counts = Counter(map(compared, names))
+    twice = [other for other in names if counts[compared(other)] > 1]
+    return [other for other in twice if name is None or compared(other) == compared(name)]
 
 
 def column_type(df: DataFrame, name: str) -> DataType:
@@ -74,7 +120,8 @@ def require_key(df: DataFrame, option: str, name: str) -> DataType:
     """Return the type of a column that can tell rows apart; raise ColumnError for another."""
     require_columns(df, **{option: name})
     kind = column_type(df, name)
-    if not isinstance(kind, AtomicType) or isinstance(kind, (FloatType, DoubleType)):
+    fit = isinstance(kind, AtomicType) and not isinstance(kind, (FloatType, DoubleType))
+    if not fit or kind.typeName() in _NO_KEYS or "interval" in kind.simpleString():
         raise ColumnError(
             f"{option}: column {name!r} is {kind.simpleString()}; allowed are "
             "whole numbers, strings, dates and timestamps"

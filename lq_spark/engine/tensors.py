@@ -1,14 +1,17 @@
 """The border between Arrow columns of arrays, nested or as bytes, and NumPy arrays of any shape.
 
 A value of such a column is one array, and the arrays of a column may differ in shape. As bytes it
-is written row by row (C order, little-endian); two more columns say its shape and numpy's name of
-its type. Bytes need no conversion, nested lists do.
+is written row by row (C order); two more columns say its shape and numpy's name of its type, with
+or without the order of its bytes, which is little-endian unless it says otherwise. Bytes need no
+conversion, nested lists do.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -67,10 +70,10 @@ def binary_tensor(
 ) -> NDArray[np.generic] | TensorFault:
     """Return a value of a column of bytes, with its shape and the name of its type.
 
-    A view of Arrow's memory.
+    A view of Arrow's memory, but for big-endian ones; truth values are given as uint8.
 
     >>> array = np.array([[0.5, 0.25]])
-    >>> columns = pa.array([array.tobytes()]), pa.array([[1, 2]]), pa.array(["float64"])
+    >>> columns = pa.array([array.tobytes()]), pa.array([[1, 2]]), pa.array(["<f8"])
     >>> binary_tensor(*columns, 0, ndim=2, allowed=FLOATS)
     array([[0.5 , 0.25]])
     """
@@ -79,11 +82,31 @@ def binary_tensor(
     shape = shapes[row].as_py()
     if shape is None or len(shape) != ndim or any(size is None or size < 1 for size in shape):
         return TensorFault.SHAPE
-    dtype = dtypes[row].as_py()
-    if dtype not in allowed:
+    dtype = _stored_type(dtypes[row].as_py())
+    if dtype is None or dtype.name not in allowed:
         return TensorFault.DTYPE
     data = column[row].as_buffer()
-    if len(data) != math.prod(shape) * np.dtype(dtype).itemsize:
+    if len(data) != math.prod(shape) * dtype.itemsize:
         return TensorFault.LENGTH
-    array: NDArray[np.generic] = np.frombuffer(data, np.dtype(dtype).newbyteorder("<"))
+    array: NDArray[np.generic] = np.frombuffer(data, dtype)
+    if dtype.byteorder == ">":
+        array = array.astype(dtype.newbyteorder("<"))
     return array.reshape(shape)
+
+
+@functools.lru_cache
+def _stored_type(name: str | None) -> np.dtype[Any] | None:
+    """Return the type of a name, as bytes are read by it; None where there is none.
+
+    >>> _stored_type("|u1"), _stored_type(">i4"), _stored_type("bool"), _stored_type("pixel")
+    (dtype('uint8'), dtype('>i4'), dtype('uint8'), None)
+    """
+    if name is None:  # to numpy, float64
+        return None
+    try:
+        dtype = np.dtype(name)
+    except (TypeError, ValueError, SyntaxError):
+        return None
+    if dtype.kind == "b":
+        return np.dtype(np.uint8)
+    return dtype if dtype.byteorder == ">" else dtype.newbyteorder("<")

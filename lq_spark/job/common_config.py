@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import re
 from abc import abstractmethod
 from typing import Annotated, Any, Literal
 
@@ -86,7 +87,7 @@ class JobConfig(BaseModel):
             compared = [*(place for place in self.inputs if "/" in place), *self.places]
         else:  # Spark does not tell the cases of names apart
             compared = [
-                place if "/" in place else place.lower().removeprefix("spark_catalog.")
+                place if "/" in place else _unquoted(place).lower().removeprefix("spark_catalog.")
                 for place in compared
             ]
         resolved = [_resolved(place) for place in compared]
@@ -204,12 +205,12 @@ class JobConfig(BaseModel):
     @property
     def metrics_path(self) -> str:
         """Return where metrics go."""
-        return self.metrics or f"{self.output.rstrip('/')}_metrics"
+        return self.metrics or beside(self.output, "_metrics")
 
     @property
     def quarantine_path(self) -> str:
         """Return where rows go that cannot be scored."""
-        return self.quarantine or f"{self.output.rstrip('/')}_quarantine"
+        return self.quarantine or beside(self.output, "_quarantine")
 
     @property
     def fingerprint(self) -> str:
@@ -245,6 +246,23 @@ class FittedConfig(JobConfig):
         """Return the files that the run writes, by option."""
         named = {name: getattr(self, name) for name in self._local_files if "save" in name}
         return {option: path for option, path in named.items() if path is not None}
+
+
+def beside(place: str, ending: str) -> str:
+    """Return the place of a table that is called after another, by an ending of its name.
+
+    >>> beside("out/scores/", "_metrics"), beside("lake.db.`product-scores`", "_metrics")
+    ('out/scores_metrics', 'lake.db.`product-scores_metrics`')
+    """
+    place = place.rstrip("/")
+    if place.endswith("`") and "/" not in place:
+        return f"{place[:-1]}{ending}`"
+    return f"{place}{ending}"
+
+
+def _unquoted(name: str) -> str:
+    """Return the name of a table without the quotes of its parts."""
+    return re.sub(r"`((?:[^`]|``)*)`", lambda part: part[1].replace("``", "`"), name)
 
 
 def _resolved(place: str) -> str:

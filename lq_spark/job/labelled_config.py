@@ -11,7 +11,7 @@ from lq_spark.core.issue_rules import FILTERS, require_filter
 from lq_spark.core.joint import COLLISION_RULES
 from lq_spark.core.quotas import require_quota_options
 from lq_spark.errors import listed
-from lq_spark.job.common_config import FittedConfig, Name
+from lq_spark.job.common_config import FittedConfig, Name, beside
 from lq_spark.job.metric_names import OF_ISSUES
 
 _FOR_ISSUES = (
@@ -92,9 +92,9 @@ class LabelledConfig(FittedConfig):
     @property
     def class_health_path(self) -> str:
         """Return where the health of the classes goes."""
-        return f"{self.metrics_path.rstrip('/')}_classes"
+        return beside(self.metrics_path, "_classes")
 
     @property
     def class_overlaps_path(self) -> str:
         """Return where the overlaps of classes go."""
-        return f"{self.metrics_path.rstrip('/')}_overlaps"
+        return beside(self.metrics_path, "_overlaps")

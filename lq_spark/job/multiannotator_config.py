@@ -11,7 +11,7 @@ from lq_spark.core.constants import SUM_TOLERANCE
 from lq_spark.core.multiannotator import CONSENSUS_METHODS, QUALITY_METHODS
 from lq_spark.core.scores import METHODS, require_method
 from lq_spark.errors import listed, require_one_of
-from lq_spark.job.common_config import FittedConfig, Name, Place
+from lq_spark.job.common_config import FittedConfig, Name, Place, beside
 from lq_spark.job.metric_names import CLASS_CONSENSUS, CROWD
 from lq_spark.tables.spec import TableSpec
 
@@ -152,17 +152,17 @@ class MultiannotatorConfig(FittedConfig):
     @property
     def annotation_output_path(self) -> str:
         """Return where the qualities of annotations go."""
-        return self.annotation_output or f"{self.output.rstrip('/')}_annotations"
+        return self.annotation_output or beside(self.output, "_annotations")
 
     @property
     def annotator_output_path(self) -> str:
         """Return where the qualities of annotators go."""
-        return self.annotator_output or f"{self.output.rstrip('/')}_annotators"
+        return self.annotator_output or beside(self.output, "_annotators")
 
     @property
     def annotation_quarantine_path(self) -> str:
         """Return where annotations go that cannot be scored."""
-        return self.annotation_quarantine or f"{self.quarantine_path.rstrip('/')}_annotations"
+        return self.annotation_quarantine or beside(self.quarantine_path, "_annotations")
 
     @property
     def staged(self) -> list[str]:

@@ -145,7 +145,9 @@ def summarize_crowd(
     )
     [of_labels] = annotations.agg(*_sums("quality", LABEL_QUALITY)).collect()
     n_rows = sum(group["quality_n"] for group in groups)
-    least_reliable = annotators.orderBy(F.col(ANNOTATOR_QUALITY).asc_nulls_last(), config.annotator)
+    least_reliable = annotators.orderBy(
+        F.col(ANNOTATOR_QUALITY).asc_nulls_last(), column(config.annotator)
+    )
     of_annotator = (N_LABELLED, WORST_CLASS, AGREEMENT_WITH_CONSENSUS, ANNOTATOR_QUALITY)
     of_item = (CONSENSUS_LABEL, NUM_ANNOTATIONS, ANNOTATOR_AGREEMENT, CONSENSUS_QUALITY)
     least_certain = items.orderBy(CONSENSUS_QUALITY, column(config.item))

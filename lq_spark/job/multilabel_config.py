@@ -16,7 +16,7 @@ from lq_spark.core.multilabel_scores import (
 )
 from lq_spark.core.scores import METHODS, require_method
 from lq_spark.errors import require_one_of
-from lq_spark.job.common_config import FittedConfig, Name, Place
+from lq_spark.job.common_config import FittedConfig, Name, Place, beside
 from lq_spark.job.metric_names import (
     CLASS_DRIFT,
     CLASS_ISSUES,
@@ -117,7 +117,7 @@ class MultilabelConfig(FittedConfig):
     @property
     def issue_output_path(self) -> str:
         """Return where the suspected classes go."""
-        return self.issue_output or f"{self.output.rstrip('/')}_issues"
+        return self.issue_output or beside(self.output, "_issues")
 
     @property
     def issue_output_spec(self) -> TableSpec:

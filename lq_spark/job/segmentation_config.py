@@ -43,6 +43,9 @@ class SegmentationConfig(FittedConfig):
     downsample: int | None = Field(
         None, ge=1, description="side of the squares of pixels to average first (else 1)"
     )
+    ignore_label: int | None = Field(
+        None, description="label of pixels that are left out, as 255 of borders often is"
+    )
     method: str = Field(
         "softmin", description=f"label quality of an image: {', '.join(IMAGE_METHODS)}"
     )

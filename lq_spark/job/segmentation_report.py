@@ -70,7 +70,7 @@ class ScoredImages:
         if not self.n_rows:
             return []
         health = self.health
-        share = health.n_pixel_issues / health.n_pixels
+        share = health.n_pixel_issues / max(health.n_pixels, 1)  # all pixels may be ignored
         lines = [
             "",
             f"mean label quality {self.mean:.4f}, method {config.method}",

@@ -76,7 +76,13 @@ class SegmentationRun(TaskRun["SegmentationConfig"]):
             self._bound_reading()
             told = config.n_classes or (len(names) if names else None)
             self.layout = image_layout(
-                self.source, self.columns, told, self.fitted, side, config.tolerance
+                self.source,
+                self.columns,
+                told,
+                self.fitted,
+                side,
+                config.tolerance,
+                config.ignore_label,
             )
             require_n_classes(self.layout.n_classes, names)
 
@@ -107,6 +113,7 @@ class SegmentationRun(TaskRun["SegmentationConfig"]):
             pred_probs=self.config.pred_probs,
             n_classes=self.layout.n_classes,
             downsample=self.layout.downsample,
+            ignore_label=self.layout.ignore_label,
             tolerance=self.config.tolerance,
         )
 

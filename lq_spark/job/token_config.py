@@ -12,7 +12,7 @@ from lq_spark.core.sentences import (
     SENTENCE_METHODS,
     require_sentence_method,
 )
-from lq_spark.job.common_config import Name, Place
+from lq_spark.job.common_config import Name, Place, beside
 from lq_spark.job.labelled_config import LabelledConfig
 from lq_spark.job.metric_names import (
     CLASS_DRIFT,
@@ -98,7 +98,7 @@ class TokensConfig(LabelledConfig):
     @property
     def token_output_path(self) -> str:
         """Return where the tokens go."""
-        return self.token_output or f"{self.output.rstrip('/')}_tokens"
+        return self.token_output or beside(self.output, "_tokens")
 
     @property
     def staged(self) -> list[str]:

@@ -31,7 +31,7 @@ from lq_spark.tasks.active_batches import (
     count_model_votes,
 )
 from lq_spark.tasks.crowd_batches import CrowdReader
-from lq_spark.tasks.crowd_checks import CrowdChecks, checked_crowd
+from lq_spark.tasks.crowd_checks import CrowdChecks, checked_crowd, require_unchecked
 from lq_spark.tasks.crowd_options import CrowdOptions
 from lq_spark.tasks.crowd_passes import GatheredItems, counted_items, fit_crowd
 from lq_spark.tasks.crowd_scores import CONSENSUS_LABEL, NUM_ANNOTATIONS
@@ -46,6 +46,7 @@ from lq_spark.tasks.crowd_tables import (
 )
 from lq_spark.tasks.probabilities import ModelProbs
 from lq_spark.tasks.rating_batches import CONSENSUS, N_LABELS
+from lq_spark.tasks.streams import refuse_streams
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -143,6 +144,7 @@ def score(
     """
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
     require_tolerance(tolerance)
+    refuse_streams("activelab.score", annotations, items)
     tables = _tables(
         annotations,
         items,
@@ -192,6 +194,7 @@ def validate(
     As :func:`lq_spark.multiannotator.validate`, but an item needs no annotation.
     """
     require_tolerance(tolerance)
+    refuse_streams("activelab.validate", annotations, items)
     tables = _tables(
         annotations,
         items,
@@ -201,6 +204,7 @@ def validate(
         pred_probs=pred_probs,
         classes=classes,
     )
+    require_unchecked(tables)
     n_classes = crowd_n_classes(tables, n_classes)
     return checked_crowd(tables, n_classes, tolerance, needs_labels=False)
 

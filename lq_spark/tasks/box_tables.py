@@ -17,6 +17,7 @@ from lq_spark.engine.inputs import (
 )
 from lq_spark.errors import ColumnError, OptionError, require_one_of
 from lq_spark.tasks.detection_tables import CORNERS, LABEL, PROB
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -79,6 +80,7 @@ def from_boxes(
         tables["images"] = images
     require_joined_key("image_id", image_id, **tables)
     for df in (label_boxes, predicted_boxes):
+        refuse_stream(df, "detection.from_boxes")
         require_columns(df, label=label)
         _require_numbers(df, numbers)
     require_columns(predicted_boxes, prob=prob)
@@ -95,6 +97,7 @@ def from_boxes(
         "full_outer",
     )
     if images is not None:
+        refuse_stream(images, "detection.from_boxes")
         require_new_columns(images, [_LABELS, _PREDICTIONS])
         both = images.join(both, image_id, "full_outer")
     lists = [

@@ -20,6 +20,7 @@ from lq_spark.tasks.label_reasons import (
 )
 from lq_spark.tasks.labelled import labelled_table, require_n_classes, require_two_of_boolean
 from lq_spark.tasks.probabilities import PredProbs
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -66,6 +67,7 @@ def fit_thresholds(
         other probabilities are not looked at here, but by :func:`score` and :func:`validate`.
     """
     require_tolerance(tolerance)
+    refuse_stream(df, "multiclass.fit_thresholds")
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
     narrow = df.select(
         table.index.alias("index"),

@@ -51,6 +51,12 @@ class CrowdChecks(NamedTuple):
     items: DataFrame
 
 
+def require_unchecked(tables: CrowdTables) -> None:
+    """Raise ColumnError unless both tables can have ``invalid_reason`` added."""
+    for table in (tables.annotations, tables.items):
+        require_new_columns(table, [INVALID_REASON])
+
+
 def checked_crowd(
     tables: CrowdTables,
     n_classes: int,
@@ -70,8 +76,7 @@ def checked_crowd(
     needs_labels : bool
         Whether an item without a label cannot be scored.
     """
-    require_new_columns(tables.annotations, [INVALID_REASON])
-    require_new_columns(tables.items, [INVALID_REASON])
+    require_unchecked(tables)
     items = _items_by_themselves(tables, n_classes, tolerance)
     annotations = _annotations(tables, items, n_classes, known)
     if needs_labels:

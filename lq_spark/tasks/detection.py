@@ -42,6 +42,7 @@ from lq_spark.tasks.detection_tables import (
 )
 from lq_spark.tasks.flagging import IS_LABEL_ISSUE, ISSUE_RANK, with_issue_rank
 from lq_spark.tasks.labelled import LABEL_QUALITY
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -98,6 +99,7 @@ def fit(
     Source: Tkachenko, Thyagarajan, Mueller, "ObjectLab: Automated Diagnosis of Mislabeled Images
     in Object Detection Data" (2023), arXiv:2309.00832.
     """
+    refuse_stream(df, "detection.fit")
     columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
     require_key(df, "id", id)
     n_classes = resolved_n_classes(df, columns, n_classes)
@@ -174,6 +176,8 @@ def score(
     """
     weights = checked_weights(aggregation_weights)
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
+    if fitted is None:
+        refuse_stream(df, "detection.score without fitted")
     classes = agreed_classes(classes, fitted)
     columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
     schema = score_schema(scores_of_boxes=box_scores)
@@ -246,6 +250,7 @@ def find_issues(
     Source: Tkachenko, Thyagarajan, Mueller, "ObjectLab" (2023), arXiv:2309.00832.
     """
     weights = checked_weights(aggregation_weights)
+    refuse_stream(df, "detection.find_issues")
     classes = agreed_classes(classes, fitted)
     columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
     require_key(df, "id", id)

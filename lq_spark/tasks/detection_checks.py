@@ -14,6 +14,7 @@ from lq_spark.engine.verbs import map_rows
 from lq_spark.tasks.detection_batches import reason_batch
 from lq_spark.tasks.detection_tables import detection_columns, resolved_n_classes
 from lq_spark.tasks.labelled import DUPLICATE_ID, INVALID_REASON, NULL_ID
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -50,6 +51,7 @@ def validate(
     """
     columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
     if id is not None:
+        refuse_stream(df, "detection.validate with id")
         require_key(df, "id", id)
     require_new_columns(df, [INVALID_REASON, _NEW, _JOINED])
     n_classes = resolved_n_classes(df, columns, n_classes)

@@ -30,6 +30,7 @@ from lq_spark.tasks.detection_tables import (
     inputs_alone,
     resolved_n_classes,
 )
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -97,6 +98,7 @@ def summarize(
     """
     if not isinstance(top, int) or top < 1:
         raise OptionError(f"top must be a whole number of at least 1, got {top!r}")
+    refuse_stream(df, "detection.summarize")
     columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
     require_key(df, "id", id)
     n_classes = resolved_n_classes(df, columns, n_classes)

@@ -21,6 +21,7 @@ from lq_spark.tasks.labels import (
     require_told_apart,
     unpadded,
 )
+from lq_spark.tasks.streams import require_told_n_classes
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -213,6 +214,7 @@ def resolved_n_classes(
         )
     if told:
         return next(iter(told.values()))
+    require_told_n_classes(df, "n_classes", "classes")
     highest = [
         F.max(F.array_max(columns.classes_of(boxes))).cast("bigint")
         for boxes in (columns.labels, columns.predictions)

@@ -9,6 +9,7 @@ from lq_spark.core.constants import SUM_TOLERANCE
 from lq_spark.core.health_tables import DatasetHealth, dataset_health
 from lq_spark.tasks.label_issues import fit
 from lq_spark.tasks.probabilities import PredProbs
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -45,5 +46,6 @@ def summarize(
     ColumnError, OptionError, DataError, InvalidRowsError
         As :func:`lq_spark.multiclass.fit`.
     """
+    refuse_stream(df, "multiclass.summarize")
     model = fit(df, label=label, pred_probs=pred_probs, classes=classes, tolerance=tolerance)
     return dataset_health(model, asymmetric=asymmetric)

@@ -22,10 +22,9 @@ from pyspark.sql.types import (
     StructType,
 )
 
+from lq_spark.core.pixel_blocks import Mask, Probabilities
 from lq_spark.core.pixel_issues import SegmentationModel, issue_mask, issue_pixels
 from lq_spark.core.pixels import (
-    Mask,
-    Probabilities,
     doubtful_type,
     image_facts,
     image_fault,
@@ -48,6 +47,7 @@ IS_LABEL_ISSUE = "is_label_issue"
 NUM_PIXEL_ISSUES, PIXEL_ISSUE_SHARE = "num_pixel_issues", "pixel_issue_share"
 ISSUE_MASK, ISSUE_MASK_SHAPE = "issue_mask", "issue_mask_shape"
 CLASS_SUMS, DOUBTFUL, IMAGE_SHAPE = "__lq_sums", "__lq_doubtful", "__lq_shape"
+NUM_PIXELS = "__lq_pixels"
 
 ALL_TIED = 1 << 62
 """Stands for all pixels at the cut, however many an image has."""
@@ -76,9 +76,10 @@ _TYPES: Mapping[str, tuple[DataType, pa.DataType]] = {
     CLASS_SUMS: (BinaryType(), pa.binary()),
     DOUBTFUL: (BinaryType(), pa.binary()),
     IMAGE_SHAPE: (ArrayType(IntegerType()), pa.list_(pa.int32())),
+    NUM_PIXELS: (LongType(), pa.int64()),
 }
 
-FACTS = [LABEL_QUALITY, IMAGE_SHAPE, CLASS_SUMS, DOUBTFUL]
+FACTS = [LABEL_QUALITY, IMAGE_SHAPE, NUM_PIXELS, CLASS_SUMS, DOUBTFUL]
 ISSUES = [
     IS_LABEL_ISSUE,
     NUM_PIXEL_ISSUES,
@@ -103,6 +104,7 @@ class ImageLayout:
     n_classes: int
     downsample: int
     tolerance: float
+    ignore_label: int | None = None
 
     def images(self, columns: tuple[pa.Array, ...]) -> Iterator[tuple[Mask, Probabilities] | str]:
         """Yield (mask, pred_probs) of each image of a batch, or why it cannot be scored."""
@@ -130,13 +132,19 @@ class ImageLayout:
             return NOT_DIVISIBLE
         if mask.dtype.kind == "f":  # what pandas makes of whole numbers and nulls
             return _FAULT_TEXTS[TensorFault.NULL_ELEMENT].format(name="label_mask")
-        fault = image_fault(mask, probs, tolerance=self.tolerance)
+        options: dict[str, Any] = {"tolerance": self.tolerance, "ignore_label": self.ignore_label}
+        fault = image_fault(mask, probs, **options)
         if fault is not None:  # of labels that are no whole number, or null, say so
             for label in (FRACTIONAL_LABEL, NULL_LABEL):
                 where = np.argwhere(mask == label)
                 if len(where):
                     return f"pixel {tuple(where[0].tolist())}: {LABEL_REASONS[label]}"
         return fault or (mask, probs)
+
+    def softmin(self, mask: Mask, pred_probs: Probabilities, temperature: float) -> float:
+        """Return the softmin of the pixels of an image that count."""
+        confidence = self_confidence(mask, pred_probs, ignore_label=self.ignore_label)
+        return softmin_score(confidence, temperature)
 
 
 def _pixel_indices(mask: NDArray[Any]) -> NDArray[Any]:
@@ -146,7 +154,7 @@ def _pixel_indices(mask: NDArray[Any]) -> NDArray[Any]:
     if mask.dtype.kind != "f":
         return mask
     whole = np.isfinite(mask) & (np.floor(mask) == mask)
-    clipped = np.clip(np.where(whole, mask, 0), -1, 2.0**53).astype(np.int64)
+    clipped = np.clip(np.where(whole, mask, 0), -(2.0**53), 2.0**53).astype(np.int64)
     return np.where(whole, clipped, FRACTIONAL_LABEL)
 
 
@@ -193,7 +201,7 @@ def score_batch(layout: ImageLayout, temperature: float, *, fail: bool) -> Batch
     """Return (image) -> label_quality, the softmin of its pixels."""
 
     def score(mask: Mask, pred_probs: Probabilities) -> dict[str, Any]:
-        return {LABEL_QUALITY: softmin_score(self_confidence(mask, pred_probs), temperature)}
+        return {LABEL_QUALITY: layout.softmin(mask, pred_probs, temperature)}
 
     return _image_batch(layout, [LABEL_QUALITY], score, fail=fail)
 
@@ -202,7 +210,8 @@ def facts_batch(layout: ImageLayout, temperature: float, *, fail: bool) -> Batch
     """Return (image) -> FACTS: what fitting and flagging need of it, much smaller than itself.
 
     ``__lq_sums`` holds int64 of shape (4, K): pixels of each class, those of the downsampled image,
-    and the halves of their self-confidence. ``label_quality`` is the softmin.
+    and the halves of their self-confidence. ``label_quality`` is the softmin, ``__lq_pixels`` how
+    many pixels are not ignored.
     """
     facts = _facts(layout, temperature)
     return _image_batch(layout, FACTS, facts, fail=fail)
@@ -211,12 +220,17 @@ def facts_batch(layout: ImageLayout, temperature: float, *, fail: bool) -> Batch
 def _facts(layout: ImageLayout, temperature: float) -> ImageFunction:
     def facts(mask: Mask, pred_probs: Probabilities) -> dict[str, Any]:
         found = image_facts(
-            mask, pred_probs, downsample=layout.downsample, tolerance=layout.tolerance
+            mask,
+            pred_probs,
+            downsample=layout.downsample,
+            tolerance=layout.tolerance,
+            ignore_label=layout.ignore_label,
         )
         sums = [found.pixel_counts, found.sums.counts, found.sums.high, found.sums.low]
         return {
-            LABEL_QUALITY: softmin_score(self_confidence(mask, pred_probs), temperature),
+            LABEL_QUALITY: layout.softmin(mask, pred_probs, temperature),
             IMAGE_SHAPE: mask.shape,
+            NUM_PIXELS: int(found.pixel_counts.sum()),
             CLASS_SUMS: np.stack(sums).astype("<i8").tobytes(),
             DOUBTFUL: found.doubtful.tobytes(),
         }
@@ -242,22 +256,19 @@ def issues_batch(
 
 
 def flags_batch(fitted: SegmentationModel, method: str) -> BatchFunction:
-    """Return (label_quality, shape, doubtful pixels, pixels taken at the cut) -> ISSUES."""
+    """Return (label_quality, shape, pixels, doubtful ones, pixels taken at the cut) -> ISSUES."""
 
     def run(
-        quality: pa.Array, shape: pa.Array, doubtful: pa.Array, n_tied: pa.Array
+        quality: pa.Array, shape: pa.Array, size: pa.Array, doubtful: pa.Array, n_tied: pa.Array
     ) -> dict[str, pa.Array]:
+        names = (LABEL_QUALITY, IMAGE_SHAPE, NUM_PIXELS, DOUBTFUL)
+        buffers = [pixels.as_buffer() for pixels in doubtful]
         facts = zip(
-            *(column.to_pylist() for column in (quality, shape)), doubtful, n_tied, strict=True
+            *(values.to_pylist() for values in (quality, shape, size)), buffers, strict=True
         )
         rows = [
-            _issues(
-                {LABEL_QUALITY: score, IMAGE_SHAPE: size, DOUBTFUL: pixels.as_buffer()},
-                fitted,
-                method,
-                n.as_py(),
-            )
-            for score, size, pixels, n in facts
+            _issues(dict(zip(names, each, strict=True)), fitted, method, n)
+            for each, n in zip(facts, n_tied.to_pylist(), strict=True)
         ]
         return _arrow(ISSUES, rows)
 
@@ -272,7 +283,7 @@ def _issues(
     chosen = issue_pixels(doubtful, fitted.cut, n_tied)
     mask = issue_mask(chosen, (height, width), fitted.downsample)
     n_issues = int(np.count_nonzero(mask))
-    share = n_issues / (height * width)
+    share = n_issues / max(facts[NUM_PIXELS], 1)
     return {
         IS_LABEL_ISSUE: n_issues > 0,
         NUM_PIXEL_ISSUES: n_issues,

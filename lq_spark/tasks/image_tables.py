@@ -25,6 +25,7 @@ from lq_spark.engine.kinds import is_sail
 from lq_spark.errors import ColumnError, DataError, OptionError
 from lq_spark.tasks.labelled import require_whole_n_classes
 from lq_spark.tasks.labels import is_label_type, label_arrays
+from lq_spark.tasks.streams import require_told_n_classes
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -199,6 +200,7 @@ def image_n_classes(
             raise OptionError(f"fitted has K = {fitted.n_classes} classes, n_classes is {told}")
         told = fitted.n_classes
     if told is None:
+        require_told_n_classes(df, "n_classes")
         probs = column(columns.pred_probs[0])
         is_binary = len(columns.pred_probs) > 1
         size = F.get(column(columns.pred_probs[1]), F.lit(0)) if is_binary else F.size(probs)

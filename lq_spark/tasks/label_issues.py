@@ -48,6 +48,7 @@ from lq_spark.tasks.labels import (
     require_room,
 )
 from lq_spark.tasks.probabilities import PredProbs, probability_names
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -84,6 +85,7 @@ def fit(
         If a row cannot be scored.
     """
     rule = Rule(filter_by="confident_learning", collision_rule=collision_rule)
+    refuse_stream(df, "multiclass.fit")
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
     thresholds = fit_thresholds(
         df, label=label, pred_probs=pred_probs, classes=classes, tolerance=tolerance
@@ -162,6 +164,7 @@ def find_issues(
     )
     require_method(method, adjust_pred_probs=adjust_pred_probs)
     require_tolerance(tolerance)
+    refuse_stream(df, "multiclass.find_issues")
     require_key(df, "id", id)
     classes = agreed_classes(classes, None if fitted is None else fitted.thresholds)
     columns: dict[str, Any] = {"label": label, "pred_probs": pred_probs}
@@ -225,6 +228,8 @@ def agreed_n_classes(
         return resolved_n_classes(df, table, n_classes)
     if n_classes not in (None, fitted.n_classes):
         raise OptionError(f"fitted has K = {fitted.n_classes} classes, n_classes is {n_classes}")
+    if df.isStreaming:
+        return fitted.n_classes
     found = len(table.classes) if table.classes else first_n_classes(df, table)
     if found not in (None, fitted.n_classes):
         sizes = df.select(F.size(table.pred_probs).alias("size"))

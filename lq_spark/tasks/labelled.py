@@ -26,6 +26,7 @@ from lq_spark.tasks.labels import (
     require_told_apart,
 )
 from lq_spark.tasks.probabilities import PredProbs, probabilities
+from lq_spark.tasks.streams import require_told_n_classes
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -168,6 +169,7 @@ def first_n_classes(df: DataFrame, table: LabelledTable) -> int | None:
     """Return how many probabilities the first row has that has any; None if none has."""
     if table.n_classes is not None:
         return table.n_classes
+    require_told_n_classes(df, "n_classes", "classes")
     first = df.select(F.size(table.pred_probs).alias("size")).where("size > 0").first()
     return None if first is None else int(first["size"])
 

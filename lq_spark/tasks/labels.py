@@ -115,7 +115,9 @@ def label_index(
         index = F.when(position == 0, F.lit(UNKNOWN_LABEL)).otherwise(position - F.lit(1))
     elif isinstance(kind, (FloatType, DoubleType, DecimalType)):
         number = label.cast("double")
-        clipped = F.least(F.greatest(number, F.lit(-1.0)), F.lit(_LARGEST_WHOLE)).cast("bigint")
+        clipped = F.least(F.greatest(number, F.lit(-_LARGEST_WHOLE)), F.lit(_LARGEST_WHOLE)).cast(
+            "bigint"
+        )
         # The rest of NaN and of an infinity is NaN.
         whole = F.when(number % F.lit(1.0) == 0.0, clipped).otherwise(F.lit(FRACTIONAL_LABEL))
         index = F.when(number.isNotNull(), whole)

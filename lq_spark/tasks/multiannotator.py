@@ -17,7 +17,7 @@ from lq_spark.core.crowd_model import CrowdModel
 from lq_spark.core.scores import require_method
 from lq_spark.errors import require_one_of
 from lq_spark.tasks.crowd_batches import CrowdReader
-from lq_spark.tasks.crowd_checks import CrowdChecks, checked_crowd
+from lq_spark.tasks.crowd_checks import CrowdChecks, checked_crowd, require_unchecked
 from lq_spark.tasks.crowd_options import CrowdOptions, agreed_classes, require_fitted_for
 from lq_spark.tasks.crowd_passes import (
     GatheredItems,
@@ -36,6 +36,7 @@ from lq_spark.tasks.crowd_tables import (
     require_unique_items,
 )
 from lq_spark.tasks.probabilities import ModelProbs
+from lq_spark.tasks.streams import refuse_streams
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -117,6 +118,7 @@ def fit(
     options = CrowdOptions(consensus_method, quality_method, calibrate_probs, cleanlab_compatible)
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
     require_tolerance(tolerance)
+    refuse_streams("multiannotator.fit", annotations, items)
     tables = crowd_tables(
         annotations,
         items,
@@ -182,6 +184,7 @@ consensus_method, quality_method, calibrate_probs, tolerance, cleanlab_compatibl
     options = CrowdOptions(consensus_method, quality_method, calibrate_probs, cleanlab_compatible)
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
     require_tolerance(tolerance)
+    refuse_streams("multiannotator.score", annotations, items)
     require_method(method, adjust_pred_probs=adjust_pred_probs)
     if fitted is not None:
         options.require_none()
@@ -239,6 +242,7 @@ def validate(
         If a column or option is wrong: before a Spark job starts.
     """
     require_tolerance(tolerance)
+    refuse_streams("multiannotator.validate", annotations, items)
     tables = crowd_tables(
         annotations,
         items,
@@ -248,6 +252,7 @@ def validate(
         pred_probs=pred_probs,
         classes=agreed_classes(classes, n_classes, fitted),
     )
+    require_unchecked(tables)
     if fitted is not None:
         require_fitted_for(tables, fitted)
         n_classes = fitted.n_classes

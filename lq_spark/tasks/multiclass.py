@@ -40,6 +40,7 @@ from lq_spark.tasks.labels import (
     require_room,
 )
 from lq_spark.tasks.probabilities import PredProbs
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -84,7 +85,7 @@ def score(
         As for :func:`fit_thresholds`.
     n_classes : int, optional
         K. Where neither it nor classes nor thresholds say it, the first row does (a small Spark
-        job now).
+        job now); of a stream it must be told.
     method : {"self_confidence", "normalized_margin", "confidence_weighted_entropy"}
         The score.
     adjust_pred_probs : bool
@@ -113,6 +114,8 @@ def score(
     require_tolerance(tolerance)
     if thresholds is not None and not adjust_pred_probs:
         raise OptionError("thresholds are given but adjust_pred_probs is False; set it to True")
+    if adjust_pred_probs and thresholds is None:
+        refuse_stream(df, "multiclass.score that adjusts without thresholds")
     classes = agreed_classes(classes, thresholds)
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
     added = [LABEL_QUALITY, PREDICTED_LABEL] if predicted_label else [LABEL_QUALITY]
@@ -170,6 +173,7 @@ def validate(
     require_tolerance(tolerance)
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
     if id is not None:
+        refuse_stream(df, "multiclass.validate with id")
         require_key(df, "id", id)
     require_new_columns(df, [INVALID_REASON, _ADDED])
     n_classes = resolved_n_classes(df, table, n_classes)

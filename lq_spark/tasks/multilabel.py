@@ -17,7 +17,7 @@ from lq_spark.core.multilabel_health import MultilabelHealth
 from lq_spark.core.multilabel_model import MultilabelModel
 from lq_spark.core.multilabel_scores import DEFAULT_AGGREGATOR, aggregator_of
 from lq_spark.core.scores import require_method
-from lq_spark.engine.inputs import column, require_key, require_new_columns
+from lq_spark.engine.inputs import column, require_columns, require_key, require_new_columns
 from lq_spark.engine.keys import duplicate_keys
 from lq_spark.engine.verbs import map_rows
 from lq_spark.errors import OptionError, require_one_of
@@ -33,6 +33,7 @@ from lq_spark.tasks.multilabel_issues import find_issues, find_issues_per_class,
 from lq_spark.tasks.multilabel_passes import fitted_thresholds
 from lq_spark.tasks.multilabel_tables import label_set_table
 from lq_spark.tasks.probabilities import PredProbs
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -117,7 +118,10 @@ def score(
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
     if fitted is not None and not adjust_pred_probs:
         raise OptionError("fitted is given but adjust_pred_probs is False; set it to True")
+    if adjust_pred_probs and fitted is None:
+        refuse_stream(df, "multilabel.score that adjusts without fitted")
     added = [LABEL_QUALITY, CLASS_QUALITIES] if class_qualities else [LABEL_QUALITY]
+    require_columns(df, labels=labels, pred_probs=pred_probs)
     require_new_columns(df, [*added, _NEW])
     table = label_set_table(
         df,
@@ -170,7 +174,9 @@ def validate(
         If a column or option is wrong: before a Spark job starts.
     """
     if id is not None:
+        refuse_stream(df, "multilabel.validate with id")
         require_key(df, "id", id)
+    require_columns(df, labels=labels, pred_probs=pred_probs)
     require_new_columns(df, [INVALID_REASON, _NEW, _TWICE])
     table = label_set_table(
         df, labels=labels, pred_probs=pred_probs, classes=classes, n_classes=n_classes

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from lq_spark.core.multilabel_health import MultilabelHealth, multilabel_health
 from lq_spark.core.multilabel_model import MultilabelModel
 from lq_spark.core.multilabel_scores import DEFAULT_AGGREGATOR
-from lq_spark.engine.inputs import column, require_new_columns
+from lq_spark.engine.inputs import column, columns_alone, require_columns, require_new_columns
 from lq_spark.engine.keys import summarize_key
 from lq_spark.errors import (
     ColumnError,
@@ -32,6 +32,7 @@ from lq_spark.tasks.multilabel_flagging import judged, requested, with_issues
 from lq_spark.tasks.multilabel_passes import counted_cells, fitted_thresholds
 from lq_spark.tasks.multilabel_tables import LabelSetTable, label_set_table
 from lq_spark.tasks.probabilities import PredProbs
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -69,6 +70,7 @@ def fit(
     InvalidRowsError
         If a row cannot be scored.
     """
+    refuse_stream(df, "multilabel.fit")
     table = label_set_table(
         df, labels=labels, pred_probs=pred_probs, classes=classes, n_classes=n_classes
     )
@@ -142,6 +144,8 @@ def find_issues(
     Thyagarajan et al., "Identifying Incorrect Annotations in Multi-Label Classification Data"
     (2022).
     """
+    refuse_stream(df, "multilabel.find_issues")
+    require_columns(df, id=id, labels=labels, pred_probs=pred_probs)
     require_new_columns(df, [*ISSUE_COLUMNS, *([ISSUE_RANK] if issue_rank else [])])
     request = requested(
         df,
@@ -191,8 +195,10 @@ def find_issues_per_class(df: DataFrame, **options: Any) -> DataFrame:
     ColumnError, OptionError, InvalidRowsError
         As :func:`find_issues`.
     """
+    refuse_stream(df, "multilabel.find_issues_per_class")
     request = requested(df, by_row=False, **options)
     require_free_name(request.id)
+    df = columns_alone(df, (options.get(name, name) for name in ("id", "labels", "pred_probs")))
     require_unique(df, request.id)
     return cell_rows(with_issues(df, request, judged(df, request)), request.id, request.table)
 
@@ -227,7 +233,9 @@ def summarize(df: DataFrame, **options: Any) -> MultilabelHealth:
             f"summarize has options {listed(SUMMARY_OPTIONS)}, got {unknown[0]!r}"
             f"{closest(unknown[0], SUMMARY_OPTIONS)}"
         )
+    refuse_stream(df, "multilabel.summarize")
     request = requested(df, by_row=False, **options)
+    df = columns_alone(df, (options.get(name, name) for name in ("id", "labels", "pred_probs")))
     require_unique(df, request.id)
     judgement = judged(df, request)
     counts = judgement.counts

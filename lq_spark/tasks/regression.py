@@ -20,6 +20,7 @@ from lq_spark.tasks.labelled import DUPLICATE_ID, INVALID_REASON, LABEL_QUALITY,
 from lq_spark.tasks.regression_issues import RegressionHealth, find_issues, summarize
 from lq_spark.tasks.regression_scores import DEVIATION, fit_deviations, with_deviations
 from lq_spark.tasks.regression_table import regression_table
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -76,6 +77,8 @@ def score(
     """
     require_score_options(method, uncertainty, exact_up_to)
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
+    if method != "residual":
+        refuse_stream(df, f"regression.score with method {method!r}")
     table = regression_table(df, label=label, prediction=prediction, uncertainty=uncertainty)
     require_new_columns(df, [LABEL_QUALITY])
     fail = on_invalid == "fail"
@@ -112,6 +115,7 @@ def validate(
     require_uncertainty(uncertainty)
     table = regression_table(df, label=label, prediction=prediction, uncertainty=uncertainty)
     if id is not None:
+        refuse_stream(df, "regression.validate with id")
         require_key(df, "id", id)
     require_new_columns(df, [INVALID_REASON])
     if id is None:

@@ -17,7 +17,13 @@ from lq_spark.core.regression_rules import (
     n_issues,
     require_score_options,
 )
-from lq_spark.engine.inputs import column, column_type, require_key, require_new_columns
+from lq_spark.engine.inputs import (
+    column,
+    column_type,
+    columns_alone,
+    require_key,
+    require_new_columns,
+)
 from lq_spark.engine.kept import kept
 from lq_spark.engine.keys import summarize_key
 from lq_spark.engine.rank import ranked
@@ -38,6 +44,7 @@ from lq_spark.tasks.regression_table import (
     RegressionTable,
     regression_table,
 )
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -90,6 +97,7 @@ def find_issues(
     """
     require_score_options(method, uncertainty, exact_up_to)
     threshold = agreed_threshold(method, threshold, frac_issues)
+    refuse_stream(df, "regression.find_issues")
     require_key(df, "id", id)
     table = regression_table(df, label=label, prediction=prediction, uncertainty=uncertainty)
     added = [IS_LABEL_ISSUE, PREDICTED_LABEL, LABEL_QUALITY] + [ISSUE_RANK] * issue_rank
@@ -159,8 +167,11 @@ def summarize(df: DataFrame, **options: Any) -> RegressionHealth:
     ColumnError, OptionError, InvalidRowsError
         As :func:`find_issues`.
     """
+    refuse_stream(df, "regression.summarize")
     columns = {name: options.get(name, name) for name in ("label", "prediction")}
-    found = find_issues(df, **options)
+    named = [options.get("id", "id"), *columns.values()]
+    named += [options["uncertainty"]] if isinstance(options.get("uncertainty"), str) else []
+    found = find_issues(columns_alone(df, named), **options)
     return health_of(found, regression_table(found, **columns))
 
 

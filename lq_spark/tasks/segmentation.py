@@ -44,6 +44,7 @@ from lq_spark.tasks.segmentation_issues import (
     image_layout,
     with_fields,
 )
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -69,6 +70,7 @@ def score(
     n_classes: int | None = None,
     method: str = "softmin",
     temperature: float = DEFAULT_TEMPERATURE,
+    ignore_label: int | None = None,
     fitted: SegmentationModel | None = None,
     on_invalid: str = "fail",
     tolerance: float = SUM_TOLERANCE,
@@ -85,9 +87,9 @@ def score(
     label_mask : str
         Column of the given classes 0..K-1, whole numbers of any type or booleans: nested arrays
         such as ``array<array<int>>`` of height H and width W; or binary, beside columns of its name
-        with ``_shape`` (array<int>, [H, W]) and ``_dtype`` (string: numpy's name of the type)
-        added: the bytes row by row (C order),
-        little-endian, as ``array.tobytes()`` gives them.
+        with ``_shape`` (array<int>, [H, W]) and ``_dtype`` (string: numpy's name of the type,
+        "uint8" or "|u1") added: the bytes row by row (C order), as ``array.tobytes()`` gives them;
+        little-endian, unless the type says big-endian (">i4").
     pred_probs : str
         Column of the probabilities, (K, H, W) of "float16", "float32" or "float64": nested arrays
         of float or double; or binary, as the label mask, which is faster.
@@ -99,6 +101,10 @@ def score(
         issue by ``fitted``.
     temperature : float
         Of "softmin": near 0 the minimum, towards infinity the mean.
+    ignore_label : int, optional
+        Label of pixels that are left out, as if they were not there (255, say, of borders): nothing
+        is asked of their probabilities, they add nothing to what is fitted and scored, and are
+        never issues. An image of such pixels alone has label quality 1: nothing is suspect.
     fitted : SegmentationModel, optional
         What :func:`fit` said; for "num_pixel_issues", and only for it.
     on_invalid : {"fail", "null"}
@@ -131,7 +137,7 @@ def score(
     columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
     require_new_columns(df, [LABEL_QUALITY, NEW])
     side = agreed_downsample(None, fitted)
-    layout = image_layout(df, columns, n_classes, fitted, side, tolerance)
+    layout = image_layout(df, columns, n_classes, fitted, side, tolerance, ignore_label)
     fail = on_invalid == "fail"
     schema = image_schema([LABEL_QUALITY])
     if fitted is None:
@@ -150,6 +156,7 @@ def validate(
     pred_probs: str = "pred_probs",
     n_classes: int | None = None,
     downsample: int = 1,
+    ignore_label: int | None = None,
     tolerance: float = SUM_TOLERANCE,
 ) -> DataFrame:
     """Return the table with ``invalid_reason``: why an image cannot be scored, else null. Lazy.
@@ -161,7 +168,7 @@ def validate(
     id : str, optional
         Column that must tell the images apart: a null in it and a value that occurs twice are
         faults (of every row that has it).
-    df, label_mask, pred_probs, n_classes, tolerance
+    df, label_mask, pred_probs, n_classes, ignore_label, tolerance
         As for :func:`score`.
     downsample : int
         As for :func:`fit`: it must divide the height and width of each image.
@@ -175,9 +182,10 @@ def validate(
     side = agreed_downsample(downsample, None)
     columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
     if id is not None:
+        refuse_stream(df, "segmentation.validate with id")
         require_key(df, "id", id)
     require_new_columns(df, [INVALID_REASON, NEW])
-    layout = image_layout(df, columns, n_classes, None, side, tolerance)
+    layout = image_layout(df, columns, n_classes, None, side, tolerance, ignore_label)
     reason = map_rows(image_reason_batch(layout), columns.inputs, image_schema([INVALID_REASON]))
     checked = with_fields(df.withColumn(NEW, reason), df.columns, [INVALID_REASON])
     if id is None:

@@ -31,6 +31,7 @@ from lq_spark.tasks.segmentation_issues import (
     image_layout,
     unique_key,
 )
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +45,7 @@ class SegmentationHealth:
     Attributes
     ----------
     n_images, n_pixels, n_pixel_issues : int
+        Pixels without ignored ones.
     classes : pandas.DataFrame
         "class", "num_pixels" with this label, "num_pixel_issues" of them, "pixel_issue_share", and
         "num_predicted": pixels with issues that are predicted as this class. Highest share first.
@@ -67,6 +69,7 @@ def summarize(
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
     downsample: int | None = None,
+    ignore_label: int | None = None,
     fitted: SegmentationModel | None = None,
     tolerance: float = SUM_TOLERANCE,
 ) -> SegmentationHealth:
@@ -74,7 +77,7 @@ def summarize(
 
     Parameters
     ----------
-    df, id, label_mask, pred_probs, n_classes, downsample, fitted, tolerance
+    df, id, label_mask, pred_probs, n_classes, downsample, ignore_label, fitted, tolerance
         As for :func:`find_issues`.
     classes : sequence of str, optional
         Names of the classes, in the order of the probabilities.
@@ -87,10 +90,11 @@ def summarize(
     require_tolerance(tolerance)
     names = checked_classes(classes)
     side = agreed_downsample(downsample, fitted)
+    refuse_stream(df, "segmentation.summarize")
     require_key(df, "id", id)
     columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
     told = n_classes if names is None or n_classes is not None else len(names)
-    layout = image_layout(df, columns, told, fitted, side, tolerance)
+    layout = image_layout(df, columns, told, fitted, side, tolerance, ignore_label)
     require_n_classes(layout.n_classes, names)
     keys = unique_key(df, id)
     with kept(facts_of(df, columns, layout, [id])) as facts:

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from lq_spark.core.checks import require_tolerance
 from lq_spark.core.constants import SUM_TOLERANCE
 from lq_spark.core.pixel_issues import SegmentationModel
+from lq_spark.core.pixel_pairs import require_ignore_label
 from lq_spark.core.segmentation import (
     DEFAULT_TEMPERATURE,
     IMAGE_METHODS,
@@ -30,6 +31,7 @@ from lq_spark.tasks.image_batches import (
     FACTS,
     IMAGE_SHAPE,
     ISSUES,
+    NUM_PIXELS,
     ImageLayout,
     facts_batch,
     flags_batch,
@@ -39,6 +41,7 @@ from lq_spark.tasks.image_batches import (
 from lq_spark.tasks.image_tables import ImageColumns, image_columns, image_n_classes
 from lq_spark.tasks.labelled import LABEL_QUALITY
 from lq_spark.tasks.pixel_counts import class_sums_of, fitted_model, pixels_taken
+from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +59,7 @@ def fit(
     pred_probs: str = "pred_probs",
     n_classes: int | None = None,
     downsample: int = 1,
+    ignore_label: int | None = None,
     tolerance: float = SUM_TOLERANCE,
 ) -> SegmentationModel:
     """Return what a table of images says of its labels: class thresholds, and where to cut.
@@ -65,12 +69,12 @@ def fit(
 
     Parameters
     ----------
-    df, label_mask, pred_probs, n_classes, tolerance
+    df, label_mask, pred_probs, n_classes, ignore_label, tolerance
         As for :func:`lq_spark.segmentation.score`.
     downsample : int
         Side of the squares of pixels to average first, see
         :func:`lq_spark.core.segmentation.find_label_issues`; divides the height and width of each
-        image.
+        image. Of a square that holds ignored pixels the others are averaged.
 
     Raises
     ------
@@ -81,8 +85,9 @@ def fit(
     """
     require_downsample(downsample)
     require_tolerance(tolerance)
+    refuse_stream(df, "segmentation.fit")
     columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
-    layout = image_layout(df, columns, n_classes, None, downsample, tolerance)
+    layout = image_layout(df, columns, n_classes, None, downsample, tolerance, ignore_label)
     with kept(facts_of(df, columns, layout, [])) as facts:
         return fitted_model(facts, class_sums_of(facts, layout.n_classes)[1], downsample)
 
@@ -95,6 +100,7 @@ def find_issues(
     pred_probs: str = "pred_probs",
     n_classes: int | None = None,
     downsample: int | None = None,
+    ignore_label: int | None = None,
     fitted: SegmentationModel | None = None,
     method: str = "softmin",
     temperature: float = DEFAULT_TEMPERATURE,
@@ -103,8 +109,9 @@ def find_issues(
     """Return the table with the label issues of its pixels.
 
     Adds ``is_label_issue`` (whether any pixel has one), ``num_pixel_issues``,
-    ``pixel_issue_share``, ``label_quality`` (1 clean, 0 suspect), ``issue_mask`` (binary, a byte a
-    pixel, row by row: 1 for an issue) and ``issue_mask_shape`` (array<int>, height and width). So
+    ``pixel_issue_share`` (of the pixels that are not ignored), ``label_quality`` (1 clean, 0
+    suspect), ``issue_mask`` (binary, a byte a pixel, row by row: 1 for an issue) and
+    ``issue_mask_shape`` (array<int>, height and width). So
     ``np.frombuffer(row.issue_mask, np.bool_).reshape(row.issue_mask_shape)`` is the mask.
 
     Which pixels are flagged is decided now, in a pass over the images; the result is lazy, and a
@@ -114,7 +121,7 @@ def find_issues(
 
     Parameters
     ----------
-    df, label_mask, pred_probs, n_classes, tolerance
+    df, label_mask, pred_probs, n_classes, ignore_label, tolerance
         As for :func:`lq_spark.segmentation.score`.
     id : str
         Column that tells the images apart.
@@ -146,10 +153,11 @@ def find_issues(
     require_temperature(temperature)
     require_tolerance(tolerance)
     side = agreed_downsample(downsample, fitted)
+    refuse_stream(df, "segmentation.find_issues")
     require_key(df, "id", id)
     columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
     require_new_columns(df, [*ISSUES, NEW])
-    layout = image_layout(df, columns, n_classes, fitted, side, tolerance)
+    layout = image_layout(df, columns, n_classes, fitted, side, tolerance, ignore_label)
     unique_key(df, id)
     taken = F.lit(ALL_TIED)
     if fitted is None:
@@ -169,14 +177,17 @@ def image_layout(
     fitted: SegmentationModel | None,
     downsample: int,
     tolerance: float,
+    ignore_label: int | None,
 ) -> ImageLayout:
     """Return how the images of a table are read; the first says K where nothing else does."""
+    require_ignore_label(ignore_label)
     return ImageLayout(
         len(columns.mask) > 1,
         len(columns.pred_probs) > 1,
         image_n_classes(df, columns, n_classes, fitted),
         downsample,
         tolerance,
+        None if ignore_label is None else int(ignore_label),
     )
 
 
@@ -221,7 +232,7 @@ def flagged_facts(
     facts: DataFrame, fitted: SegmentationModel, taken: Column, method: str, keep: Sequence[str]
 ) -> DataFrame:
     """Return the issues of images by their facts, beside the columns to keep. Lazy."""
-    inputs = [F.col(LABEL_QUALITY), F.col(IMAGE_SHAPE), F.col(DOUBTFUL), taken]
+    inputs = [*map(F.col, (LABEL_QUALITY, IMAGE_SHAPE, NUM_PIXELS, DOUBTFUL)), taken]
     new = map_rows(flags_batch(fitted, method), inputs, image_schema(ISSUES))
     return with_fields(facts.withColumn(NEW, new), keep, ISSUES)
 

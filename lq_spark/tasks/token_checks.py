@@ -16,6 +16,7 @@ from lq_spark.engine.verbs import map_rows
 from lq_spark.tasks import multiclass
 from lq_spark.tasks.labelled import INVALID_REASON
 from lq_spark.tasks.probabilities import PredProbs
+from lq_spark.tasks.streams import refuse_stream
 from lq_spark.tasks.token_batches import sentence_reason_batch
 from lq_spark.tasks.token_tables import (
     TokenColumns,
@@ -65,6 +66,7 @@ tolerance
         If a column or option is wrong: before a Spark job starts.
     """
     require_tolerance(tolerance)
+    refuse_stream(df, "tokens.validate")
     columns = token_columns(
         df,
         sentence_id=sentence_id,

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
 from lq_spark.core.checks import require_tolerance
 from lq_spark.core.constants import SUM_TOLERANCE
-from lq_spark.core.health_tables import DatasetHealth, dataset_health
 from lq_spark.core.noise_model import NoiseModel
 from lq_spark.core.scores import require_method
 from lq_spark.engine.inputs import column, require_new_columns
 from lq_spark.engine.keys import summarize_key
-from lq_spark.errors import InvalidRowsError, OptionError
+from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks import label_issues
 from lq_spark.tasks.batches import score_columns
 from lq_spark.tasks.confident import fit_thresholds
@@ -38,11 +36,11 @@ from lq_spark.tasks.labels import (
     require_room,
 )
 from lq_spark.tasks.probabilities import PredProbs
+from lq_spark.tasks.streams import refuse_stream
 from lq_spark.tasks.token_checks import broken_sentences
 from lq_spark.tasks.token_tables import TokenColumns, one_row_a_token, token_columns
 
 if TYPE_CHECKING:
-    import pandas as pd
     from pyspark.sql import DataFrame
 
 _KEY = "__lq_token_key"
@@ -64,6 +62,7 @@ def fit(
 
     Parameters and errors as for :func:`lq_spark.tokens.score` and :func:`lq_spark.multiclass.fit`.
     """
+    refuse_stream(df, "tokens.fit")
     columns = token_columns(
         df,
         sentence_id=sentence_id,
@@ -138,6 +137,7 @@ def find_issues(
         min_examples_per_class,
         agreed_collision_rule(collision_rule, fitted),
     )
+    refuse_stream(df, "tokens.find_issues")
     columns = token_columns(
         df,
         sentence_id=sentence_id,
@@ -224,77 +224,3 @@ def _require_whole_sentences(df: DataFrame, columns: TokenColumns) -> None:
             f"{broken.count()} sentences ({columns.sentence_id} {', '.join(examples)}, …); "
             "tokens.validate names them all"
         )
-
-
-@dataclass(frozen=True, eq=False)
-class TokenHealth:
-    """What the label issues of a table of tokens have in common.
-
-    Attributes
-    ----------
-    health : DatasetHealth
-        Of the classes, over all tokens.
-    common_tokens : pandas.DataFrame or None
-        "token", "num_label_issues": the texts with most issues; None where there are no texts.
-    common_issues : pandas.DataFrame
-        "token" (if there are texts), "given_label", "predicted_label", "num_label_issues".
-    """
-
-    health: DatasetHealth
-    common_tokens: pd.DataFrame | None
-    common_issues: pd.DataFrame
-
-
-def summarize(
-    df: DataFrame,
-    *,
-    exclude: Sequence[tuple[object, object]] = (),
-    top: int = 10,
-    **options: Any,
-) -> TokenHealth:
-    """Return the health of the classes over all tokens, and the commonest label issues.
-
-    Parameters
-    ----------
-    df : DataFrame
-        A table of sentences or tokens.
-    exclude : sequence of (given, predicted)
-        Pairs of labels whose issues are not counted.
-    top : int
-        How many of the commonest issues: equal ones in the order of token, given and predicted.
-    **options
-        As for :func:`find_issues`.
-
-    Raises
-    ------
-    ColumnError, OptionError, DataError, InvalidRowsError
-        As :func:`find_issues`.
-    """
-    if not isinstance(top, int) or top < 1:
-        raise OptionError(f"top must be a whole number of at least 1, got {top!r}")
-    found = find_issues(df, **options)
-    given = options.get("label", "label") if options.get("token_index") else "label"
-    texts = options.get("token") if options.get("token_index") else options.get("tokens")
-    text = ([options["token"]] if options.get("token_index") else ["token"]) if texts else []
-    issues = found.where(IS_LABEL_ISSUE)
-    for pair in exclude:
-        issues = issues.where(
-            ~((column(given) == F.lit(pair[0])) & (F.col(PREDICTED_LABEL) == F.lit(pair[1])))
-        )
-    renamed = issues.select(
-        *(column(name).alias("token") for name in text),
-        column(given).alias("given_label"),
-        F.col(PREDICTED_LABEL).alias("predicted_label"),
-    )
-    fit_names = ("sentence_id", "labels", "token_index", "label", "pred_probs", "classes")
-    model = fit(df, **{name: options[name] for name in fit_names if name in options})
-    return TokenHealth(
-        dataset_health(model),
-        _commonest(renamed, ["token"], top) if text else None,
-        _commonest(renamed, renamed.columns, top),
-    )
-
-
-def _commonest(issues: DataFrame, by: Sequence[str], top: int) -> pd.DataFrame:
-    counts = issues.groupBy(*by).agg(F.count(F.lit(1)).alias("num_label_issues"))
-    return counts.orderBy(F.desc("num_label_issues"), *by).limit(top).toPandas()

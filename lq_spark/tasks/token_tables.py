@@ -24,7 +24,7 @@ from lq_spark.engine.inputs import (
     require_columns,
     require_key,
 )
-from lq_spark.errors import ColumnError, OptionError
+from lq_spark.errors import ColumnError, OptionError, listed
 from lq_spark.tasks.labelled import (
     labelled_table,
     require_n_classes,
@@ -46,6 +46,7 @@ from lq_spark.tasks.probabilities import (
     nested_probabilities,
     probability_names,
 )
+from lq_spark.tasks.streams import require_told_n_classes
 from lq_spark.tasks.token_batches import LENGTHS_DIFFER
 
 if TYPE_CHECKING:
@@ -181,6 +182,8 @@ def one_row_a_token(
 ) -> tuple[DataFrame, TokenColumns]:
     """Return a table with a row for each token, and its columns; a long table as it is.
 
+    Raises ColumnError if the sentences' id has the name of another column that is made.
+
     A sentence without an array, or whose arrays differ in length, fails the query; or its tokens
     get nulls for what is missing, as many as its longest array has.
     """
@@ -189,6 +192,12 @@ def one_row_a_token(
     arrays = {LABEL: columns.label, PRED_PROBS: probability_names(columns.pred_probs)[0]}
     if columns.token is not None:
         arrays[TOKEN] = columns.token
+    made = [TOKEN_INDEX, *arrays]
+    if columns.sentence_id.lower() in made:
+        raise ColumnError(
+            f"sentence_id: column {columns.sentence_id!r} is named as one of a table of tokens "
+            f"({listed(made)}); rename it"
+        )
     # Selected under our names first: arrays_zip names its fields by its columns.
     named = df.select(
         column(columns.sentence_id).alias(_SENTENCE),
@@ -244,6 +253,7 @@ def nested_n_classes(df: DataFrame, columns: TokenColumns, n_classes: int | None
     if told is None:
         told = read.n_classes
     if told is None:
+        require_told_n_classes(df, "n_classes", "classes")
         size = F.size(F.get(read.array, F.lit(0)))
         first = df.select(size.alias("size")).where("size > 0").first()
         told = 2 if first is None else int(first["size"])

@@ -17,12 +17,13 @@ from lq_spark.core.constants import SUM_TOLERANCE
 from lq_spark.core.noise_model import NoiseModel
 from lq_spark.core.scores import require_method
 from lq_spark.core.sentences import require_sentence_method
-from lq_spark.engine.inputs import column, require_new_columns
+from lq_spark.engine.inputs import column, columns_alone, require_new_columns
 from lq_spark.engine.verbs import BatchFunction, map_rows
 from lq_spark.errors import require_one_of
 from lq_spark.tasks import multiclass
 from lq_spark.tasks.labelled import LABEL_QUALITY, PREDICTED_LABEL
 from lq_spark.tasks.probabilities import PredProbs
+from lq_spark.tasks.streams import refuse_stream
 from lq_spark.tasks.token_batches import (
     SENTENCE_QUALITY,
     TOKEN_QUALITIES,
@@ -35,7 +36,8 @@ from lq_spark.tasks.token_batches import (
     sentence_schema,
 )
 from lq_spark.tasks.token_checks import BROKEN_INDEX, validate
-from lq_spark.tasks.token_issues import TokenHealth, find_issues, fit, summarize
+from lq_spark.tasks.token_health import TokenHealth, summarize
+from lq_spark.tasks.token_issues import find_issues, fit
 from lq_spark.tasks.token_tables import (
     TokenColumns,
     nested_inputs,
@@ -177,7 +179,10 @@ def score(
         return scored.select(
             *map(column, df.columns), *(fields[name].alias(name) for name in added)
         )
-    scored = _scored_tokens(df, columns, n_classes, **how)
+    refuse_stream(df, "tokens.score of one row a token, at level 'sentence',")
+    named = [columns.sentence_id, str(columns.token_index), columns.label, columns.pred_probs]
+    named += [columns.token] if columns.token else []
+    scored = _scored_tokens(columns_alone(df, named), columns, n_classes, **how)
     return _put_together(
         scored, columns, aggregated_batch(sentence_score_method, temperature), added, on_invalid
     )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lq_spark.core import pixels
+from lq_spark.core import pixel_blocks, pixels
 from lq_spark.core.checks import row_faults
 from lq_spark.core.class_sums import partial_class_sums
 from lq_spark.core.fitted import Thresholds
@@ -49,7 +49,8 @@ def test_the_doubtful_pixels_hold_all_that_may_be_issues(seed, dtype):
 def test_facts_do_not_depend_on_the_blocks(monkeypatch, downsample, assert_same_bits):
     mask, probs = image(1)
     whole, score = image_facts(mask, probs, downsample=downsample), softmin_score(probs[0])
-    monkeypatch.setattr(pixels, "BLOCK_ELEMENTS", 17)
+    for module in (pixels, pixel_blocks):
+        monkeypatch.setattr(module, "BLOCK_ELEMENTS", 17)
     blocks = image_facts(mask, probs, downsample=downsample)
     assert blocks.doubtful.tobytes() == whole.doubtful.tobytes()
     assert_same_bits(blocks.sums.high, whole.sums.high)

@@ -184,3 +184,117 @@ def test_wrong_arguments_of_the_tables_are_refused():
         segmentation.filter_by_class(0, labels, labels, probs)
     with pytest.raises(OptionError, match="class_names must have 2 names, got 1"):
         segmentation.common_label_issues(labels > 0, labels, probs, class_names=["a"])
+
+
+IGNORED = st.sampled_from([255, -1, 1, np.uint8(0)])
+
+
+@DTYPES
+def test_an_image_without_ignored_pixels_is_scored_as_by_cleanlab(dtype, quietly):
+    @settings(max_examples=20, deadline=None)
+    @given(image_sets(dtype))
+    def check(data):
+        labels, probs, downsample = data
+        how = {"downsample": downsample}
+        issues = segmentation.find_label_issues(labels, probs, ignore_label=255, **how)
+        doubles = probs.astype(np.float64)
+        expected = quietly(cleanlab_filter.find_label_issues, labels, doubles, **how, **QUIET)
+        np.testing.assert_array_equal(issues, expected)
+        for method in ("softmin", "num_pixel_issues"):
+            scores, _ = segmentation.get_label_quality_scores(
+                labels, probs, method=method, ignore_label=255
+            )
+            expected, _ = quietly(
+                cleanlab_rank.get_label_quality_scores,
+                *(labels, doubles if method == "num_pixel_issues" else probs),
+                method=method,
+                **QUIET,
+            )
+            np.testing.assert_allclose(scores, expected, rtol=1e-6)
+
+    check()
+
+
+@DTYPES
+def test_ignored_pixels_are_as_if_they_were_not_there(dtype):
+    @settings(max_examples=60, deadline=None)
+    @given(image_sets(dtype), IGNORED, st.floats(0.05, 0.95), st.integers(0, 2**32 - 1))
+    def check(data, ignored, share, seed):
+        labels, probs, _ = data
+        rng = np.random.default_rng(seed)
+        labels = np.where(rng.random(labels.shape) < share, ignored, labels)
+        left_out = labels == ignored
+        probs = np.where(left_out[:, None], np.nan, probs)  # nothing is asked of them
+        issues = segmentation.find_label_issues(labels, probs, ignore_label=ignored)
+        assert not issues[left_out].any()
+        if left_out.all():
+            return
+        # The pixels that remain, as one image of one row.
+        rest = labels[~left_out][None, None], np.moveaxis(probs, 1, -1)[~left_out].T[None, :, None]
+        expected = segmentation.find_label_issues(*rest)
+        np.testing.assert_array_equal(issues[~left_out], expected.reshape(-1))
+        softmin, pixels = segmentation.get_label_quality_scores(labels, probs, ignore_label=ignored)
+        np.testing.assert_array_equal(np.isnan(pixels), left_out)
+        shares, _ = segmentation.get_label_quality_scores(
+            labels, probs, method="num_pixel_issues", ignore_label=ignored
+        )
+        for i, out in enumerate(left_out):
+            kept = labels[i][~out][None, None], probs[i][:, ~out][None, :, None]
+            assert softmin[i] == (
+                1.0 if out.all() else segmentation.get_label_quality_scores(*kept)[0][0]
+            )
+            assert shares[i] == (1.0 if out.all() else 1.0 - issues[i][~out].mean())
+        options = {"ignore_label": ignored}
+        table = segmentation.common_label_issues(issues, labels, probs, verbose=False, **options)
+        alone = segmentation.common_label_issues(expected, *rest, verbose=False)
+        assert table.to_numpy().tolist() == alone.to_numpy().tolist()
+        everywhere = np.ones_like(issues)
+        for k in range(probs.shape[1]):
+            found = segmentation.filter_by_class(k, everywhere, labels, probs, **options)
+            assert not found[left_out].any()
+
+    check()
+
+
+@DTYPES
+def test_squares_are_averaged_over_the_pixels_that_are_not_ignored(dtype):
+    """Squares of equal pixels: which of them are ignored changes nothing of the others."""
+    rng = np.random.default_rng(3)
+
+    def squares(values):
+        return values.repeat(2, axis=-1).repeat(2, axis=-2)
+
+    labels = rng.integers(4, size=(6, 5, 4))
+    probs = np.moveaxis(rng.dirichlet(np.full(4, 0.4), size=labels.shape).astype(dtype), -1, 1)
+    without = rng.random(labels.shape) < 0.2  # squares of ignored pixels alone
+    left_out = squares(without) | (rng.random((6, 10, 8)) < 0.4)
+    labels = squares(np.where(without, 255, labels)).astype(np.uint8)
+    options = {"downsample": 2, "ignore_label": 255}
+    expected = segmentation.find_label_issues(labels, squares(probs), **options)
+    probs = np.where(left_out[:, None], np.nan, squares(probs))
+    issues = segmentation.find_label_issues(
+        np.where(left_out, np.uint8(255), labels), probs, **options
+    )
+    np.testing.assert_array_equal(issues, expected & ~left_out)
+    assert 0 < issues.sum() < expected.sum()
+
+
+def test_images_of_ignored_pixels_alone_have_nothing_suspect():
+    labels, probs = np.full((2, 2, 4), 255, dtype=np.uint8), np.full((2, 3, 2, 4), np.nan)
+    for downsample in (1, 2):
+        options = {"downsample": downsample, "ignore_label": 255}
+        assert not segmentation.find_label_issues(labels, probs, **options).any()
+        scores, _ = segmentation.get_label_quality_scores(
+            labels, probs, method="num_pixel_issues", **options
+        )
+        assert scores.tolist() == [1.0, 1.0]
+    scores, pixels = segmentation.get_label_quality_scores(labels, probs, ignore_label=255)
+    assert scores.tolist() == [1.0, 1.0]
+    assert segmentation.issues_from_scores(scores, pixels, threshold=1.0).sum() == 0
+
+
+@pytest.mark.parametrize("ignore_label", [True, 255.0, "255"])
+def test_a_label_to_ignore_is_a_whole_number(ignore_label):
+    labels, probs = np.zeros((1, 2, 2), dtype=int), np.full((1, 2, 2, 2), 0.5)
+    with pytest.raises(OptionError, match="ignore_label must be a whole number or None, got "):
+        segmentation.find_label_issues(labels, probs, ignore_label=ignore_label)

@@ -49,6 +49,42 @@ def test_a_column_to_be_added_must_not_be_there(table_of):
     )
 
 
+@pytest.mark.parametrize("others", ["label int, label int", "label int, Label int, x int"])
+def test_a_column_that_is_not_alone_with_its_name_is_ambiguous(table_of, others):
+    schema = [StructField(part.split()[0], LongType()) for part in others.split(", ")]
+    table = table_of("y int").select("y", *(F.lit(1).alias(field.name) for field in schema))
+    second = schema[1].name
+    with pytest.raises(ColumnError) as error:
+        inputs.require_columns(table, target="label")
+    assert str(error.value) == (
+        f"target: column 'label' is ambiguous, the table has 'label', {second!r}; "
+        "rename or drop all but one"
+    )
+    assert inputs.require_columns(table, target="y") is None
+    with pytest.raises(ColumnError, match=f"columns of the same name: 'label', '{second}'; ren"):
+        inputs.require_new_columns(table, ["z"])
+    assert inputs.columns_alone(table, ["y", "y"]).columns == ["y"]
+    assert inputs.columns_alone(table, ["y", "label"]) is table
+
+
+@pytest.mark.spark_only
+def test_spark_may_tell_cases_apart(spark, table_of):
+    table = table_of("label int, y int").withColumnRenamed("y", "Label")
+    with pytest.raises(ColumnError, match="ambiguous"):
+        inputs.require_columns(table, target="label")
+    spark.conf.set("spark.sql.caseSensitive", "true")
+    try:
+        inputs.require_columns(table, target="label")
+        inputs.require_new_columns(table, ["z"])
+        assert table.select(inputs.column("Label")).columns == ["Label"]
+        twice = table.select("*", F.lit(1).alias("label"))
+        inputs.require_columns(twice, target="Label")
+        with pytest.raises(ColumnError, match="the table has 'label', 'label'; rename"):
+            inputs.require_columns(twice, target="label")
+    finally:
+        spark.conf.unset("spark.sql.caseSensitive")
+
+
 def test_a_column_has_its_type(table_of):
     table = table_of("`a.b` string, c int")
     assert inputs.column_type(table, "a.b") == StringType()
@@ -78,7 +114,13 @@ def test_what_tells_rows_apart_can_be_a_key(table_of, kind):
     assert inputs.require_key(table_of(f"x {kind}"), "id", "x").simpleString() == kind
 
 
-@pytest.mark.parametrize("kind", ["float", "double", "array<int>", "struct<a:int>"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("float", "double", "array<int>", "struct<a:int>", "variant"),
+        *("interval", "interval day to second", "interval year to month"),
+    ],
+)
 def test_what_does_not_tell_rows_apart_cannot_be_a_key(table_of, kind):
     with pytest.raises(ColumnError) as error:
         inputs.require_key(table_of(f"x {kind}"), "id", "x")

@@ -58,6 +58,26 @@ def test_bytes_are_views_of_every_type(dtype):
 
 
 @pytest.mark.parametrize(
+    "dtype",
+    ["|u1", "u1", "|i1", "<i2", ">i2", "<u4", ">i4", "i8", ">i8", "<f2", ">f4", ">f8", "f8"],
+)
+def test_a_type_may_say_the_order_of_its_bytes(dtype):
+    array = np.array([[1, 0, 3], [100, 5, 127]]).astype(dtype)
+    columns = pa.array([array.tobytes()]), pa.array([[2, 3]]), pa.array([dtype])
+    found = binary_tensor(*columns, 0, ndim=2, allowed=(*FLOATS, *INTEGERS))
+    np.testing.assert_array_equal(found, array)
+    assert found.dtype.isnative
+
+
+@pytest.mark.parametrize("dtype", ["bool", "|b1", "?"])
+def test_truth_values_are_numbers(dtype):
+    columns = pa.array([b"\0\1"]), pa.array([[1, 2]]), pa.array([dtype])
+    found = binary_tensor(*columns, 0, ndim=2, allowed=INTEGERS)
+    assert found.dtype == np.uint8
+    assert found.tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize(
     ("data", "shape", "dtype", "fault"),
     [
         (None, [2, 2], "uint8", TensorFault.NULL),
@@ -67,7 +87,12 @@ def test_bytes_are_views_of_every_type(dtype):
         (b"1234", [-2, -2], "uint8", TensorFault.SHAPE),
         (b"", [0, 2], "uint8", TensorFault.SHAPE),
         (b"1234", [2, 2], None, TensorFault.DTYPE),
-        (b"1234", [2, 2], "u1", TensorFault.DTYPE),
+        (b"1234", [2, 2], "pixel", TensorFault.DTYPE),
+        (b"1234", [2, 2], "", TensorFault.DTYPE),
+        (b"1234", [2, 2], "(2", TensorFault.DTYPE),
+        (b"1234", [2, 2], "i1,i1", TensorFault.DTYPE),
+        (b"1234", [2, 2], "S1", TensorFault.DTYPE),
+        (b"1234", [2, 2], "object", TensorFault.DTYPE),
         (b"1234", [2, 2], "float32", TensorFault.DTYPE),
         (b"123", [2, 2], "uint8", TensorFault.LENGTH),
         (b"1234", [2, 2], "int16", TensorFault.LENGTH),

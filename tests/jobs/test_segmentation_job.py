@@ -205,3 +205,31 @@ def test_a_wrong_class_count_stops_a_run(run):
         run(table_of(*images(2)), classes=["a", "b"], n_classes=3)
     with pytest.raises(InvalidRowsError, match="pred_probs of another number of classes: 2"):
         run(table_of(*images(2)), classes=["a", "b"])
+
+
+def test_ignored_pixels_count_nowhere_and_another_run_judges_alike(run, tmp_path, read_metrics):
+    masks, probs = images()
+    left_out = np.random.default_rng(1).random(masks.shape) < 0.3
+    left_out[2] = True
+    masks, probs = np.where(left_out, 255, masks), np.where(left_out[:, None], np.nan, probs)
+    table = table_of(masks, probs)
+    model = str(tmp_path / "model.json")
+    outcome = run(table, ignore_label=255, save_fitted=model)
+    rows = pq.read_table(tmp_path / "out").sort_by("id").to_pylist()
+    expected = core.find_label_issues(masks, probs, ignore_label=255)
+    assert [row["num_pixel_issues"] for row in rows] == expected.sum(axis=(1, 2)).tolist()
+    quality, _ = core.get_label_quality_scores(masks, probs, ignore_label=255)
+    assert [row["label_quality"] for row in rows] == quality.tolist()
+    [metrics] = read_metrics(tmp_path / "out_metrics").values()
+    assert metrics["pixels_scored", None] == (~left_out).sum()
+    assert outcome.report.quarantined == {}
+    run(table, ignore_label=255, fitted=model, write_mode="overwrite")
+    again = pq.read_table(tmp_path / "out").sort_by("id").to_pylist()
+    assert [row["label_quality"] for row in again] == quality.tolist()
+
+
+def test_images_of_ignored_pixels_alone_are_told_of(run, tmp_path):
+    masks, probs = images(2)
+    outcome = run(table_of(np.full_like(masks, 255), probs), ignore_label=255)
+    config = load_config(None, {"input": "a/b", "output": "c/d"}, SegmentationConfig)
+    assert "label issues at 0 of 0 pixels (0.00%), in 0 images" in outcome.report.text(config)

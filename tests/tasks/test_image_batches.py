@@ -13,6 +13,7 @@ from lq_spark.tasks.image_batches import (
     ALL_TIED,
     DOUBTFUL,
     IMAGE_SHAPE,
+    NUM_PIXELS,
     ImageLayout,
     facts_batch,
     flags_batch,
@@ -94,7 +95,7 @@ def test_issues_from_facts_equal_those_from_images_and_core(downsample, method):
     taken = pa.array([ALL_TIED] * len(data))
     direct = issues_batch(how, fitted, method, 0.1, fail=True)(*columns, taken)
     facts = facts_batch(how, 0.1, fail=True)(*columns)
-    inputs = [facts["label_quality"], facts[IMAGE_SHAPE], facts[DOUBTFUL], taken]
+    inputs = [facts["label_quality"], facts[IMAGE_SHAPE], facts[NUM_PIXELS], facts[DOUBTFUL], taken]
     assert flags_batch(fitted, method)(*inputs) == direct
     shares = np.array(direct["num_pixel_issues"]) / [h * w for h, w in SHAPES]
     assert direct["pixel_issue_share"].to_pylist() == shares.tolist()

@@ -7,6 +7,7 @@ from lq_spark import segmentation
 from lq_spark.core import segmentation as core
 from lq_spark.core.pixel_issues import count_tied, fit_pixels
 from lq_spark.core.pixels import image_facts, self_confidence
+from lq_spark.errors import OptionError
 
 N_CLASSES, SHAPE = 4, (12, 8)
 NESTED = "id {id}, label_mask array<array<int>>, pred_probs array<array<array<{element}>>>"
@@ -177,3 +178,94 @@ def test_scores_are_lazy_and_null_for_images_that_are_not_fit(table_of):
     for function in (segmentation.fit, segmentation.find_issues, segmentation.summarize):
         with pytest.raises(Exception, match=r"1 images with .*segmentation\.validate names"):
             function(table)
+
+
+def with_ignored(masks, probs, share=0.3, label=255, seed=2):
+    """Return masks with pixels to ignore, an image of nothing else, and probabilities of none."""
+    left_out = np.random.default_rng(seed).random(masks.shape) < share
+    left_out[4] = True
+    return np.where(left_out, label, masks), np.where(left_out[:, None], np.nan, probs), left_out
+
+
+@pytest.mark.parametrize(("form", "downsample"), [("binary", 1), ("binary", 2), ("nested", 1)])
+def test_ignored_pixels_count_nowhere(table_of, form, downsample):
+    masks, probs, left_out = with_ignored(*data_set())
+    table, how = table_of(masks, probs, form), {"ignore_label": 255, "downsample": downsample}
+    assert {
+        row.invalid_reason for row in segmentation.validate(table, id="id", **how).collect()
+    } == {None}
+    rows, made = found_masks(segmentation.find_issues(table, **how))
+    expected = core.find_label_issues(masks, probs, **how)
+    np.testing.assert_array_equal(np.stack(made), expected)
+    assert expected.any()
+    counted = np.maximum((~left_out).sum(axis=(1, 2)), 1)
+    shares = expected.sum(axis=(1, 2)) / counted
+    assert [row.pixel_issue_share for row in rows] == shares.tolist()
+    qualities, _ = core.get_label_quality_scores(masks, probs, ignore_label=255)
+    assert [row.label_quality for row in rows] == qualities.tolist()
+    assert qualities[4] == 1.0
+    scored = segmentation.score(table, ignore_label=255).orderBy("id").collect()
+    assert [row.label_quality for row in scored] == qualities.tolist()
+    fitted = segmentation.fit(table, **how)
+    facts = [image_facts(mask, image, **how) for mask, image in zip(masks, probs, strict=True)]
+    assert fitted == fit_pixels(facts, downsample)
+    by_model = segmentation.score(
+        table, method="num_pixel_issues", fitted=fitted, ignore_label=255
+    ).orderBy("id")
+    found = segmentation.find_issues(
+        table, method="num_pixel_issues", fitted=fitted, ignore_label=255
+    ).orderBy("id")
+    assert [row.label_quality for row in by_model.collect()] == [
+        1.0 - row.pixel_issue_share for row in found.collect()
+    ]
+    health = segmentation.summarize(table, **how)
+    assert health.n_pixels == (~left_out).sum()
+    assert health.n_pixel_issues == expected.sum()
+    by_class = health.classes.set_index("class")["num_pixels"]
+    assert by_class.to_dict() == {k: (masks == k).sum() for k in range(N_CLASSES)}
+
+
+def test_pixels_of_a_label_beyond_the_classes_are_named_unless_ignored(table_of):
+    masks, probs, _ = with_ignored(*data_set(6), label=200)
+    reasons = segmentation.validate(table_of(masks, np.nan_to_num(probs, nan=0.25))).collect()
+    assert all("label out of range" in row.invalid_reason for row in reasons)
+    with pytest.raises(OptionError, match=r"ignore_label must be a whole number or None, got 1\.5"):
+        segmentation.find_issues(table_of(masks, probs), ignore_label=1.5)
+
+
+def test_a_table_of_ignored_pixels_alone_has_no_issue(table_of):
+    masks, probs = data_set(3)
+    table = table_of(np.full_like(masks, 255), probs)
+    rows, made = found_masks(segmentation.find_issues(table, ignore_label=255))
+    assert not np.stack(made).any()
+    assert [(row.pixel_issue_share, row.label_quality) for row in rows] == [(0.0, 1.0)] * 3
+    assert segmentation.summarize(table, ignore_label=255).n_pixels == 0
+
+
+@pytest.mark.parametrize(
+    ("mask_type", "probs_type"), [("|u1", "<f4"), ("<i8", ">f8"), (">i4", "f4")]
+)
+def test_types_may_say_the_order_of_their_bytes(spark, mask_type, probs_type):
+    masks, probs = data_set(3, dtype=np.dtype(probs_type).newbyteorder("="))
+    rows = [
+        (
+            *(i, m.astype(mask_type).tobytes(), list(m.shape), mask_type),
+            *(p.astype(probs_type).tobytes(), list(p.shape), probs_type),
+        )
+        for i, (m, p) in enumerate(zip(masks, probs, strict=True))
+    ]
+    assert_issues(
+        segmentation.find_issues(spark.createDataFrame(rows, BINARY.format(id="int"))), masks, probs
+    )
+
+
+def test_masks_of_two_classes_may_be_truth_values(spark):
+    masks, probs = data_set(3)
+    masks, probs = masks % 2, np.stack([probs[:, :2].sum(axis=1), probs[:, 2:].sum(axis=1)], axis=1)
+    rows = [
+        (i, m.astype(bool).tobytes(), list(m.shape), "bool", p.tobytes(), list(p.shape), "float64")
+        for i, (m, p) in enumerate(zip(masks, probs, strict=True))
+    ]
+    assert_issues(
+        segmentation.find_issues(spark.createDataFrame(rows, BINARY.format(id="int"))), masks, probs
+    )
