@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from lq_spark.engine.files import expanded
-from lq_spark.job.gate import Condition, parse_condition, require_classes
+from lq_spark.job.conditions import Condition, parse_condition, require_classes
 from lq_spark.tables.spec import FORMATS, TableSpec
 
 SUFFIXES = (".staging", ".scratch", ".previous")

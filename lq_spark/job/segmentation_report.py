@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lq_spark.core.fitted import Thresholds
 from lq_spark.engine.inputs import column
 from lq_spark.job.class_metrics import threshold_metrics
-from lq_spark.job.gate import PAIR
+from lq_spark.job.conditions import PAIR
 from lq_spark.job.lowest import in_short
 from lq_spark.job.report import aligned
 from lq_spark.job.task_run import Metric

@@ -32,7 +32,7 @@ from lq_spark.tasks.multilabel_batches import (
 from lq_spark.tasks.multilabel_issues import find_issues, find_issues_per_class, fit, summarize
 from lq_spark.tasks.multilabel_passes import fitted_thresholds
 from lq_spark.tasks.multilabel_tables import label_set_table
-from lq_spark.tasks.probabilities import PredProbs
+from lq_spark.tasks.probabilities import PredProbs, probability_names
 from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
@@ -121,7 +121,9 @@ def score(
     if adjust_pred_probs and fitted is None:
         refuse_stream(df, "multilabel.score that adjusts without fitted")
     added = [LABEL_QUALITY, CLASS_QUALITIES] if class_qualities else [LABEL_QUALITY]
-    require_columns(df, labels=labels, pred_probs=pred_probs)
+    require_columns(df, labels=labels)
+    for name in probability_names(pred_probs):
+        require_columns(df, pred_probs=name)
     require_new_columns(df, [*added, _NEW])
     table = label_set_table(
         df,
@@ -176,7 +178,9 @@ def validate(
     if id is not None:
         refuse_stream(df, "multilabel.validate with id")
         require_key(df, "id", id)
-    require_columns(df, labels=labels, pred_probs=pred_probs)
+    require_columns(df, labels=labels)
+    for name in probability_names(pred_probs):
+        require_columns(df, pred_probs=name)
     require_new_columns(df, [INVALID_REASON, _NEW, _TWICE])
     table = label_set_table(
         df, labels=labels, pred_probs=pred_probs, classes=classes, n_classes=n_classes

@@ -31,7 +31,7 @@ from lq_spark.tasks.multilabel_batches import CELLS
 from lq_spark.tasks.multilabel_flagging import judged, requested, with_issues
 from lq_spark.tasks.multilabel_passes import counted_cells, fitted_thresholds
 from lq_spark.tasks.multilabel_tables import LabelSetTable, label_set_table
-from lq_spark.tasks.probabilities import PredProbs
+from lq_spark.tasks.probabilities import PredProbs, probability_names
 from lq_spark.tasks.streams import refuse_stream
 
 if TYPE_CHECKING:
@@ -145,7 +145,9 @@ def find_issues(
     (2022).
     """
     refuse_stream(df, "multilabel.find_issues")
-    require_columns(df, id=id, labels=labels, pred_probs=pred_probs)
+    require_columns(df, id=id, labels=labels)
+    for name in probability_names(pred_probs):
+        require_columns(df, pred_probs=name)
     require_new_columns(df, [*ISSUE_COLUMNS, *([ISSUE_RANK] if issue_rank else [])])
     request = requested(
         df,
@@ -198,7 +200,7 @@ def find_issues_per_class(df: DataFrame, **options: Any) -> DataFrame:
     refuse_stream(df, "multilabel.find_issues_per_class")
     request = requested(df, by_row=False, **options)
     require_free_name(request.id)
-    df = columns_alone(df, (options.get(name, name) for name in ("id", "labels", "pred_probs")))
+    df = columns_alone(df, _named(**options))
     require_unique(df, request.id)
     return cell_rows(with_issues(df, request, judged(df, request)), request.id, request.table)
 
@@ -235,7 +237,7 @@ def summarize(df: DataFrame, **options: Any) -> MultilabelHealth:
         )
     refuse_stream(df, "multilabel.summarize")
     request = requested(df, by_row=False, **options)
-    df = columns_alone(df, (options.get(name, name) for name in ("id", "labels", "pred_probs")))
+    df = columns_alone(df, _named(**options))
     require_unique(df, request.id)
     judgement = judged(df, request)
     counts = judgement.counts
@@ -280,3 +282,10 @@ def require_unique(df: DataFrame, id: str) -> None:
             f"id: column {id!r} has nulls or values that occur twice; "
             "multilabel.validate says which rows"
         )
+
+
+def _named(
+    id: str = "id", labels: str = "labels", pred_probs: PredProbs = "pred_probs", **_: Any
+) -> list[str]:
+    """Return the columns that options name."""
+    return [id, labels, *probability_names(pred_probs)]

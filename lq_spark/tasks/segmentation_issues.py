@@ -32,12 +32,12 @@ from lq_spark.tasks.image_batches import (
     IMAGE_SHAPE,
     ISSUES,
     NUM_PIXELS,
-    ImageLayout,
     facts_batch,
     flags_batch,
     image_schema,
     issues_batch,
 )
+from lq_spark.tasks.image_layout import ImageLayout
 from lq_spark.tasks.image_tables import ImageColumns, image_columns, image_n_classes
 from lq_spark.tasks.labelled import LABEL_QUALITY
 from lq_spark.tasks.pixel_counts import class_sums_of, fitted_model, pixels_taken

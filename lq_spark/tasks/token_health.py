@@ -13,6 +13,7 @@ from lq_spark.engine.inputs import column, columns_alone
 from lq_spark.errors import OptionError
 from lq_spark.tasks.flagging import IS_LABEL_ISSUE
 from lq_spark.tasks.labelled import PREDICTED_LABEL
+from lq_spark.tasks.probabilities import probability_names
 from lq_spark.tasks.streams import refuse_stream
 from lq_spark.tasks.token_issues import find_issues, fit
 
@@ -69,7 +70,8 @@ def summarize(
         raise OptionError(f"top must be a whole number of at least 1, got {top!r}")
     refuse_stream(df, "tokens.summarize")
     shape = ("token_index", "label") if options.get("token_index") else ("labels",)
-    named = [options.get(name, name) for name in ("sentence_id", "pred_probs", *shape)]
+    named = [options.get(name, name) for name in ("sentence_id", *shape)]
+    named += probability_names(options.get("pred_probs", "pred_probs"))
     named += [options[name] for name in ("tokens", "token") if options.get(name)]
     df = columns_alone(df, named)
     found = find_issues(df, **options)

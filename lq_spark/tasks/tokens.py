@@ -22,7 +22,7 @@ from lq_spark.engine.verbs import BatchFunction, map_rows
 from lq_spark.errors import require_one_of
 from lq_spark.tasks import multiclass
 from lq_spark.tasks.labelled import LABEL_QUALITY, PREDICTED_LABEL
-from lq_spark.tasks.probabilities import PredProbs
+from lq_spark.tasks.probabilities import PredProbs, probability_names
 from lq_spark.tasks.streams import refuse_stream
 from lq_spark.tasks.token_batches import (
     SENTENCE_QUALITY,
@@ -180,7 +180,8 @@ def score(
             *map(column, df.columns), *(fields[name].alias(name) for name in added)
         )
     refuse_stream(df, "tokens.score of one row a token, at level 'sentence',")
-    named = [columns.sentence_id, str(columns.token_index), columns.label, columns.pred_probs]
+    named = [columns.sentence_id, str(columns.token_index), columns.label]
+    named += probability_names(columns.pred_probs)
     named += [columns.token] if columns.token else []
     scored = _scored_tokens(columns_alone(df, named), columns, n_classes, **how)
     return _put_together(

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lq_spark.errors import OptionError
-from lq_spark.job.gate import MAX_LENGTH, judge, parse_condition, require_classes
+from lq_spark.job.conditions import MAX_LENGTH, parse_condition, require_classes
+from lq_spark.job.gate import judge
 
 METRICS = ("rows", "issue_rate", "mean_label_quality")
 CLASS_METRICS = ("class_rows", "class_issue_rate")

@@ -162,7 +162,7 @@ def test_every_key_is_a_flag():
         "3,0",
         *("--input-format", "delta", "--input-version", "7", "--output-format", "delta"),
         *("--write-mode", "merge", "--partition-by", "day", "--reference", "0123abcd"),
-        *("--fail-if", "tokens_scored < 9", "--fail-if", "class_tokens['B,C'] < 1"),
+        *("--fail-if", "tokens_scored < 9", "--fail-if", "class_tokens['B-LOC'] < 1"),
         *("--warn-if", "issue_rate > 0.5"),
     ]
     config = load_config(None, vars(parser(JOBS["tokens"]).parse_args(line)), TokensConfig)
@@ -177,7 +177,7 @@ def test_every_key_is_a_flag():
     assert (config.write_mode, config.partition_by, config.reference) == (
         *("merge", ["day"], "0123abcd"),
     )
-    assert config.fail_if == ["tokens_scored < 9", "class_tokens['B,C'] < 1"]
+    assert config.fail_if == ["tokens_scored < 9", "class_tokens['B-LOC'] < 1"]
     assert config.warn_if == ["issue_rate > 0.5"]
     known = {action.dest for action in parser(JOBS["tokens"])._actions}
     assert set(TokensConfig.model_fields) < known

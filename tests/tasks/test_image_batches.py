@@ -8,19 +8,19 @@ from lq_spark.core import segmentation as core
 from lq_spark.core.pixel_issues import fit_pixels
 from lq_spark.core.pixels import image_facts
 from lq_spark.errors import InvalidRowsError
-from lq_spark.tasks import image_batches
+from lq_spark.tasks import image_layout
 from lq_spark.tasks.image_batches import (
     ALL_TIED,
     DOUBTFUL,
     IMAGE_SHAPE,
     NUM_PIXELS,
-    ImageLayout,
     facts_batch,
     flags_batch,
     image_reason_batch,
     issues_batch,
     score_batch,
 )
+from lq_spark.tasks.image_layout import ImageLayout
 
 SHAPES = [(4, 6), (2, 2), (8, 4)]
 
@@ -124,8 +124,8 @@ MASK, PROBS = [[0, 1]], [[[0.5, 0.5]], [[0.5, 0.25]], [[0.0, 0.25]]]
         ([None], PROBS, "null in label_mask"),
         ([[0, 1], [0]], PROBS, "label_mask is no whole array of shape (H, W)"),
         (MASK, [*PROBS[:2], [[0.0]]], "pred_probs is no whole array of shape (K, H, W)"),
-        (MASK, PROBS[:2], image_batches.WRONG_CLASSES),
-        ([[0], [1]], PROBS, image_batches.DIFFERENT_SHAPES),
+        (MASK, PROBS[:2], image_layout.WRONG_CLASSES),
+        ([[0], [1]], PROBS, image_layout.DIFFERENT_SHAPES),
         ([[0, 3]], PROBS, "pixel (0, 1): label out of range"),
         ([[-1, 0]], PROBS, "pixel (0, 0): label out of range"),
         (MASK, [[[0.5, np.nan]], *PROBS[1:]], "pixel (0, 1): probability not finite"),
@@ -179,4 +179,4 @@ def test_bytes_that_are_no_image_say_why(part, change, reason):
 def test_a_side_that_does_not_divide_is_named():
     columns = [*nested([np.array(MASK, dtype=np.int32)]), *nested([np.array(PROBS)])]
     reason = image_reason_batch(layout(downsample=2))(*columns)["invalid_reason"].to_pylist()
-    assert reason == [image_batches.NOT_DIVISIBLE]
+    assert reason == [image_layout.NOT_DIVISIBLE]

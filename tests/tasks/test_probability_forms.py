@@ -205,7 +205,11 @@ NUMBERS = {"label": "int", "id": "int"}
         (ROWS | {"a": "double"}, {"pred_probs": ["a", "a"]}, "at least two, one a class"),
         (ROWS | {"a": "double"}, {"pred_probs": ["a", "b"]}, "no column 'b'"),
         (ROWS | {"a": "double", "b": "int"}, {"pred_probs": ["a", "b"]}, "column 'b' is int"),
-        (ROWS | {"a": "double", "b": "double"}, {"pred_probs": {"a", "b"}}, "no certain order"),
+        (
+            ROWS | {"a": "double", "b": "double"},
+            {"pred_probs": {"a": 0, "b": 1}.keys()},
+            "no certain order",
+        ),
         (
             ROWS | {"a": "double", "b": "double"},
             {"pred_probs": ["a", "b"], "classes": ["x", "y", "z"]},

@@ -171,7 +171,7 @@ def test_ids_that_are_null_or_occur_twice_are_refused(table, function):
             function(table.where(rows), n_classes=2)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "uint64", "<U1", "pixel", ""])
+@pytest.mark.parametrize("dtype", ["uint64", "<U1", "pixel", ""])
 def test_a_type_that_is_none_of_a_mask_is_named(spark, dtype):
     rows = [(1, bytes(8), [1, 2], dtype, PROBS)]
     schema = (
