@@ -91,17 +91,9 @@ def on_embedded():
 @pytest.fixture(scope="session")
 def jvm_options():
     """Options for the JVM of a test, which ends before what a server needs has paid for itself."""
-    return " ".join(
-        [
-            # Only the quick compiler. Its code fills the 48 MB that are its default, and would be
-            # swept and made again.
-            "-XX:TieredStopAtLevel=1",
-            "-XX:ReservedCodeCacheSize=256m",
-            # A heap that is there from the start.
-            "-Xms800m",
-            "-Xmn400m",
-        ]
-    )
+    # Only the quick compiler. Its code fills the 48 MB that are its default, and would be swept and
+    # made again.
+    return "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
 
 
 @pytest.fixture(scope="session")
@@ -140,7 +132,8 @@ def _apache_spark(engine, jvm_options, tmp_path_factory):
         # everything anew, and TCP would delay each task by 0.04 s.
         "spark.python.daemon.module": "worker_daemon",
         "spark.python.unix.domain.socket.enabled": "true",
-        "spark.driver.extraJavaOptions": f"{jvm_options} -XX:+UseSerialGC",
+        # A heap that is there from the start.
+        "spark.driver.extraJavaOptions": f"{jvm_options} -XX:+UseSerialGC -Xms800m -Xmn400m",
     }
     settings |= lakehouse_settings(tmp_path_factory.mktemp("lake"))
     builder = SparkSession.builder
