@@ -89,21 +89,7 @@ def sentences() -> Case:
             "tokens": [[f"w{i % 5}" for i in range(4)] for _ in range(N)],
         }
     )
-    names = ("sentence_id", "labels", "pred_probs")
-    texts = (*names, "tokens")
-    return Case(
-        "tokens",
-        (table,),
-        {name: name for name in texts},
-        (
-            Call("score", texts),
-            Call("score", texts, {"level": "token"}),
-            Call("validate", texts),
-            Call("fit", names),
-            Call("find_issues", texts, {"issue_rank": True}),
-            Call("summarize", texts),
-        ),
-    )
+    return _of_tokens(table, ("sentence_id", "labels", "pred_probs"), "tokens")
 
 
 def tokens() -> Case:
@@ -117,8 +103,11 @@ def tokens() -> Case:
             "token": [f"w{i % 5}" for i in range(4 * N)],
         }
     )
-    names = ("sentence_id", "token_index", "label", "pred_probs")
-    texts = (*names, "token")
+    return _of_tokens(table, ("sentence_id", "token_index", "label", "pred_probs"), "token")
+
+
+def _of_tokens(table: pa.Table, names: tuple[str, ...], text: str) -> Case:
+    texts = (*names, text)
     return Case(
         "tokens",
         (table,),

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from lq_spark.engine.files import local_path
-from lq_spark.errors import OptionError
+from lq_spark.errors import OptionError, listed
 from lq_spark.tables.folders import lines_at
 from lq_spark.tables.spec import TableSpec, no_table, quoted
 from lq_spark.tables.staged import as_uri
-from lq_spark.tables.storable import names_to_map, require_mapped
+from lq_spark.tables.storable import names_to_map
 from lq_spark.tables.transactions import TableFormat
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
+
+_MAPPING = "delta.columnMapping.mode"
 
 _OF_THE_PROTOCOL = (
     "delta.minReaderVersion",
@@ -130,20 +132,29 @@ def commit_options(properties: Mapping[str, str]) -> dict[str, str]:
 
 
 def _kept_properties(spark: SparkSession, name: str) -> dict[str, str]:
-    rows = spark.sql(f"SHOW TBLPROPERTIES {name}").collect()  # a handful
-    return {key: value for key, value in rows if not key.startswith(_OF_THE_PROTOCOL)}
+    found = _properties(spark, name)
+    return {key: value for key, value in found.items() if not key.startswith(_OF_THE_PROTOCOL)}
+
+
+def _properties(spark: SparkSession, name: str) -> dict[str, str]:
+    return dict(map(tuple, spark.sql(f"SHOW TBLPROPERTIES {name}").collect()))  # a handful
 
 
 def _new_properties(schema: StructType) -> dict[str, str]:
     """Return the mapping of columns, which a new table has only where a name needs it."""
-    return {"delta.columnMapping.mode": "name"} if names_to_map(schema) else {}
+    return {_MAPPING: "name"} if names_to_map(schema) else {}
 
 
 def _require_names(spark: SparkSession, spec: TableSpec, schema: StructType) -> None:
-    if names_to_map(schema):
-        name = identifier(spec)
-        mode = dict(map(tuple, spark.sql(f"SHOW TBLPROPERTIES {name}").collect()))
-        require_mapped(spec, name, schema, mode.get("delta.columnMapping.mode"))
+    """Raise OptionError if a table that is there does not map columns that need it."""
+    names, table = names_to_map(schema), identifier(spec)
+    if names and _properties(spark, table).get(_MAPPING, "none") == "none":
+        raise OptionError(
+            f"{spec.option}: the Delta table {spec.name!r} cannot hold {listed(names)}, for a "
+            f"character in the name; have it map its columns (ALTER TABLE {table} SET "
+            f"TBLPROPERTIES ('{_MAPPING}' = 'name', 'delta.minReaderVersion' = '2', "
+            "'delta.minWriterVersion' = '5')), or rename them"
+        )
 
 
 DELTA = TableFormat(

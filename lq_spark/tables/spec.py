@@ -95,12 +95,9 @@ def no_table(spec: TableSpec, table_format: str, error: Exception) -> OptionErro
 def said(error: Exception) -> str:
     """Return in one line what Spark said of a failure."""
     text = str(error)
+    line = r"[^\n]*(?:(?<=:)\n[^\n]*)?"  # one that ends with a colon goes on in the next
     # Its error class; or, under py4j, the line of the Java exception without its package.
-    # A line that ends with a colon goes on in the next.
-    found = re.search(r"\[[A-Z][A-Z0-9_.]+\][^\n]*(?:(?<=:)\n[^\n]*)?", text)
-    java = re.search(
-        r"^: (?:[a-z0-9_]+\.)*(\w+: [^\n]*(?:(?<=:)\n[^\n]*)?)", text, flags=re.MULTILINE
-    )
-    if line := found.group() if found else java and java.group(1):
-        return " ".join(line.split())
+    for start in (r"(\[[A-Z][A-Z0-9_.]+\]", r"^: (?:[a-z0-9_]+\.)*(\w+: "):
+        if found := re.search(f"{start}{line})", text, flags=re.MULTILINE):
+            return " ".join(found[1].split())
     return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql.types import ArrayType, DataType, MapType, StructType
 
 from lq_spark.engine.kinds import is_sail
-from lq_spark.errors import OptionError, listed
+from lq_spark.errors import OptionError
 from lq_spark.tables.spec import TableSpec
 
 if TYPE_CHECKING:
@@ -34,9 +34,11 @@ def require_storable(spark: SparkSession, spec: TableSpec, schema: StructType) -
     name = spec.format or "parquet"
     refused = _REFUSED[name, "Sail" if is_sail(spark) else "Spark"]
     for field in schema:
-        for depth, (_, kind) in enumerate(_parts(field.name, field.dataType)):
-            of = f"nested {kind.typeName()}" if depth and kind.typeName() == "void" else None
-            if (of or kind.typeName()) in refused:
+        for _, kind in _parts(field.name, field.dataType):
+            name_of_kind = kind.typeName()
+            if name_of_kind == "void" and kind is not field.dataType:
+                name_of_kind = "nested void"
+            if name_of_kind in refused:
                 raise OptionError(
                     f"{spec.option}: {name.capitalize()} tables hold no {kind.simpleString()}, and "
                     f"column {field.name!r} is {field.dataType.simpleString()}; cast or drop it"
@@ -52,17 +54,6 @@ def names_to_map(schema: StructType) -> list[str]:
         for field in schema
         if any(set(_NOT_IN_DELTA) & set(name) for name, _ in _parts(field.name, field.dataType))
     ]
-
-
-def require_mapped(spec: TableSpec, name: str, schema: StructType, mode: str | None) -> None:
-    """Raise OptionError if a table that is there does not map columns that need it."""
-    if (names := names_to_map(schema)) and mode in (None, "none"):
-        raise OptionError(
-            f"{spec.option}: the Delta table {spec.name!r} cannot hold {listed(names)}, for a "
-            f"character in the name; have it map its columns (ALTER TABLE {name} SET TBLPROPERTIES "
-            "('delta.columnMapping.mode' = 'name', 'delta.minReaderVersion' = '2', "
-            "'delta.minWriterVersion' = '5')), or rename them"
-        )
 
 
 def _parts(name: str, kind: DataType) -> Iterator[tuple[str, DataType]]:

@@ -14,7 +14,7 @@ from lq_spark.core.pixel_blocks import Mask, Probabilities
 from lq_spark.core.pixels import image_fault, self_confidence, softmin_score
 from lq_spark.engine.tensors import FLOATS, INTEGERS, TensorFault, binary_tensor, nested_tensor
 from lq_spark.tasks.label_reasons import LABEL_REASONS
-from lq_spark.tasks.labels import FRACTIONAL_LABEL, NULL_LABEL
+from lq_spark.tasks.labels import FRACTIONAL_LABEL, LARGEST_WHOLE, NULL_LABEL
 
 DIFFERENT_SHAPES = "label_mask and pred_probs differ in height or width"
 WRONG_CLASSES = "pred_probs of another number of classes"
@@ -89,7 +89,7 @@ def _pixel_indices(mask: NDArray[Any]) -> NDArray[Any]:
     if mask.dtype.kind != "f":
         return mask
     whole = np.isfinite(mask) & (np.floor(mask) == mask)
-    clipped = np.clip(np.where(whole, mask, 0), -(2.0**53), 2.0**53).astype(np.int64)
+    clipped = np.clip(np.where(whole, mask, 0), -LARGEST_WHOLE, LARGEST_WHOLE).astype(np.int64)
     return np.where(whole, clipped, FRACTIONAL_LABEL)
 
 

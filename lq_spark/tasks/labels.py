@@ -43,7 +43,7 @@ FRACTIONAL_LABEL = NULL_LABEL + 2
 LABEL_TYPES = "whole numbers (in a float, double or decimal(p,0) too), booleans and strings"
 """What :func:`is_label_type` allows, for a message."""
 
-_LARGEST_WHOLE = 2.0**53
+LARGEST_WHOLE = 2.0**53
 """Beyond it every double is whole, and none a class index."""
 
 _ROOM = {"boolean": 2, "byte": 1 << 7, "short": 1 << 15, "float": 1 << 24}
@@ -115,7 +115,7 @@ def label_index(
         index = F.when(position == 0, F.lit(UNKNOWN_LABEL)).otherwise(position - F.lit(1))
     elif isinstance(kind, (FloatType, DoubleType, DecimalType)):
         number = label.cast("double")
-        clipped = F.least(F.greatest(number, F.lit(-_LARGEST_WHOLE)), F.lit(_LARGEST_WHOLE)).cast(
+        clipped = F.least(F.greatest(number, F.lit(-LARGEST_WHOLE)), F.lit(LARGEST_WHOLE)).cast(
             "bigint"
         )
         # The rest of NaN and of an infinity is NaN.

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from lq_spark.core.annotations import checked_annotations
+from lq_spark.core.annotation_tables import wide_labels
 from lq_spark.core.crowd_model import CrowdModel
 from lq_spark.core.whole_crowd import WholeCrowd
 from lq_spark.errors import OptionError
@@ -13,14 +13,7 @@ from lq_spark.errors import OptionError
 
 def model_of(labels, pred_probs, **methods):
     """Return the model of a whole data set, and the data set."""
-    items, annotators = np.nonzero(~np.isnan(labels))
-    annotations = checked_annotations(
-        items,
-        annotators,
-        labels[items, annotators].astype(int),
-        n_classes=pred_probs.shape[1],
-        n_annotators=labels.shape[1],
-    )
+    annotations = wide_labels(labels).annotations(pred_probs.shape[1])
     whole = WholeCrowd.of(annotations, [pred_probs], calibrate=True)
     weights = whole.weights_under(whole.best_consensus())
     model = CrowdModel(

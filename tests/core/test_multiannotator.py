@@ -9,7 +9,8 @@ from cleanlab import multiannotator as oracle
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lq_spark.core.annotations import checked_annotations, count_votes
+from lq_spark.core.annotation_tables import wide_labels
+from lq_spark.core.annotations import count_votes
 from lq_spark.core.multiannotator import (
     convert_long_to_wide_dataset,
     get_label_quality_multiannotator,
@@ -61,14 +62,7 @@ def without_some(pred_probs, share, rng):
 
 def one_temperature_is_best(labels, pred_probs):
     """Return whether no two losses of the search are equal but for their rounding."""
-    items, annotators = np.nonzero(~np.isnan(labels))
-    given_labels = checked_annotations(
-        items,
-        annotators,
-        labels[items, annotators].astype(int),
-        n_classes=pred_probs.shape[1],
-        n_annotators=labels.shape[1],
-    )
+    given_labels = wide_labels(labels).annotations(pred_probs.shape[1])
     votes, temperatures = count_votes(given_labels), COARSE_TEMPERATURES
     for _ in range(2):
         state = partial_losses(

@@ -269,3 +269,21 @@ def test_masks_of_two_classes_may_be_truth_values(spark):
     assert_issues(
         segmentation.find_issues(spark.createDataFrame(rows, BINARY.format(id="int"))), masks, probs
     )
+
+
+@pytest.mark.parametrize("form", ["array<array<int>>", "array<array<double>>", "float64", "int16"])
+def test_an_ignored_label_may_be_any_whole_number_of_any_type(spark, form):
+    mask, probs = np.array([[0, -100], [1, 0]]), np.full((2, 2, 2), 0.5).tolist()
+    if "<" in form:
+        given = mask.astype(float if "double" in form else int).tolist()
+        rows, columns = [(1, given, probs)], f"id int, label_mask {form}"
+    else:
+        rows = [(1, mask.astype(form).tobytes(), [2, 2], form, probs)]
+        columns = "id int, label_mask binary, label_mask_shape array<int>, label_mask_dtype string"
+    df = spark.createDataFrame(rows, f"{columns}, pred_probs array<array<array<double>>>")
+    reasons = {
+        ignored: segmentation.validate(df, ignore_label=ignored).first()["invalid_reason"]
+        for ignored in (None, -1, -100)
+    }
+    out_of_range = "pixel (0, 1): label out of range"
+    assert reasons == {None: out_of_range, -1: out_of_range, -100: None}
