@@ -19,6 +19,7 @@ from pyspark.sql.types import (
 
 from lq_spark.core.annotations import Annotations
 from lq_spark.core.annotator_sums import AnnotatorSums, finish_annotators, partial_annotators
+from lq_spark.core.blocks import Float64
 from lq_spark.core.consensus import ThresholdSums
 from lq_spark.core.crowd_model import CrowdModel
 from lq_spark.engine.arrow import flat_lists
@@ -126,7 +127,7 @@ def sum_batch(n_annotators: int, n_classes: int) -> Callable[[pa.RecordBatch], A
     return run
 
 
-def _numbers(column: pa.Array, present: NDArray[np.bool_]) -> NDArray[np.generic]:
+def _numbers(column: pa.Array, present: NDArray[np.bool_]) -> Float64:
     """Return the values of a column that has nulls elsewhere."""
     return np.asarray(column if present.all() else column.drop_null())
 
