@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from pyspark.sql import functions as F
@@ -41,7 +41,7 @@ class Source:
         Delta version or Iceberg snapshot id; None where the format has no versions.
     """
 
-    df: DataFrame
+    df: DataFrame = field(repr=False)
     format: str
     version: int | None
 
