@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyspark.sql import functions as F
 
-from lq_spark.core.exact import SCALE_BITS, exact_mean
+from lq_spark.core.shared.exact import SCALE_BITS, exact_mean
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.sums import scaled_halves
 from lq_spark.job.summary import ClassQuality
-from lq_spark.tasks.flagging import IS_LABEL_ISSUE
-from lq_spark.tasks.labelled import LABEL_QUALITY, PREDICTED_LABEL
-from lq_spark.tasks.labels import class_name, comparable
+from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE
+from lq_spark.tasks.shared.labels import class_name, comparable
+from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -30,9 +30,7 @@ def sums(value: Column, name: str = "score") -> list[Column]:
 
 def mean(rows: Sequence[Mapping[str, int]], name: str = "score") -> float | None:
     """Return the mean of the values that rows have sums of, the same in any partitions."""
-    n, high, low = (
-        sum(row[f"{name}_{end}"] or 0 for row in rows) for end in ("n", "high", "low")
-    )
+    n, high, low = (sum(row[f"{name}_{end}"] or 0 for row in rows) for end in ("n", "high", "low"))
     return exact_mean(high, low, n) if n else None
 
 

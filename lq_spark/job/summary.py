@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lq_spark.core.class_health import class_overlaps
-from lq_spark.core.fitted import Thresholds
-from lq_spark.core.noise_model import NoiseModel
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.health.classes import class_overlaps
 
 N_WORST_CLASSES = 20
 N_OVERLAPS = 5

@@ -3,6 +3,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+from lq_spark.job.jobs import JOBS
 
 from lq_spark.errors import (
     ColumnError,
@@ -13,7 +14,6 @@ from lq_spark.errors import (
     TableError,
 )
 from lq_spark.job import cli
-from lq_spark.job.jobs import JOBS
 
 PLACES = ["--input", "./in", "--output", "./out"]
 

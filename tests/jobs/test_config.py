@@ -5,11 +5,11 @@ import sys
 
 import pytest
 import yaml
+from lq_spark.job.jobs import JOBS
 
 from lq_spark.errors import OptionError
 from lq_spark.job import cli
 from lq_spark.job.config import ScoreConfig, load_config
-from lq_spark.job.jobs import JOBS
 
 FIELDS = set(ScoreConfig.model_fields)
 PLACES = {"input": "./in", "output": "./out"}

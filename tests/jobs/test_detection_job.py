@@ -4,14 +4,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lq_spark.job.detection_config import DetectionConfig
 
 from lq_spark import DetectionModel
 from lq_spark.core import detection as core
-from lq_spark.core.detection_issues import fit_detections
-from lq_spark.core.detections import checked_detections
+from lq_spark.core.detection.images import checked_detections
+from lq_spark.core.detection.issues import fit_detections
 from lq_spark.errors import InvalidRowsError, OptionError
 from lq_spark.job.config import load_config
-from lq_spark.job.detection_config import DetectionConfig
 
 CLASSES = ["person", "car"]
 FIELDS = ("x1", "y1", "x2", "y2", "label", "prob")
@@ -91,6 +91,7 @@ def assert_output(folder, made):
 def run(spark, batch_size, tmp_path):
     """Run the job's own code on a table; ``batch_size`` is asked for as a run may set it."""
     from lq_spark.job.detection_run import DetectionRun
+
     from lq_spark.job.record import execute
 
     def score(table, **flags):

@@ -5,10 +5,10 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lq_spark.job.jobs import JOBS
 
 from lq_spark.errors import InvalidRowsError
 from lq_spark.job.config import load_config
-from lq_spark.job.jobs import JOBS
 from lq_spark.job.record import execute
 
 LABELS = [0, 1, 1, 0, 1, 0, 0, 1]

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from lq_spark.job.token_config import TokensConfig
+from lq_spark.job.token_run import TokensRun
 
 from lq_spark.errors import LqError, OptionError
 from lq_spark.job.config import load_config
 from lq_spark.job.record import execute
 from lq_spark.job.run import ScoreRun
-from lq_spark.job.token_config import TokensConfig
-from lq_spark.job.token_run import TokensRun
 from lq_spark.tables.formats import read_table, write_table
 from lq_spark.tables.spec import TableSpec
 

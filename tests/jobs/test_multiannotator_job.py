@@ -4,14 +4,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lq_spark.job.jobs import JOBS
+from lq_spark.job.multiannotator_config import MultiannotatorConfig
 
-from lq_spark.core.annotations import checked_annotations
-from lq_spark.core.whole_crowd import WholeCrowd
+from lq_spark.core.multiannotator.annotations import checked_annotations
+from lq_spark.core.multiannotator.whole import WholeCrowd
 from lq_spark.errors import OptionError
 from lq_spark.job.cli import parser
 from lq_spark.job.config import load_config
-from lq_spark.job.jobs import JOBS
-from lq_spark.job.multiannotator_config import MultiannotatorConfig
 
 PLACES = {"input": "./items", "annotations": "./annotations", "output": "./out"}
 CLASSES = ["ant", "bee", "cat"]
@@ -176,6 +176,7 @@ def test_a_wrong_column_is_refused(submit, expected_error, tmp_path):
 def run(spark, batch_size):
     """Run the job's own code; a run sets the size of batches, which the fixture puts back."""
     from lq_spark.job.multiannotator_run import MultiannotatorRun
+
     from lq_spark.job.record import execute
 
     def execute_with(**flags):

@@ -6,15 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lq_spark.job.jobs import JOBS
+from lq_spark.job.multilabel_config import MultilabelConfig
 
 from lq_spark.core import multilabel as core
-from lq_spark.core.multilabel_health import multilabel_health_summary
-from lq_spark.core.multilabel_model import MultilabelModel
+from lq_spark.core.multilabel.health import multilabel_health_summary
+from lq_spark.core.multilabel.model import MultilabelModel
 from lq_spark.errors import OptionError
 from lq_spark.job.cli import parser
 from lq_spark.job.config import load_config
-from lq_spark.job.jobs import JOBS
-from lq_spark.job.multilabel_config import MultilabelConfig
 
 CLASSES = ["cat", "dog", "indoor", "night"]
 PLACES = {"input": "./in", "output": "./out"}
@@ -150,6 +150,7 @@ def test_bad_rows_stop_a_run_and_are_named(submit, expected_error, tmp_path, fai
 def run(spark, batch_size, tmp_path):
     """Run the job's own code in the tests' session: (config, outcome)."""
     from lq_spark.job.multilabel_run import MultilabelRun
+
     from lq_spark.job.record import execute
 
     def score(source, **flags):

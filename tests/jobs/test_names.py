@@ -5,10 +5,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lq_spark.job.jobs import JOBS
 
 from lq_spark.errors import OptionError
 from lq_spark.job.config import load_config
-from lq_spark.job.jobs import JOBS
 from lq_spark.job.record import execute
 
 FLAGS = {

@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lq_spark.job.regression_config import RegressionConfig
 
 from lq_spark.core.regression import find_label_issues, get_label_quality_scores
-from lq_spark.core.regression_rules import OUTRE_THRESHOLD
+from lq_spark.core.regression.rules import OUTRE_THRESHOLD
 from lq_spark.errors import OptionError
 from lq_spark.job.config import load_config
-from lq_spark.job.regression_config import RegressionConfig
 
 PLACES = {"input": "data/in", "output": "data/out"}
 
@@ -127,8 +127,9 @@ def test_a_bad_run_names_the_rows_and_writes_only_that_it_has_failed(
 @pytest.fixture
 def run(spark, tmp_path):
     """Run the job's own code on rows: (report, config)."""
-    from lq_spark.job.record import execute
     from lq_spark.job.regression_run import RegressionRun
+
+    from lq_spark.job.record import execute
 
     def run(table, **flags):
         pq.write_table(table, tmp_path / "in.parquet")

@@ -9,9 +9,9 @@ import pytest
 
 from lq_spark.core import multiclass
 from lq_spark.core.confident import get_confident_thresholds
-from lq_spark.core.fitted import Thresholds
+from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.errors import DataError
-from lq_spark.tasks.batches import REASONS
+from lq_spark.tasks.shared.batches import REASONS
 
 SIMPLE = {
     "id": [3, 1, 2],

@@ -11,7 +11,7 @@ from lq_spark.core import multiclass
 from lq_spark.engine.kinds import engine_of
 from lq_spark.errors import InvalidRowsError, LqError
 from lq_spark.job.config import load_config
-from lq_spark.tasks.batches import REASONS
+from lq_spark.tasks.shared.batches import REASONS
 
 NAN, INF = float("nan"), float("inf")
 GOOD = [0.7, 0.2, 0.1]

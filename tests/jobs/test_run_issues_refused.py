@@ -5,16 +5,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lq_spark.core.fitted import Thresholds
-from lq_spark.core.issue_rules import COMPARING
-from lq_spark.core.joint import sparse
+from lq_spark.core.confident.joint import sparse
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.label_issues import find_label_issues
+from lq_spark.core.label_issues.rules import COMPARING
 from lq_spark.core.multiclass import get_label_quality_scores
-from lq_spark.core.noise_model import NoiseModel
 from lq_spark.errors import ColumnError, DataError, InvalidRowsError, OptionError, TableError
 from lq_spark.job.config import load_config
 from lq_spark.job.run import ScoreRun
-from lq_spark.tasks.batches import REASONS
+from lq_spark.tasks.shared.batches import REASONS
 
 SIMPLE = {
     "id": [3, 1, 2],

@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from lq_spark.core.fitted import Thresholds
+from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.errors import ColumnError, DataError, OptionError
 
 SIMPLE = {

@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lq_spark.job.token_config import TokensConfig
 
 from lq_spark.core import tokens as core
 from lq_spark.job.config import load_config
-from lq_spark.job.token_config import TokensConfig
 
 CLASSES = ["O", "B-LOC", "I-LOC"]
 
@@ -104,8 +104,9 @@ def test_a_bad_run_says_why_in_one_line_and_writes_nothing_but_that_it_has_faile
 @pytest.fixture
 def excerpts(spark, tmp_path):
     """Run the job's own code on sentences of one doubtful token each: (texts, summary)."""
-    from lq_spark.job.record import execute
     from lq_spark.job.token_run import TokensRun
+
+    from lq_spark.job.record import execute
 
     def run(lengths_and_places, shape, **flags):
         rows = [

@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lq_spark.job.segmentation_config import SegmentationConfig
 
 from lq_spark import SegmentationModel
 from lq_spark.core import segmentation as core
 from lq_spark.errors import DataError, InvalidRowsError, OptionError
 from lq_spark.job.config import load_config
-from lq_spark.job.segmentation_config import SegmentationConfig
 
 CLASSES = ["road", "sky", "tree"]
 NAMES = ("label_mask", "pred_probs")
@@ -47,8 +47,9 @@ def spoilt(table, row, name, value):
 @pytest.fixture
 def run(spark, batch_size, tmp_path):
     """Run the job's own code on a table; ``batch_size`` is asked for as a run sets it."""
-    from lq_spark.job.record import execute
     from lq_spark.job.segmentation_run import SegmentationRun
+
+    from lq_spark.job.record import execute
 
     reader = "spark.sql.parquet.columnarReaderBatchSize"
     before = spark.conf.get(reader)

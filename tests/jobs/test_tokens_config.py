@@ -3,13 +3,13 @@
 import re
 
 import pytest
+from lq_spark.job.jobs import JOBS
+from lq_spark.job.token_config import TokensConfig
 
-from lq_spark.core.scores import METHODS
+from lq_spark.core.multiclass.scores import METHODS
 from lq_spark.errors import OptionError
 from lq_spark.job.cli import parser
 from lq_spark.job.config import load_config
-from lq_spark.job.jobs import JOBS
-from lq_spark.job.token_config import TokensConfig
 
 PLACES = {"input": "./in", "output": "./out"}
 

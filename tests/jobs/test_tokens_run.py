@@ -6,14 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lq_spark.job.token_config import TokensConfig
 
 from lq_spark.core import tokens as core
 from lq_spark.core.confident import calibrate_confident_joint, compute_confident_joint
+from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.label_issues import find_label_issues
-from lq_spark.core.noise_model import NoiseModel
 from lq_spark.errors import InvalidRowsError
 from lq_spark.job.config import load_config
-from lq_spark.job.token_config import TokensConfig
 
 CLASSES = ["O", "B-LOC", "I-LOC"]
 LONG = {"token_index": "token_index", "token": "token"}
@@ -66,8 +66,9 @@ def corpus_of(n_sentences=30, seed=0, classes=None):
 
 def run_in(spark, folder, source, **flags):
     """Run the job's own code, without its process, on a table written to a folder."""
-    from lq_spark.job.record import execute
     from lq_spark.job.token_run import TokensRun
+
+    from lq_spark.job.record import execute
 
     pq.write_table(source, folder / "input.parquet")
     places = {"input": str(folder / "input.parquet"), "output": str(folder / "scores")}

@@ -79,9 +79,7 @@ def earlier_run(spark: SparkSession, config: JobConfig, run_id: str | None) -> E
         newest = runs.select("run_id").first()
     if table is None or newest is None:
         if run_id is not None:
-            raise OptionError(
-                f"reference: no successful run {run_id!r} in {spec.name!r}"
-            )
+            raise OptionError(f"reference: no successful run {run_id!r} in {spec.name!r}")
         return None
     rows = table.where(F.col("run_id") == newest[0]).select("metric", "class", "value").collect()
     return EarlierRun(newest[0], {(metric, name): value for metric, name, value in rows})

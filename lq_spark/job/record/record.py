@@ -94,7 +94,9 @@ class Outcome:
             if verdict.met is None:
                 lines.append(f"{option} {verdict.explanation} ({text})")
             else:
-                lines.append(f"{option} {'MET' if verdict.met else 'not met'}: {verdict.explanation}")
+                lines.append(
+                    f"{option} {'MET' if verdict.met else 'not met'}: {verdict.explanation}"
+                )
             if verdict.warning is not None:
                 lines.append(
                     f"WARNING: {option} ({text}) names what is not there: {verdict.warning}"
@@ -114,7 +116,9 @@ class RunRecord:
     def __init__(self, spark: SparkSession, config: JobConfig) -> None:
         self.spark, self.config, self.which = spark, config, RunId()
         self._tables: dict[TableSpec, StructType] = {}
-        for spec, columns in zip(config.records.values(), (METRICS, CLASSES, OVERLAPS), strict=False):
+        for spec, columns in zip(
+            config.records.values(), (METRICS, CLASSES, OVERLAPS), strict=False
+        ):
             schema = spark.createDataFrame([], columns).schema
             check_rows(spark, spec, schema)
             self._tables[spec] = schema

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from lq_spark.core.detection_model import DetectionModel
-from lq_spark.core.detection_scores import ISSUE_KINDS, checked_weights
+from lq_spark.core.detection.model import DetectionModel
+from lq_spark.core.detection.scores import ISSUE_KINDS, checked_weights
 from lq_spark.errors import listed
 from lq_spark.job.config import Name, Place
 from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, aligned, lowest_lines
@@ -237,14 +237,14 @@ class DetectionTask(Task[DetectionConfig]):
         from lq_spark.engine.inputs import require_key, require_new_columns
         from lq_spark.tables.formats import read_table
         from lq_spark.tasks import detection
-        from lq_spark.tasks.detection_batches import BOX_ISSUES
-        from lq_spark.tasks.detection_tables import (
+        from lq_spark.tasks.detection.batches import BOX_ISSUES
+        from lq_spark.tasks.detection.columns import (
             agreed_classes,
             detection_columns,
             resolved_n_classes,
         )
-        from lq_spark.tasks.flagging import IS_LABEL_ISSUE, ISSUE_RANK
-        from lq_spark.tasks.labelled import INVALID_REASON, LABEL_QUALITY
+        from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK
+        from lq_spark.tasks.shared.table import INVALID_REASON, LABEL_QUALITY
 
         config = self.config
         self.loaded = DetectionModel.load(config.fitted) if config.fitted else None
@@ -292,8 +292,8 @@ class DetectionTask(Task[DetectionConfig]):
         self, rows: DataFrame, n_rows: int, scratch: Scratch
     ) -> Iterator[tuple[str, DataFrame]]:
         """Yield the scores and issues of images."""
-        from lq_spark.tasks.detection import fit_model
-        from lq_spark.tasks.detection_summary import class_counts
+        from lq_spark.tasks.detection.scores import fit_model
+        from lq_spark.tasks.detection.summary import class_counts
 
         if self.config.box_specs:
             rows = scratch(rows)
@@ -309,8 +309,8 @@ class DetectionTask(Task[DetectionConfig]):
 
     def _issues(self, rows: DataFrame, scratch: Scratch) -> DataFrame:
         from lq_spark.engine.inputs import column
-        from lq_spark.tasks.detection import with_issues
-        from lq_spark.tasks.flagging import with_issue_rank
+        from lq_spark.tasks.detection.scores import with_issues
+        from lq_spark.tasks.multiclass.flags import with_issue_rank
 
         config = self.config
         found = with_issues(
@@ -331,8 +331,8 @@ class DetectionTask(Task[DetectionConfig]):
         from pyspark.sql import functions as F
 
         from lq_spark.job.scores import scores_of
-        from lq_spark.tasks.detection_batches import BOX_ISSUES, KIND
-        from lq_spark.tasks.detection_tables import LABEL
+        from lq_spark.tasks.detection.batches import BOX_ISSUES, KIND
+        from lq_spark.tasks.detection.columns import LABEL
 
         output = tables["output"]
         found = scores_of(output, self.config.id, self.score_column, F.size(BOX_ISSUES))

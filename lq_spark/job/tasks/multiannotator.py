@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from lq_spark.core.constants import SUM_TOLERANCE
-from lq_spark.core.crowd_model import CrowdModel
-from lq_spark.core.majority import VoteSummary
-from lq_spark.core.multiannotator import CONSENSUS_METHODS, QUALITY_METHODS
-from lq_spark.core.scores import METHODS, require_method
+from lq_spark.core.multiannotator.api import CONSENSUS_METHODS, QUALITY_METHODS
+from lq_spark.core.multiannotator.majority import VoteSummary
+from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.multiclass.scores import METHODS, require_method
+from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import listed, require_one_of
 from lq_spark.job.config import Name, Place, beside
 from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, aligned
@@ -29,9 +29,9 @@ from lq_spark.tables.spec import TableSpec
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lq_spark.tasks.crowd_checks import CrowdChecks
-    from lq_spark.tasks.crowd_scores import CrowdScores
-    from lq_spark.tasks.crowd_tables import CrowdTables
+    from lq_spark.tasks.multiannotator.checks import CrowdChecks
+    from lq_spark.tasks.multiannotator.columns import CrowdTables
+    from lq_spark.tasks.multiannotator.results import CrowdScores
 
 
 class MultiannotatorConfig(ClassesConfig):
@@ -257,9 +257,13 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         """Check columns and options, before a pass over the sources."""
         from lq_spark.engine.inputs import column, require_new_columns
         from lq_spark.tables.formats import read_table
-        from lq_spark.tasks.crowd_options import CrowdOptions, agreed_classes, require_fitted_for
-        from lq_spark.tasks.crowd_scores import ITEM_COLUMNS
-        from lq_spark.tasks.crowd_tables import crowd_n_classes
+        from lq_spark.tasks.multiannotator.columns import crowd_n_classes
+        from lq_spark.tasks.multiannotator.options import (
+            CrowdOptions,
+            agreed_classes,
+            require_fitted_for,
+        )
+        from lq_spark.tasks.multiannotator.results import ITEM_COLUMNS
 
         config = self.config
         require_new_columns(self.source.select(*map(column, config.keep_columns)), ITEM_COLUMNS)
@@ -297,12 +301,12 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         }
 
     def _tables(self, annotations: DataFrame, items: DataFrame) -> CrowdTables:
-        from lq_spark.tasks.crowd_tables import crowd_tables
+        from lq_spark.tasks.multiannotator.columns import crowd_tables
 
         return crowd_tables(annotations, items, **self.config.columns, classes=self.classes)
 
     def _checks(self, items: DataFrame) -> CrowdChecks:
-        from lq_spark.tasks.crowd_checks import checked_crowd
+        from lq_spark.tasks.multiannotator.checks import checked_crowd
 
         known = self.loaded.annotators if self.loaded else None
         tables = self._tables(self.annotations, items)
@@ -312,10 +316,10 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         """Return the tables of items, annotations and annotators without rows."""
         from pyspark.sql import functions as F
 
-        from lq_spark.tasks.crowd_batches import CrowdReader
-        from lq_spark.tasks.crowd_passes import GatheredItems
-        from lq_spark.tasks.crowd_scores import CrowdScores, rated_items
-        from lq_spark.tasks.crowd_tables import gathered, probability_columns
+        from lq_spark.tasks.multiannotator.columns import gathered, probability_columns
+        from lq_spark.tasks.multiannotator.fit import GatheredItems
+        from lq_spark.tasks.multiannotator.reader import CrowdReader
+        from lq_spark.tasks.multiannotator.results import CrowdScores, rated_items
 
         none = self.source.where(F.lit(False))
         tables = self._tables(self.annotations.where(F.lit(False)), none)
@@ -341,16 +345,20 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
     ) -> Iterator[tuple[str, DataFrame]]:
         """Yield the tables of items, of annotations and of annotators."""
         from lq_spark.engine.inputs import column
-        from lq_spark.tasks.crowd_batches import CrowdReader
-        from lq_spark.tasks.crowd_passes import (
+        from lq_spark.tasks.multiannotator.columns import (
+            annotator_names,
+            gathered,
+            probability_columns,
+        )
+        from lq_spark.tasks.multiannotator.fit import (
             GatheredItems,
             count_faults,
             fit_crowd,
             sum_thresholds,
         )
-        from lq_spark.tasks.crowd_scores import CrowdScores, rated_items
-        from lq_spark.tasks.crowd_tables import annotator_names, gathered, probability_columns
-        from lq_spark.tasks.labelled import INVALID_REASON
+        from lq_spark.tasks.multiannotator.reader import CrowdReader
+        from lq_spark.tasks.multiannotator.results import CrowdScores, rated_items
+        from lq_spark.tasks.shared.table import INVALID_REASON
 
         config, annotations = self.config, self.annotations
         if rows is not self.source:  # some were set aside, and so may be annotations
@@ -394,7 +402,7 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
 
         from lq_spark.engine.inputs import column
         from lq_spark.job.scores import lowest, mean, sums
-        from lq_spark.tasks.labels import class_name
+        from lq_spark.tasks.shared.labels import class_name
 
         items, annotators = tables["output"], tables["annotator_output"]
         quality, item, annotator = F.col(self.score_column), self.config.item, self.config.annotator
@@ -424,7 +432,9 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
             mean(groups, "agreement"),
             mean([of_labels]),
             dict(zip(self.config.model_names, by_model, strict=False)),
-            lowest(annotators, annotator, of_annotator, F.col("annotator_quality").asc_nulls_last()),
+            lowest(
+                annotators, annotator, of_annotator, F.col("annotator_quality").asc_nulls_last()
+            ),
             lowest(items, item, of_item, quality),
         )
 

@@ -4,7 +4,7 @@ Passes over the source beside its keys: one probability a row for the thresholds
 them once more for the scores, in Python. Where issues are sought, scores and facts of the rows are
 made in that pass and written to a scratch place: the joint is counted and the cuts are found
 there, and what is written in the end is read from there too. The source is looked at again only
-where :mod:`lq_spark.tasks.pruning` says so.
+where :mod:`lq_spark.tasks.multiclass.cuts` says so.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from lq_spark.core.fitted import Thresholds
-from lq_spark.core.issue_rules import require_two_classes
-from lq_spark.core.noise_model import NoiseModel
-from lq_spark.core.quotas import require_a_number_each
-from lq_spark.core.scores import METHODS, require_method
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.label_issues.quotas import require_a_number_each
+from lq_spark.core.label_issues.rules import require_two_classes
+from lq_spark.core.multiclass.scores import METHODS, require_method
 from lq_spark.errors import InvalidRowsError
 from lq_spark.job.config import Name, Place
 from lq_spark.job.summary import (
@@ -43,7 +43,6 @@ from lq_spark.job.tasks.options import (
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
 
 
 class MulticlassConfig(LabelledConfig):
@@ -173,9 +172,10 @@ class MulticlassTask(Task[MulticlassConfig]):
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
         from lq_spark.engine.inputs import require_key, require_new_columns
-        from lq_spark.tasks.flagging import IS_LABEL_ISSUE, ISSUE_RANK
-        from lq_spark.tasks.label_issues import agreed_n_classes
-        from lq_spark.tasks.labelled import (
+        from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK
+        from lq_spark.tasks.multiclass.issues import agreed_n_classes
+        from lq_spark.tasks.shared.labels import require_room
+        from lq_spark.tasks.shared.table import (
             INVALID_REASON,
             LABEL_QUALITY,
             PREDICTED_LABEL,
@@ -183,7 +183,6 @@ class MulticlassTask(Task[MulticlassConfig]):
             labelled_table,
             resolved_n_classes,
         )
-        from lq_spark.tasks.labels import require_room
 
         config = self.config
         self.loaded = NoiseModel.load(config.fitted) if config.fitted else None
@@ -236,13 +235,11 @@ class MulticlassTask(Task[MulticlassConfig]):
 
     def unclear(self, reasons: Mapping[str, int]) -> str:
         """Return that K was guessed, if rows have another number of probabilities."""
-        from lq_spark.tasks.labelled import WRONG_LENGTH
+        from lq_spark.tasks.shared.table import WRONG_LENGTH
 
         if not self.is_guessed or WRONG_LENGTH not in reasons:
             return ""
-        return (
-            f"; K = {self.n_classes} was read off the first row, give n_classes to be certain"
-        )
+        return f"; K = {self.n_classes} was read off the first row, give n_classes to be certain"
 
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the output without rows."""
@@ -273,15 +270,13 @@ class MulticlassTask(Task[MulticlassConfig]):
         else:
             yield "output", self._scored(rows)
 
-    def _with_issues(
-        self, rows: DataFrame, thresholds: Thresholds, scratch: Scratch
-    ) -> DataFrame:
+    def _with_issues(self, rows: DataFrame, thresholds: Thresholds, scratch: Scratch) -> DataFrame:
         from lq_spark.engine.inputs import column
-        from lq_spark.tasks.batches import score_columns
-        from lq_spark.tasks.flagging import IS_LABEL_ISSUE, judged, with_issue_rank
-        from lq_spark.tasks.label_facts import with_facts
-        from lq_spark.tasks.labelled import LABEL_QUALITY, PREDICTED_LABEL, labelled_table
-        from lq_spark.tasks.pruning import flagged
+        from lq_spark.tasks.multiclass.cuts import flagged
+        from lq_spark.tasks.multiclass.facts import with_facts
+        from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, judged, with_issue_rank
+        from lq_spark.tasks.shared.batches import score_columns
+        from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL, labelled_table
 
         config, rule = self.config, rule_of(self.config, self.loaded)
         table = labelled_table(rows, **self.columns)
@@ -313,7 +308,7 @@ class MulticlassTask(Task[MulticlassConfig]):
     def _scored(self, rows: DataFrame) -> DataFrame:
         from lq_spark.engine.inputs import column
         from lq_spark.tasks import multiclass
-        from lq_spark.tasks.labelled import LABEL_QUALITY, PREDICTED_LABEL
+        from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL
 
         config = self.config
         adjust = config.adjust_pred_probs and self.thresholds is not None  # None: no rows
@@ -334,7 +329,7 @@ class MulticlassTask(Task[MulticlassConfig]):
         """Return the scores in short."""
         from lq_spark.engine.inputs import column
         from lq_spark.job.scores import lowest, scores_of_classes
-        from lq_spark.tasks.labelled import LABEL_QUALITY, PREDICTED_LABEL
+        from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL
 
         output, config = tables["output"], self.config
         shown = [column(config.id), column(config.label), PREDICTED_LABEL, LABEL_QUALITY]

@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from lq_spark.core.blocks import Float64
-from lq_spark.core.multilabel_model import MultilabelModel
-from lq_spark.core.multilabel_rules import CellRule
-from lq_spark.core.multilabel_scores import (
+from lq_spark.core.multiclass.scores import METHODS, require_method
+from lq_spark.core.multilabel.model import MultilabelModel
+from lq_spark.core.multilabel.rules import CellRule
+from lq_spark.core.multilabel.scores import (
     AGGREGATORS,
     DEFAULT_ALPHA,
     DEFAULT_TEMPERATURE,
     aggregator_of,
 )
-from lq_spark.core.scores import METHODS, require_method
+from lq_spark.core.shared.blocks import Float64
 from lq_spark.errors import require_one_of
 from lq_spark.job.config import Name, Place
 from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, aligned, lowest_lines
@@ -44,7 +44,7 @@ from lq_spark.tables.spec import TableSpec
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lq_spark.tasks.multilabel_flagging import Judgement
+    from lq_spark.tasks.multilabel.flags import Judgement
 
 
 class MultilabelConfig(ClassesConfig):
@@ -124,7 +124,7 @@ class MultilabelConfig(ClassesConfig):
 
     @property
     def aggregator_kwargs(self) -> dict[str, Any]:
-        """Return what :func:`lq_spark.core.multilabel_scores.aggregator_of` takes."""
+        """Return what :func:`lq_spark.core.multilabel.scores.aggregator_of` takes."""
         name = AGGREGATORS[self.aggregator]
         defaults = {"alpha": DEFAULT_ALPHA, "temperature": DEFAULT_TEMPERATURE}
         value = getattr(self, name)
@@ -220,10 +220,10 @@ class MultilabelTask(Task[MultilabelConfig]):
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
         from lq_spark.engine.inputs import require_new_columns
-        from lq_spark.tasks.flagging import ISSUE_RANK
-        from lq_spark.tasks.labelled import INVALID_REASON
-        from lq_spark.tasks.multilabel_flagging import requested
-        from lq_spark.tasks.multilabel_issues import ISSUE_COLUMNS, require_free_name
+        from lq_spark.tasks.multiclass.flags import ISSUE_RANK
+        from lq_spark.tasks.multilabel.flags import requested
+        from lq_spark.tasks.multilabel.issues import ISSUE_COLUMNS, require_free_name
+        from lq_spark.tasks.shared.table import INVALID_REASON
 
         config = self.config
         loaded = MultilabelModel.load(config.fitted) if config.fitted else None
@@ -272,7 +272,7 @@ class MultilabelTask(Task[MultilabelConfig]):
         """Return the tables of rows and of suspected classes without rows."""
         from pyspark.sql import functions as F
 
-        from lq_spark.tasks.multilabel_flagging import Judgement, with_issues
+        from lq_spark.tasks.multilabel.flags import Judgement, with_issues
 
         nothing = Judgement(None, None, np.zeros((self.table.n_classes, 2), dtype=np.int64))
         none = self.source.where(F.lit(False))
@@ -283,10 +283,10 @@ class MultilabelTask(Task[MultilabelConfig]):
     ) -> Iterator[tuple[str, DataFrame]]:
         """Yield rows with their issues, then their suspected classes."""
         from lq_spark.engine.inputs import column
-        from lq_spark.tasks.flagging import IS_LABEL_ISSUE
-        from lq_spark.tasks.labelled import LABEL_QUALITY
-        from lq_spark.tasks.multilabel_batches import CELLS
-        from lq_spark.tasks.multilabel_flagging import judged, with_issues
+        from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE
+        from lq_spark.tasks.multilabel.batches import CELLS
+        from lq_spark.tasks.multilabel.flags import judged, with_issues
+        from lq_spark.tasks.shared.table import LABEL_QUALITY
 
         self.judgement = judged(rows, self.request, count=True)
         found = with_issues(rows, self.request, self.judgement)
@@ -294,8 +294,8 @@ class MultilabelTask(Task[MultilabelConfig]):
         yield from self._tables(scratch(found.select(*map(column, names))))
 
     def _tables(self, found: DataFrame) -> Iterator[tuple[str, DataFrame]]:
-        from lq_spark.tasks.flagging import with_issue_rank
-        from lq_spark.tasks.multilabel_issues import cell_rows, with_label_sets
+        from lq_spark.tasks.multiclass.flags import with_issue_rank
+        from lq_spark.tasks.multilabel.issues import cell_rows, with_label_sets
 
         output = with_label_sets(found, self.carried, self.table)
         if self.config.issue_rank:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
-from lq_spark.core.constants import SUM_TOLERANCE
-from lq_spark.core.issue_rules import FILTERS, require_filter
-from lq_spark.core.joint import COLLISION_RULES
-from lq_spark.core.noise_model import NoiseModel
-from lq_spark.core.quotas import require_quota_options
+from lq_spark.core.confident.joint import COLLISION_RULES
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.label_issues.quotas import require_quota_options
+from lq_spark.core.label_issues.rules import FILTERS, require_filter
+from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import listed
 from lq_spark.job.config import FittedConfig, Name, beside
 from lq_spark.tables.spec import TableSpec
@@ -18,7 +18,7 @@ from lq_spark.tables.spec import TableSpec
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lq_spark.tasks.label_facts import Rule
+    from lq_spark.tasks.multiclass.facts import Rule
 
 ISSUE_METRICS = ("label_issues", "issue_rate", "label_health_score")
 CLASS_ISSUE_METRICS = ("class_label_issues", "class_issue_rate")
@@ -37,7 +37,8 @@ Tolerance = Annotated[
 ]
 FilterBy = Annotated[str, Field(description=f"rule: {', '.join(FILTERS)}")]
 FracNoise = Annotated[
-    float, Field(description="share of the estimated issues to flag; for the prune_* rules and both")
+    float,
+    Field(description="share of the estimated issues to flag; for the prune_* rules and both"),
 ]
 NumToRemove = list[Annotated[int, Field(ge=0)]]
 
@@ -134,8 +135,8 @@ class LabelledConfig(ClassesConfig):
 
 def rule_of(config: LabelledConfig, fitted: NoiseModel | None) -> Rule:
     """Return the rule of a configuration; raise OptionError if what was fitted has another."""
-    from lq_spark.tasks.label_facts import Rule
-    from lq_spark.tasks.label_issues import agreed_collision_rule
+    from lq_spark.tasks.multiclass.facts import Rule
+    from lq_spark.tasks.multiclass.issues import agreed_collision_rule
 
     return Rule(
         filter_by=config.filter_by,
@@ -150,7 +151,7 @@ def without_issues(scored: DataFrame, key: str, issue_rank: bool) -> DataFrame:
     """Return a table without rows with the columns that issues would have."""
     from pyspark.sql import functions as F
 
-    from lq_spark.tasks.flagging import IS_LABEL_ISSUE, with_issue_rank
+    from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, with_issue_rank
 
     found = scored.withColumn(IS_LABEL_ISSUE, F.lit(None).cast("boolean"))
     return with_issue_rank(found, key) if issue_rank else found

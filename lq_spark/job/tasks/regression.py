@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from lq_spark.core.outre import EXACT_UP_TO
-from lq_spark.core.regression_rules import (
+from lq_spark.core.regression.outre import EXACT_UP_TO
+from lq_spark.core.regression.rules import (
     METHODS,
     OUTRE_THRESHOLD,
     QUANTILES,
@@ -29,7 +29,7 @@ from lq_spark.job.tasks.options import Id, IssueRank
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lq_spark.tasks.regression_issues import RegressionHealth
+    from lq_spark.tasks.regression.issues import RegressionHealth
 
 
 class RegressionConfig(JobConfig):
@@ -148,9 +148,9 @@ class RegressionTask(Task[RegressionConfig]):
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
         from lq_spark.engine.inputs import require_key, require_new_columns
-        from lq_spark.tasks.flagging import IS_LABEL_ISSUE, ISSUE_RANK
-        from lq_spark.tasks.labelled import INVALID_REASON, LABEL_QUALITY, PREDICTED_LABEL
-        from lq_spark.tasks.regression_table import regression_table
+        from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK
+        from lq_spark.tasks.regression.columns import regression_table
+        from lq_spark.tasks.shared.table import INVALID_REASON, LABEL_QUALITY, PREDICTED_LABEL
 
         config = self.config
         self.columns: dict[str, Any] = {
@@ -186,7 +186,7 @@ class RegressionTask(Task[RegressionConfig]):
     ) -> Iterator[tuple[str, DataFrame]]:
         """Yield rows with their issues."""
         from lq_spark.engine.inputs import column
-        from lq_spark.tasks.regression_table import regression_table
+        from lq_spark.tasks.regression.columns import regression_table
 
         named = [name for name in self.columns.values() if isinstance(name, str)]
         numbers = scratch(rows.select(*map(column, dict.fromkeys([*self._carried(), *named]))))
@@ -223,9 +223,9 @@ class RegressionTask(Task[RegressionConfig]):
 
         from lq_spark.engine.inputs import column
         from lq_spark.job.scores import lowest
-        from lq_spark.tasks.labelled import LABEL_QUALITY, PREDICTED_LABEL
-        from lq_spark.tasks.regression_issues import health_of
-        from lq_spark.tasks.regression_table import regression_table
+        from lq_spark.tasks.regression.columns import regression_table
+        from lq_spark.tasks.regression.issues import health_of
+        from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL
 
         output, id = tables["output"], self.config.id
         numbers = regression_table(output, label=self.config.label, prediction=PREDICTED_LABEL)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from lq_spark.core.class_sums import ClassSums
-from lq_spark.core.constants import SUM_TOLERANCE
-from lq_spark.core.fitted import Thresholds
-from lq_spark.core.joint import counted_pairs
-from lq_spark.core.pixel_issues import SegmentationModel, pixel_thresholds
-from lq_spark.core.segmentation import DEFAULT_TEMPERATURE, IMAGE_METHODS, require_temperature
+from lq_spark.core.confident.class_sums import ClassSums
+from lq_spark.core.confident.joint import counted_pairs
+from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.segmentation.api import DEFAULT_TEMPERATURE, IMAGE_METHODS, require_temperature
+from lq_spark.core.segmentation.issues import SegmentationModel, pixel_thresholds
+from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import InvalidRowsError, require_one_of
 from lq_spark.job.conditions import PAIR
 from lq_spark.job.config import Name
@@ -36,7 +36,7 @@ from lq_spark.job.tasks.options import CLASS_ISSUE_METRICS, ClassesConfig
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from lq_spark.tasks.segmentation_health import SegmentationHealth
+    from lq_spark.tasks.segmentation.health import SegmentationHealth
 
 N_PAIRS = 5
 
@@ -182,12 +182,16 @@ class SegmentationTask(Task[SegmentationConfig]):
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
         from lq_spark.engine.inputs import require_key, require_new_columns
-        from lq_spark.tasks.image_batches import ISSUES
-        from lq_spark.tasks.image_tables import first_image_size, image_columns, require_memory
-        from lq_spark.tasks.labelled import INVALID_REASON, require_n_classes
-        from lq_spark.tasks.labels import checked_classes
-        from lq_spark.tasks.segmentation_health import segmentation_health
-        from lq_spark.tasks.segmentation_issues import agreed_downsample, image_layout
+        from lq_spark.tasks.segmentation.batches import ISSUES
+        from lq_spark.tasks.segmentation.columns import (
+            first_image_size,
+            image_columns,
+            require_memory,
+        )
+        from lq_spark.tasks.segmentation.health import segmentation_health
+        from lq_spark.tasks.segmentation.issues import agreed_downsample, image_layout
+        from lq_spark.tasks.shared.labels import checked_classes
+        from lq_spark.tasks.shared.table import INVALID_REASON, require_n_classes
 
         config = self.config
         self.loaded = SegmentationModel.load(config.fitted) if config.fitted else None
@@ -248,7 +252,7 @@ class SegmentationTask(Task[SegmentationConfig]):
         """Return the output without rows."""
         from pyspark.sql import functions as F
 
-        from lq_spark.tasks.image_batches import ALL_TIED
+        from lq_spark.tasks.segmentation.batches import ALL_TIED
 
         facts = self._facts(self.source.where(F.lit(False)))
         return {"output": self._issues(facts, F.lit(ALL_TIED))}
@@ -259,14 +263,14 @@ class SegmentationTask(Task[SegmentationConfig]):
         """Yield the scores and issues of images."""
         from pyspark.sql import functions as F
 
-        from lq_spark.tasks.image_batches import ALL_TIED
-        from lq_spark.tasks.pixel_counts import (
+        from lq_spark.tasks.segmentation.batches import ALL_TIED
+        from lq_spark.tasks.segmentation.fit import (
             class_sums_of,
             fitted_model,
             issue_pairs,
             pixels_taken,
         )
-        from lq_spark.tasks.segmentation_health import segmentation_health
+        from lq_spark.tasks.segmentation.health import segmentation_health
 
         layout, taken = self.layout, F.lit(ALL_TIED)
         facts = scratch(self._facts(rows))
@@ -284,13 +288,13 @@ class SegmentationTask(Task[SegmentationConfig]):
         yield "output", self._issues(facts, taken)
 
     def _facts(self, rows: DataFrame) -> DataFrame:
-        from lq_spark.tasks.segmentation_issues import facts_of
+        from lq_spark.tasks.segmentation.issues import facts_of
 
         temperature = self.config.temperature
         return facts_of(rows, self.columns, self.layout, self.carried, temperature, fail=False)
 
     def _issues(self, facts: DataFrame, taken: Column) -> DataFrame:
-        from lq_spark.tasks.segmentation_issues import flagged_facts
+        from lq_spark.tasks.segmentation.issues import flagged_facts
 
         return flagged_facts(facts, self.model, taken, self.config.method, self.carried)
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from lq_spark.core.noise_model import NoiseModel
-from lq_spark.core.scores import METHODS, require_method
-from lq_spark.core.sentences import (
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.multiclass.scores import METHODS, require_method
+from lq_spark.core.tokens.sentences import (
     DEFAULT_TEMPERATURE,
     SENTENCE_METHODS,
     require_sentence_method,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lq_spark.engine.keys import KeySummary
-    from lq_spark.tasks.token_tables import TokenColumns
+    from lq_spark.tasks.tokens.columns import TokenColumns
 
 _TOKEN_INDEX = "token_index"
 """The column of the output where the input has a row a sentence."""
@@ -173,7 +173,7 @@ class ScoredTokens(Summary):
 
     def lines(self, config: TokensConfig) -> list[str]:
         """Return the classes of lowest label quality, and the sentences with their worst token."""
-        from lq_spark.tasks.labels import class_name
+        from lq_spark.tasks.shared.labels import class_name
 
         title = f"mean sentence quality {self.mean:.4f}; tokens by given class"
         lines = class_lines(title, "tokens", self.classes, self.noise)
@@ -203,7 +203,7 @@ class TokensTask(Task[TokensConfig]):
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
-        from lq_spark.tasks.token_tables import token_columns
+        from lq_spark.tasks.tokens.columns import token_columns
 
         config = self.config
         self.loaded = NoiseModel.load(config.fitted) if config.fitted else None
@@ -248,7 +248,7 @@ class TokensTask(Task[TokensConfig]):
 
     def keys(self) -> KeySummary:
         """Return how many sentences there are, and whether each holds together."""
-        from lq_spark.tasks.token_checks import summarize_sentences
+        from lq_spark.tasks.tokens.checks import summarize_sentences
 
         if self.columns.is_nested:
             return super().keys()
@@ -277,8 +277,8 @@ class TokensTask(Task[TokensConfig]):
         self, rows: DataFrame, n_rows: int, scratch: Scratch
     ) -> Iterator[tuple[str, DataFrame]]:
         """Yield the sentences with their scores; then the tokens, with their issues if sought."""
-        from lq_spark.tasks.token_issues import issues_of_tokens
-        from lq_spark.tasks.token_tables import one_row_a_token
+        from lq_spark.tasks.tokens.columns import one_row_a_token
+        from lq_spark.tasks.tokens.issues import issues_of_tokens
 
         config, self.scored_rows = self.config, rows
         yield "output", self._scored_sentences(rows)
@@ -321,7 +321,7 @@ class TokensTask(Task[TokensConfig]):
 
     def _scored_tokens(self, rows: DataFrame) -> DataFrame:
         from lq_spark.tasks import multiclass
-        from lq_spark.tasks.token_tables import one_row_a_token
+        from lq_spark.tasks.tokens.columns import one_row_a_token
 
         config = self.config
         long, named = one_row_a_token(rows, self.columns)
@@ -337,9 +337,7 @@ class TokensTask(Task[TokensConfig]):
         )
         return self._token_columns(found, long, named)
 
-    def _token_columns(
-        self, found: DataFrame, long: DataFrame, named: TokenColumns
-    ) -> DataFrame:
+    def _token_columns(self, found: DataFrame, long: DataFrame, named: TokenColumns) -> DataFrame:
         """Return the columns of the token table: carried ones, then what was added."""
         carried = [named.sentence_id, str(named.token_index), named.label]
         carried += [named.token] if named.token else []
@@ -354,7 +352,7 @@ class TokensTask(Task[TokensConfig]):
 
         from lq_spark.engine.inputs import column
         from lq_spark.job.scores import lowest, mean, scores_of_classes, sums
-        from lq_spark.tasks.token_tables import one_row_a_token
+        from lq_spark.tasks.tokens.columns import one_row_a_token
 
         config, output, classes = self.config, tables["output"], self.options["classes"]
         quality = F.col(self.score_column)
