@@ -124,14 +124,14 @@ def spark_session() -> Any:
 def job_body(
     session: Callable[[], Any], path: str, out: str, method: str, task: str
 ) -> Callable[[], dict[str, float]]:
-    from lq_spark.job.config import load_config
-    from lq_spark.job.run import ScoreRun
+    from lq_spark.job.config_file import load_config
+    from lq_spark.job.run import JobRun
 
     spark = session()
     flags = {"input": path, "output": f"{out}/scores", "method": method, "adjust_pred_probs": True}
     flags["find_issues"] = task == "issues"
     config = load_config(None, flags)
-    return lambda: ScoreRun(spark, config).run().seconds
+    return lambda: JobRun(spark, config).run().seconds
 
 
 def cleanlab_body(path: str, out: str, method: str, task: str) -> Callable[[], dict[str, float]]:
@@ -197,8 +197,8 @@ def floor_body(path: str, out: str, method: str, task: str) -> Callable[[], dict
     return run
 
 
-JOBS = {"lq_spark": partial(job_body, spark_session), "sail": partial(job_body, embedded_session)}
-CONTENDERS = {**JOBS, "cleanlab": cleanlab_body, "floor": floor_body}
+TASKS = {"lq_spark": partial(job_body, spark_session), "sail": partial(job_body, embedded_session)}
+CONTENDERS = {**TASKS, "cleanlab": cleanlab_body, "floor": floor_body}
 
 
 def process_tree() -> dict[int, list[str]]:
@@ -330,7 +330,7 @@ def condense(name: str, found: list[dict[str, Any]]) -> dict[str, Any]:
         **{k: max(run[k] for run in found) for k in ("driver_mib", "jvm_mib", "worker_mib")},
         "left": found[-1]["left"],
     }
-    if name in JOBS:
+    if name in TASKS:
         for state in ("first", "warm"):
             entry[f"passes_{state}"] = passes(entry[f"phases_{state}"])
     return entry
@@ -352,7 +352,7 @@ def report(size: str, n_rows: int, summary: dict[str, Any]) -> None:
         memory = " ".join(f"{of_run[0]:.0f}" for of_run in found["left"])
         files = " ".join(f"{of_run[1]:.2f}" for of_run in found["left"])
         print(f"  {'':10}after each run: memory {memory}; temporary files {files}  MiB")
-    jobs = [name for name in summary if name in JOBS]
+    jobs = [name for name in summary if name in TASKS]
     for name, state in itertools.product(jobs, ("first", "warm")):
         ours, ratios = summary[name], []
         if "floor" in summary:

@@ -207,6 +207,10 @@ class JobConfig(BaseModel):
         """Return where the run writes tables."""
         return [spec.name for spec in self.tables.values()]
 
+    def place(self, option: str) -> str:
+        """Return where the run writes the table of an option."""
+        return self.tables[option].name
+
     def _beside(self, option: str, ending: str, **how: Any) -> TableSpec:
         """Return a further output: where its option says, or beside the first one."""
         return self._written(option, getattr(self, option) or beside(self.output, ending), **how)

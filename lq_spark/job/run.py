@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from lq_spark.tables.spec import TableSpec
 
 Tables = Mapping[str, "DataFrame"]
-Places = Mapping[str, Output]
+Places = dict[str, Output]
 
 
 class JobRun:

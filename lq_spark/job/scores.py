@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyspark.sql import functions as F
@@ -16,7 +16,7 @@ from lq_spark.tasks.shared.labels import class_name, comparable
 from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column, DataFrame, Row
 
 N_LOWEST = 10
 
@@ -28,14 +28,14 @@ def sums(value: Column, name: str = "score") -> list[Column]:
     return [part.alias(f"{name}_{end}") for end, part in parts.items()]
 
 
-def mean(rows: Sequence[Mapping[str, int]], name: str = "score") -> float | None:
+def mean(rows: Sequence[Row], name: str = "score") -> float | None:
     """Return the mean of the values that rows have sums of, the same in any partitions."""
     n, high, low = (sum(row[f"{name}_{end}"] or 0 for row in rows) for end in ("n", "high", "low"))
     return exact_mean(high, low, n) if n else None
 
 
 def lowest(
-    rows: DataFrame, key: str, shown: Sequence[Column | str], *order: Column | str
+    rows: DataFrame, key: str, shown: Sequence[Any], *order: Column | str
 ) -> list[tuple[Any, ...]]:
     """Return what is to be shown of the first few rows in an order, ties by the key."""
     found = rows.orderBy(*order, column(key)).limit(N_LOWEST).select(*shown)

@@ -202,7 +202,7 @@ def issue_facts(
     if noise is None:
         return {}
     n_issues, n_rows = count_issues(classes), sum(quality.n_rows for quality in classes)
-    health = (config.records[option].name for option in ("class_health", "class_overlaps"))
+    health = (config.place(option) for option in ("class_health", "class_overlaps"))
     return {
         "health": ", ".join(health),
         "issues": f"{n_issues:,} {rows}, {n_issues / n_rows:.2%}, by {config.filter_by}; "

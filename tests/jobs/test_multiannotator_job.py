@@ -4,21 +4,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lq_spark.job.jobs import JOBS
-from lq_spark.job.multiannotator_config import MultiannotatorConfig
 
 from lq_spark.core.multiannotator.annotations import checked_annotations
 from lq_spark.core.multiannotator.whole import WholeCrowd
 from lq_spark.errors import OptionError
 from lq_spark.job.cli import parser
-from lq_spark.job.config import load_config
+from lq_spark.job.config_file import load_config
+from lq_spark.job.tasks.registry import TASKS
 
 PLACES = {"input": "./items", "annotations": "./annotations", "output": "./out"}
 CLASSES = ["ant", "bee", "cat"]
 
 
 def load(path=None, **flags):
-    return load_config(path, flags, MultiannotatorConfig)
+    return load_config(path, flags, "multiannotator")
 
 
 def crowd(n_items=120, n_annotators=8, seed=0):
@@ -63,13 +62,13 @@ def test_every_key_is_a_flag_and_the_tables_have_places_of_their_own():
     config = load(**PLACES)
     assert (config.models, config.row_id) == (["pred_probs"], "item")
     assert (config.method, config.quality_method) == ("self_confidence", "crowdlab")
-    assert config.annotation_output_path == "./out_annotations"
-    assert config.annotator_output_path == "./out_annotators"
-    assert config.annotation_quarantine_path == "./out_quarantine_annotations"
+    assert config.place("annotation_output") == "./out_annotations"
+    assert config.place("annotator_output") == "./out_annotators"
+    assert config.place("annotation_quarantine") == "./out_quarantine_annotations"
     line = [*flags_of(PLACES), "--task", "multiannotator", "--pred-probs", "p,q"]
     line += ["--calibrate-probs", "--fail-if", "mean_annotator_agreement < 0.5"]
-    found = vars(parser(JOBS["multiannotator"]).parse_args(line))
-    config = load_config(None, found, MultiannotatorConfig)
+    found = vars(parser(TASKS["multiannotator"]).parse_args(line))
+    config = load_config(None, found, "multiannotator")
     assert (config.models, config.calibrate_probs) == (["p", "q"], True)
     for place in ("./annotations", "./out/annotations", "./out_annotators", "./out_metrics"):
         with pytest.raises(OptionError, match="must be different places, none inside another"):
@@ -175,13 +174,12 @@ def test_a_wrong_column_is_refused(submit, expected_error, tmp_path):
 @pytest.fixture
 def run(spark, batch_size):
     """Run the job's own code; a run sets the size of batches, which the fixture puts back."""
-    from lq_spark.job.multiannotator_run import MultiannotatorRun
 
-    from lq_spark.job.record import execute
+    from lq_spark.job.run import execute
 
     def execute_with(**flags):
         config = load(**flags)
-        return execute(spark, config, MultiannotatorRun).report.text(config)
+        return execute(spark, config).report.text(config)
 
     return execute_with
 

@@ -5,11 +5,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lq_spark.job.jobs import JOBS
 
 from lq_spark.errors import OptionError
-from lq_spark.job.config import load_config
-from lq_spark.job.record import execute
+from lq_spark.job.config_file import load_config
+from lq_spark.job.run import execute
+from lq_spark.job.tasks.registry import TASKS
 
 FLAGS = {
     "multiclass": {"find_issues": True, "issue_rank": True},
@@ -32,7 +32,7 @@ def run_of(spark, batch_size, tmp_path):
     before = spark.conf.get(reader)
 
     def run(folder, case, tables, columns, end="", **flags):
-        job, folder = JOBS[case.task], tmp_path / folder
+        job, folder = TASKS[case.task], tmp_path / folder
         folder.mkdir()
         places = {}
         for place, table in zip(PLACES.get(flags.pop("name"), ("input",)), tables, strict=True):
@@ -40,8 +40,8 @@ def run_of(spark, batch_size, tmp_path):
             pq.write_table(table, places[place])
         named = {o: names for o, names in columns.items() if o in job.config.model_fields}
         output = str(folder / "out")
-        config = load_config(None, {**places, "output": output, **named, **flags}, job.config)
-        outcome = execute(spark, config, job.kind())
+        config = load_config(None, {**places, "output": output, **named, **flags}, job.task)
+        outcome = execute(spark, config)
         assert outcome.report.text(config)
         return {
             path.name: sorted(
@@ -75,9 +75,9 @@ def test_columns_and_places_of_any_name_give_the_same(run_of, name):
     assert bool(expected["out_quarantine"]) == (name != "boxes")
 
 
-@pytest.mark.parametrize("task", list(JOBS))
+@pytest.mark.parametrize("task", list(TASKS))
 def test_tables_beside_one_whose_name_has_quotes_have_names_that_sql_reads(task):
-    kind = JOBS[task].config
+    kind = TASKS[task].config
     more = {"annotations": "lake.db.labels"} if task == "multiannotator" else {}
     flags = {"input": "lake.db.rows", **more, "output_format": "iceberg"}
     if "find_issues" in kind.model_fields:
@@ -112,9 +112,9 @@ def test_tables_of_names_in_quotes_are_written_and_read(spark, interpreted, tmp_
     config = load_config(None, {**flags, **columns, "find_issues": True})
     try:
         for _ in range(2):  # what is there is replaced, and drift is measured
-            execute(spark, config, JOBS["multiclass"].kind())
+            execute(spark, config)
         assert spark.read.table(name).count() == every_task.N
-        metrics = spark.read.table(config.metrics_path)
+        metrics = spark.read.table(config.place("metrics"))
         assert metrics.select("run_id").distinct().count() == 2
         assert spark.read.table(name).columns[0] == columns["id"]
     finally:

@@ -38,7 +38,7 @@ def test_an_empty_table_gives_an_empty_table(adjust, on_invalid, run, read_metri
         ("classes", None): None,
         ("mean_label_quality", None): None,
     }
-    assert read_metrics(done.config.metrics_path) == {done.report.run_id: metrics}
+    assert read_metrics(done.config.place("metrics")) == {done.report.run_id: metrics}
     assert "0 of 0 rows scored" in done.report.text(done.config)
 
 

@@ -10,7 +10,7 @@ import lq_spark
 from lq_spark.core import multiclass
 from lq_spark.engine.kinds import engine_of
 from lq_spark.errors import InvalidRowsError, LqError
-from lq_spark.job.config import load_config
+from lq_spark.job.config_file import load_config
 from lq_spark.tasks.shared.batches import REASONS
 
 NAN, INF = float("nan"), float("inf")

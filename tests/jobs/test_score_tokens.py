@@ -4,10 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lq_spark.job.token_config import TokensConfig
 
 from lq_spark.core import tokens as core
-from lq_spark.job.config import load_config
+from lq_spark.job.config_file import load_config
 
 CLASSES = ["O", "B-LOC", "I-LOC"]
 
@@ -104,9 +103,8 @@ def test_a_bad_run_says_why_in_one_line_and_writes_nothing_but_that_it_has_faile
 @pytest.fixture
 def excerpts(spark, tmp_path):
     """Run the job's own code on sentences of one doubtful token each: (texts, summary)."""
-    from lq_spark.job.token_run import TokensRun
 
-    from lq_spark.job.record import execute
+    from lq_spark.job.run import execute
 
     def run(lengths_and_places, shape, **flags):
         rows = [
@@ -131,8 +129,8 @@ def excerpts(spark, tmp_path):
             flags = {"tokens": "tokens", **flags}
         pq.write_table(table, tmp_path / "in.parquet")
         places = {"input": str(tmp_path / "in.parquet"), "output": str(tmp_path / "out")}
-        config = load_config(None, {**places, **flags}, TokensConfig)
-        report = execute(spark, config, TokensRun).report
+        config = load_config(None, {**places, **flags}, "tokens")
+        report = execute(spark, config).report
         return report.excerpts, report.text(config)
 
     return run

@@ -6,14 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lq_spark.job.token_config import TokensConfig
 
 from lq_spark.core import tokens as core
 from lq_spark.core.confident import calibrate_confident_joint, compute_confident_joint
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.label_issues import find_label_issues
 from lq_spark.errors import InvalidRowsError
-from lq_spark.job.config import load_config
+from lq_spark.job.config_file import load_config
 
 CLASSES = ["O", "B-LOC", "I-LOC"]
 LONG = {"token_index": "token_index", "token": "token"}
@@ -66,20 +65,19 @@ def corpus_of(n_sentences=30, seed=0, classes=None):
 
 def run_in(spark, folder, source, **flags):
     """Run the job's own code, without its process, on a table written to a folder."""
-    from lq_spark.job.token_run import TokensRun
 
-    from lq_spark.job.record import execute
+    from lq_spark.job.run import execute
 
     pq.write_table(source, folder / "input.parquet")
     places = {"input": str(folder / "input.parquet"), "output": str(folder / "scores")}
-    config = load_config(None, {**places, **flags}, TokensConfig)
-    report = execute(spark, config, TokensRun).report
+    config = load_config(None, {**places, **flags}, "tokens")
+    report = execute(spark, config).report
     return SimpleNamespace(
         config=config,
         report=report,
         folder=folder,
         sentences=pq.read_table(config.output).sort_by("sentence_id"),
-        tokens=pq.read_table(config.token_output_path).sort_by(
+        tokens=pq.read_table(config.place("token_output")).sort_by(
             [("sentence_id", "ascending"), ("token_index", "ascending")]
         ),
         metrics={(name, detail): value for name, detail, value in report.metrics()},
@@ -262,7 +260,7 @@ def test_a_bad_token_sets_its_whole_sentence_aside(run, shape, find_issues):
     assert min(len(part) for part in corpus.split[0][3:7]) > 1  # they have good tokens too
     table, reasons = spoiled(corpus, shape)
     done = run(table, **NAMES[shape], on_invalid="quarantine", find_issues=find_issues)
-    aside = pq.read_table(done.config.quarantine_path)
+    aside = pq.read_table(done.config.place("quarantine"))
     expected = [
         {**row, "invalid_reason": reasons[row["sentence_id"]]}
         for row in table.to_pylist()
@@ -341,7 +339,7 @@ def test_an_empty_table_gives_empty_tables(run, read_metrics, shape, find_issues
         }
     found = {key: value for key, value in done.metrics.items() if key[0] != "seconds"}
     assert found == expected
-    assert read_metrics(done.config.metrics_path) == {done.report.run_id: done.metrics}
+    assert read_metrics(done.config.place("metrics")) == {done.report.run_id: done.metrics}
     assert "0 sentences of 0 tokens scored" in done.report.text(done.config)
 
 

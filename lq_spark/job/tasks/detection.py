@@ -266,9 +266,7 @@ class DetectionTask(Task[DetectionConfig]):
             "n_classes": self.n_classes,
         }
         none = (0,) * self.n_classes
-        self.model = self.loaded or DetectionModel(
-            1.0, none, none, none, self.columns.classes, n_images=0
-        )
+        self.model = self.loaded or DetectionModel(1.0, none, none, none, 0, self.columns.classes)
         self.n_boxes = (np.zeros(self.n_classes, dtype=np.int64),) * 2
 
     @property
@@ -299,7 +297,9 @@ class DetectionTask(Task[DetectionConfig]):
             rows = scratch(rows)
         if self.loaded is None:
             with self.timed("fit"):
-                self.model = fit_model(rows, self.columns, self.config.id, self.n_classes)
+                self.model = fit_model(
+                    rows, self.columns, self.config.id, self.n_classes, fail=False
+                )
         yield "output", self._issues(rows, scratch)
         if self.loaded is None:
             counts = self.model.label_counts, self.model.prediction_counts

@@ -206,7 +206,7 @@ class ScoredItems(Summary):
         return f", {self.n_annotations:,} annotations by {self.n_annotators:,} annotators"
 
     def lines(self, config: MultiannotatorConfig) -> list[str]:
-        """Return the consensus classes, the least reliable annotators and the least certain items."""
+        """Return consensus classes, the least reliable annotators, the least certain items."""
         weights = ", ".join(f"{name} {weight:.4f}" for name, weight in self.models.items())
         lines = [*([f"model weights: {weights}"] if weights else []), ""]
         shown = sorted(self.classes, key=lambda found: found.mean_quality)[:N_WORST_CLASSES]
@@ -379,9 +379,8 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         if faults:
             raise reader.error(faults)
         with self.timed("fit"):
-            if self.loaded is None:
-                self.model = fit_crowd(items, counts, names, tables.classes, self.options)
-            model = self.loaded or self.model
+            model = self.loaded or fit_crowd(items, counts, names, tables.classes, self.options)
+            self.model = model
             thresholds = sum_thresholds(items, model) if config.adjust_pred_probs else None
         rated = scratch(rated_items(items, model, config.method, thresholds))
         yield from self._made(CrowdScores(rated, model, tables, names), rows)

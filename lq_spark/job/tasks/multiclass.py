@@ -120,10 +120,10 @@ class ScoredRows(Summary):
     worst : list of tuple
         (id, label, predicted label, label quality) of the lowest scores, ties by id.
     thresholds : Thresholds or None
-    noise : NoiseModel or None
-        What the rows say of the label noise, where issues were sought.
     sought : bool
         Whether label issues were sought.
+    noise : NoiseModel or None
+        What the rows say of the label noise, where they were.
     """
 
     n_classes: int | None
@@ -131,8 +131,8 @@ class ScoredRows(Summary):
     classes: list[ClassQuality]
     worst: list[tuple[Any, ...]]
     thresholds: Thresholds | None
-    noise: NoiseModel | None
     sought: bool
+    noise: NoiseModel | None = None
 
     def metrics(self) -> Iterator[Metric]:
         """Yield the metrics that only this task has."""
@@ -203,12 +203,11 @@ class MulticlassTask(Task[MulticlassConfig]):
         }
         table = labelled_table(self.source, **self.columns)
         classes = self.columns["classes"] = table.classes
+        known = self.source, table.probabilities, table.label_type
         if self.loaded:
-            self.n_classes = agreed_n_classes(self.source, table, self.loaded, config.n_classes)
+            self.n_classes = agreed_n_classes(*known, self.loaded, config.n_classes)
         else:
-            self.n_classes = resolved_n_classes(
-                self.source, table, config.n_classes, self.thresholds
-            )
+            self.n_classes = resolved_n_classes(*known, config.n_classes, self.thresholds)
         self.is_guessed = not (config.n_classes or classes or self.thresholds)
         require_room(table.label_type, config.label, self.n_classes)
         require_a_number_each(config.num_to_remove_per_class, self.n_classes)
@@ -342,8 +341,8 @@ class MulticlassTask(Task[MulticlassConfig]):
             classes,
             worst,
             self.thresholds,
-            self.noise,
             config.find_issues,
+            self.noise,
         )
 
     def fitted(self) -> Mapping[str, Fitted | None]:

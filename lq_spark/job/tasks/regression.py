@@ -227,12 +227,12 @@ class RegressionTask(Task[RegressionConfig]):
         from lq_spark.tasks.regression.issues import health_of
         from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL
 
-        output, id = tables["output"], self.config.id
+        output, key = tables["output"], self.config.id
         numbers = regression_table(output, label=self.config.label, prediction=PREDICTED_LABEL)
         label, prediction = numbers.columns
-        shown = [column(id), label, prediction, F.col(LABEL_QUALITY)]
+        shown = [column(key), label, prediction, F.col(LABEL_QUALITY)]
         largest = F.abs(prediction - label).desc()
-        worst = lowest(output, id, shown, F.col(LABEL_QUALITY), largest)
+        worst = lowest(output, key, shown, F.col(LABEL_QUALITY), largest)
         return ScoredNumbers(health_of(output, numbers), worst)
 
 

@@ -133,18 +133,18 @@ class ScoredTokens(Summary):
         Of the worst sentences.
     classes : list of ClassQuality
         By the given label of tokens.
-    noise : NoiseModel or None
-        What the tokens say of the label noise, where issues were sought.
     sought : bool
         Whether label issues were sought.
+    noise : NoiseModel or None
+        What the tokens say of the label noise, where they were.
     """
 
     mean: float | None
     worst: list[tuple[Any, ...]]
     excerpts: list[str]
     classes: list[ClassQuality]
-    noise: NoiseModel | None
     sought: bool
+    noise: NoiseModel | None = None
 
     @property
     def n_tokens(self) -> int:
@@ -368,8 +368,8 @@ class TokensTask(Task[TokensConfig]):
             worst,
             excerpts(self.scored_rows, self.columns, worst) if worst else [],
             of_classes,
-            self.noise,
             config.find_issues,
+            self.noise,
         )
 
     def fitted(self) -> Mapping[str, Fitted | None]:
