@@ -9,7 +9,6 @@ import pytest
 from lq_spark.errors import InvalidRowsError
 from lq_spark.job.config_file import load_config
 from lq_spark.job.run import execute
-from lq_spark.job.tasks.registry import TASKS
 
 LABELS = [0, 1, 1, 0, 1, 0, 0, 1]
 PROBS = [

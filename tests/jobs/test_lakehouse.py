@@ -216,7 +216,7 @@ def test_rows_set_aside_go_to_a_table_of_the_same_format(spark, place, source, r
     write_table(bad, TableSpec(name, "source", "delta", mode="append"))
     config, outcome = run(name, "delta", on_invalid="quarantine", n_classes=4)
     assert len(scores(spark, config)) == 300
-    [row] = read_table(spark, config.quarantine_spec).df.collect()
+    [row] = read_table(spark, config.quarantines["quarantine"]).df.collect()
     assert (row["id"], row["invalid_reason"]) == (7, "pred_probs of wrong length")
     assert outcome.report.quarantined == {"pred_probs of wrong length": 1}
 
@@ -302,8 +302,7 @@ def test_sentences_and_tokens_are_merged_by_their_keys(spark, place):
         config = load_config(None, flags, "tokens")
         execute(spark, config)
         found[output_format] = [
-            sorted(read_table(spark, spec).df.collect())
-            for spec in (config.outputs["output"], config.token_output_spec)
+            sorted(read_table(spark, spec).df.collect()) for spec in config.outputs.values()
         ]
     assert found["delta"] == found["parquet"]
     assert [len(table) for table in found["delta"]] == [3, 6]

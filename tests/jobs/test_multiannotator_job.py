@@ -84,7 +84,7 @@ def test_every_key_is_a_flag_and_the_tables_have_places_of_their_own():
         ({"method": "margin"}, "method must be one of "),
         ({"pred_probs": []}, "pred_probs must name columns, each once, got"),
         ({"annotation_quarantine": "./q"}, "annotation_quarantine is given, so on_invalid must"),
-        ({"fitted": "a.json", "save_fitted": "b.json"}, "fitted is given, so 'save_fitted' does"),
+        ({"fitted": "a.json", "save_fitted": "b.json"}, "fitted is given, so save_fitted does"),
         ({"fail_if": ["label_issues > 1"]}, "fail_if: a metric must be one of 'rows', "),
         ({"find_issues": True}, "unknown config key 'find_issues'"),
     ],
@@ -139,7 +139,7 @@ def test_a_good_run_writes_what_core_says_and_shows_the_worst(submit, read_metri
     assert metrics["mean_consensus_quality", None] == pytest.approx(rated.quality.mean())
     assert metrics["model_weight", "p"] == rated.weights.models[0]
     assert metrics["class_rows", "bee"] == (rated.consensus == 1).sum()
-    assert "\n120 of 120 rows scored" in done.stdout
+    assert "\n120 of 120 items scored" in done.stdout
     worst = int(np.argmin(table.quality))
     lines = done.stdout.splitlines()
     at = lines.index("least reliable annotators (1 good, 0 bad):")
@@ -201,8 +201,8 @@ def test_rows_set_aside_leave_what_the_others_say(run, tmp_path):
     given = np.where(is_bad, "dog", table["label"].to_numpy(zero_copy_only=False))
     pq.write_table(table.set_column(2, "label", [given.tolist()]), options["annotations"])
     text = run(**options, on_invalid="quarantine", save_fitted=str(tmp_path / "fitted.json"))
-    assert "39 of 40 rows scored" in text
-    assert "4 set aside (item that cannot be scored: 3; label not in classes: 1)" in text
+    assert "39 of 40 items scored" in text
+    assert "(4 annotations: item that cannot be scored: 3; label not in classes: 1)" in text
     out = tmp_path / "all"
     assert pq.read_table(out / "out_quarantine")["item"].to_pylist() == ["i007"]
     aside = pq.read_table(out / "out_quarantine_annotations").to_pylist()
@@ -235,6 +235,6 @@ def test_tables_without_rows_give_tables_without_rows(run, tmp_path):
     options = write_tables(tmp_path, *crowd(20))
     for name in ("input", "annotations"):
         pq.write_table(pq.read_table(options[name]).slice(0, 0), options[name])
-    assert "0 of 0 rows scored" in run(**options)
+    assert "0 of 0 items scored" in run(**options)
     for name in ("out", "out_annotations", "out_annotators"):
         assert pq.read_table(tmp_path / name).num_rows == 0

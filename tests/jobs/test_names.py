@@ -82,13 +82,13 @@ def test_tables_beside_one_whose_name_has_quotes_have_names_that_sql_reads(task)
     flags = {"input": "lake.db.rows", **more, "output_format": "iceberg"}
     if "find_issues" in kind.model_fields:
         flags["find_issues"] = True
-    quoted = load_config(None, {**flags, "output": "lake.db.`product-scores`"}, kind)
-    plain = load_config(None, {**flags, "output": "lake.db.scores"}, kind)
+    quoted = load_config(None, {**flags, "output": "lake.db.`product-scores`"}, task)
+    plain = load_config(None, {**flags, "output": "lake.db.scores"}, task)
     assert len(set(plain.places)) >= 3
     assert quoted.places == [
         place.replace("lake.db.scores", "lake.db.`product-scores") + "`" for place in plain.places
     ]
-    assert quoted.metrics_path == "lake.db.`product-scores_metrics`"
+    assert quoted.place("metrics") == "lake.db.`product-scores_metrics`"
 
 
 @pytest.mark.parametrize("metrics", ["lake.`db`.scores", "`lake`.db.`Scores`", "LAKE.DB.SCORES"])
@@ -96,7 +96,7 @@ def test_a_table_is_the_same_with_and_without_quotes(metrics):
     flags = {"input": "lake.db.rows", "output": "lake.db.`scores`", "output_format": "iceberg"}
     with pytest.raises(OptionError, match="must be different places"):
         load_config(None, {**flags, "metrics": metrics})
-    assert load_config(None, {**flags, "metrics": "lake.db.`scores_2`"}).metrics_path
+    assert load_config(None, {**flags, "metrics": "lake.db.`scores_2`"}).place("metrics")
 
 
 @pytest.mark.spark_only

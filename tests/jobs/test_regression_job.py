@@ -160,6 +160,6 @@ def test_rows_set_aside_leave_the_others_the_scores_of_their_own(run, by_id):
 
 def test_a_table_without_rows_gives_one_without_rows(run):
     report, config = run(table_of(*prices(3)).slice(0, 0))
-    assert report.found.n_rows == 0
+    assert report.n_scored == 0
     assert pq.read_table(config.output).num_rows == 0
     assert "0 of 0 rows scored" in report.text(config)

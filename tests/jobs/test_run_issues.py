@@ -156,7 +156,7 @@ def test_the_metrics_say_what_the_flags_say(two_runs, read_metrics):
             assert metrics["class_issue_rate", str(k)] == of_class.sum() / len(of_class)
             assert metrics["class_threshold", str(k)] == two_runs.fitted.thresholds.values[k]
         phases = {detail for name, detail in metrics if name == "seconds"}
-        assert {"scores", "cuts", "issues", "write"} <= phases
+        assert {"open", "keys", "thresholds", "scores", "cuts", "summary", "write"} >= phases
         facts = row_facts(run.labels, run.pred_probs, two_runs.fitted.thresholds.as_array())
         n_confident = facts.is_confident_issue(run.labels).sum()
         assert metrics["label_health_score", None] == 1.0 - n_confident / n_rows
@@ -203,7 +203,7 @@ def test_the_summary_says_how_many_issues_there_are_and_where(two_runs):
     assert f"health       {', '.join(places)}" in text
     assert f"save_fitted  {config.save_fitted}" in text
     assert "labels most often given for another class, estimated:" in text
-    by_class = {q.name: q.n_issues for q in report.scored.classes}
+    by_class = {q.name: q.n_issues for q in report.found.classes}
     rows = [line.split() for line in text.split("\n\n")[1].splitlines()[2:]]
     assert {row[0]: int(row[-1]) for row in rows} == by_class
 
