@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import os
 import re
-from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -36,6 +35,9 @@ class JobConfig(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    key: ClassVar[str] = "id"
+    """The option that names the column that tells rows apart."""
 
     metrics_of_task: ClassVar[tuple[str, ...]] = ()
     """The metrics that are of the table as a whole, beside those that every task has."""
@@ -122,9 +124,9 @@ class JobConfig(BaseModel):
         return self
 
     @property
-    @abstractmethod
     def row_id(self) -> str:
         """Return the column that tells the rows of the source apart."""
+        return str(getattr(self, self.key))
 
     @property
     def metric_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -11,6 +11,7 @@ import copy
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
@@ -69,7 +70,7 @@ class JobRun:
         tables, specs = self.task.no_rows(), dict(self.config.outputs)
         if self.config.on_invalid == "quarantine":
             specs |= self.config.quarantines
-            tables |= {option: checked.table for option, checked in self.task.checked().items()}
+            tables |= self.task.checked()
         outputs = [(spec, self._commented(tables[option]).schema) for option, spec in specs.items()]
         for spec, schema in outputs:
             if missing := [name for name in spec.partition_by if name not in schema.names]:
@@ -104,24 +105,23 @@ class JobRun:
             with timed("keys"):
                 keys = self.task.keys()
             attempt = _Attempt(self, keys.n_rows, outputs)
-            set_aside: dict[str, SetAside] = {}
+            rows = {"quarantine": self.task.rows, **self.task.further_rows}
+            set_aside = {option: SetAside(name, {}) for option, name in rows.items()}
             if not keys.is_unique or not attempt.score(self.task.source):
-                checked = {o: self._commented(c.table) for o, c in self.task.checked().items()}
+                checked = {o: self._commented(table) for o, table in self.task.checked().items()}
                 with timed("invalid rows"):
-                    set_aside = self._set_aside(checked, keys.n_rows, outputs, quarantines)
-                if not any(found.reasons for found in set_aside.values()):
-                    raise LqError(
-                        f"some {self.task.rows} could not be scored, but no one has a fault; "
-                        f"did the table change during the run?{attempt.why}"
-                    )
+                    for option, table in checked.items():
+                        place = quarantines.get(option)
+                        faults = self._set_aside(table, place or outputs["output"], place is None)
+                        set_aside[option] = replace(set_aside[option], **faults)
+                    self._require_usable(keys.n_rows, set_aside, attempt.why)
                 usable = checked["quarantine"].where(column(INVALID_REASON).isNull())
                 attempt = _Attempt(self, keys.n_rows - set_aside["quarantine"].n, outputs)
                 attempt.score(usable.drop(INVALID_REASON))
-            else:
-                for option, place in quarantines.items():
-                    none = self.task.checked()[option].table.where(F.lit(False))
-                    place.stage(self._commented(none))
-            n_bad = set_aside["quarantine"].n if set_aside else 0
+            elif quarantines:
+                for option, table in self.task.checked().items():
+                    quarantines[option].stage(self._commented(table.where(F.lit(False))))
+            n_bad = set_aside["quarantine"].n
             if attempt.n_unscored or keys.n_rows != attempt.n_scored + n_bad:
                 raise LqError(
                     f"{keys.n_rows} {self.task.rows} read, but {attempt.n_scored} scored and "
@@ -136,7 +136,6 @@ class JobRun:
                     place.commit(run_properties(config, self.which))
         return Report(
             self.which.run_id,
-            self.task.rows,
             keys.n_rows,
             attempt.n_scored,
             set_aside,
@@ -144,31 +143,37 @@ class JobRun:
             self.clock.seconds,
         )
 
-    def _set_aside(
-        self, checked: Tables, n_rows: int, outputs: Places, quarantines: Places
-    ) -> dict[str, SetAside]:
-        """Stage the rows that cannot be scored, or raise; return how many for each reason."""
-        config, task = self.config, self.task
-        key, found, messages, unclear = column(config.row_id), {}, [], ""
-        for option, (_, rows) in task.checked().items():
-            invalid = checked[option].where(column(INVALID_REASON).isNotNull())
-            if option in quarantines:
-                invalid = quarantines[option].stage(invalid)
-            else:  # to be counted and named, not kept
-                invalid = outputs["output"].scratch(invalid.select(key, INVALID_REASON))
-            kind = F.regexp_replace(column(INVALID_REASON), *task.place_in_reason)
-            invalid = invalid.select(key, kind.alias(INVALID_REASON))
-            if task.shares_key:
-                invalid = invalid.distinct()
-            found[option] = SetAside(rows, count_reasons(invalid))
-            if found[option].reasons:
-                n = f"{found[option].n}" + (f" of {n_rows}" if option == "quarantine" else "")
-                text = reasons_text(invalid, config.row_id, found[option].reasons)
-                messages.append(f"{n} {rows} cannot be scored: {text}")
-            unclear += task.unclear(found[option].reasons)
-        if messages and (unclear or config.on_invalid == "fail"):
+    def _set_aside(self, checked: DataFrame, place: Output, is_scratch: bool) -> dict[str, Any]:
+        """Write the rows that cannot be scored; return how many for each reason, and which."""
+        key, task = self.config.row_id, self.task
+        invalid = checked.where(column(INVALID_REASON).isNotNull())
+        if is_scratch:  # to be counted and named, not kept
+            invalid = place.scratch(invalid.select(column(key), INVALID_REASON))
+        else:
+            invalid = place.stage(invalid)
+        kind = F.regexp_replace(column(INVALID_REASON), *task.place_in_reason)
+        invalid = invalid.select(column(key), kind.alias(INVALID_REASON))
+        invalid = invalid.distinct() if task.shares_key else invalid
+        reasons = count_reasons(invalid)
+        return {"reasons": reasons, "examples": reasons_text(invalid, key, reasons)}
+
+    def _require_usable(self, n_rows: int, set_aside: Mapping[str, SetAside], why: str) -> None:
+        """Raise if rows that cannot be scored are to stop the run, or none was found."""
+        messages = []
+        for option, found in set_aside.items():
+            if found.reasons:
+                of_all = f" of {n_rows}" if option == "quarantine" else ""
+                messages.append(
+                    f"{found.n}{of_all} {found.rows} cannot be scored: {found.examples}"
+                )
+        unclear = self.task.unclear(set_aside["quarantine"].reasons)
+        if messages and (unclear or self.config.on_invalid == "fail"):
             raise InvalidRowsError("; ".join(messages) + unclear)
-        return found
+        if not messages:
+            raise LqError(
+                f"some {self.task.rows} could not be scored, but no one has a fault; "
+                f"did the table change during the run?{why}"
+            )
 
     def _save(self, task: Task[Any]) -> None:
         for option, path in self.config.files.items():

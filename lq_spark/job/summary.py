@@ -42,10 +42,21 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """What the rows of a table are, and how many cannot be scored for each reason."""
+    """The rows of a table that cannot be scored.
+
+    Attributes
+    ----------
+    rows : str
+        What the rows are, in the plural.
+    reasons : mapping of str to int
+        How many there are for each reason.
+    examples : str
+        The reasons with the keys of a few of their rows.
+    """
 
     rows: str
     reasons: Mapping[str, int]
+    examples: str = ""
 
     @property
     def n(self) -> int:
@@ -65,12 +76,10 @@ class Report:
 
     Attributes
     ----------
-    rows : str
-        What the rows are: rows, sentences, items.
     n_rows, n_scored : int
         Rows read; those that could be scored.
     set_aside : mapping of str to SetAside
-        By the option that says where they go; empty where all rows could be scored.
+        By the option that says where they go, ``quarantine`` first.
     found : Summary
         What the task says of them.
     seconds : dict
@@ -78,7 +87,6 @@ class Report:
     """
 
     run_id: str
-    rows: str
     n_rows: int
     n_scored: int
     set_aside: Mapping[str, SetAside]
@@ -88,7 +96,7 @@ class Report:
     @property
     def quarantined(self) -> Mapping[str, int]:
         """Return how many rows could not be scored for each reason."""
-        return self._aside("quarantine").reasons
+        return self.set_aside["quarantine"].reasons
 
     @property
     def noise(self) -> NoiseModel | None:
@@ -103,9 +111,9 @@ class Report:
         """
         yield "rows", None, self.n_rows
         yield "rows_scored", None, self.n_scored
-        yield "rows_quarantined", None, self._aside("quarantine").n
         for option, aside in self.set_aside.items():
             metric = f"{'rows' if option == 'quarantine' else aside.rows}_quarantined"
+            yield metric, None, aside.n
             for reason, count in aside.reasons.items():
                 yield metric, reason, count
         yield from self.found.metrics()
@@ -115,22 +123,19 @@ class Report:
     def text(self, config: Any) -> str:
         """Return the summary that the job prints."""
         facts = {option: spec.name for option, spec in config.outputs.items()}
-        facts["metrics"] = f"{config.records['metrics'].name} (run {self.run_id})"
+        facts["metrics"] = f"{config.place('metrics')} (run {self.run_id})"
         if config.on_invalid == "quarantine":
-            for option, spec in config.quarantines.items():
-                facts[option] = f"{spec.name} ({self._aside(option).text})"
+            for option, aside in self.set_aside.items():
+                facts[option] = f"{config.place(option)} ({aside.text})"
         spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self.seconds.items())
         facts |= {**config.files, **self.found.facts(config), "time": spent}
         width = max(map(len, facts)) + 2
-        head = f"{self.n_scored:,} of {self.n_rows:,} {self.rows} scored"
+        head = f"{self.n_scored:,} of {self.n_rows:,} {self.set_aside['quarantine'].rows} scored"
         lines = [head + self.found.details(config)]
         lines += [f"{name:<{width}}{fact}" for name, fact in facts.items()]
         if self.n_scored:
             lines += self.found.lines(config)
         return "\n".join(lines)
-
-    def _aside(self, option: str) -> SetAside:
-        return self.set_aside.get(option) or SetAside(self.rows, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +248,17 @@ def _overlap_lines(noise: NoiseModel) -> list[str]:
     return ["", title, *aligned(("given", "true", "rows"), shown)]
 
 
-def lowest_lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Return the rows of lowest label quality as lines; numbers have six decimals."""
-    cells = ([f"{c:.6f}" if isinstance(c, float) else c for c in row] for row in rows)
-    return ["", "lowest label quality (1 clean, 0 suspect):", *aligned(header, cells)]
+def lowest_lines(
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    title: str = "lowest label quality (1 clean, 0 suspect):",
+) -> list[str]:
+    """Return the lowest rows as lines; numbers that are no counts have six decimals."""
+    cells = (
+        ["-" if c is None else f"{c:.6f}" if isinstance(c, float) else c for c in row]
+        for row in rows
+    )
+    return ["", title, *aligned(header, cells)]
 
 
 def aligned(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

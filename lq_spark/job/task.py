@@ -7,12 +7,14 @@ help printed, without it. The methods that run on Spark import what they need.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
+from lq_spark.errors import listed
 from lq_spark.job.config import JobConfig
 from lq_spark.job.summary import Summary
+from lq_spark.tasks.shared.names import INVALID_REASON, LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -35,13 +37,6 @@ class Fitted(Protocol):
         """Write it to a JSON file."""
 
 
-class Checked(NamedTuple):
-    """A table with ``invalid_reason``, null where a row can be scored, and what its rows are."""
-
-    table: DataFrame
-    rows: str
-
-
 class Task(ABC, Generic[Config]):
     """A task over an opened table. A subclass checks columns and options in :meth:`open`.
 
@@ -55,7 +50,10 @@ class Task(ABC, Generic[Config]):
     rows: ClassVar[str] = "rows"
     """What the rows of its output are, in the plural."""
 
-    score_column: ClassVar[str] = "label_quality"
+    further_rows: ClassVar[Mapping[str, str]] = {}
+    """What the rows of its further sources are, by the option that says where bad ones go."""
+
+    score_column: ClassVar[str] = LABEL_QUALITY
     """The column of the output that is null where a row cannot be scored."""
 
     comments: ClassVar[Mapping[str, str]] = {}
@@ -64,6 +62,10 @@ class Task(ABC, Generic[Config]):
     place_in_reason: ClassVar[tuple[str, str]] = ("^$", "")
     """The part of a reason that says where in the row a fault is, as a pattern, and what stands
     for it where reasons are counted."""
+
+    n_classes: int = 0
+    classes: Sequence[str] | None = None
+    """K and what the classes are called, to be told in a dry run."""
 
     def __init__(
         self,
@@ -86,9 +88,10 @@ class Task(ABC, Generic[Config]):
         """
 
     @property
-    @abstractmethod
     def classes_text(self) -> str:
-        """Return what a dry run says of the classes."""
+        """Return what a dry run says of the classes: how many there are, and their names."""
+        names = f": {listed(self.classes)}" if self.classes else ""
+        return f"{self.n_classes:,}{names}"
 
     @abstractmethod
     def validate(self, rows: DataFrame) -> DataFrame:
@@ -131,13 +134,40 @@ class Task(ABC, Generic[Config]):
         """Return some ``n`` rows of the source, for a dry run."""
         return self.source.limit(n)
 
-    def checked(self) -> dict[str, Checked]:
+    def checked(self) -> dict[str, DataFrame]:
         """Return the sources validated, by the option that says where bad rows go."""
-        return {"quarantine": Checked(self.validate(self.source), self.rows)}
+        return {"quarantine": self.validate(self.source)}
 
     def unclear(self, reasons: Mapping[str, int]) -> str:
         """Return why such rows must stop the run, whatever the configuration says; or nothing."""
         return ""
+
+    @property
+    def none(self) -> DataFrame:
+        """Return the source without rows."""
+        from pyspark.sql import functions as F
+
+        return self.source.where(F.lit(False))
+
+    def require_new(self, *names: str) -> None:
+        """Raise ColumnError if the key is no key, or a column that would be added is there."""
+        from lq_spark.engine.inputs import require_key, require_new_columns
+
+        require_key(self.source, "id", self.config.row_id)
+        require_new_columns(self.source, [*names, INVALID_REASON])
+
+    def select(self, df: DataFrame, *names: str) -> DataFrame:
+        """Return the key and these columns, each once."""
+        from lq_spark.engine.inputs import column
+
+        return df.select(*map(column, dict.fromkeys([self.config.row_id, *names])))
+
+    def ranked(self, found: DataFrame) -> DataFrame:
+        """Return rows with the rank of their issues, if that is asked for."""
+        from lq_spark.tasks.multiclass.flags import with_issue_rank
+
+        wanted = getattr(self.config, "issue_rank", False)
+        return with_issue_rank(found, self.config.row_id) if wanted else found
 
     def bound_batches(self, bytes_of_row: int) -> None:
         """Keep an Arrow batch of wide rows small; never make it larger than the session says."""
@@ -146,14 +176,3 @@ class Task(ABC, Generic[Config]):
         few = max(1, BATCH_BYTES // bytes_of_row)
         if allowed <= 0 or allowed > few:
             self.spark.conf.set(key, str(few))
-
-
-def classes_text(n_classes: int, names: Iterable[str] | None) -> str:
-    """Return K, and what the classes are called.
-
-    >>> classes_text(2, ["cat", "dog"]), classes_text(1000, None)
-    ("2: 'cat', 'dog'", '1,000')
-    """
-    from lq_spark.errors import listed
-
-    return f"{n_classes:,}" + (f": {listed(names)}" if names else "")

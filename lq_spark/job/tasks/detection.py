@@ -19,9 +19,10 @@ from lq_spark.core.detection.scores import ISSUE_KINDS, checked_weights
 from lq_spark.errors import listed
 from lq_spark.job.config import Name, Place
 from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, aligned, lowest_lines
-from lq_spark.job.task import Fitted, Scratch, Task, classes_text
+from lq_spark.job.task import Fitted, Scratch, Task
 from lq_spark.job.tasks.options import ClassesConfig
 from lq_spark.tables.spec import TableSpec
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -129,11 +130,6 @@ class DetectionConfig(ClassesConfig):
         """Return all tables that are read."""
         return [*super().inputs, *self.box_specs]
 
-    @property
-    def row_id(self) -> str:
-        """Return the column that tells the rows of the source apart."""
-        return self.id
-
 
 @dataclass(frozen=True, slots=True)
 class ScoredBoxes(Summary):
@@ -234,7 +230,6 @@ class DetectionTask(Task[DetectionConfig]):
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
-        from lq_spark.engine.inputs import require_key, require_new_columns
         from lq_spark.tables.formats import read_table
         from lq_spark.tasks import detection
         from lq_spark.tasks.detection.batches import BOX_ISSUES
@@ -243,8 +238,6 @@ class DetectionTask(Task[DetectionConfig]):
             detection_columns,
             resolved_n_classes,
         )
-        from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK
-        from lq_spark.tasks.shared.table import INVALID_REASON, LABEL_QUALITY
 
         config = self.config
         self.loaded = DetectionModel.load(config.fitted) if config.fitted else None
@@ -252,27 +245,22 @@ class DetectionTask(Task[DetectionConfig]):
             boxes = [read_table(self.spark, spec).df for spec in config.box_specs]
             self.source = detection.from_boxes(*boxes, images=self.source, **config.boxes)
         names = {"labels": config.labels, "predictions": config.predictions}
-        require_key(self.source, "id", config.id)
         classes = agreed_classes(config.classes, self.loaded)
         self.columns = detection_columns(self.source, **names, classes=classes)
         self.added = [IS_LABEL_ISSUE, LABEL_QUALITY, BOX_ISSUES]
-        require_new_columns(self.source, [*self.added, ISSUE_RANK, INVALID_REASON])
+        self.require_new(*self.added, ISSUE_RANK)
         self.n_classes = resolved_n_classes(
             self.source, self.columns, config.n_classes, self.loaded
         )
+        self.classes = self.columns.classes
         self.options: dict[str, Any] = {
             **names,
-            "classes": self.columns.classes,
+            "classes": self.classes,
             "n_classes": self.n_classes,
         }
         none = (0,) * self.n_classes
         self.model = self.loaded or DetectionModel(1.0, none, none, none, 0, self.columns.classes)
         self.n_boxes = (np.zeros(self.n_classes, dtype=np.int64),) * 2
-
-    @property
-    def classes_text(self) -> str:
-        """Return what a dry run says of the classes."""
-        return classes_text(self.n_classes, self.columns.classes)
 
     def validate(self, rows: DataFrame) -> DataFrame:
         """Return rows of the source with the reason why they cannot be scored, or null."""
@@ -282,9 +270,7 @@ class DetectionTask(Task[DetectionConfig]):
 
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the output without rows."""
-        from pyspark.sql import functions as F
-
-        return {"output": self._issues(self.source.where(F.lit(False)), lambda rows: rows)}
+        return {"output": self._issues(self.none, lambda rows: rows)}
 
     def score(
         self, rows: DataFrame, n_rows: int, scratch: Scratch
@@ -308,9 +294,7 @@ class DetectionTask(Task[DetectionConfig]):
             self.n_boxes = class_counts(rows, self.columns, self.n_classes)
 
     def _issues(self, rows: DataFrame, scratch: Scratch) -> DataFrame:
-        from lq_spark.engine.inputs import column
         from lq_spark.tasks.detection.scores import with_issues
-        from lq_spark.tasks.multiclass.flags import with_issue_rank
 
         config = self.config
         found = with_issues(
@@ -321,10 +305,9 @@ class DetectionTask(Task[DetectionConfig]):
             overlapping_label_check=config.overlapping_label_check,
             fail=False,
         )
-        names = dict.fromkeys([config.id, *config.keep_columns, *self.added])
-        found = found.select(*map(column, names))
+        found = self.select(found, *config.keep_columns, *self.added)
         # Of what is written down: ranks read it more than once.
-        return with_issue_rank(scratch(found), config.id) if config.issue_rank else found
+        return self.ranked(scratch(found)) if config.issue_rank else found
 
     def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredBoxes:
         """Return the scores of images in short."""

@@ -8,7 +8,7 @@ rated is written down too, and the three tables are made of it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -19,18 +19,21 @@ from lq_spark.core.multiannotator.majority import VoteSummary
 from lq_spark.core.multiannotator.model import CrowdModel
 from lq_spark.core.multiclass.scores import METHODS, require_method
 from lq_spark.core.shared.constants import SUM_TOLERANCE
-from lq_spark.errors import listed, require_one_of
+from lq_spark.errors import require_one_of
 from lq_spark.job.config import Name, Place, beside
-from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, aligned
-from lq_spark.job.task import Checked, Fitted, Scratch, Task
+from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, aligned, lowest_lines
+from lq_spark.job.task import Fitted, Scratch, Task
 from lq_spark.job.tasks.options import ClassesConfig, Tolerance
 from lq_spark.tables.spec import TableSpec
+from lq_spark.tasks.shared.names import INVALID_REASON
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from lq_spark.engine.keys import KeySummary
     from lq_spark.tasks.multiannotator.checks import CrowdChecks
     from lq_spark.tasks.multiannotator.columns import CrowdTables
+    from lq_spark.tasks.multiannotator.fit import GatheredItems
     from lq_spark.tasks.multiannotator.results import CrowdScores
 
 
@@ -74,6 +77,7 @@ class MultiannotatorConfig(ClassesConfig):
         None, description="path or name of annotations set aside (QUARANTINE_annotations)"
     )
 
+    key: ClassVar[str] = "item"
     metrics_of_task: ClassVar[tuple[str, ...]] = (
         *("annotations_scored", "annotations_quarantined", "annotators", "mean_label_quality"),
         *("mean_consensus_quality", "mean_annotator_agreement"),
@@ -103,11 +107,6 @@ class MultiannotatorConfig(ClassesConfig):
         return [model if isinstance(model, str) else ", ".join(model) for model in self.models]
 
     @property
-    def row_id(self) -> str:
-        """Return the column that tells items apart."""
-        return self.item
-
-    @property
     def columns(self) -> dict[str, Any]:
         """Return the columns, as the functions of the task take them."""
         return {
@@ -130,17 +129,11 @@ class MultiannotatorConfig(ClassesConfig):
     @property
     def outputs(self) -> dict[str, TableSpec]:
         """Return the tables of items, of annotations and of annotators."""
-        keys = {
-            "annotation_output": ((self.item, self.annotator), (self.item,)),
-            "annotator_output": ((self.annotator,), ()),
-        }
-        others = {
-            option: self._beside(
-                option, f"_{option.removesuffix('_output')}s", keys=key, groups=groups
-            )
-            for option, (key, groups) in keys.items()
-        }
-        return {**super().outputs, **others}
+        keys, groups = (self.item, self.annotator), (self.item,)
+        option = "annotation_output"
+        annotations = self._beside(option, "_annotations", keys=keys, groups=groups)
+        annotators = self._beside("annotator_output", "_annotators", keys=keys[1:])
+        return {**super().outputs, option: annotations, "annotator_output": annotators}
 
     @property
     def quarantines(self) -> dict[str, TableSpec]:
@@ -218,21 +211,12 @@ class ScoredItems(Summary):
             ("class", "items", "mean"),
             [(found.name, f"{found.n_items:,}", f"{found.mean_quality:.4f}") for found in shown],
         )
-        lines += ["", "least reliable annotators (1 good, 0 bad):"]
-        lines += aligned(
-            (config.annotator, "labels", "worst class", "agreement", "quality"),
-            [(*row[:3], *map(_decimal, row[3:])) for row in self.worst_annotators],
-        )
-        lines += ["", "least certain items (1 clean, 0 suspect):"]
-        lines += aligned(
-            (config.item, "consensus", "labels", "agreement", "quality"),
-            [(*row[:3], *map(_decimal, row[3:])) for row in self.worst_items],
-        )
-        return lines
-
-
-def _decimal(value: object) -> str:
-    return f"{value:.6f}" if isinstance(value, float) else "-"
+        header = (config.annotator, "labels", "worst class", "agreement", "quality")
+        title = "least reliable annotators (1 good, 0 bad):"
+        lines += lowest_lines(header, self.worst_annotators, title)
+        header = (config.item, "consensus", "labels", "agreement", "quality")
+        title = "least certain items (1 clean, 0 suspect):"
+        return [*lines, *lowest_lines(header, self.worst_items, title)]
 
 
 class MultiannotatorTask(Task[MultiannotatorConfig]):
@@ -240,6 +224,7 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
 
     config_type = MultiannotatorConfig
     rows = "items"
+    further_rows: ClassVar[Mapping[str, str]] = {"annotation_quarantine": "annotations"}
     score_column = "consensus_quality_score"
     comments: ClassVar[Mapping[str, str]] = {
         "consensus_label": "Label that annotators and models together find most likely",
@@ -280,25 +265,23 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
             config.consensus_method, config.quality_method, config.calibrate_probs
         )
         self.model = self.loaded
-        self.is_clean = True
         self.bound_batches(8 * self.n_classes * len(config.models))
-
-    @property
-    def classes_text(self) -> str:
-        """Return what a dry run says of the classes."""
-        return listed(self.classes) if self.classes else str(self.n_classes)
 
     def validate(self, rows: DataFrame) -> DataFrame:
         """Return items with the reason why they cannot be scored, or null."""
         return self._checks(rows).items
 
-    def checked(self) -> dict[str, Checked]:
+    def keys(self) -> KeySummary:
+        """Return how many items there are; of annotations without any item each is looked at."""
+        keys = super().keys()
+        if keys.n_rows == 0 and not self.annotations.isEmpty():
+            return replace(keys, is_unique=False)
+        return keys
+
+    def checked(self) -> dict[str, DataFrame]:
         """Return the items and the annotations, validated."""
         checks = self._checks(self.source)
-        return {
-            "quarantine": Checked(checks.items, self.rows),
-            "annotation_quarantine": Checked(checks.annotations, "annotations"),
-        }
+        return {"quarantine": checks.items, "annotation_quarantine": checks.annotations}
 
     def _tables(self, annotations: DataFrame, items: DataFrame) -> CrowdTables:
         from lq_spark.tasks.multiannotator.columns import crowd_tables
@@ -312,19 +295,24 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         tables = self._tables(self.annotations, items)
         return checked_crowd(tables, self.n_classes, self.config.tolerance, known=known)
 
+    def _gathered(
+        self, tables: CrowdTables, names: Sequence[Any], n_known: int, scratch: Scratch
+    ) -> GatheredItems:
+        from lq_spark.tasks.multiannotator.columns import gathered, probability_columns
+        from lq_spark.tasks.multiannotator.fit import GatheredItems
+        from lq_spark.tasks.multiannotator.reader import CrowdReader
+
+        reader = CrowdReader(n_known, self.n_classes, self.config.tolerance, fail=True)
+        return GatheredItems(scratch(gathered(tables, names)), probability_columns(tables), reader)
+
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the tables of items, annotations and annotators without rows."""
         from pyspark.sql import functions as F
 
-        from lq_spark.tasks.multiannotator.columns import gathered, probability_columns
-        from lq_spark.tasks.multiannotator.fit import GatheredItems
-        from lq_spark.tasks.multiannotator.reader import CrowdReader
         from lq_spark.tasks.multiannotator.results import CrowdScores, rated_items
 
-        none = self.source.where(F.lit(False))
-        tables = self._tables(self.annotations.where(F.lit(False)), none)
-        reader = CrowdReader(0, self.n_classes, self.config.tolerance, fail=True)
-        items = GatheredItems(gathered(tables, ()), probability_columns(tables), reader)
+        tables = self._tables(self.annotations.where(F.lit(False)), self.none)
+        items = self._gathered(tables, (), 0, lambda rows: rows)
         nobody, nothing = np.zeros(0), np.zeros(self.n_classes, dtype=np.int64)
         model = CrowdModel(
             annotators=(),
@@ -337,28 +325,17 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
             majority_weights=None,
             weights=None,
         )
-        rated = rated_items(items, model, self.config.method, None)
-        return dict(self._made(CrowdScores(rated.where(F.lit(False)), model, tables, ()), none))
+        rated = rated_items(items, model, self.config.method, None).where(F.lit(False))
+        return dict(self._made(CrowdScores(rated, model, tables, ()), self.none))
 
     def score(
         self, rows: DataFrame, n_rows: int, scratch: Scratch
     ) -> Iterator[tuple[str, DataFrame]]:
         """Yield the tables of items, of annotations and of annotators."""
         from lq_spark.engine.inputs import column
-        from lq_spark.tasks.multiannotator.columns import (
-            annotator_names,
-            gathered,
-            probability_columns,
-        )
-        from lq_spark.tasks.multiannotator.fit import (
-            GatheredItems,
-            count_faults,
-            fit_crowd,
-            sum_thresholds,
-        )
-        from lq_spark.tasks.multiannotator.reader import CrowdReader
+        from lq_spark.tasks.multiannotator.columns import annotator_names
+        from lq_spark.tasks.multiannotator.fit import count_faults, fit_crowd, sum_thresholds
         from lq_spark.tasks.multiannotator.results import CrowdScores, rated_items
-        from lq_spark.tasks.shared.table import INVALID_REASON
 
         config, annotations = self.config, self.annotations
         if rows is not self.source:  # some were set aside, and so may be annotations
@@ -366,18 +343,14 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
             annotations = checked.where(column(INVALID_REASON).isNull()).drop(INVALID_REASON)
         tables = self._tables(annotations, rows)
         with self.timed("gather"):
-            names, n_known = annotator_names(tables), None
+            names = known = annotator_names(tables)
             if self.loaded is not None:
-                n_known = len(self.loaded.annotators)
-                others = set(names) - set(self.loaded.annotators)
-                names = (*self.loaded.annotators, *sorted(others))
-            n_known = len(names) if n_known is None else n_known
-            reader = CrowdReader(n_known, self.n_classes, config.tolerance, fail=True)
-            found = scratch(gathered(tables, names))
-            items = GatheredItems(found, probability_columns(tables), reader)
+                known = self.loaded.annotators
+                names = (*known, *sorted(set(names) - set(known)))
+            items = self._gathered(tables, names, len(known), scratch)
             counts, faults = count_faults(items)
         if faults:
-            raise reader.error(faults)
+            raise items.reader.error(faults)
         with self.timed("fit"):
             model = self.loaded or fit_crowd(items, counts, names, tables.classes, self.options)
             self.model = model
@@ -404,8 +377,8 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         from lq_spark.tasks.shared.labels import class_name
 
         items, annotators = tables["output"], tables["annotator_output"]
-        quality, item, annotator = F.col(self.score_column), self.config.item, self.config.annotator
-        agreement = F.col("annotator_agreement")
+        item, annotator = self.config.item, self.config.annotator
+        quality, agreement = F.col(self.score_column), F.col("annotator_agreement")
         groups = (
             items.groupBy(F.col("consensus_label").alias("name"))
             .agg(*sums(quality), *sums(agreement, "agreement"))

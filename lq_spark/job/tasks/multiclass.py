@@ -31,14 +31,21 @@ from lq_spark.job.summary import (
     issue_facts,
     lowest_lines,
 )
-from lq_spark.job.task import Fitted, Scratch, Task, classes_text
+from lq_spark.job.task import Fitted, Scratch
 from lq_spark.job.tasks.options import (
     CLASS_ISSUE_METRICS,
     ISSUE_METRICS,
     Id,
     LabelledConfig,
+    LabelledTask,
     rule_of,
-    without_issues,
+)
+from lq_spark.tasks.shared.names import (
+    IS_LABEL_ISSUE,
+    ISSUE_RANK,
+    LABEL_QUALITY,
+    PREDICTED_LABEL,
+    WRONG_LENGTH,
 )
 
 if TYPE_CHECKING:
@@ -90,19 +97,9 @@ class MulticlassConfig(LabelledConfig):
         return self
 
     @property
-    def row_id(self) -> str:
-        """Return the column that tells the rows of the source apart."""
-        return self.id
-
-    @property
     def class_names(self) -> list[str] | None:
         """Return what metrics of each class call the classes, where the configuration says it."""
         return None if self.thresholds and self.classes is None else super().class_names
-
-    @property
-    def carried(self) -> list[str]:
-        """Return the source's columns that the output has, each once."""
-        return list(dict.fromkeys([self.id, self.label, *self.keep_columns]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,25 +161,16 @@ class ScoredRows(Summary):
         ]
 
 
-class MulticlassTask(Task[MulticlassConfig]):
+class MulticlassTask(LabelledTask[MulticlassConfig]):
     """Rows of one label each."""
 
     config_type = MulticlassConfig
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
-        from lq_spark.engine.inputs import require_key, require_new_columns
-        from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK
         from lq_spark.tasks.multiclass.issues import agreed_n_classes
         from lq_spark.tasks.shared.labels import require_room
-        from lq_spark.tasks.shared.table import (
-            INVALID_REASON,
-            LABEL_QUALITY,
-            PREDICTED_LABEL,
-            agreed_classes,
-            labelled_table,
-            resolved_n_classes,
-        )
+        from lq_spark.tasks.shared.table import agreed_classes, labelled_table, resolved_n_classes
 
         config = self.config
         self.loaded = NoiseModel.load(config.fitted) if config.fitted else None
@@ -190,35 +178,29 @@ class MulticlassTask(Task[MulticlassConfig]):
         if config.thresholds:
             self.thresholds = Thresholds.load(config.thresholds)
         self.noise: NoiseModel | None = None
-        require_key(self.source, "id", config.id)
-        added = [LABEL_QUALITY, PREDICTED_LABEL, INVALID_REASON]
+        added = [LABEL_QUALITY, PREDICTED_LABEL]
         if config.find_issues:
             rule_of(config, self.loaded)
             added += [IS_LABEL_ISSUE] + [ISSUE_RANK] * config.issue_rank
-        require_new_columns(self.source, added)
+        self.require_new(*added)
         self.columns: dict[str, Any] = {
             "label": config.label,
             "pred_probs": config.pred_probs,
             "classes": agreed_classes(config.classes, self.thresholds),
         }
         table = labelled_table(self.source, **self.columns)
-        classes = self.columns["classes"] = table.classes
+        self.classes = self.columns["classes"] = table.classes
         known = self.source, table.probabilities, table.label_type
         if self.loaded:
             self.n_classes = agreed_n_classes(*known, self.loaded, config.n_classes)
         else:
             self.n_classes = resolved_n_classes(*known, config.n_classes, self.thresholds)
-        self.is_guessed = not (config.n_classes or classes or self.thresholds)
+        self.is_guessed = not (config.n_classes or self.classes or self.thresholds)
         require_room(table.label_type, config.label, self.n_classes)
         require_a_number_each(config.num_to_remove_per_class, self.n_classes)
-        if self.thresholds is not None and classes is not None:
-            self.thresholds = replace(self.thresholds, classes=tuple(classes))
+        if self.thresholds is not None and self.classes is not None:
+            self.thresholds = replace(self.thresholds, classes=tuple(self.classes))
         self.bound_batches(8 * self.n_classes)
-
-    @property
-    def classes_text(self) -> str:
-        """Return what a dry run says of the classes."""
-        return classes_text(self.n_classes, self.columns["classes"])
 
     def validate(self, rows: DataFrame) -> DataFrame:
         """Return rows of the source with the reason why they cannot be scored, or null."""
@@ -234,20 +216,14 @@ class MulticlassTask(Task[MulticlassConfig]):
 
     def unclear(self, reasons: Mapping[str, int]) -> str:
         """Return that K was guessed, if rows have another number of probabilities."""
-        from lq_spark.tasks.shared.table import WRONG_LENGTH
-
         if not self.is_guessed or WRONG_LENGTH not in reasons:
             return ""
         return f"; K = {self.n_classes} was read off the first row, give n_classes to be certain"
 
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the output without rows."""
-        from pyspark.sql import functions as F
-
-        scored = self._scored(self.source.where(F.lit(False)))
-        if self.config.find_issues:
-            scored = without_issues(scored, self.config.id, self.config.issue_rank)
-        return {"output": scored}
+        scored = self._scored(self.none)
+        return {"output": self.without_issues(scored) if self.config.find_issues else scored}
 
     def score(
         self, rows: DataFrame, n_rows: int, scratch: Scratch
@@ -273,9 +249,9 @@ class MulticlassTask(Task[MulticlassConfig]):
         from lq_spark.engine.inputs import column
         from lq_spark.tasks.multiclass.cuts import flagged
         from lq_spark.tasks.multiclass.facts import with_facts
-        from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, judged, with_issue_rank
+        from lq_spark.tasks.multiclass.flags import judged
         from lq_spark.tasks.shared.batches import score_columns
-        from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL, labelled_table
+        from lq_spark.tasks.shared.table import labelled_table
 
         config, rule = self.config, rule_of(self.config, self.loaded)
         table = labelled_table(rows, **self.columns)
@@ -291,8 +267,7 @@ class MulticlassTask(Task[MulticlassConfig]):
             fail=False,
             tolerance=config.tolerance,
         )
-        carried = map(column, config.carried)
-        facts = scratch(made.select(*carried, PREDICTED_LABEL, LABEL_QUALITY, *rule.facts))
+        facts = scratch(self.select(made, *self._columns(), *rule.facts))
         whole = rows.select(
             column(config.id).alias("key"),
             table.index.alias("index"),
@@ -301,13 +276,10 @@ class MulticlassTask(Task[MulticlassConfig]):
         with self.timed("cuts"):
             self.noise, cuts = judged(facts, whole, config.id, rule, thresholds, self.loaded)
             found = flagged(facts, config.id, rule, cuts, self.noise.n_classes, IS_LABEL_ISSUE)
-        found = found.drop(*rule.facts)
-        return with_issue_rank(found, config.id) if config.issue_rank else found
+        return self.ranked(found.drop(*rule.facts))
 
     def _scored(self, rows: DataFrame) -> DataFrame:
-        from lq_spark.engine.inputs import column
         from lq_spark.tasks import multiclass
-        from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL
 
         config = self.config
         adjust = config.adjust_pred_probs and self.thresholds is not None  # None: no rows
@@ -322,19 +294,21 @@ class MulticlassTask(Task[MulticlassConfig]):
             on_invalid="null",
             tolerance=config.tolerance,
         )
-        return scored.select(*map(column, [*config.carried, PREDICTED_LABEL, LABEL_QUALITY]))
+        return self.select(scored, *self._columns())
+
+    def _columns(self) -> list[str]:
+        return [self.config.label, *self.config.keep_columns, PREDICTED_LABEL, LABEL_QUALITY]
 
     def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredRows:
         """Return the scores in short."""
         from lq_spark.engine.inputs import column
         from lq_spark.job.scores import lowest, scores_of_classes
-        from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL
 
         output, config = tables["output"], self.config
         shown = [column(config.id), column(config.label), PREDICTED_LABEL, LABEL_QUALITY]
         worst = lowest(output, config.id, shown, LABEL_QUALITY)
         n_classes = self.n_classes if worst or not self.is_guessed else None
-        classes, mean = scores_of_classes(output, config.label, self.columns["classes"], n_classes)
+        classes, mean = scores_of_classes(output, config.label, self.classes, n_classes)
         return ScoredRows(
             n_classes,
             mean,

@@ -27,7 +27,7 @@ from lq_spark.core.shared.blocks import Float64
 from lq_spark.errors import require_one_of
 from lq_spark.job.config import Name, Place
 from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, aligned, lowest_lines
-from lq_spark.job.task import Fitted, Scratch, Task, classes_text
+from lq_spark.job.task import Fitted, Scratch, Task
 from lq_spark.job.tasks.options import (
     CLASS_ISSUE_METRICS,
     ISSUE_METRICS,
@@ -40,6 +40,7 @@ from lq_spark.job.tasks.options import (
     PredProbs,
 )
 from lq_spark.tables.spec import TableSpec
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -109,11 +110,6 @@ class MultilabelConfig(ClassesConfig):
             self.min_examples_per_class,
         )
         return self
-
-    @property
-    def row_id(self) -> str:
-        """Return the column that tells the rows of the source apart."""
-        return self.id
 
     @property
     def outputs(self) -> dict[str, TableSpec]:
@@ -219,16 +215,12 @@ class MultilabelTask(Task[MultilabelConfig]):
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
-        from lq_spark.engine.inputs import require_new_columns
-        from lq_spark.tasks.multiclass.flags import ISSUE_RANK
         from lq_spark.tasks.multilabel.flags import requested
         from lq_spark.tasks.multilabel.issues import ISSUE_COLUMNS, require_free_name
-        from lq_spark.tasks.shared.table import INVALID_REASON
 
         config = self.config
         loaded = MultilabelModel.load(config.fitted) if config.fitted else None
-        rank = [ISSUE_RANK] if config.issue_rank else []
-        require_new_columns(self.source, [*ISSUE_COLUMNS, *rank, INVALID_REASON])
+        self.require_new(*ISSUE_COLUMNS, *[ISSUE_RANK] * config.issue_rank)
         require_free_name(config.id)
         self.columns: dict[str, Any] = {
             "labels": config.labels,
@@ -251,56 +243,44 @@ class MultilabelTask(Task[MultilabelConfig]):
             aggregator_kwargs=config.aggregator_kwargs,
         )
         self.table = self.request.table
-        self.columns["classes"] = self.table.classes
+        self.n_classes = self.table.n_classes
+        self.classes = self.columns["classes"] = self.table.classes
         self.judgement: Judgement | None = None
-        self.carried = list(dict.fromkeys([config.id, config.labels, *config.keep_columns]))
-        self.bound_batches(8 * self.table.n_classes)
-
-    @property
-    def classes_text(self) -> str:
-        """Return what a dry run says of the classes."""
-        return classes_text(self.table.n_classes, self.table.classes)
+        self.bound_batches(8 * self.n_classes)
 
     def validate(self, rows: DataFrame) -> DataFrame:
         """Return rows of the source with the reason why they cannot be scored, or null."""
         from lq_spark.tasks import multilabel
 
-        n_classes = self.table.n_classes
-        return multilabel.validate(rows, id=self.config.id, **self.columns, n_classes=n_classes)
+        return multilabel.validate(
+            rows, id=self.config.id, **self.columns, n_classes=self.n_classes
+        )
 
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the tables of rows and of suspected classes without rows."""
-        from pyspark.sql import functions as F
-
         from lq_spark.tasks.multilabel.flags import Judgement, with_issues
 
-        nothing = Judgement(None, None, np.zeros((self.table.n_classes, 2), dtype=np.int64))
-        none = self.source.where(F.lit(False))
-        return dict(self._tables(with_issues(none, self.request, nothing)))
+        nothing = Judgement(None, None, np.zeros((self.n_classes, 2), dtype=np.int64))
+        return dict(self._tables(with_issues(self.none, self.request, nothing)))
 
     def score(
         self, rows: DataFrame, n_rows: int, scratch: Scratch
     ) -> Iterator[tuple[str, DataFrame]]:
         """Yield rows with their issues, then their suspected classes."""
-        from lq_spark.engine.inputs import column
-        from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE
         from lq_spark.tasks.multilabel.batches import CELLS
         from lq_spark.tasks.multilabel.flags import judged, with_issues
-        from lq_spark.tasks.shared.table import LABEL_QUALITY
 
         self.judgement = judged(rows, self.request, count=True)
         found = with_issues(rows, self.request, self.judgement)
-        names = [*self.carried, IS_LABEL_ISSUE, LABEL_QUALITY, CELLS]
-        yield from self._tables(scratch(found.select(*map(column, names))))
+        names = [self.config.labels, *self.config.keep_columns]
+        found = self.select(found, *names, IS_LABEL_ISSUE, LABEL_QUALITY, CELLS)
+        yield from self._tables(scratch(found))
 
     def _tables(self, found: DataFrame) -> Iterator[tuple[str, DataFrame]]:
-        from lq_spark.tasks.multiclass.flags import with_issue_rank
         from lq_spark.tasks.multilabel.issues import cell_rows, with_label_sets
 
-        output = with_label_sets(found, self.carried, self.table)
-        if self.config.issue_rank:
-            output = with_issue_rank(output, self.config.id)
-        yield "output", output
+        carried = dict.fromkeys([self.config.id, self.config.labels, *self.config.keep_columns])
+        yield "output", self.ranked(with_label_sets(found, list(carried), self.table))
         yield "issue_output", cell_rows(found, self.config.id, self.table)
 
     def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredSets:
@@ -310,9 +290,9 @@ class MultilabelTask(Task[MultilabelConfig]):
 
         shown = column(self.config.labels), "suggested_labels", self.score_column
         found = scores_of(tables["output"], self.config.id, *shown)
-        names = [str(name) for name in self.table.classes or range(self.table.n_classes)]
+        names = [str(name) for name in self.classes or range(self.n_classes)]
         is_named = self.table.label_type.typeName() == "string"
-        in_order = (self.table.classes or ()) if is_named else range(len(names))
+        in_order = (self.classes or ()) if is_named else range(len(names))
         place = {label: k for k, label in enumerate(in_order)}
         issues = np.zeros((len(names), 2), dtype=np.int64)
         by_class = tables["issue_output"].groupBy("class", "in_given_label").count()

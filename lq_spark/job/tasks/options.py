@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,9 @@ from lq_spark.core.label_issues.rules import FILTERS, require_filter
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import listed
 from lq_spark.job.config import FittedConfig, Name, beside
+from lq_spark.job.task import Task
 from lq_spark.tables.spec import TableSpec
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -133,6 +135,19 @@ class LabelledConfig(ClassesConfig):
         return tables
 
 
+Labelled = TypeVar("Labelled", bound=LabelledConfig)
+
+
+class LabelledTask(Task[Labelled]):
+    """A task over labels and probabilities of K exclusive classes."""
+
+    def without_issues(self, scored: DataFrame) -> DataFrame:
+        """Return a table without rows with the columns that issues would have."""
+        from pyspark.sql import functions as F
+
+        return self.ranked(scored.withColumn(IS_LABEL_ISSUE, F.lit(None).cast("boolean")))
+
+
 def rule_of(config: LabelledConfig, fitted: NoiseModel | None) -> Rule:
     """Return the rule of a configuration; raise OptionError if what was fitted has another."""
     from lq_spark.tasks.multiclass.facts import Rule
@@ -145,13 +160,3 @@ def rule_of(config: LabelledConfig, fitted: NoiseModel | None) -> Rule:
         min_examples_per_class=config.min_examples_per_class,
         collision_rule=agreed_collision_rule(config.collision_rule, fitted),
     )
-
-
-def without_issues(scored: DataFrame, key: str, issue_rank: bool) -> DataFrame:
-    """Return a table without rows with the columns that issues would have."""
-    from pyspark.sql import functions as F
-
-    from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, with_issue_rank
-
-    found = scored.withColumn(IS_LABEL_ISSUE, F.lit(None).cast("boolean"))
-    return with_issue_rank(found, key) if issue_rank else found

@@ -25,6 +25,12 @@ from lq_spark.job.config import JobConfig, Name
 from lq_spark.job.summary import Metric, Summary, aligned, lowest_lines
 from lq_spark.job.task import Scratch, Task
 from lq_spark.job.tasks.options import Id, IssueRank
+from lq_spark.tasks.shared.names import (
+    IS_LABEL_ISSUE,
+    ISSUE_RANK,
+    LABEL_QUALITY,
+    PREDICTED_LABEL,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -80,11 +86,6 @@ class RegressionConfig(JobConfig):
             return None if self.uncertainty is None else float(self.uncertainty)
         except ValueError:
             return self.uncertainty
-
-    @property
-    def row_id(self) -> str:
-        """Return the column that tells the rows of the source apart."""
-        return self.id
 
     @property
     def class_names(self) -> list[str]:
@@ -147,10 +148,7 @@ class RegressionTask(Task[RegressionConfig]):
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
-        from lq_spark.engine.inputs import require_key, require_new_columns
-        from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK
         from lq_spark.tasks.regression.columns import regression_table
-        from lq_spark.tasks.shared.table import INVALID_REASON, LABEL_QUALITY, PREDICTED_LABEL
 
         config = self.config
         self.columns: dict[str, Any] = {
@@ -159,10 +157,9 @@ class RegressionTask(Task[RegressionConfig]):
             "uncertainty": config.number_or_column,
         }
         regression_table(self.source, **self.columns)
-        require_key(self.source, "id", config.id)
         self.added = [IS_LABEL_ISSUE, PREDICTED_LABEL, LABEL_QUALITY]
-        self.added += [ISSUE_RANK] if config.issue_rank else []
-        require_new_columns(self.source, [*self.added, INVALID_REASON])
+        self.added += [ISSUE_RANK] * config.issue_rank
+        self.require_new(*self.added)
 
     @property
     def classes_text(self) -> str:
@@ -177,31 +174,23 @@ class RegressionTask(Task[RegressionConfig]):
 
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the output without rows."""
-        from pyspark.sql import functions as F
-
-        return {"output": self._issues(self.source.where(F.lit(False)))}
+        return {"output": self._issues(self.none)}
 
     def score(
         self, rows: DataFrame, n_rows: int, scratch: Scratch
     ) -> Iterator[tuple[str, DataFrame]]:
         """Yield rows with their issues."""
-        from lq_spark.engine.inputs import column
         from lq_spark.tasks.regression.columns import regression_table
 
         named = [name for name in self.columns.values() if isinstance(name, str)]
-        numbers = scratch(rows.select(*map(column, dict.fromkeys([*self._carried(), *named]))))
+        numbers = scratch(self.select(rows, *named, *self.config.keep_columns))
         if self.config.method == "residual":  # whose rows no pass looks at before they are scored
             table = regression_table(numbers, **self.columns)
             if not numbers.where(table.reason.isNotNull()).isEmpty():
                 raise InvalidRowsError("a row has no finite label and prediction")
         yield "output", self._issues(numbers)
 
-    def _carried(self) -> list[str]:
-        config = self.config
-        return list(dict.fromkeys([config.id, config.label, *config.keep_columns]))
-
     def _issues(self, rows: DataFrame) -> DataFrame:
-        from lq_spark.engine.inputs import column
         from lq_spark.tasks import regression
 
         config = self.config
@@ -215,7 +204,7 @@ class RegressionTask(Task[RegressionConfig]):
             issue_rank=config.issue_rank,
             exact_up_to=config.exact_up_to,
         )
-        return found.select(*map(column, [*self._carried(), *self.added]))
+        return self.select(found, config.label, *config.keep_columns, *self.added)
 
     def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredNumbers:
         """Return the table in short."""
@@ -225,7 +214,6 @@ class RegressionTask(Task[RegressionConfig]):
         from lq_spark.job.scores import lowest
         from lq_spark.tasks.regression.columns import regression_table
         from lq_spark.tasks.regression.issues import health_of
-        from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL
 
         output, key = tables["output"], self.config.id
         numbers = regression_table(output, label=self.config.label, prediction=PREDICTED_LABEL)

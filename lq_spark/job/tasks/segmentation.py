@@ -30,7 +30,7 @@ from lq_spark.job.summary import (
     lowest_lines,
     threshold_metrics,
 )
-from lq_spark.job.task import BATCH_BYTES, Fitted, Scratch, Task, classes_text
+from lq_spark.job.task import BATCH_BYTES, Fitted, Scratch, Task
 from lq_spark.job.tasks.options import CLASS_ISSUE_METRICS, ClassesConfig
 
 if TYPE_CHECKING:
@@ -91,11 +91,6 @@ class SegmentationConfig(ClassesConfig):
         require_one_of("method", self.method, IMAGE_METHODS)
         require_temperature(self.temperature)
         return self
-
-    @property
-    def row_id(self) -> str:
-        """Return the column that tells the rows of the source apart."""
-        return self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +176,6 @@ class SegmentationTask(Task[SegmentationConfig]):
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
-        from lq_spark.engine.inputs import require_key, require_new_columns
         from lq_spark.tasks.segmentation.batches import ISSUES
         from lq_spark.tasks.segmentation.columns import (
             first_image_size,
@@ -191,17 +185,16 @@ class SegmentationTask(Task[SegmentationConfig]):
         from lq_spark.tasks.segmentation.health import segmentation_health
         from lq_spark.tasks.segmentation.issues import agreed_downsample, image_layout
         from lq_spark.tasks.shared.labels import checked_classes
-        from lq_spark.tasks.shared.table import INVALID_REASON, require_n_classes
+        from lq_spark.tasks.shared.table import require_n_classes
 
         config = self.config
         self.loaded = SegmentationModel.load(config.fitted) if config.fitted else None
         side = agreed_downsample(config.downsample, self.loaded)
         names = checked_classes(config.classes)
-        require_key(self.source, "id", config.id)
         self.columns = image_columns(
             self.source, label_mask=config.label_mask, pred_probs=config.pred_probs
         )
-        require_new_columns(self.source, [*ISSUES, INVALID_REASON])
+        self.require_new(*ISSUES)
         # Few images at a time, in the JVM and in Python, by the size of the first.
         size = first_image_size(self.source, self.columns)
         require_memory(self.source, size)
@@ -218,7 +211,8 @@ class SegmentationTask(Task[SegmentationConfig]):
             config.tolerance,
             config.ignore_label,
         )
-        n_classes = self.layout.n_classes
+        n_classes = self.n_classes = self.layout.n_classes
+        self.classes = config.classes
         require_n_classes(n_classes, names)
         self.carried = list(dict.fromkeys([config.id, *config.keep_columns]))
         nothing = np.zeros((4, n_classes), dtype=np.int64)
@@ -227,11 +221,6 @@ class SegmentationTask(Task[SegmentationConfig]):
         self.is_fitted = False
         no_pairs = counted_pairs(n_classes, *np.zeros((2, 0), dtype=np.int64))
         self.health = segmentation_health(0, nothing[0], no_pairs, config.classes)
-
-    @property
-    def classes_text(self) -> str:
-        """Return what a dry run says of the classes."""
-        return classes_text(self.layout.n_classes, self.config.classes)
 
     def validate(self, rows: DataFrame) -> DataFrame:
         """Return rows of the source with the reason why they cannot be scored, or null."""
@@ -254,8 +243,7 @@ class SegmentationTask(Task[SegmentationConfig]):
 
         from lq_spark.tasks.segmentation.batches import ALL_TIED
 
-        facts = self._facts(self.source.where(F.lit(False)))
-        return {"output": self._issues(facts, F.lit(ALL_TIED))}
+        return {"output": self._issues(self._facts(self.none), F.lit(ALL_TIED))}
 
     def score(
         self, rows: DataFrame, n_rows: int, scratch: Scratch

@@ -28,13 +28,13 @@ from lq_spark.job.summary import (
     class_metrics,
     issue_facts,
 )
-from lq_spark.job.task import Fitted, Scratch, Task
+from lq_spark.job.task import Fitted, Scratch
 from lq_spark.job.tasks.options import (
     CLASS_ISSUE_METRICS,
     ISSUE_METRICS,
     LabelledConfig,
+    LabelledTask,
     rule_of,
-    without_issues,
 )
 from lq_spark.tables.spec import TableSpec
 
@@ -74,6 +74,7 @@ class TokensConfig(LabelledConfig):
         description=f"of softmin: 0 the minimum, inf the mean (default: {DEFAULT_TEMPERATURE})",
     )
 
+    key: ClassVar[str] = "sentence_id"
     metrics_of_task: ClassVar[tuple[str, ...]] = (
         *("tokens_scored", "mean_sentence_quality"),
         *ISSUE_METRICS,
@@ -99,11 +100,6 @@ class TokensConfig(LabelledConfig):
             )
         require_sentence_method(self.sentence_score_method, self.sentence_score_kwargs)
         return self
-
-    @property
-    def row_id(self) -> str:
-        """Return the column that tells sentences apart."""
-        return self.sentence_id
 
     @property
     def outputs(self) -> dict[str, TableSpec]:
@@ -185,7 +181,7 @@ class ScoredTokens(Summary):
         return lines
 
 
-class TokensTask(Task[TokensConfig]):
+class TokensTask(LabelledTask[TokensConfig]):
     """Tokens, in a row a sentence or in a row a token; the rows of the output are sentences."""
 
     config_type = TokensConfig
@@ -221,16 +217,14 @@ class TokensTask(Task[TokensConfig]):
             "classes": classes,
         }
         self.columns = token_columns(self.source, **self.options)
-        self.options["classes"] = self.columns.classes
+        self.classes = self.options["classes"] = self.columns.classes
+        self.n_classes = config.n_classes or len(self.classes or ())
         self.noise: NoiseModel | None = None
 
     @property
     def classes_text(self) -> str:
         """Return what a dry run says of the classes."""
-        from lq_spark.errors import listed
-
-        names = self.options["classes"]
-        return listed(names) if names else str(self.config.n_classes or "by the first row")
+        return super().classes_text if self.n_classes else "by the first row"
 
     @property
     def shares_key(self) -> bool:
@@ -265,13 +259,10 @@ class TokensTask(Task[TokensConfig]):
 
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the tables of sentences and tokens without rows."""
-        from pyspark.sql import functions as F
-
-        none = self.source.where(F.lit(False))
-        tokens = self._scored_tokens(none)
+        tokens = self._scored_tokens(self.none)
         if self.config.find_issues:
-            tokens = without_issues(tokens, self.config.sentence_id, self.config.issue_rank)
-        return {"output": self._scored_sentences(none), "token_output": tokens}
+            tokens = self.without_issues(tokens)
+        return {"output": self._scored_sentences(self.none), "token_output": tokens}
 
     def score(
         self, rows: DataFrame, n_rows: int, scratch: Scratch
@@ -317,7 +308,7 @@ class TokensTask(Task[TokensConfig]):
         )
         added = [name for name in scored.columns if name not in self.source.columns]
         kept = config.keep_columns if self.columns.is_nested else []  # which tokens have
-        return _select(scored, [config.sentence_id, *kept, *added])
+        return self.select(scored, *kept, *added)
 
     def _scored_tokens(self, rows: DataFrame) -> DataFrame:
         from lq_spark.tasks import multiclass
@@ -339,30 +330,32 @@ class TokensTask(Task[TokensConfig]):
 
     def _token_columns(self, found: DataFrame, long: DataFrame, named: TokenColumns) -> DataFrame:
         """Return the columns of the token table: carried ones, then what was added."""
-        carried = [named.sentence_id, str(named.token_index), named.label]
+        carried = [str(named.token_index), named.label]
         carried += [named.token] if named.token else []
         if not self.columns.is_nested:
             carried += self.config.keep_columns
         added = [name for name in found.columns if name not in long.columns]
-        return _select(found, [*carried, *added])
+        return self.select(found, *carried, *added)
 
     def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredTokens:
         """Return the scores in short."""
         from pyspark.sql import functions as F
 
         from lq_spark.engine.inputs import column
+        from lq_spark.job.excerpts import excerpts
         from lq_spark.job.scores import lowest, mean, scores_of_classes, sums
         from lq_spark.tasks.tokens.columns import one_row_a_token
 
-        config, output, classes = self.config, tables["output"], self.options["classes"]
+        config, output = self.config, tables["output"]
         quality = F.col(self.score_column)
         [row] = output.agg(*sums(quality)).collect()
         labels = ("worst_given_label", "worst_predicted_label")
         shown = [column(config.sentence_id), quality, "worst_token_index", *labels]
         worst = lowest(output, config.sentence_id, shown, quality)
-        n_classes = config.n_classes or (len(classes) if classes else None)
         _, named = one_row_a_token(self.source, self.columns)
-        of_classes, _ = scores_of_classes(tables["token_output"], named.label, classes, n_classes)
+        of_classes, _ = scores_of_classes(
+            tables["token_output"], named.label, self.classes, self.n_classes or None
+        )
         return ScoredTokens(
             mean([row]),
             worst,
@@ -375,63 +368,6 @@ class TokensTask(Task[TokensConfig]):
     def fitted(self) -> Mapping[str, Fitted | None]:
         """Return what was fitted, by the option that says where to save it."""
         return {"save_fitted": self.noise}
-
-
-def _select(df: DataFrame, names: list[str]) -> DataFrame:
-    from lq_spark.engine.inputs import column
-
-    return df.select(*map(column, dict.fromkeys(names)))
-
-
-EXCERPT = 8
-"""How many tokens an excerpt has on each side of the doubtful one."""
-
-
-def excerpts(rows: DataFrame, columns: TokenColumns, worst: list[tuple[Any, ...]]) -> list[str]:
-    """Return a text for each of the worst sentences, the doubtful token in brackets.
-
-    Where the table has no texts, the place of the token alone.
-    """
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import IntegerType, StructField, StructType
-
-    from lq_spark.engine.inputs import column, column_type
-
-    places = {row[0]: row[2] for row in worst if row[2] is not None}
-    if columns.token is None or not places:
-        return ["" if row[2] is None else f"[token {row[2]}]" for row in worst]
-    schema = StructType(
-        [
-            StructField("__lq_sentence", column_type(rows, columns.sentence_id)),
-            StructField("__lq_place", IntegerType()),
-        ]
-    )
-    wanted = rows.sparkSession.createDataFrame(list(places.items()), schema)
-    near = rows.join(
-        wanted.hint("broadcast"), column(columns.sentence_id) == F.col("__lq_sentence")
-    )
-    first = F.greatest(F.col("__lq_place") - EXCERPT, F.lit(0))
-    if columns.is_nested:
-        n_texts = F.col("__lq_place") - first + EXCERPT + 2
-        texts = F.slice(column(columns.token), first + 1, n_texts)
-        parts = near.select("__lq_sentence", first.alias("first"), texts.alias("texts"))
-    else:
-        index = column(str(columns.token_index))
-        inside = near.where(index.between(first, F.col("__lq_place") + EXCERPT + 1))
-        pair = F.struct(index.alias("place"), column(columns.token).alias("text"))
-        parts = inside.groupBy("__lq_sentence", first.alias("first")).agg(
-            F.sort_array(F.collect_list(pair)).alias("pairs")
-        )
-        parts = parts.select("__lq_sentence", "first", F.col("pairs.text").alias("texts"))
-    marked = {row[0]: _marked(row[2], places[row[0]] - row[1], row[1]) for row in parts.collect()}
-    return [marked.get(row[0], "") for row in worst]
-
-
-def _marked(texts: list[str | None], place: int, first: int) -> str:
-    """Return an excerpt; ``texts`` has one more than it shows where there are more."""
-    words = [f"[{text}]" if i == place else str(text) for i, text in enumerate(texts)]
-    shown = words[: place + EXCERPT + 1]
-    return " ".join([*["…"] * (first > 0), *shown, *["…"] * (len(shown) < len(words))])
 
 
 TASK = TokensTask
