@@ -110,11 +110,13 @@ class JobRun:
             if not keys.is_unique or not attempt.score(self.task.source):
                 checked = {o: self._commented(table) for o, table in self.task.checked().items()}
                 with timed("invalid rows"):
-                    for option, table in checked.items():
-                        place = quarantines.get(option)
-                        faults = self._set_aside(table, place or outputs["output"], place is None)
-                        set_aside[option] = replace(set_aside[option], **faults)
-                    self._require_usable(keys.n_rows, set_aside, attempt.why)
+                    faults = {
+                        option: self._written(table, quarantines.get(option), outputs["output"])
+                        for option, table in checked.items()
+                    }
+                    for option, table in faults.items():
+                        set_aside[option] = replace(set_aside[option], reasons=count_reasons(table))
+                    self._require_usable(keys.n_rows, set_aside, faults, attempt.why)
                 usable = checked["quarantine"].where(column(INVALID_REASON).isNull())
                 attempt = _Attempt(self, keys.n_rows - set_aside["quarantine"].n, outputs)
                 attempt.score(usable.drop(INVALID_REASON))
@@ -143,37 +145,37 @@ class JobRun:
             self.clock.seconds,
         )
 
-    def _set_aside(self, checked: DataFrame, place: Output, is_scratch: bool) -> dict[str, Any]:
-        """Write the rows that cannot be scored; return how many for each reason, and which."""
+    def _written(self, checked: DataFrame, quarantine: Output | None, output: Output) -> DataFrame:
+        """Write the rows that cannot be scored; return their keys and reasons."""
         key, task = self.config.row_id, self.task
         invalid = checked.where(column(INVALID_REASON).isNotNull())
-        if is_scratch:  # to be counted and named, not kept
-            invalid = place.scratch(invalid.select(column(key), INVALID_REASON))
-        else:
-            invalid = place.stage(invalid)
-        kind = F.regexp_replace(column(INVALID_REASON), *task.place_in_reason)
-        invalid = invalid.select(column(key), kind.alias(INVALID_REASON))
-        invalid = invalid.distinct() if task.shares_key else invalid
-        reasons = count_reasons(invalid)
-        return {"reasons": reasons, "examples": reasons_text(invalid, key, reasons)}
+        if quarantine is not None:
+            invalid = quarantine.stage(invalid)
+        else:  # to be counted and named, not kept
+            invalid = output.scratch(invalid.select(column(key), INVALID_REASON))
+        reason = F.regexp_replace(column(INVALID_REASON), *task.place_in_reason)
+        invalid = invalid.select(column(key), reason.alias(INVALID_REASON))
+        return invalid.distinct() if task.shares_key else invalid
 
-    def _require_usable(self, n_rows: int, set_aside: Mapping[str, SetAside], why: str) -> None:
+    def _require_usable(
+        self, n_rows: int, set_aside: Mapping[str, SetAside], faults: Tables, why: str
+    ) -> None:
         """Raise if rows that cannot be scored are to stop the run, or none was found."""
-        messages = []
-        for option, found in set_aside.items():
-            if found.reasons:
-                of_all = f" of {n_rows}" if option == "quarantine" else ""
-                messages.append(
-                    f"{found.n}{of_all} {found.rows} cannot be scored: {found.examples}"
-                )
         unclear = self.task.unclear(set_aside["quarantine"].reasons)
-        if messages and (unclear or self.config.on_invalid == "fail"):
-            raise InvalidRowsError("; ".join(messages) + unclear)
-        if not messages:
+        if not any(found.reasons for found in set_aside.values()):
             raise LqError(
                 f"some {self.task.rows} could not be scored, but no one has a fault; "
                 f"did the table change during the run?{why}"
             )
+        if not unclear and self.config.on_invalid == "quarantine":
+            return
+        messages = []
+        for option, found in set_aside.items():
+            if found.reasons:
+                n = f"{found.n} of {n_rows}" if option == "quarantine" else f"{found.n}"
+                text = reasons_text(faults[option], self.config.row_id, found.reasons)
+                messages.append(f"{n} {found.rows} cannot be scored: {text}")
+        raise InvalidRowsError("; ".join(messages) + unclear)
 
     def _save(self, task: Task[Any]) -> None:
         for option, path in self.config.files.items():

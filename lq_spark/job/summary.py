@@ -42,21 +42,10 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """The rows of a table that cannot be scored.
-
-    Attributes
-    ----------
-    rows : str
-        What the rows are, in the plural.
-    reasons : mapping of str to int
-        How many there are for each reason.
-    examples : str
-        The reasons with the keys of a few of their rows.
-    """
+    """What the rows of a table are, and how many cannot be scored for each reason."""
 
     rows: str
     reasons: Mapping[str, int]
-    examples: str = ""
 
     @property
     def n(self) -> int:
