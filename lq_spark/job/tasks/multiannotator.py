@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from lq_spark.engine.keys import KeySummary
     from lq_spark.tasks.multiannotator.checks import CrowdChecks
     from lq_spark.tasks.multiannotator.columns import CrowdTables
-    from lq_spark.tasks.multiannotator.fit import GatheredItems
+    from lq_spark.tasks.multiannotator.passes import GatheredItems
     from lq_spark.tasks.multiannotator.results import CrowdScores
 
 
@@ -299,7 +299,7 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         self, tables: CrowdTables, names: Sequence[Any], n_known: int, scratch: Scratch
     ) -> GatheredItems:
         from lq_spark.tasks.multiannotator.columns import gathered, probability_columns
-        from lq_spark.tasks.multiannotator.fit import GatheredItems
+        from lq_spark.tasks.multiannotator.passes import GatheredItems
         from lq_spark.tasks.multiannotator.reader import CrowdReader
 
         reader = CrowdReader(n_known, self.n_classes, self.config.tolerance, fail=True)
@@ -334,7 +334,7 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         """Yield the tables of items, of annotations and of annotators."""
         from lq_spark.engine.inputs import column
         from lq_spark.tasks.multiannotator.columns import annotator_names
-        from lq_spark.tasks.multiannotator.fit import count_faults, fit_crowd, sum_thresholds
+        from lq_spark.tasks.multiannotator.passes import count_faults, fit_crowd, sum_thresholds
         from lq_spark.tasks.multiannotator.results import CrowdScores, rated_items
 
         config, annotations = self.config, self.annotations

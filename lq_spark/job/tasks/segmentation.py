@@ -252,13 +252,13 @@ class SegmentationTask(Task[SegmentationConfig]):
         from pyspark.sql import functions as F
 
         from lq_spark.tasks.segmentation.batches import ALL_TIED
-        from lq_spark.tasks.segmentation.fit import (
+        from lq_spark.tasks.segmentation.health import segmentation_health
+        from lq_spark.tasks.segmentation.passes import (
             class_sums_of,
             fitted_model,
             issue_pairs,
             pixels_taken,
         )
-        from lq_spark.tasks.segmentation.health import segmentation_health
 
         layout, taken = self.layout, F.lit(ALL_TIED)
         facts = scratch(self._facts(rows))
