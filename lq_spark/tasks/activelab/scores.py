@@ -21,7 +21,6 @@ from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, column_type, require_columns
 from lq_spark.engine.rank import ranked
-from lq_spark.engine.verbs import map_rows
 from lq_spark.errors import OptionError, require_one_of
 from lq_spark.tasks.activelab.batches import (
     ACTIVE_SCHEMA,
@@ -45,6 +44,7 @@ from lq_spark.tasks.multiannotator.options import CrowdOptions
 from lq_spark.tasks.multiannotator.passes import GatheredItems, counted_items, fit_crowd
 from lq_spark.tasks.multiannotator.reader import CrowdReader
 from lq_spark.tasks.multiannotator.results import CONSENSUS_LABEL, NUM_ANNOTATIONS
+from lq_spark.tasks.shared.columns import with_mapped
 from lq_spark.tasks.shared.probabilities import ModelProbs
 from lq_spark.tasks.shared.streams import refuse_streams
 
@@ -55,7 +55,6 @@ __all__ = ["ActiveScores", "CrowdChecks", "score", "validate"]
 
 ACTIVE_LEARNING_SCORE, ACTIVE_LEARNING_RANK = "active_learning_score", "active_learning_rank"
 VALIDATE = "activelab.validate"
-_NEW = "__lq_new"
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,17 +161,18 @@ def score(
     with counted_items(tables, reader) as (found, counts, names):
         model = active_model(found, counts, names, cleanlab_compatible=cleanlab_compatible)
     rows = GatheredItems(gathered(tables, names), found.probabilities, found.reader)
-    new = map_rows(
+    scored = with_mapped(
+        rows.rows,
         active_batch(rows.reader, model),
-        [F.col(name) for name in rows.columns],
+        rows.inputs,
         ACTIVE_SCHEMA,
+        keep=[ITEM, IS_ITEM],
     )
-    scored = rows.rows.withColumn(_NEW, new).where(IS_ITEM)
-    scores = scored.select(
+    scores = scored.where(IS_ITEM).select(
         F.col(ITEM).cast(column_type(items, item)).alias(item),
-        F.col(f"{_NEW}.{SCORE}").alias(ACTIVE_LEARNING_SCORE),
-        F.col(f"{_NEW}.{N_LABELS}").alias(NUM_ANNOTATIONS),
-        tables.as_label(F.col(f"{_NEW}.{CONSENSUS}")).alias(CONSENSUS_LABEL),
+        F.col(SCORE).alias(ACTIVE_LEARNING_SCORE),
+        F.col(N_LABELS).alias(NUM_ANNOTATIONS),
+        tables.as_label(F.col(CONSENSUS)).alias(CONSENSUS_LABEL),
     )
     return ActiveScores(scores, item, model.weights)
 

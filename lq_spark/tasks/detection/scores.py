@@ -16,14 +16,15 @@ from lq_spark.core.detection.issues import detection_model
 from lq_spark.core.detection.model import DetectionModel
 from lq_spark.core.detection.scores import OVERLOOKED, checked_weights
 from lq_spark.engine.inputs import column, require_key, require_new_columns
-from lq_spark.engine.keys import summarize_key
-from lq_spark.engine.verbs import map_rows
-from lq_spark.errors import InvalidRowsError, require_one_of
+from lq_spark.errors import require_one_of
 from lq_spark.tasks.detection.batches import (
     BOX_INDEX,
+    BOX_INDICES,
     BOX_ISSUES,
     BOX_SCORE,
+    BOX_SCORES,
     KIND,
+    KINDS,
     issue_batch,
     issue_schema,
     score_batch,
@@ -34,15 +35,17 @@ from lq_spark.tasks.detection.checks import validate
 from lq_spark.tasks.detection.columns import (
     LABEL,
     DetectionColumns,
-    agreed_classes,
     detection_columns,
     resolved_n_classes,
 )
 from lq_spark.tasks.detection.passes import lowest_similarity, table_precisions, table_totals
 from lq_spark.tasks.detection.summary import DetectionSummary, summarize
-from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK, with_issue_rank
+from lq_spark.tasks.shared.classes import agreed_classes, require_kind
+from lq_spark.tasks.shared.columns import with_mapped
+from lq_spark.tasks.shared.keys import require_unique
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY
+from lq_spark.tasks.shared.ranks import with_issue_rank
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -57,8 +60,6 @@ __all__ = [
     "summarize",
     "validate",
 ]
-
-_NEW = "__lq_spark"
 
 
 def fit(
@@ -103,11 +104,7 @@ def fit(
     columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
     require_key(df, "id", id)
     n_classes = resolved_n_classes(df, columns, n_classes)
-    if not summarize_key(df, id).is_unique:
-        raise InvalidRowsError(
-            f"id: column {id!r} has nulls or values that occur twice; "
-            "detection.validate says which rows"
-        )
+    require_unique(df, id, validate="detection.validate")
     totals = table_totals(df, columns, n_classes)
     precisions = table_precisions(df, columns, id, totals.counts)
     return detection_model(totals.min_similarity, precisions, totals.counts, columns.classes)
@@ -178,10 +175,11 @@ def score(
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
     if fitted is None:
         refuse_stream(df, "detection.score without fitted")
+    require_kind("fitted", fitted, DetectionModel)
     classes = agreed_classes(classes, fitted)
     columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
     schema = score_schema(scores_of_boxes=box_scores)
-    require_new_columns(df, [*schema.names, _NEW])
+    require_new_columns(df, schema.names)
     n_classes = resolved_n_classes(df, columns, n_classes, fitted)
     fail = on_invalid == "fail"
     lowest = (
@@ -198,10 +196,7 @@ def score(
         scores_of_boxes=box_scores,
         fail=fail,
     )
-    scored = df.withColumn(_NEW, map_rows(function, columns.inputs, schema))
-    return scored.select(
-        *map(column, df.columns), *(F.col(f"{_NEW}.{name}") for name in schema.names)
-    )
+    return with_mapped(df, function, columns.inputs, schema)
 
 
 def find_issues(
@@ -251,11 +246,12 @@ def find_issues(
     """
     weights = checked_weights(aggregation_weights)
     refuse_stream(df, "detection.find_issues")
+    require_kind("fitted", fitted, DetectionModel)
     classes = agreed_classes(classes, fitted)
     columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
     require_key(df, "id", id)
     added = [IS_LABEL_ISSUE, LABEL_QUALITY, BOX_ISSUES]
-    require_new_columns(df, [*added, *[ISSUE_RANK] * issue_rank, _NEW])
+    require_new_columns(df, [*added, *[ISSUE_RANK] * issue_rank])
     if fitted is None:
         fitted = fit(
             df,
@@ -270,13 +266,10 @@ def find_issues(
     function = issue_batch(
         fitted, columns.names, weights, overlapping_label_check=overlapping_label_check
     )
-    found = df.withColumn(_NEW, map_rows(function, columns.inputs, issue_schema()))
-    made = {
-        IS_LABEL_ISSUE: F.col(f"{_NEW}.{IS_LABEL_ISSUE}"),
-        LABEL_QUALITY: F.col(f"{_NEW}.{LABEL_QUALITY}"),
-        BOX_ISSUES: _box_issues(columns),
-    }
-    flagged = found.select(*map(column, df.columns), *(made[name].alias(name) for name in added))
+    found = with_mapped(df, function, columns.inputs, issue_schema())
+    flagged = found.withColumn(BOX_ISSUES, _box_issues(columns)).select(
+        *map(column, [*df.columns, *added])
+    )
     return with_issue_rank(flagged, id) if issue_rank else flagged
 
 
@@ -285,7 +278,7 @@ def _box_issues(columns: DetectionColumns) -> Column:
     labels = {name: columns.labels_of(name) for name in (columns.labels, columns.predictions)}
 
     def issue(kind: Column, number: Column) -> Column:
-        place = F.get(F.col(f"{_NEW}.{BOX_INDEX}"), number)
+        place = F.get(F.col(BOX_INDICES), number)
         is_predicted = kind == F.lit(OVERLOOKED)
         label = F.when(is_predicted, F.get(labels[columns.predictions], place)).otherwise(
             F.get(labels[columns.labels], place)
@@ -294,7 +287,7 @@ def _box_issues(columns: DetectionColumns) -> Column:
             kind.alias(KIND),
             place.alias(BOX_INDEX),
             label.alias(LABEL),
-            F.get(F.col(f"{_NEW}.{BOX_SCORE}"), number).alias(BOX_SCORE),
+            F.get(F.col(BOX_SCORES), number).alias(BOX_SCORE),
         )
 
-    return F.transform(F.col(f"{_NEW}.{KIND}"), issue)
+    return F.transform(F.col(KINDS), issue)

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
 
 from lq_spark.engine.inputs import column, require_new_columns
-from lq_spark.engine.keys import duplicate_keys
 from lq_spark.engine.verbs import map_rows
 from lq_spark.tasks.multiannotator.columns import ITEM, NAME, NUMBER, CrowdTables, numbered
 from lq_spark.tasks.multiannotator.reader import (
@@ -23,19 +21,15 @@ from lq_spark.tasks.multiannotator.reader import (
     UNKNOWN_ITEM,
 )
 from lq_spark.tasks.shared.batches import reason_batch
+from lq_spark.tasks.shared.columns import REASON_SCHEMA
+from lq_spark.tasks.shared.keys import with_key_reasons
 from lq_spark.tasks.shared.labels import (
     FRACTIONAL_LABEL,
     NULL_LABEL,
     UNKNOWN_LABEL,
 )
-from lq_spark.tasks.shared.reasons import (
-    LABEL_REASONS,
-    NO_LABEL,
-    with_label_named,
-)
-from lq_spark.tasks.shared.table import (
-    INVALID_REASON,
-)
+from lq_spark.tasks.shared.names import INVALID_REASON, NO_LABEL
+from lq_spark.tasks.shared.reasons import LABEL_REASONS, with_label_named
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -90,20 +84,23 @@ def checked_crowd(
 
 def _items_by_themselves(tables: CrowdTables, n_classes: int, tolerance: float) -> DataFrame:
     """Return the items with their key, and the reason that lies in the item itself."""
-    schema = StructType([StructField(INVALID_REASON, StringType())])
     function = reason_batch(n_classes, tolerance)
     checked, reasons = tables.items.withColumn(ITEM, tables.key), []
     for m in range(len(tables.pred_probs)):
         made = f"{_NEW}_{m}"
         inputs = [F.lit(0).cast("bigint"), tables.probabilities(m)]
-        checked = checked.withColumn(made, map_rows(function, inputs, schema))
+        checked = checked.withColumn(made, map_rows(function, inputs, REASON_SCHEMA))
         reason = F.col(f"{made}.{INVALID_REASON}")
         several = len(tables.pred_probs) > 1
         reasons.append(F.concat(F.lit(f"{tables.model_name(m)}: "), reason) if several else reason)
-    twice = duplicate_keys(tables.items, tables.item).select(column(tables.item).alias(_TWICE))
-    of_key = F.when(F.col(ITEM).isNull(), NULL_ITEM).when(F.col(_TWICE).isNotNull(), DUPLICATE_ITEM)
-    joined = checked.join(twice, column(tables.item) == F.col(_TWICE), "left")
-    return joined.withColumn(_REASON, F.coalesce(of_key, *reasons))
+    return with_key_reasons(
+        checked.withColumn(_REASON, F.coalesce(*reasons)),
+        tables.items,
+        tables.item,
+        null=NULL_ITEM,
+        duplicate=DUPLICATE_ITEM,
+        reason=_REASON,
+    )
 
 
 def _annotations(

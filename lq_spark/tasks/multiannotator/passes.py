@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pyspark.sql import functions as F
+
 from lq_spark.core.multiannotator.annotations import count_votes
 from lq_spark.core.multiannotator.consensus import ThresholdSums, merge_thresholds
 from lq_spark.core.multiannotator.crowdlab import (
@@ -53,7 +55,7 @@ from lq_spark.tasks.shared.reasons import (
 )
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 State = TypeVar("State")
 
@@ -82,6 +84,11 @@ class GatheredItems:
     def columns(self) -> list[str]:
         """Return the columns that batch functions take, in order."""
         return [IS_ITEM, ITEM_ID, LABELS, *self.probabilities]
+
+    @property
+    def inputs(self) -> list[Column]:
+        """Return these columns."""
+        return [F.col(name) for name in self.columns]
 
     def reduce(
         self, partial: Callable[[CrowdBatch], State], merge: Callable[[State, State], State]

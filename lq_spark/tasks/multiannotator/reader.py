@@ -26,11 +26,7 @@ from lq_spark.tasks.multiannotator.columns import (
     UNKNOWN_CODE,
 )
 from lq_spark.tasks.shared.batches import read_batch
-from lq_spark.tasks.shared.reasons import (
-    NO_CLASS,
-    NO_LABEL,
-    NOT_WHOLE,
-)
+from lq_spark.tasks.shared.names import NO_CLASS, NO_LABEL, NOT_WHOLE
 
 State = TypeVar("State")
 

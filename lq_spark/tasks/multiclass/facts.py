@@ -17,18 +17,16 @@ from lq_spark.core.confident.joint import NOT_CONFIDENT, SparseMatrix, counted_p
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.label_issues.quotas import require_quota_options
 from lq_spark.core.label_issues.rules import require_filter
-from lq_spark.engine.inputs import column
-from lq_spark.engine.verbs import map_rows
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multiclass.batches import AGREES, DOUBTFUL, GUESS, ORDER, facts_columns
 from lq_spark.tasks.shared.batches import NewColumns, fit_rows_batch
+from lq_spark.tasks.shared.columns import with_mapped
 from lq_spark.tasks.shared.table import LabelledTable
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 INDEX = "__lq_index"
-_NEW = "__lq_new"
 
 
 @dataclass(frozen=True)
@@ -106,14 +104,11 @@ def with_facts(
     facts = facts_columns(thresholds.as_array(), rule.collision_rule, rule.order_by, doubtful)
     made = facts if scores is None else facts + scores
     function = fit_rows_batch(made.function, thresholds.n_classes, fail=fail, tolerance=tolerance)
-    new = map_rows(function, table.named_inputs if fail else table.inputs, made.schema)
+    inputs = table.named_inputs if fail else table.inputs
     # A class index fits an integer, unlike the index of a label that is none.
     in_range = table.index.between(0, thresholds.n_classes - 1)
-    return df.withColumn(_NEW, new).select(
-        *map(column, df.columns),
-        *(F.col(f"{_NEW}.{name}") for name in (scores.schema.names if scores else ())),
-        F.when(in_range, table.index.cast("int")).alias(INDEX),
-        *(F.col(f"{_NEW}.{name}") for name in facts.schema.names),
+    return with_mapped(df, function, inputs, made.schema).withColumn(
+        INDEX, F.when(in_range, table.index.cast("int"))
     )
 
 

@@ -36,25 +36,27 @@ from lq_spark.core.multilabel.sets import (
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.arrow import flat_lists, list_rows
 from lq_spark.engine.verbs import BatchFunction
-from lq_spark.tasks.shared.batches import LIST_REASONS, raise_unfit, reason_column, spread
+from lq_spark.tasks.shared.batches import (
+    LIST_REASONS,
+    class_indices,
+    is_usable,
+    reason_column,
+    require_usable,
+    spread_columns,
+)
 from lq_spark.tasks.shared.labels import (
     FRACTIONAL_LABEL,
     NULL_LABEL,
     UNKNOWN_LABEL,
 )
+from lq_spark.tasks.shared.names import LABEL_QUALITY, NO_LABELS
 from lq_spark.tasks.shared.reasons import (
     LABEL_REASONS,
     named_label,
 )
-from lq_spark.tasks.shared.table import (
-    LABEL_QUALITY,
-)
-from lq_spark.tasks.tokens.batches import class_indices
 
 CLASS_QUALITIES = "class_qualities"
 ORDER, CELLS = "__lq_order", "__lq_cells"
-
-NO_LABELS = "null labels"
 
 CELL_TYPE = StructType(
     [
@@ -114,8 +116,8 @@ def read_label_sets(
     for label in (FRACTIONAL_LABEL, NULL_LABEL):
         reasons[row[index == label]] = LABEL_REASONS[label]
     reasons[no_labels] = NO_LABELS
-    fit = reasons == np.array(None)
-    return LabelSetBatch(is_given[fit], rows.matrix[fit[has_row]], reasons)
+    usable = is_usable(reasons)
+    return LabelSetBatch(is_given[usable], rows.matrix[usable[has_row]], reasons)
 
 
 SetFunction = Callable[[Bits, NDArray[np.floating]], dict[str, pa.Array]]
@@ -132,13 +134,9 @@ def fit_sets_batch(
 
     def run(labels: pa.Array, pred_probs: pa.Array) -> dict[str, pa.Array]:
         batch = read_label_sets(labels, pred_probs, n_classes, classes)
-        if fail and batch.reasons is not None:
-            raise_unfit(batch.reasons, n_classes, of="multilabel")
-        columns = function(batch.is_given, batch.pred_probs)
-        if batch.reasons is None:
-            return columns
-        fit = batch.reasons == np.array(None)
-        return {name: spread(values, fit) for name, values in columns.items()}
+        if fail:
+            require_usable(batch.reasons, n_classes, of="multilabel")
+        return spread_columns(function(batch.is_given, batch.pred_probs), batch.reasons)
 
     return run
 

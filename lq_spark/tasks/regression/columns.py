@@ -12,9 +12,7 @@ from pyspark.sql.types import NumericType
 from lq_spark.core.regression.api import LARGEST
 from lq_spark.engine.inputs import column, column_type, require_columns
 from lq_spark.errors import ColumnError
-from lq_spark.tasks.shared.reasons import (
-    NO_LABEL,
-)
+from lq_spark.tasks.shared.names import NO_LABEL
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -21,14 +21,14 @@ from lq_spark.core.regression.neighborhoods import Cloud, mean_distances, n_valu
 from lq_spark.core.regression.outre import fit_distances
 from lq_spark.core.regression.plane import Plane, deviations, merge_planes, partial_plane
 from lq_spark.core.shared.blocks import Float64
-from lq_spark.engine.inputs import column
 from lq_spark.engine.kept import kept
 from lq_spark.engine.select import nth_lowest
 from lq_spark.engine.sums import summed_vectors
 from lq_spark.engine.verbs import BatchFunction, State, map_batches, map_rows, reduce_rows
 from lq_spark.errors import DataError, InvalidRowsError
 from lq_spark.tasks.regression.columns import LABEL, RegressionTable
-from lq_spark.tasks.shared.table import LABEL_QUALITY
+from lq_spark.tasks.shared.columns import with_mapped
+from lq_spark.tasks.shared.names import LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -74,17 +74,11 @@ def with_deviations(
 
     A row that cannot be scored fails the query, or has nulls.
     """
-    added = "__lq_spark"
     text = F.concat(table.reason, F.lit("; regression.validate names all such rows"))
     unfit = F.raise_error(text).cast("double") if fail else F.lit(None).cast("double")
     inputs = [F.when(table.reason.isNull(), number).otherwise(unfit) for number in table.columns]
-    names = (DEVIATION, LABEL_QUALITY)
-    schema = StructType([StructField(name, DoubleType()) for name in names])
-    made = df.withColumn(added, map_rows(score_batch(function), inputs, schema))
-    return made.select(
-        *map(column, df.columns),
-        *(F.col(f"{added}.{name}") for name in names),
-    )
+    schema = StructType([StructField(name, DoubleType()) for name in (DEVIATION, LABEL_QUALITY)])
+    return with_mapped(df, score_batch(function), inputs, schema)
 
 
 def score_batch(function: Deviations) -> BatchFunction:

@@ -22,7 +22,6 @@ from lq_spark.tasks.segmentation.issues import (
     agreed_downsample,
     facts_of,
     image_layout,
-    unique_key,
 )
 from lq_spark.tasks.segmentation.passes import (
     class_sums_of,
@@ -30,13 +29,9 @@ from lq_spark.tasks.segmentation.passes import (
     issue_pairs,
     pixels_taken,
 )
-from lq_spark.tasks.shared.labels import (
-    checked_classes,
-)
+from lq_spark.tasks.shared.classes import checked_classes, require_n_classes
+from lq_spark.tasks.shared.keys import require_unique
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import (
-    require_n_classes,
-)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +96,7 @@ def summarize(
     told = n_classes if names is None or n_classes is not None else len(names)
     layout = image_layout(df, columns, told, fitted, side, tolerance, ignore_label)
     require_n_classes(layout.n_classes, names)
-    keys = unique_key(df, id)
+    keys = require_unique(df, id, validate="segmentation.validate")
     with kept(facts_of(df, columns, layout, [id])) as facts:
         counts, sums = class_sums_of(facts, layout.n_classes)
         model, taken = fitted, F.lit(ALL_TIED)

@@ -12,11 +12,11 @@ from pyspark.sql.types import StringType
 
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.tasks.shared.labels import FRACTIONAL_LABEL, NULL_LABEL, UNKNOWN_LABEL
+from lq_spark.tasks.shared.names import NO_CLASS as NO_CLASS
+from lq_spark.tasks.shared.names import NO_LABEL, NOT_WHOLE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-NO_LABEL, NO_CLASS, NOT_WHOLE = "null label", "label not in classes", "label not a whole number"
 
 LABEL_REASONS = {NULL_LABEL: NO_LABEL, UNKNOWN_LABEL: NO_CLASS, FRACTIONAL_LABEL: NOT_WHOLE}
 """Why a label is no class, by its index."""

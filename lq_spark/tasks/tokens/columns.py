@@ -7,7 +7,7 @@ one row a token, in any order, with the sentence that it is of and its place the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -25,12 +25,15 @@ from lq_spark.engine.inputs import (
     require_key,
 )
 from lq_spark.errors import ColumnError, OptionError, listed
-from lq_spark.tasks.shared.labels import (
+from lq_spark.tasks.shared.classes import (
     checked_classes,
+    require_room,
+    resolved_n_classes,
+)
+from lq_spark.tasks.shared.labels import (
     is_padded,
     label_arrays,
     require_label_array,
-    require_room,
     require_told_apart,
     unpadded,
 )
@@ -40,13 +43,7 @@ from lq_spark.tasks.shared.probabilities import (
     nested_probabilities,
     probability_names,
 )
-from lq_spark.tasks.shared.streams import require_told_n_classes
-from lq_spark.tasks.shared.table import (
-    labelled_table,
-    require_n_classes,
-    require_two_of_boolean,
-    require_whole_n_classes,
-)
+from lq_spark.tasks.shared.table import labelled_table
 from lq_spark.tasks.tokens.batches import LENGTHS_DIFFER
 
 if TYPE_CHECKING:
@@ -247,22 +244,11 @@ def _given(df: DataFrame, columns: TokenColumns, name: str) -> Column:
 
 def nested_n_classes(df: DataFrame, columns: TokenColumns, n_classes: int | None) -> int:
     """Return K of a table of sentences: told, or that of classes, or of the first token."""
-    require_whole_n_classes(n_classes)
     read = _read_nested(df, columns)
-    told = n_classes if n_classes is not None or not columns.classes else len(columns.classes)
-    if told is None:
-        told = read.n_classes
-    if told is None:
-        require_told_n_classes(df, "n_classes", "classes")
-        size = F.size(F.get(read.array, F.lit(0)))
-        first = df.select(size.alias("size")).where("size > 0").first()
-        told = 2 if first is None else int(first["size"])
-    if read.n_classes not in (None, told):
-        raise OptionError(f"pred_probs is of {read.n_classes} classes, K is {told}")
-    require_n_classes(told, columns.classes)
-    require_two_of_boolean(columns.label_type, columns.label, told)
-    require_room(columns.label_type, columns.label, told)
-    return told
+    of_token = replace(read, array=F.get(read.array, F.lit(0)))
+    k = resolved_n_classes(df, of_token, columns.label_type, n_classes, label=columns.label)
+    require_room(columns.label_type, columns.label, k)
+    return k
 
 
 def nested_inputs(df: DataFrame, columns: TokenColumns) -> list[Column]:

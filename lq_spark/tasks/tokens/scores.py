@@ -21,9 +21,10 @@ from lq_spark.engine.inputs import column, columns_alone, require_new_columns
 from lq_spark.engine.verbs import BatchFunction, map_rows
 from lq_spark.errors import require_one_of
 from lq_spark.tasks import multiclass
+from lq_spark.tasks.shared.columns import with_mapped
+from lq_spark.tasks.shared.names import LABEL_QUALITY, PREDICTED_LABEL
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL
 from lq_spark.tasks.tokens.batches import (
     SENTENCE_QUALITY,
     TOKEN_QUALITIES,
@@ -60,7 +61,7 @@ __all__ = [
 ]
 
 WORST_TOKEN = "worst_token"
-_NEW = "__lq_spark"
+_NEW = "__lq_new"
 _SENTENCE = "__lq_sentence"
 
 
@@ -160,7 +161,7 @@ def score(
     added += [WORST_TOKEN] if columns.token else []
     added += [WORST_GIVEN_LABEL, WORST_PREDICTED_LABEL]
     if columns.is_nested:
-        require_new_columns(df, [*added, _NEW])
+        require_new_columns(df, added)
         function = nested_batch(
             nested_n_classes(df, columns, n_classes),
             columns.classes,
@@ -171,14 +172,12 @@ def score(
             fail=on_invalid == "fail",
             tolerance=tolerance,
         )
-        new = map_rows(function, nested_inputs(df, columns), nested_schema(columns.label_type))
-        scored = df.withColumn(_NEW, new)
-        fields = {name: F.col(f"{_NEW}.{name}") for name in added if name != WORST_TOKEN}
+        schema = nested_schema(columns.label_type)
+        scored = with_mapped(df, function, nested_inputs(df, columns), schema)
         if columns.token:
-            fields[WORST_TOKEN] = F.get(column(columns.token), fields[WORST_TOKEN_INDEX])
-        return scored.select(
-            *map(column, df.columns), *(fields[name].alias(name) for name in added)
-        )
+            text = F.get(column(columns.token), F.col(WORST_TOKEN_INDEX))
+            scored = scored.withColumn(WORST_TOKEN, text)
+        return scored.select(*map(column, [*df.columns, *added]))
     refuse_stream(df, "tokens.score of one row a token, at level 'sentence',")
     named = [columns.sentence_id, str(columns.token_index), columns.label]
     named += probability_names(columns.pred_probs)
