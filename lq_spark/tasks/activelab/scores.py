@@ -51,7 +51,6 @@ from lq_spark.tasks.shared.streams import refuse_streams
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["ActiveScores", "CrowdChecks", "score", "validate"]
 
 ACTIVE_LEARNING_SCORE, ACTIVE_LEARNING_RANK = "active_learning_score", "active_learning_rank"
 VALIDATE = "activelab.validate"
@@ -144,15 +143,7 @@ def score(
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
     require_tolerance(tolerance)
     refuse_streams("activelab.score", annotations, items)
-    tables = _tables(
-        annotations,
-        items,
-        item=item,
-        annotator=annotator,
-        label=label,
-        pred_probs=pred_probs,
-        classes=classes,
-    )
+    tables = _tables(annotations, items, item, annotator, label, pred_probs, classes)
     n_classes = crowd_n_classes(tables, n_classes)
     require_unique_items(tables, VALIDATE)
     reader = CrowdReader(
@@ -195,15 +186,7 @@ def validate(
     """
     require_tolerance(tolerance)
     refuse_streams("activelab.validate", annotations, items)
-    tables = _tables(
-        annotations,
-        items,
-        item=item,
-        annotator=annotator,
-        label=label,
-        pred_probs=pred_probs,
-        classes=classes,
-    )
+    tables = _tables(annotations, items, item, annotator, label, pred_probs, classes)
     require_unchecked(tables)
     n_classes = crowd_n_classes(tables, n_classes)
     return checked_crowd(tables, n_classes, tolerance, needs_labels=False)
@@ -212,7 +195,6 @@ def validate(
 def _tables(
     annotations: DataFrame | None,
     items: DataFrame,
-    *,
     item: str,
     annotator: str,
     label: str,
@@ -230,15 +212,7 @@ def _tables(
             ]
         )
         annotations = items.sparkSession.createDataFrame([], schema)
-    return crowd_tables(
-        annotations,
-        items,
-        item=item,
-        annotator=annotator,
-        label=label,
-        pred_probs=pred_probs,
-        classes=classes,
-    )
+    return crowd_tables(annotations, items, item, annotator, label, pred_probs, classes)
 
 
 def active_model(

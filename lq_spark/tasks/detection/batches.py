@@ -30,19 +30,14 @@ from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.shared.batches import (
     class_indices,
     is_usable,
+    list_array,
     reason_column,
     require_usable,
     spread_columns,
 )
-from lq_spark.tasks.shared.labels import (
-    NULL_LABEL,
-    UNKNOWN_LABEL,
-)
+from lq_spark.tasks.shared.labels import NULL_LABEL, UNKNOWN_LABEL
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, LABEL_QUALITY, NO_LABELS
-from lq_spark.tasks.shared.reasons import (
-    LABEL_REASONS,
-    named_label,
-)
+from lq_spark.tasks.shared.reasons import LABEL_REASONS, named_label
 
 OVERLOOKED_SCORES, BADLOC_SCORES, SWAP_SCORES = "overlooked_scores", "badloc_scores", "swap_scores"
 BOX_ISSUES = "box_issues"
@@ -256,9 +251,9 @@ def _score_lists(found: Detections, scores: BoxScores) -> dict[str, pa.Array]:
     """Return the scores of the boxes of each image; null for a box that has none."""
     overlooked = pa.array(scores.overlooked, mask=np.isnan(scores.overlooked))
     return {
-        OVERLOOKED_SCORES: _lists(overlooked, found.predictions.offsets),
-        BADLOC_SCORES: _lists(pa.array(scores.badloc), found.labels.offsets),
-        SWAP_SCORES: _lists(pa.array(scores.swap), found.labels.offsets),
+        OVERLOOKED_SCORES: list_array(overlooked, found.predictions.offsets),
+        BADLOC_SCORES: list_array(pa.array(scores.badloc), found.labels.offsets),
+        SWAP_SCORES: list_array(pa.array(scores.swap), found.labels.offsets),
     }
 
 
@@ -280,11 +275,7 @@ def _issue_lists(found: Detections, scores: BoxScores, flags: BoxFlags) -> dict[
     counts = np.bincount(image, minlength=found.n_images)
     offsets = np.concatenate([[0], np.cumsum(counts)])
     return {
-        KINDS: _lists(pa.array(ISSUE_KINDS).take(pa.array(kind[order])), offsets),
-        BOX_INDICES: _lists(pa.array(place[order].astype(np.int32)), offsets),
-        BOX_SCORES: _lists(pa.array(score[order]), offsets),
+        KINDS: list_array(pa.array(ISSUE_KINDS).take(pa.array(kind[order])), offsets),
+        BOX_INDICES: list_array(pa.array(place[order].astype(np.int32)), offsets),
+        BOX_SCORES: list_array(pa.array(score[order]), offsets),
     }
-
-
-def _lists(values: pa.Array, offsets: NDArray[np.int64]) -> pa.Array:
-    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)

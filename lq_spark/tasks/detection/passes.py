@@ -18,13 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import functions as F
-from pyspark.sql.types import (
-    ByteType,
-    DoubleType,
-    IntegerType,
-    StructField,
-    StructType,
-)
+from pyspark.sql.types import ByteType, DoubleType, IntegerType, StructField, StructType
 
 from lq_spark.core.detection.average_precision import (
     N_OVERLAPS,

@@ -27,11 +27,10 @@ from lq_spark.tasks.detection.batches import (
     KINDS,
     issue_batch,
     issue_schema,
+    reason_batch,
     score_batch,
     score_schema,
 )
-from lq_spark.tasks.detection.boxes import from_boxes
-from lq_spark.tasks.detection.checks import validate
 from lq_spark.tasks.detection.columns import (
     LABEL,
     DetectionColumns,
@@ -39,27 +38,15 @@ from lq_spark.tasks.detection.columns import (
     resolved_n_classes,
 )
 from lq_spark.tasks.detection.passes import lowest_similarity, table_precisions, table_totals
-from lq_spark.tasks.detection.summary import DetectionSummary, summarize
 from lq_spark.tasks.shared.classes import agreed_classes, require_kind
-from lq_spark.tasks.shared.columns import with_mapped
-from lq_spark.tasks.shared.keys import require_unique
+from lq_spark.tasks.shared.columns import REASON_SCHEMA, with_mapped
+from lq_spark.tasks.shared.keys import require_to_validate, require_unique, with_key_reasons
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY
 from lq_spark.tasks.shared.ranks import with_issue_rank
 from lq_spark.tasks.shared.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-__all__ = [
-    "DetectionModel",
-    "DetectionSummary",
-    "find_issues",
-    "fit",
-    "from_boxes",
-    "score",
-    "summarize",
-    "validate",
-]
 
 
 def fit(
@@ -197,6 +184,41 @@ def score(
         fail=fail,
     )
     return with_mapped(df, function, columns.inputs, schema)
+
+
+def validate(
+    df: DataFrame,
+    *,
+    id: str | None = None,
+    labels: str = "labels",
+    predictions: str = "predictions",
+    classes: Sequence[str] | None = None,
+    n_classes: int | None = None,
+) -> DataFrame:
+    """Return the table with ``invalid_reason``: why an image cannot be scored, else null. Lazy.
+
+    An image with several faults has one of them as its reason, of boxes that of the first one:
+    ``label box 3: x2 below x1``.
+
+    Parameters
+    ----------
+    id : str, optional
+        Column that must tell the images apart: a null in it and a value that occurs twice are
+        faults (of every row that has it).
+    df, labels, predictions, classes, n_classes
+        As for :func:`score`.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If a column or option is wrong: before a Spark job starts.
+    """
+    columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
+    require_to_validate(df, id, "detection.validate")
+    n_classes = resolved_n_classes(df, columns, n_classes)
+    function = reason_batch(n_classes, columns.names)
+    checked = with_mapped(df, function, columns.inputs, REASON_SCHEMA)
+    return checked if id is None else with_key_reasons(checked, df, id)
 
 
 def find_issues(

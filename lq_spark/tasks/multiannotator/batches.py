@@ -8,14 +8,7 @@ from dataclasses import astuple, fields
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql.types import (
-    ArrayType,
-    DoubleType,
-    IntegerType,
-    LongType,
-    StructField,
-    StructType,
-)
+from pyspark.sql.types import ArrayType, DoubleType, IntegerType, LongType, StructField, StructType
 
 from lq_spark.core.multiannotator.annotations import Annotations
 from lq_spark.core.multiannotator.annotators import (
@@ -30,6 +23,7 @@ from lq_spark.engine.arrow import flat_lists
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.multiannotator.columns import CODE_BITS
 from lq_spark.tasks.multiannotator.reader import CrowdReader
+from lq_spark.tasks.shared.batches import list_array
 
 CONSENSUS, QUALITY, AGREEMENT, N_LABELS, LABEL_QUALITIES = (
     f"__lq_{name}" for name in ("consensus", "quality", "agreement", "n_labels", "label_qualities")
@@ -85,7 +79,7 @@ def rate_batch(
             QUALITY: placed(rated.quality, pa.float64()),
             AGREEMENT: placed(rated.agreement, pa.float64()),
             N_LABELS: placed(n_labels, pa.int32()),
-            LABEL_QUALITIES: pa.ListArray.from_arrays(batch.offsets.astype(np.int32), qualities),
+            LABEL_QUALITIES: list_array(qualities, batch.offsets),
         }
 
     return run

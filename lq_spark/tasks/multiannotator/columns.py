@@ -12,13 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import (
-    DataType,
-    IntegralType,
-    LongType,
-    StructField,
-    StructType,
-)
+from pyspark.sql.types import DataType, IntegralType, LongType, StructField, StructType
 
 from lq_spark.engine.inputs import (
     column,
@@ -125,7 +119,6 @@ class CrowdTables:
 def crowd_tables(
     annotations: DataFrame,
     items: DataFrame,
-    *,
     item: str,
     annotator: str,
     label: str,

@@ -50,9 +50,7 @@ from lq_spark.tasks.multiannotator.columns import (
 )
 from lq_spark.tasks.multiannotator.options import CrowdOptions
 from lq_spark.tasks.multiannotator.reader import CrowdBatch, CrowdReader, over_batches
-from lq_spark.tasks.shared.reasons import (
-    unknown_labels,
-)
+from lq_spark.tasks.shared.reasons import unknown_labels
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

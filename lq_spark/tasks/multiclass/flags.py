@@ -22,9 +22,7 @@ from lq_spark.tasks.shared.names import IS_LABEL_ISSUE as IS_LABEL_ISSUE
 from lq_spark.tasks.shared.names import ISSUE_RANK as ISSUE_RANK
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
 from lq_spark.tasks.shared.ranks import with_issue_rank as with_issue_rank
-from lq_spark.tasks.shared.reasons import (
-    unknown_labels_text,
-)
+from lq_spark.tasks.shared.reasons import unknown_labels_text
 from lq_spark.tasks.shared.table import LabelledTable
 
 if TYPE_CHECKING:

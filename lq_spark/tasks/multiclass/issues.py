@@ -13,25 +13,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.health.tables import DatasetHealth, dataset_health
 from lq_spark.core.label_issues.quotas import require_a_number_each
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.errors import OptionError
-from lq_spark.tasks.multiclass.facts import (
-    Rule,
-    count_facts,
-    with_facts,
-)
+from lq_spark.tasks.multiclass.facts import Rule, count_facts, with_facts
 from lq_spark.tasks.multiclass.flags import TableColumns, flagged_rows
 from lq_spark.tasks.multiclass.thresholds import fit_thresholds
 from lq_spark.tasks.shared.batches import score_columns
-from lq_spark.tasks.shared.classes import (
-    agreed_classes,
-    require_kind,
-    require_room,
-)
+from lq_spark.tasks.shared.classes import agreed_classes, require_kind, require_room
 from lq_spark.tasks.shared.classes import agreed_n_classes as agreed_n_classes
 from lq_spark.tasks.shared.keys import require_unique
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY, PREDICTED_LABEL
@@ -145,13 +138,8 @@ def find_issues(
     -----
     Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 3.2.
     """
-    rule = Rule(
-        filter_by,
-        frac_noise,
-        num_to_remove_per_class,
-        min_examples_per_class,
-        agreed_collision_rule(collision_rule, fitted),
-    )
+    collision = agreed_collision_rule(collision_rule, fitted)
+    rule = Rule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class, collision)
     require_method(method, adjust_pred_probs=adjust_pred_probs)
     require_tolerance(tolerance)
     refuse_stream(df, "multiclass.find_issues")
@@ -185,6 +173,42 @@ def find_issues(
     )
     found = found.select(*map(column, df.columns), *added[:3])
     return with_issue_rank(found, id) if issue_rank else found
+
+
+def summarize(
+    df: DataFrame,
+    *,
+    label: str = "label",
+    pred_probs: PredProbs = "pred_probs",
+    classes: Sequence[str] | None = None,
+    asymmetric: bool = False,
+    tolerance: float = SUM_TOLERANCE,
+) -> DatasetHealth:
+    """Return how healthy the labels of a table are: in all, by class, by pair of classes.
+
+    Two passes over the table, now: those of :func:`lq_spark.multiclass.fit`. Of what that returned,
+    :func:`lq_spark.core.health.tables.dataset_health` makes the same tables without another.
+
+    Parameters
+    ----------
+    df, label, pred_probs, classes, tolerance
+        As for :func:`lq_spark.multiclass.fit`.
+    asymmetric : bool
+        Whether (a, b) and (b, a) are two rows of the overlaps, a being the given class.
+
+    Returns
+    -------
+    DatasetHealth
+        A score and two pandas tables, with class names where ``classes`` has them.
+
+    Raises
+    ------
+    ColumnError, OptionError, DataError, InvalidRowsError
+        As :func:`lq_spark.multiclass.fit`.
+    """
+    refuse_stream(df, "multiclass.summarize")
+    model = fit(df, label=label, pred_probs=pred_probs, classes=classes, tolerance=tolerance)
+    return dataset_health(model, asymmetric=asymmetric)
 
 
 def agreed_collision_rule(rule: str | None, fitted: NoiseModel | None) -> str:

@@ -10,15 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import require_new_columns
 from lq_spark.errors import InvalidRowsError, OptionError, require_one_of
-from lq_spark.tasks.multiclass.health import summarize
-from lq_spark.tasks.multiclass.issues import find_issues, fit
 from lq_spark.tasks.multiclass.thresholds import fit_thresholds
 from lq_spark.tasks.shared.batches import fit_rows_batch, reason_batch, score_columns
 from lq_spark.tasks.shared.classes import (
@@ -29,27 +26,13 @@ from lq_spark.tasks.shared.classes import (
 )
 from lq_spark.tasks.shared.columns import REASON_SCHEMA, with_mapped
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
-from lq_spark.tasks.shared.names import (
-    LABEL_QUALITY,
-    PREDICTED_LABEL,
-)
+from lq_spark.tasks.shared.names import LABEL_QUALITY, PREDICTED_LABEL
 from lq_spark.tasks.shared.probabilities import PredProbs
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.shared.table import labelled_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-__all__ = [
-    "NoiseModel",
-    "Thresholds",
-    "find_issues",
-    "fit",
-    "fit_thresholds",
-    "score",
-    "summarize",
-    "validate",
-]
 
 
 def score(

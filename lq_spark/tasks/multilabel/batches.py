@@ -27,33 +27,23 @@ from lq_spark.core.multilabel.cuts import (
     searched_cells,
 )
 from lq_spark.core.multilabel.scores import Aggregator, score_cells, self_confidence
-from lq_spark.core.multilabel.sets import (
-    SET_FAULT_REASONS,
-    Bits,
-    given_bits,
-    probability_faults,
-)
+from lq_spark.core.multilabel.sets import SET_FAULT_REASONS, Bits, given_bits, probability_faults
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.arrow import flat_lists, list_rows
 from lq_spark.engine.verbs import BatchFunction
+from lq_spark.tasks.multiclass.batches import entries_schema
 from lq_spark.tasks.shared.batches import (
     LIST_REASONS,
     class_indices,
     is_usable,
+    list_array,
     reason_column,
     require_usable,
     spread_columns,
 )
-from lq_spark.tasks.shared.labels import (
-    FRACTIONAL_LABEL,
-    NULL_LABEL,
-    UNKNOWN_LABEL,
-)
+from lq_spark.tasks.shared.labels import FRACTIONAL_LABEL, NULL_LABEL, UNKNOWN_LABEL
 from lq_spark.tasks.shared.names import LABEL_QUALITY, NO_LABELS
-from lq_spark.tasks.shared.reasons import (
-    LABEL_REASONS,
-    named_label,
-)
+from lq_spark.tasks.shared.reasons import LABEL_REASONS, named_label
 
 CLASS_QUALITIES = "class_qualities"
 ORDER, CELLS = "__lq_order", "__lq_cells"
@@ -194,10 +184,8 @@ def score_function(scoring: Scoring, *, class_qualities: bool) -> tuple[SetFunct
         scores = score_cells(is_given, pred_probs, scoring.method, scoring.thresholds)
         columns = {LABEL_QUALITY: pa.array(scoring.aggregate(scores))}
         if class_qualities:
-            offsets = np.arange(len(scores) + 1, dtype=np.int32) * scores.shape[1]
-            columns[CLASS_QUALITIES] = pa.ListArray.from_arrays(
-                pa.array(offsets, pa.int32()), pa.array(scores.ravel())
-            )
+            offsets = np.arange(len(scores) + 1) * scores.shape[1]
+            columns[CLASS_QUALITIES] = list_array(pa.array(scores.ravel()), offsets)
         return columns
 
     return run, StructType(fields)
@@ -216,13 +204,7 @@ def entries_function(
     search: CutSearch, n_classes: int, classes: tuple[str, ...] | None, key: DataType
 ) -> tuple[Callable[[pa.RecordBatch], pa.RecordBatch], StructType]:
     """Return (labels, pred_probs, key) -> group, value, key of the cells in buckets with cuts."""
-    schema = StructType(
-        [
-            StructField("group", LongType()),
-            StructField("value", DoubleType()),
-            StructField("key", key),
-        ]
-    )
+    schema = entries_schema(key)
 
     def run(batch: pa.RecordBatch) -> pa.RecordBatch:
         sets = read_label_sets(batch["labels"], batch["pred_probs"], n_classes, classes)
@@ -261,12 +243,10 @@ def issue_function(
             pa.array(pred_probs[row, column].astype(np.float64)),
             tied,
         ]
-        offsets = np.searchsorted(row, np.arange(len(is_given) + 1)).astype(np.int32)
+        offsets = np.searchsorted(row, np.arange(len(is_given) + 1))
         return {
             LABEL_QUALITY: pa.array(scoring.aggregate(scores)),
-            CELLS: pa.ListArray.from_arrays(
-                pa.array(offsets), pa.StructArray.from_arrays(cells, names=CELL_TYPE.names)
-            ),
+            CELLS: list_array(pa.StructArray.from_arrays(cells, names=CELL_TYPE.names), offsets),
         }
 
     return run, StructType(fields)

@@ -16,10 +16,7 @@ from lq_spark.core.multilabel.health import MultilabelHealth, multilabel_health
 from lq_spark.core.multilabel.model import MultilabelModel
 from lq_spark.core.multilabel.scores import DEFAULT_AGGREGATOR
 from lq_spark.engine.inputs import column, columns_alone, require_columns, require_new_columns
-from lq_spark.errors import (
-    ColumnError,
-    DataError,
-)
+from lq_spark.errors import ColumnError, DataError
 from lq_spark.tasks.multilabel.batches import CELLS
 from lq_spark.tasks.multilabel.columns import LabelSetTable, label_set_table
 from lq_spark.tasks.multilabel.flags import judged, requested, with_issues

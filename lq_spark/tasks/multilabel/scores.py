@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lq_spark.core.multiclass.scores import require_method
-from lq_spark.core.multilabel.health import MultilabelHealth
 from lq_spark.core.multilabel.model import MultilabelModel
 from lq_spark.core.multilabel.scores import DEFAULT_AGGREGATOR, aggregator_of
 from lq_spark.engine.inputs import require_columns, require_new_columns
@@ -24,7 +23,6 @@ from lq_spark.tasks.multilabel.batches import (
     score_function,
 )
 from lq_spark.tasks.multilabel.columns import label_set_table
-from lq_spark.tasks.multilabel.issues import find_issues, find_issues_per_class, fit, summarize
 from lq_spark.tasks.multilabel.passes import fitted_thresholds
 from lq_spark.tasks.shared.columns import REASON_SCHEMA, with_mapped
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
@@ -34,17 +32,6 @@ from lq_spark.tasks.shared.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-__all__ = [
-    "MultilabelHealth",
-    "MultilabelModel",
-    "find_issues",
-    "find_issues_per_class",
-    "fit",
-    "score",
-    "summarize",
-    "validate",
-]
 
 
 def score(

@@ -27,18 +27,8 @@ from lq_spark.engine.inputs import (
 from lq_spark.engine.kept import kept
 from lq_spark.engine.select import lowest_cuts, nth_lowest, take
 from lq_spark.engine.sums import scaled_halves
-from lq_spark.tasks.regression.columns import (
-    LABEL,
-    PREDICTION,
-    RegressionTable,
-    regression_table,
-)
-from lq_spark.tasks.regression.passes import (
-    DEVIATION,
-    TableRows,
-    fit_deviations,
-    with_deviations,
-)
+from lq_spark.tasks.regression.columns import LABEL, PREDICTION, RegressionTable, regression_table
+from lq_spark.tasks.regression.passes import DEVIATION, TableRows, fit_deviations, with_deviations
 from lq_spark.tasks.shared.keys import require_unique
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY, PREDICTED_LABEL
 from lq_spark.tasks.shared.ranks import with_issue_rank

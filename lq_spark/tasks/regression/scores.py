@@ -14,7 +14,6 @@ from lq_spark.core.regression.rules import require_score_options, require_uncert
 from lq_spark.engine.inputs import require_new_columns
 from lq_spark.errors import require_one_of
 from lq_spark.tasks.regression.columns import regression_table
-from lq_spark.tasks.regression.issues import RegressionHealth, find_issues, summarize
 from lq_spark.tasks.regression.passes import DEVIATION, fit_deviations, with_deviations
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import INVALID_REASON, LABEL_QUALITY
@@ -22,8 +21,6 @@ from lq_spark.tasks.shared.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-__all__ = ["RegressionHealth", "find_issues", "score", "summarize", "validate"]
 
 
 def score(

@@ -32,29 +32,13 @@ from lq_spark.tasks.segmentation.batches import (
     score_batch,
 )
 from lq_spark.tasks.segmentation.columns import image_columns
-from lq_spark.tasks.segmentation.health import SegmentationHealth, summarize
-from lq_spark.tasks.segmentation.issues import (
-    agreed_downsample,
-    find_issues,
-    fit,
-    image_layout,
-)
+from lq_spark.tasks.segmentation.issues import agreed_downsample, image_layout
 from lq_spark.tasks.shared.columns import REASON_SCHEMA, with_mapped
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-__all__ = [
-    "SegmentationHealth",
-    "SegmentationModel",
-    "find_issues",
-    "fit",
-    "score",
-    "summarize",
-    "validate",
-]
 
 
 def score(

@@ -17,11 +17,7 @@ from lq_spark.core.shared.checks import FAULT_REASONS, row_faults
 from lq_spark.engine.arrow import ListFault, list_rows
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.errors import InvalidRowsError
-from lq_spark.tasks.shared.labels import (
-    NULL_LABEL,
-    UNKNOWN_LABEL,
-    label_array,
-)
+from lq_spark.tasks.shared.labels import NULL_LABEL, UNKNOWN_LABEL, label_array
 from lq_spark.tasks.shared.names import (
     DUPLICATE_ID,
     INVALID_REASON,
@@ -32,11 +28,7 @@ from lq_spark.tasks.shared.names import (
     PREDICTED_LABEL,
     WRONG_LENGTH,
 )
-from lq_spark.tasks.shared.reasons import (
-    LABEL_REASONS,
-    count_reasons,
-    named_label,
-)
+from lq_spark.tasks.shared.reasons import LABEL_REASONS, count_reasons, named_label
 
 LIST_REASONS = {
     ListFault.NULL: NO_PRED_PROBS,
@@ -222,6 +214,11 @@ def score_columns(
         return columns
 
     return NewColumns(run, StructType(fields))
+
+
+def list_array(values: pa.Array, offsets: NDArray[np.int64]) -> pa.Array:
+    """Return a column of lists: of the values between each offset and the next."""
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
 
 
 def spread(values: pa.Array, present: NDArray[np.bool_]) -> pa.Array:

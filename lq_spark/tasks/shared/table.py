@@ -17,12 +17,7 @@ from lq_spark.tasks.shared.classes import agreed_classes as agreed_classes
 from lq_spark.tasks.shared.classes import checked_classes, require_two_of_boolean
 from lq_spark.tasks.shared.classes import require_n_classes as require_n_classes
 from lq_spark.tasks.shared.classes import resolved_n_classes as resolved_n_classes
-from lq_spark.tasks.shared.labels import (
-    is_padded,
-    label_index,
-    require_label,
-    require_told_apart,
-)
+from lq_spark.tasks.shared.labels import is_padded, label_index, require_label, require_told_apart
 from lq_spark.tasks.shared.names import INVALID_REASON as INVALID_REASON
 from lq_spark.tasks.shared.names import LABEL_QUALITY as LABEL_QUALITY
 from lq_spark.tasks.shared.names import PREDICTED_LABEL as PREDICTED_LABEL

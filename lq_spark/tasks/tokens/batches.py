@@ -7,14 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql.types import (
-    ArrayType,
-    DataType,
-    DoubleType,
-    IntegerType,
-    StructField,
-    StructType,
-)
+from pyspark.sql.types import ArrayType, DataType, DoubleType, IntegerType, StructField, StructType
 
 from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.core.shared.checks import row_faults
@@ -24,15 +17,14 @@ from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.shared.batches import (
     class_indices,
     is_usable,
+    list_array,
     reason_column,
     require_usable,
     row_reasons,
     spread,
     spread_columns,
 )
-from lq_spark.tasks.shared.labels import (
-    label_array,
-)
+from lq_spark.tasks.shared.labels import label_array
 from lq_spark.tasks.shared.names import NO_LABELS, NO_PRED_PROBS
 
 SENTENCE_QUALITY, TOKEN_QUALITIES = "sentence_quality", "token_qualities"
@@ -170,9 +162,7 @@ def nested_batch(
                 sentence_scores(scores, offsets, sentence_method, temperature)
             ),
             WORST_TOKEN_INDEX: pa.array(worst.astype(np.int32), mask=~has_token),
-            TOKEN_QUALITIES: pa.ListArray.from_arrays(
-                pa.array(offsets.astype(np.int32)), pa.array(scores)
-            ),
+            TOKEN_QUALITIES: list_array(pa.array(scores), offsets),
             WORST_GIVEN_LABEL: spread(
                 label_array(batch.labels[at], label_type, classes), has_token
             ),

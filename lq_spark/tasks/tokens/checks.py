@@ -67,15 +67,7 @@ tolerance
     require_tolerance(tolerance)
     refuse_stream(df, "tokens.validate")
     columns = token_columns(
-        df,
-        sentence_id=sentence_id,
-        token_index=token_index,
-        labels=labels,
-        label=label,
-        pred_probs=pred_probs,
-        tokens=tokens,
-        token=token,
-        classes=classes,
+        df, sentence_id, token_index, labels, label, pred_probs, tokens, token, classes
     )
     require_new_columns(df, [INVALID_REASON])
     if columns.is_nested:

@@ -11,25 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import (
-    ArrayType,
-    DataType,
-    IntegralType,
-    StringType,
-)
+from pyspark.sql.types import ArrayType, DataType, IntegralType, StringType
 
-from lq_spark.engine.inputs import (
-    column,
-    column_type,
-    require_columns,
-    require_key,
-)
+from lq_spark.engine.inputs import column, column_type, require_columns, require_key
 from lq_spark.errors import ColumnError, OptionError, listed
-from lq_spark.tasks.shared.classes import (
-    checked_classes,
-    require_room,
-    resolved_n_classes,
-)
+from lq_spark.tasks.shared.classes import checked_classes, require_room, resolved_n_classes
 from lq_spark.tasks.shared.labels import (
     is_padded,
     label_arrays,
@@ -88,7 +74,6 @@ class TokenColumns:
 
 def token_columns(
     df: DataFrame,
-    *,
     sentence_id: str,
     token_index: str | None,
     labels: str,
@@ -196,7 +181,7 @@ def one_row_a_token(
             f"({listed(made)}); rename it"
         )
     # Selected under our names first: arrays_zip names its fields by its columns.
-    named = df.select(
+    given = df.select(
         column(columns.sentence_id).alias(_SENTENCE),
         *(_given(df, columns, name).alias(field) for field, name in arrays.items()),
     )
@@ -209,7 +194,7 @@ def one_row_a_token(
         F.coalesce(F.col(_SENTENCE).cast("string"), F.lit("null")),
         F.lit(f": {LENGTHS_DIFFER}, or are null; tokens.validate names all such sentences"),
     )
-    filled = named.select(
+    filled = given.select(
         _SENTENCE,
         is_whole.alias("__lq_whole"),
         *(F.coalesce(field, F.array()).alias(field) for field in arrays),
@@ -225,15 +210,10 @@ def one_row_a_token(
         *(F.col(f"__lq_token.{name}").alias(name) for name in names),
     )
     token = TOKEN if columns.token else None
-    return long, TokenColumns(
-        columns.sentence_id,
-        TOKEN_INDEX,
-        LABEL,
-        PRED_PROBS,
-        token,
-        columns.classes,
-        columns.label_type,
+    named = replace(
+        columns, token_index=TOKEN_INDEX, label=LABEL, pred_probs=PRED_PROBS, token=token
     )
+    return long, named
 
 
 def _given(df: DataFrame, columns: TokenColumns, name: str) -> Column:

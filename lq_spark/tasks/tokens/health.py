@@ -95,28 +95,16 @@ def summarize(
     """
     if not isinstance(top, int) or top < 1:
         raise OptionError(f"top must be a whole number of at least 1, got {top!r}")
-    rule = Rule(
-        filter_by,
-        frac_noise,
-        num_to_remove_per_class,
-        min_examples_per_class,
-        agreed_collision_rule(collision_rule, fitted),
-    )
+    collision = agreed_collision_rule(collision_rule, fitted)
+    rule = Rule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class, collision)
     refuse_stream(df, "tokens.summarize")
     require_tolerance(tolerance)
     of_tokens = (labels,) if token_index is None else (token_index, label)
     texts = [name for name in (tokens, token) if name is not None]
     df = columns_alone(df, [sentence_id, *of_tokens, *probability_names(pred_probs), *texts])
+    classes = agreed_classes(classes, fitted)
     columns = token_columns(
-        df,
-        sentence_id=sentence_id,
-        token_index=token_index,
-        labels=labels,
-        label=label,
-        pred_probs=pred_probs,
-        tokens=tokens,
-        token=token,
-        classes=agreed_classes(classes, fitted),
+        df, sentence_id, token_index, labels, label, pred_probs, tokens, token, classes
     )
     found, model, named = checked_issues(
         df, columns, rule, fitted, "self_confidence", tolerance=tolerance, count=True

@@ -53,15 +53,7 @@ def fit(
     """
     refuse_stream(df, "tokens.fit")
     columns = token_columns(
-        df,
-        sentence_id=sentence_id,
-        token_index=token_index,
-        labels=labels,
-        label=label,
-        pred_probs=pred_probs,
-        tokens=None,
-        token=None,
-        classes=classes,
+        df, sentence_id, token_index, labels, label, pred_probs, None, None, classes
     )
     return fit_tokens(df, columns, collision_rule, tolerance)
 
@@ -126,24 +118,12 @@ def find_issues(
         As :func:`lq_spark.multiclass.find_issues`; also for a sentence id that occurs twice in a
         table of sentences, and a token_index that is not 0, 1, 2, … in each sentence.
     """
-    rule = Rule(
-        filter_by,
-        frac_noise,
-        num_to_remove_per_class,
-        min_examples_per_class,
-        agreed_collision_rule(collision_rule, fitted),
-    )
+    collision = agreed_collision_rule(collision_rule, fitted)
+    rule = Rule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class, collision)
     refuse_stream(df, "tokens.find_issues")
+    classes = agreed_classes(classes, fitted)
     columns = token_columns(
-        df,
-        sentence_id=sentence_id,
-        token_index=token_index,
-        labels=labels,
-        label=label,
-        pred_probs=pred_probs,
-        tokens=tokens,
-        token=token,
-        classes=agreed_classes(classes, fitted),
+        df, sentence_id, token_index, labels, label, pred_probs, tokens, token, classes
     )
     require_method(token_score_method, option="token_score_method")
     require_tolerance(tolerance)

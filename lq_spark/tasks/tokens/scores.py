@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
@@ -36,7 +35,7 @@ from lq_spark.tasks.tokens.batches import (
     nested_schema,
     sentence_schema,
 )
-from lq_spark.tasks.tokens.checks import BROKEN_INDEX, validate
+from lq_spark.tasks.tokens.checks import BROKEN_INDEX
 from lq_spark.tasks.tokens.columns import (
     TokenColumns,
     nested_inputs,
@@ -44,21 +43,10 @@ from lq_spark.tasks.tokens.columns import (
     one_row_a_token,
     token_columns,
 )
-from lq_spark.tasks.tokens.health import TokenHealth, summarize
-from lq_spark.tasks.tokens.issues import find_issues, fit
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = [
-    "NoiseModel",
-    "TokenHealth",
-    "find_issues",
-    "fit",
-    "score",
-    "summarize",
-    "validate",
-]
 
 WORST_TOKEN = "worst_token"
 _NEW = "__lq_new"
@@ -144,15 +132,7 @@ def score(
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
     require_tolerance(tolerance)
     columns = token_columns(
-        df,
-        sentence_id=sentence_id,
-        token_index=token_index,
-        labels=labels,
-        label=label,
-        pred_probs=pred_probs,
-        tokens=tokens,
-        token=token,
-        classes=classes,
+        df, sentence_id, token_index, labels, label, pred_probs, tokens, token, classes
     )
     how = {"method": token_score_method, "on_invalid": on_invalid, "tolerance": tolerance}
     if level == "token":
