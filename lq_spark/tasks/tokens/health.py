@@ -12,6 +12,7 @@ from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.health.tables import DatasetHealth, dataset_health
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
+from lq_spark.core.shared.display import Displayed, SmallTable, frame_table
 from lq_spark.engine.inputs import column, columns_alone
 from lq_spark.errors import OptionError
 from lq_spark.tasks.multiclass.facts import Rule
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-@dataclass(frozen=True, eq=False)
-class TokenHealth:
+@dataclass(frozen=True, eq=False, repr=False)
+class TokenHealth(Displayed):
     """What the label issues of a table of tokens have in common.
 
     Attributes
@@ -45,6 +46,20 @@ class TokenHealth:
     health: DatasetHealth
     common_tokens: pd.DataFrame | None
     common_issues: pd.DataFrame
+
+    def _facts(self) -> dict[str, Any]:
+        return self.health._facts()
+
+    def _tables(self) -> list[SmallTable]:
+        found = list(self.health._tables())
+        labels = {"token": "token", "given": "given_label", "predicted": "predicted_label"}
+        shown = {"most common issues": self.common_issues}
+        if self.common_tokens is not None:
+            shown["tokens with most issues"] = self.common_tokens
+        counts = {"issues": "num_label_issues"}
+        for title, frame in shown.items():
+            found.append(frame_table(title, frame, labels, counts, {"issues": None}))
+        return found
 
 
 def summarize(
