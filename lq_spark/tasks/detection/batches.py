@@ -81,7 +81,7 @@ def read_images(
     predictions, no_predictions, probs = _read_boxes(arrays[N_LABEL_INPUTS:], classes)
     found = Detections(labels, predictions, probs)
     reasons = np.full(found.n_images, None, dtype=object)
-    # What comes first is said last: it stays.
+    # The reason that is written last stays.
     _name_faults(reasons, "predicted", predictions, arrays[-1], n_classes, probs)
     _name_faults(reasons, "label", labels, arrays[N_LABEL_INPUTS - 1], n_classes, None)
     reasons[no_predictions] = "null predictions"
@@ -150,7 +150,7 @@ def _of_images(boxes: ImageBoxes, images: NDArray[np.bool_]) -> ImageBoxes:
     return ImageBoxes(boxes.coordinates, boxes.classes, offsets)
 
 
-def fit_images(
+def usable_images(
     arrays: Sequence[pa.Array], n_classes: int, classes: tuple[str, ...] | None, *, fail: bool
 ) -> DetectionBatch:
     """Return :func:`read_images`; if asked, raise InvalidRowsError for images it cannot score."""
@@ -186,7 +186,7 @@ def score_batch(
     """Return (arrays of the boxes) -> the label quality of each image, and scores of its boxes."""
 
     def run(*arrays: pa.Array) -> dict[str, pa.Array]:
-        batch = fit_images(arrays, n_classes, classes, fail=fail)
+        batch = usable_images(arrays, n_classes, classes, fail=fail)
         found = batch.found
         scores = box_scores(found, min_similarity, overlapping_label_check=overlapping_label_check)
         columns = {LABEL_QUALITY: pa.array(image_scores(found, scores, weights))}
@@ -223,7 +223,7 @@ def issue_batch(
     """
 
     def run(*arrays: pa.Array) -> dict[str, pa.Array]:
-        found = fit_images(arrays, model.n_classes, classes, fail=True).found
+        found = usable_images(arrays, model.n_classes, classes, fail=True).found
         scores = box_scores(
             found, model.min_similarity, overlapping_label_check=overlapping_label_check
         )

@@ -19,7 +19,7 @@ from lq_spark.tasks.shared.labels import (
     is_label_type,
     is_padded,
     label_arrays,
-    require_told_apart,
+    require_distinct,
     unpadded,
 )
 
@@ -128,7 +128,7 @@ def detection_columns(
             "the names of all classes"
         )
     padded = is_padded(df, labels) or is_padded(df, predictions)
-    require_told_apart(names, labels, padded)
+    require_distinct(names, labels, padded)
     types = dict(zip((labels, predictions), kinds, strict=True))
     return DetectionColumns(
         labels, predictions, names, are_strings[0], types, padded, df.sparkSession

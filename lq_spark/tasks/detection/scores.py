@@ -133,8 +133,8 @@ def score(
     overlapping_label_check : bool
         Whether label boxes of different classes in one place score low.
     fitted : DetectionModel, optional
-        What :func:`fit` said of other images. Where not given, the lowest similarity is that of
-        ``df``, which reads it once more, now.
+        What :func:`fit` returned for other images. Where not given, the lowest similarity is that
+        of ``df``, which reads it once more, now.
     box_scores : bool
         Whether to add the scores of the boxes.
     on_invalid : {"fail", "null"}
@@ -250,7 +250,7 @@ def find_issues(
     id : str
         As for :func:`fit`.
     fitted : DetectionModel, optional
-        What :func:`fit` said of other images; where not given, of these.
+        What :func:`fit` returned for other images; where not given, of these.
     issue_rank : bool
         Whether to rank the images with issues by label quality: 1 the worst, null for those without
         one. Reads the table twice more.

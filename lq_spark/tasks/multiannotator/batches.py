@@ -73,7 +73,9 @@ def rate_batch(
         def placed(values: NDArray[np.generic], kind: pa.DataType) -> pa.Array:
             return scattered(values, batch.rows, n_rows).cast(kind)
 
-        qualities = scattered(rated.label_quality, np.flatnonzero(batch.is_fit), len(batch.is_fit))
+        qualities = scattered(
+            rated.label_quality, np.flatnonzero(batch.usable_labels), len(batch.usable_labels)
+        )
         return {
             CONSENSUS: placed(rated.consensus, pa.int32()),
             QUALITY: placed(rated.quality, pa.float64()),
@@ -103,9 +105,9 @@ def sum_batch(n_annotators: int, n_classes: int) -> Callable[[pa.RecordBatch], A
         labels, consensus, quality, qualities = batch.columns
         flat, lengths, _ = flat_lists(labels)
         of_labels = flat_lists(qualities)[0]
-        is_fit = np.asarray(of_labels.is_valid())
-        packed = flat.to_numpy()[is_fit]
-        item = np.repeat(np.arange(len(lengths)), lengths)[is_fit]
+        usable_labels = np.asarray(of_labels.is_valid())
+        packed = flat.to_numpy()[usable_labels]
+        item = np.repeat(np.arange(len(lengths)), lengths)[usable_labels]
         counts = np.bincount(item, minlength=len(lengths))
         rated = counts > 0
         annotations = Annotations(
@@ -119,7 +121,7 @@ def sum_batch(n_annotators: int, n_classes: int) -> Callable[[pa.RecordBatch], A
             annotations,
             _numbers(consensus, rated).astype(np.int64),
             _numbers(quality, rated),
-            _numbers(of_labels, is_fit),
+            _numbers(of_labels, usable_labels),
         )
 
     return run

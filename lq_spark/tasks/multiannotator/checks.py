@@ -16,9 +16,9 @@ from lq_spark.tasks.multiannotator.reader import (
     NULL_ANNOTATOR,
     OUT_OF_RANGE,
     TWICE,
-    UNFIT_ITEM,
     UNKNOWN_ANNOTATOR,
     UNKNOWN_ITEM,
+    UNUSABLE_ITEM,
 )
 from lq_spark.tasks.shared.batches import reason_batch
 from lq_spark.tasks.shared.columns import REASON_SCHEMA
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 NULL_ITEM, DUPLICATE_ITEM = "null item", "duplicate item"
-_REASON, _IS_FIT, _NEW, _TWICE = (f"__lq_{name}" for name in ("reason", "is_fit", "new", "twice"))
+_REASON, _IS_USABLE, _NEW, _TWICE = (
+    f"__lq_{name}" for name in ("reason", "is_usable", "new", "twice")
+)
 
 
 class CrowdChecks(NamedTuple):
@@ -73,9 +75,11 @@ def checked_crowd(
     items = _items_by_themselves(tables, n_classes, tolerance)
     annotations = _annotations(tables, items, n_classes, known)
     if needs_labels:
-        fit = annotations.where(F.col(_REASON).isNull()).select(F.col(ITEM).alias(_NEW)).distinct()
+        usable = (
+            annotations.where(F.col(_REASON).isNull()).select(F.col(ITEM).alias(_NEW)).distinct()
+        )
         reason = F.when(F.col(_NEW).isNull(), NO_ANNOTATION)
-        items = items.join(fit, F.col(ITEM) == F.col(_NEW), "left").withColumn(
+        items = items.join(usable, F.col(ITEM) == F.col(_NEW), "left").withColumn(
             _REASON, F.coalesce(_REASON, reason)
         )
     return CrowdChecks(_as_given(annotations, tables.annotations), _as_given(items, tables.items))
@@ -107,7 +111,7 @@ def _annotations(
 ) -> DataFrame:
     """Return the annotations with their item and reason."""
     there = items.groupBy(F.col(ITEM).alias(_NEW)).agg(
-        F.bool_and(F.col(_REASON).isNull()).alias(_IS_FIT)
+        F.bool_and(F.col(_REASON).isNull()).alias(_IS_USABLE)
     )
     rows = tables.annotations.withColumn(ITEM, tables.key).withColumn("__lq_index", tables.index)
     rows = rows.join(there, F.col(ITEM) == F.col(_NEW), "left")
@@ -119,8 +123,8 @@ def _annotations(
     rows = rows.withColumn(_TWICE, F.count(F.lit(1)).over(same) > 1)
     of_item = (
         F.when(F.col(ITEM).isNull(), NULL_ITEM)
-        .when(F.col(_IS_FIT).isNull(), UNKNOWN_ITEM)
-        .when(~F.col(_IS_FIT), UNFIT_ITEM)
+        .when(F.col(_IS_USABLE).isNull(), UNKNOWN_ITEM)
+        .when(~F.col(_IS_USABLE), UNUSABLE_ITEM)
     )
     reason = F.coalesce(
         of_item,

@@ -159,8 +159,8 @@ consensus_method, quality_method, calibrate_probs, tolerance, cleanlab_compatibl
         Whether to correct these probabilities first by thresholds: of the classes for the
         consensus, the annotator's own for a label. Reads the items once more, now.
     fitted : CrowdModel, optional
-        What :func:`fit` said of other items, applied as it is, with its options. An annotation by
-        an annotator that it does not know cannot be scored.
+        What :func:`fit` returned for other items, applied as it is, with its options. An annotation
+        by an annotator that it does not know cannot be scored.
     on_invalid : {"fail", "null"}
         What to do with an annotation or item that cannot be scored: fail, or leave it out of the
         consensus and its quality null. An item of which no annotation can be scored is one.

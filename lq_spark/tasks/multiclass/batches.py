@@ -167,7 +167,7 @@ def cut_batch(
     """Return (class index, pred_probs) -> whether a margin of the row lies below a pair's cut.
 
     ``below``: it does, or equals it and the cut takes all equal rows. If any cut tells equal rows
-    apart by their key, ``tied``: the pairs where the row must be told apart so.
+    apart by their key, ``tied``: the pairs where the key decides about the row.
     """
     any_key = bool(has_key.any())
 

@@ -117,8 +117,8 @@ def find_issues(
     collision_rule : {"highest_of_all", "highest_reached"}, optional
         As for :func:`fit`. Where not given, that of ``fitted``, or "highest_of_all".
     fitted : NoiseModel, optional
-        What :func:`fit` said of other rows, applied as it is: its thresholds, and its joint scaled
-        to how often each label is given here.
+        What :func:`fit` returned for other rows, applied as it is: its thresholds, and its joint
+        scaled to how often each label is given here.
     method, adjust_pred_probs
         The score in ``label_quality``, as for :func:`lq_spark.multiclass.score`.
     issue_rank : bool

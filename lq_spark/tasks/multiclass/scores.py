@@ -17,7 +17,7 @@ from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import require_new_columns
 from lq_spark.errors import InvalidRowsError, OptionError, require_one_of
 from lq_spark.tasks.multiclass.thresholds import fit_thresholds
-from lq_spark.tasks.shared.batches import fit_rows_batch, reason_batch, score_columns
+from lq_spark.tasks.shared.batches import reason_batch, score_columns, usable_rows_batch
 from lq_spark.tasks.shared.classes import (
     agreed_classes,
     require_kind,
@@ -61,7 +61,7 @@ def score(
         As for :func:`fit_thresholds`.
     n_classes : int, optional
         K. Where neither it nor classes nor thresholds say it, the first row does (a small Spark
-        job now); of a stream it must be told.
+        job now); for a stream it must be given.
     method : {"self_confidence", "normalized_margin", "confidence_weighted_entropy"}
         The score.
     adjust_pred_probs : bool
@@ -112,7 +112,7 @@ def score(
     scores = score_columns(
         method, thresholds, table.label_type if predicted_label else None, table.classes
     )
-    function = fit_rows_batch(
+    function = usable_rows_batch(
         scores.function, n_classes, fail=on_invalid == "fail", tolerance=tolerance
     )
     inputs = table.named_inputs if on_invalid == "fail" else table.inputs

@@ -111,13 +111,13 @@ def read_label_sets(
 
 
 SetFunction = Callable[[Bits, NDArray[np.floating]], dict[str, pa.Array]]
-"""(is_given (n, K), pred_probs (n, K)), all fit for scoring -> new columns."""
+"""(is_given (n, K), pred_probs (n, K)), all of which can be scored -> new columns."""
 
 
-def fit_sets_batch(
+def usable_sets_batch(
     function: SetFunction, n_classes: int, classes: tuple[str, ...] | None, *, fail: bool
 ) -> BatchFunction:
-    """Return (labels, pred_probs) -> the function's columns, of the rows fit for scoring.
+    """Return (labels, pred_probs) -> the function's columns, of the rows that can be scored.
 
     A row that cannot be scored gets nulls, or fails the batch.
     """
@@ -146,7 +146,7 @@ def summing_batch(
     n_classes: int,
     classes: tuple[str, ...] | None,
 ) -> Callable[[pa.RecordBatch], NDArray[np.int64]]:
-    """Return (labels, pred_probs) -> all rows, the unfit ones, then the partial of the others."""
+    """Return (labels, pred_probs) -> rows, rows not usable, then the partial of the others."""
 
     def run(batch: pa.RecordBatch) -> NDArray[np.int64]:
         sets = read_label_sets(batch["labels"], batch["pred_probs"], n_classes, classes)

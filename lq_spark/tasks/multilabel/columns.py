@@ -22,8 +22,8 @@ from lq_spark.tasks.shared.labels import (
     is_padded,
     label_arrays,
     label_of,
+    require_distinct,
     require_label_array,
-    require_told_apart,
     unpadded,
 )
 from lq_spark.tasks.shared.probabilities import PredProbs, probabilities
@@ -101,7 +101,7 @@ def label_set_table(
             "the class names in the order of the probabilities"
         )
     padded = is_padded(df, labels)
-    require_told_apart(names, labels, padded)
+    require_distinct(names, labels, padded)
     arrays = label_arrays(column(labels), label_type, padded=padded)
     given = arrays if isinstance(label_type, StringType) else column(labels)
     names = unpadded(names, padded)

@@ -31,9 +31,9 @@ from lq_spark.tasks.multilabel.batches import (
     CELLS,
     ORDER,
     Scoring,
-    fit_sets_batch,
     issue_function,
     order_function,
+    usable_sets_batch,
 )
 from lq_spark.tasks.multilabel.columns import LabelSetTable, label_set_table
 from lq_spark.tasks.multilabel.passes import KeyedCuts, counted_cells, fitted_thresholds, found_cuts
@@ -172,7 +172,7 @@ def judged(df: DataFrame, request: Request, *, count: bool = False) -> Judgement
 def _row_cuts(df: DataFrame, request: Request, n_issue_rows: int) -> dict[int, Cut]:
     table = request.table
     function, schema = order_function(aggregator_of({}))
-    batch = fit_sets_batch(function, table.n_classes, table.classes, fail=True)
+    batch = usable_sets_batch(function, table.n_classes, table.classes, fail=True)
     narrow = with_mapped(df, batch, table.inputs, schema, keep=[request.id]).select(
         F.lit(0).alias("group"), F.col(ORDER).alias("value"), column(request.id).alias("key")
     )
@@ -201,7 +201,7 @@ def with_issues(df: DataFrame, request: Request, judgement: Judgement) -> DataFr
             return {**first(is_given, pred_probs), **order(is_given, pred_probs)}
 
         schema = StructType([*schema.fields, *order_schema.fields])
-    batch = fit_sets_batch(function, table.n_classes, table.classes, fail=True)
+    batch = usable_sets_batch(function, table.n_classes, table.classes, fail=True)
     found = with_mapped(df, batch, table.inputs, schema)
     if request.by_row:
         return _taken_rows(found, request.id, judgement.row_cuts)

@@ -111,8 +111,8 @@ def find_issues(
         As for :func:`lq_spark.core.multilabel.find_label_issues`. Under a low_* rule, which judges
         rows, the suspect classes of an issue are those that are predicted otherwise.
     fitted : MultilabelModel, optional
-        What :func:`fit` said of other rows, applied as it is: its thresholds, and its joints scaled
-        to how often each class is given here.
+        What :func:`fit` returned for other rows, applied as it is: its thresholds, and its joints
+        scaled to how often each class is given here.
     method, adjust_pred_probs, aggregator_kwargs
         The score in ``label_quality``, as for :func:`lq_spark.multilabel.score`.
     issue_rank : bool

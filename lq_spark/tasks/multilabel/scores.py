@@ -18,9 +18,9 @@ from lq_spark.errors import OptionError, require_one_of
 from lq_spark.tasks.multilabel.batches import (
     CLASS_QUALITIES,
     Scoring,
-    fit_sets_batch,
     reason_batch,
     score_function,
+    usable_sets_batch,
 )
 from lq_spark.tasks.multilabel.columns import label_set_table
 from lq_spark.tasks.multilabel.passes import fitted_thresholds
@@ -73,8 +73,8 @@ def score(
     adjust_pred_probs : bool
         Whether to correct the probabilities by the thresholds of each class first.
     fitted : MultilabelModel, optional
-        What :func:`fit` said, to adjust by; where not given, thresholds are fitted on ``df``, which
-        reads it once more, now.
+        What :func:`fit` returned, to adjust by; where not given, thresholds are fitted on ``df``,
+        which reads it once more, now.
     aggregator_kwargs : mapping
         How the K scores become one: see
         :func:`lq_spark.core.multilabel.scores.aggregator_of`.
@@ -121,7 +121,7 @@ def score(
     function, schema = score_function(
         Scoring(method, thresholds, aggregate), class_qualities=class_qualities
     )
-    batch = fit_sets_batch(function, table.n_classes, table.classes, fail=on_invalid == "fail")
+    batch = usable_sets_batch(function, table.n_classes, table.classes, fail=on_invalid == "fail")
     return with_mapped(df, batch, table.inputs, schema)
 
 

@@ -1,4 +1,4 @@
-"""A table of labels and predictions that are numbers: its columns, and which rows are fit."""
+"""A table of labels and predictions that are numbers: its columns, and which rows can be scored."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ ImageFunction = Callable[..., dict[str, Any]]
 def _image_batch(
     layout: ImageLayout, names: list[str], function: ImageFunction, *, fail: bool
 ) -> BatchFunction:
-    """Return (columns of an image, further columns) -> the function's columns of fit images.
+    """Return (columns of an image, further columns) -> the function's columns, of usable images.
 
     An image that cannot be scored gets nulls, or fails the batch.
     """

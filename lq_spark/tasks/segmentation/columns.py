@@ -96,7 +96,12 @@ def _element(kind: DataType, ndim: int) -> DataType:
 
 
 def _tensor_columns(
-    df: DataFrame, option: str, name: str, ndim: int, fits: Callable[[DataType], bool], example: str
+    df: DataFrame,
+    option: str,
+    name: str,
+    ndim: int,
+    is_allowed: Callable[[DataType], bool],
+    example: str,
 ) -> tuple[str, ...]:
     kind: DataType = column_type(df, name)
     if isinstance(kind, BinaryType):
@@ -119,7 +124,7 @@ def _tensor_columns(
                 f"{option}: column {dtype!r} is {dtype_type.simpleString()}; allowed is string"
             )
         return name, shape, dtype
-    if not fits(_element(kind, ndim)):
+    if not is_allowed(_element(kind, ndim)):
         nested = "array<" * ndim + example + ">" * ndim
         raise ColumnError(
             f"{option}: column {name!r} is {kind.simpleString()}; allowed are nested arrays such "

@@ -110,8 +110,8 @@ def summarize(
     refuse_stream(df, "segmentation.summarize")
     require_key(df, "id", id)
     columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
-    told = n_classes if names is None or n_classes is not None else len(names)
-    layout = image_layout(df, columns, told, fitted, side, tolerance, ignore_label)
+    n_classes = n_classes if names is None or n_classes is not None else len(names)
+    layout = image_layout(df, columns, n_classes, fitted, side, tolerance, ignore_label)
     require_n_classes(layout.n_classes, names)
     keys = require_unique(df, id, validate="segmentation.validate")
     with kept(facts_of(df, columns, layout, [id])) as facts:

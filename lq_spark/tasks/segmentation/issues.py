@@ -126,7 +126,7 @@ def find_issues(
     downsample : int, optional
         As for :func:`fit`. Where not given, that of ``fitted``, or 1.
     fitted : SegmentationModel, optional
-        What :func:`fit` said, of these or other images, applied as it is and in the lazy pass
+        What :func:`fit` returned, of these or other images, applied as it is and in the lazy pass
         alone: all pixels at its cut are taken.
     method : {"softmin", "num_pixel_issues"}
         The score in ``label_quality``, as for
@@ -207,7 +207,7 @@ def facts_of(
     keep: Sequence[str],
     temperature: float = DEFAULT_TEMPERATURE,
 ) -> DataFrame:
-    """Return the facts of images beside the columns to keep. Lazy; fails if one is not fit."""
+    """Return the facts of images and the columns to keep. Lazy; fails if one cannot be scored."""
     function = facts_batch(layout, temperature, fail=True)
     return with_mapped(df, function, columns.inputs, image_schema(FACTS), keep=keep)
 

@@ -85,7 +85,7 @@ def score(
         is asked of their probabilities, they add nothing to what is fitted and scored, and are
         never issues. An image of such pixels alone has label quality 1: nothing is suspect.
     fitted : SegmentationModel, optional
-        What :func:`fit` said; for "num_pixel_issues", and only for it.
+        What :func:`fit` returned; for "num_pixel_issues", and only for it.
     on_invalid : {"fail", "null"}
         What to do with an image that cannot be scored: fail the query, or leave its new column
         null.

@@ -47,7 +47,7 @@ REASONS = (
 
 
 RowFunction = Callable[[NDArray[np.int64], NDArray[np.floating]], dict[str, pa.Array]]
-"""(labels (n,), pred_probs (n, K)), all fit for scoring -> new columns."""
+"""(labels (n,), pred_probs (n, K)), all of which can be scored -> new columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +173,10 @@ def require_usable(
     )
 
 
-def fit_rows_batch(
+def usable_rows_batch(
     function: RowFunction, n_classes: int, *, fail: bool, tolerance: float
 ) -> BatchFunction:
-    """Return (class index, pred_probs) -> the function's columns, of the rows fit for scoring.
+    """Return (class index, pred_probs) -> the function's columns, of the rows that can be scored.
 
     A row that cannot be scored gets nulls, or fails the batch; a third column names the labels that
     are none of the classes, see :func:`read_batch`.

@@ -13,7 +13,7 @@ from pyspark.sql.types import BooleanType, DataType, DecimalType
 
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.errors import ColumnError, DataError, OptionError, listed, require_ordered
-from lq_spark.tasks.shared.streams import require_told_n_classes
+from lq_spark.tasks.shared.streams import require_given_n_classes
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -121,11 +121,11 @@ def agreed_k(
     of_fitted = None if fitted is None else fitted.n_classes
     of_classes = None if classes is None else len(classes)
     of_columns = sorted({found.n_classes for found in read if found.n_classes is not None})
-    told = [k for k in (n_classes, of_fitted, of_classes, *of_columns) if k is not None]
-    if told:
-        k = told[0]
+    known = [k for k in (n_classes, of_fitted, of_classes, *of_columns) if k is not None]
+    if known:
+        k = known[0]
     else:
-        require_told_n_classes(df, *options)
+        require_given_n_classes(df, *options)
         k = first() or least
     if fitted is not None and of_fitted != k:
         raise OptionError(f"{_option_of(fitted)} has K = {of_fitted} classes, n_classes is {k}")

@@ -1,4 +1,4 @@
-"""Whether the key of a table tells its rows apart: asked of all rows now, or said of each row."""
+"""Whether the key of a table tells its rows apart: checked now, or as a reason of each row."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def with_key_reasons(
     name : str
         The key column.
     null, duplicate : str
-        What is said of a row without a key, and of each row whose key another one has.
+        The reason of a row without a key, and of each row whose key another one has.
     reason : str
     """
     key = column(name)

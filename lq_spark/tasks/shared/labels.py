@@ -95,8 +95,8 @@ def is_padded(df: DataFrame, name: str) -> bool:
 
     Spark shows char(n) and varchar(n) as string, and says in the column's metadata what they are.
     """
-    told = df.schema[name].metadata or {}
-    return bool(re.search(r"(?<!var)char\(", str(told.get("__CHAR_VARCHAR_TYPE_STRING", ""))))
+    metadata = df.schema[name].metadata or {}
+    return bool(re.search(r"(?<!var)char\(", str(metadata.get("__CHAR_VARCHAR_TYPE_STRING", ""))))
 
 
 def label_index(
@@ -190,7 +190,7 @@ def comparable(label: Column, kind: DataType, classes: Sequence[str] | None) -> 
     return label if tell_apart else F.rtrim(label)
 
 
-def require_told_apart(classes: tuple[str, ...] | None, label: str, padded: bool) -> None:
+def require_distinct(classes: tuple[str, ...] | None, label: str, padded: bool) -> None:
     """Raise OptionError if classes differ by blanks at the end alone, and labels are char(n)."""
     if classes and padded and len(set(unpadded(classes, True) or ())) < len(classes):
         raise OptionError(

@@ -17,7 +17,7 @@ from lq_spark.tasks.shared.classes import agreed_classes as agreed_classes
 from lq_spark.tasks.shared.classes import checked_classes, require_two_of_boolean
 from lq_spark.tasks.shared.classes import require_n_classes as require_n_classes
 from lq_spark.tasks.shared.classes import resolved_n_classes as resolved_n_classes
-from lq_spark.tasks.shared.labels import is_padded, label_index, require_label, require_told_apart
+from lq_spark.tasks.shared.labels import is_padded, label_index, require_distinct, require_label
 from lq_spark.tasks.shared.names import INVALID_REASON as INVALID_REASON
 from lq_spark.tasks.shared.names import LABEL_QUALITY as LABEL_QUALITY
 from lq_spark.tasks.shared.names import PREDICTED_LABEL as PREDICTED_LABEL
@@ -116,6 +116,6 @@ def class_index(
                 "the class names in the order of the probabilities"
             )
         padded = is_padded(df, label)
-        require_told_apart(classes, label, padded)
+        require_distinct(classes, label, padded)
         return label_index(column(label), label_type, classes, padded=padded), label_type
     return label_index(column(label), label_type, None), label_type

@@ -63,10 +63,10 @@ class SentenceBatch:
     Attributes
     ----------
     labels : ndarray of int64, shape (m,)
-        Of the tokens of all fit sentences, in order.
+        Of the tokens of all sentences that can be scored, in order.
     pred_probs : ndarray of float, shape (m, K)
     lengths : ndarray of int64
-        Number of tokens of each fit sentence.
+        Number of tokens of each of these sentences.
     reasons : ndarray of object, shape (n,), or None
         For each sentence of the batch a text, or None where it can be scored; None where all can.
     """

@@ -78,8 +78,8 @@ tolerance
 def _checked_sentences(
     df: DataFrame, columns: TokenColumns, n_classes: int | None, tolerance: float
 ) -> DataFrame:
-    told = nested_n_classes(df, columns, n_classes)
-    function = sentence_reason_batch(told, columns.classes, tolerance)
+    k = nested_n_classes(df, columns, n_classes)
+    function = sentence_reason_batch(k, columns.classes, tolerance)
     checked = with_mapped(df, function, nested_inputs(df, columns), REASON_SCHEMA)
     name = columns.sentence_id
     return with_key_reasons(checked, df, name, null=f"null {name}", duplicate=f"duplicate {name}")

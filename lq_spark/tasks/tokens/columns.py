@@ -19,8 +19,8 @@ from lq_spark.tasks.shared.classes import checked_classes, require_room, resolve
 from lq_spark.tasks.shared.labels import (
     is_padded,
     label_arrays,
+    require_distinct,
     require_label_array,
-    require_told_apart,
     unpadded,
 )
 from lq_spark.tasks.shared.probabilities import (
@@ -116,7 +116,7 @@ def token_columns(
             require_columns(df, token=token)
     if token_index is None:
         padded = is_padded(df, label)
-        require_told_apart(names, label, padded)
+        require_distinct(names, label, padded)
         names = unpadded(names, padded)
     if isinstance(label_type, StringType) and names is None:
         raise ColumnError(
@@ -223,7 +223,7 @@ def _given(df: DataFrame, columns: TokenColumns, name: str) -> Column:
 
 
 def nested_n_classes(df: DataFrame, columns: TokenColumns, n_classes: int | None) -> int:
-    """Return K of a table of sentences: told, or that of classes, or of the first token."""
+    """Return K of a table of sentences; where nothing else says it, that of the first token."""
     read = _read_nested(df, columns)
     of_token = replace(read, array=F.get(read.array, F.lit(0)))
     k = resolved_n_classes(df, of_token, columns.label_type, n_classes, label=columns.label)

@@ -209,10 +209,10 @@ def _put_together(
             F.coalesce(F.col(_SENTENCE).cast("string"), F.lit("null")),
             F.lit(f": {BROKEN_INDEX}; tokens.validate names all such sentences"),
         )
-        is_fit = F.when(is_whole, F.lit(True)).otherwise(F.raise_error(text).cast("boolean"))
+        is_usable = F.when(is_whole, F.lit(True)).otherwise(F.raise_error(text).cast("boolean"))
     else:
-        is_fit = is_whole & ~F.exists("tokens.quality", lambda quality: quality.isNull())
-    qualities = F.when(is_fit, F.col("tokens.quality"))
+        is_usable = is_whole & ~F.exists("tokens.quality", lambda quality: quality.isNull())
+    qualities = F.when(is_usable, F.col("tokens.quality"))
     new = map_rows(function, [F.col(TOKEN_QUALITIES)], sentence_schema())
     scores = sentences.withColumn(TOKEN_QUALITIES, qualities).withColumn(_NEW, new)
     worst = F.get("tokens", F.col(f"{_NEW}.{WORST_TOKEN_INDEX}"))

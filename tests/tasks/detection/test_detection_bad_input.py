@@ -5,7 +5,7 @@ import pytest
 
 from lq_spark import DetectionModel, detection
 from lq_spark.errors import ColumnError, DataError, InvalidRowsError, OptionError
-from lq_spark.tasks.detection.batches import fit_images, read_images, reason_batch
+from lq_spark.tasks.detection.batches import read_images, reason_batch, usable_images
 
 NAN = float("nan")
 BOXES = "array<struct<x1:double,y1:double,x2:double,y2:double,label:{label}{prob}>>"
@@ -263,7 +263,7 @@ def test_batches_are_read_also_where_they_are_slices():
 
 def test_a_batch_that_fails_counts_its_reasons():
     with pytest.raises(InvalidRowsError) as error:
-        fit_images(arrays_of(ROWS[6:7] * 2 + ROWS[:1]), 2, ("cat", "dog"), fail=True)
+        usable_images(arrays_of(ROWS[6:7] * 2 + ROWS[:1]), 2, ("cat", "dog"), fail=True)
     assert "2 images with label box: x2 below x1. detection.validate names" in str(error.value)
 
 
