@@ -150,7 +150,7 @@ def crowd_tables(
     for model in models:
         names = probabilities(items, model, names, label_type).classes
     annotator_type = require_integer_or_string(annotations, "annotator", annotator)
-    index, _ = class_index(annotations, label=label, classes=names)
+    index = class_index(annotations, label=label, classes=names)
     return CrowdTables(
         annotations,
         items,

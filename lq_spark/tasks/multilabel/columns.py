@@ -10,7 +10,6 @@ from pyspark.sql.types import DataType, StringType
 
 from lq_spark.core.multilabel.model import MultilabelModel
 from lq_spark.engine.inputs import column
-from lq_spark.errors import ColumnError
 from lq_spark.tasks.shared.classes import (
     agreed_classes,
     agreed_n_classes,
@@ -19,12 +18,10 @@ from lq_spark.tasks.shared.classes import (
     require_room,
 )
 from lq_spark.tasks.shared.labels import (
-    is_padded,
+    classes_of_labels,
     label_arrays,
     label_of,
-    require_distinct,
     require_label_array,
-    unpadded,
 )
 from lq_spark.tasks.shared.probabilities import PredProbs, probabilities
 
@@ -94,17 +91,9 @@ def label_set_table(
     require_kind("fitted", fitted, MultilabelModel)
     agreed = checked_classes(agreed_classes(classes, fitted))
     read = probabilities(df, pred_probs, agreed, label_type, exclusive=False)
-    names = read.classes
-    if isinstance(label_type, StringType) and names is None:
-        raise ColumnError(
-            f"labels: column {labels!r} holds strings, so classes is needed: "
-            "the class names in the order of the probabilities"
-        )
-    padded = is_padded(df, labels)
-    require_distinct(names, labels, padded)
+    names, padded = classes_of_labels(df, "labels", labels, label_type, read.classes)
     arrays = label_arrays(column(labels), label_type, padded=padded)
     given = arrays if isinstance(label_type, StringType) else column(labels)
-    names = unpadded(names, padded)
     found = agreed_n_classes(df, replace(read, classes=names), label_type, fitted, n_classes)
     require_room(label_type, labels, found)
     return LabelSetTable(arrays, given, read.array, label_type, names, found)

@@ -190,6 +190,29 @@ def comparable(label: Column, kind: DataType, classes: Sequence[str] | None) -> 
     return label if tell_apart else F.rtrim(label)
 
 
+def classes_of_labels(
+    df: DataFrame, option: str, name: str, kind: DataType, classes: tuple[str, ...] | None
+) -> tuple[tuple[str, ...] | None, bool]:
+    """Return the classes as the labels of a column have them, and whether it is of char(n).
+
+    Raises
+    ------
+    ColumnError
+        If labels, which are of the type ``kind``, are strings and there are no classes.
+    OptionError
+        If labels are char(n) and classes differ by blanks at the end alone.
+    """
+    if isinstance(kind, StringType) and classes is None:
+        holds = "is string" if column_type(df, name) == kind else "holds strings"
+        raise ColumnError(
+            f"{option}: column {name!r} {holds}, so classes is needed: "
+            "the class names in the order of the probabilities"
+        )
+    padded = is_padded(df, name)
+    require_distinct(classes, name, padded)
+    return unpadded(classes, padded), padded
+
+
 def require_distinct(classes: tuple[str, ...] | None, label: str, padded: bool) -> None:
     """Raise OptionError if classes differ by blanks at the end alone, and labels are char(n)."""
     if classes and padded and len(set(unpadded(classes, True) or ())) < len(classes):

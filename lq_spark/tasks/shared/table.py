@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 from pyspark.sql.types import DataType, StringType
 
 from lq_spark.engine.inputs import column
-from lq_spark.errors import ColumnError
 from lq_spark.tasks.shared.classes import agreed_classes as agreed_classes
 from lq_spark.tasks.shared.classes import checked_classes, require_two_of_boolean
 from lq_spark.tasks.shared.classes import require_n_classes as require_n_classes
 from lq_spark.tasks.shared.classes import resolved_n_classes as resolved_n_classes
-from lq_spark.tasks.shared.labels import is_padded, label_index, require_distinct, require_label
+from lq_spark.tasks.shared.labels import classes_of_labels, label_index, require_label
 from lq_spark.tasks.shared.names import INVALID_REASON as INVALID_REASON
 from lq_spark.tasks.shared.names import LABEL_QUALITY as LABEL_QUALITY
 from lq_spark.tasks.shared.names import PREDICTED_LABEL as PREDICTED_LABEL
@@ -85,7 +84,7 @@ def labelled_table(
     """
     label_type = require_label(df, "label", label)
     read = probabilities(df, pred_probs, checked_classes(classes), label_type)
-    index, _ = class_index(df, label=label, classes=read.classes)
+    index = class_index(df, label=label, classes=read.classes)
     is_string = isinstance(label_type, StringType)
     table = LabelledTable(
         index,
@@ -98,10 +97,8 @@ def labelled_table(
     return table
 
 
-def class_index(
-    df: DataFrame, *, label: str, classes: tuple[str, ...] | None
-) -> tuple[Column, DataType]:
-    """Return the class index of a label, bigint without nulls, and the label's type.
+def class_index(df: DataFrame, *, label: str, classes: tuple[str, ...] | None) -> Column:
+    """Return the class index of a label, bigint without nulls.
 
     Raises
     ------
@@ -109,13 +106,5 @@ def class_index(
         As :func:`labelled_table`.
     """
     label_type = require_label(df, "label", label)
-    if isinstance(label_type, StringType):
-        if classes is None:
-            raise ColumnError(
-                f"label: column {label!r} is string, so classes is needed: "
-                "the class names in the order of the probabilities"
-            )
-        padded = is_padded(df, label)
-        require_distinct(classes, label, padded)
-        return label_index(column(label), label_type, classes, padded=padded), label_type
-    return label_index(column(label), label_type, None), label_type
+    names, padded = classes_of_labels(df, "label", label, label_type, classes)
+    return label_index(column(label), label_type, names, padded=padded)

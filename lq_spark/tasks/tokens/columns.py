@@ -17,11 +17,10 @@ from lq_spark.engine.inputs import column, column_type, require_columns, require
 from lq_spark.errors import ColumnError, OptionError, listed
 from lq_spark.tasks.shared.classes import checked_classes, require_room, resolved_n_classes
 from lq_spark.tasks.shared.labels import (
+    classes_of_labels,
     is_padded,
     label_arrays,
-    require_distinct,
     require_label_array,
-    unpadded,
 )
 from lq_spark.tasks.shared.probabilities import (
     PredProbs,
@@ -103,6 +102,7 @@ def token_columns(
     if token_index is None:
         label, token = labels, tokens
         label_type, names = _require_nested(df, label, pred_probs, token, checked_classes(classes))
+        names, _ = classes_of_labels(df, "labels", label, label_type, names)
     else:
         require_columns(df, token_index=token_index)
         if not isinstance(column_type(df, token_index), IntegralType):
@@ -114,15 +114,6 @@ def token_columns(
         names, label_type = table.classes, table.label_type
         if token is not None:
             require_columns(df, token=token)
-    if token_index is None:
-        padded = is_padded(df, label)
-        require_distinct(names, label, padded)
-        names = unpadded(names, padded)
-    if isinstance(label_type, StringType) and names is None:
-        raise ColumnError(
-            f"labels: column {label!r} holds strings, so classes is needed: "
-            "the class names in the order of the probabilities"
-        )
     return TokenColumns(sentence_id, token_index, label, pred_probs, token, names, label_type)
 
 
