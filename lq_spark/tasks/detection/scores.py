@@ -16,7 +16,7 @@ from lq_spark.core.detection.issues import detection_model
 from lq_spark.core.detection.model import DetectionModel
 from lq_spark.core.detection.scores import OVERLOOKED, checked_weights
 from lq_spark.engine.inputs import column, require_key, require_new_columns
-from lq_spark.errors import require_one_of
+from lq_spark.errors import InvalidRowsError, require_one_of
 from lq_spark.tasks.detection.batches import (
     BOX_INDEX,
     BOX_INDICES,
@@ -92,7 +92,22 @@ def fit(
     require_key(df, "id", id)
     n_classes = resolved_n_classes(df, columns, n_classes)
     require_unique(df, id, validate="detection.validate")
-    totals = table_totals(df, columns, n_classes)
+    return fit_model(df, columns, id, n_classes, fail=True)
+
+
+def fit_model(
+    df: DataFrame, columns: DetectionColumns, id: str, n_classes: int, *, fail: bool
+) -> DetectionModel:
+    """Return :func:`fit` of a table that is checked.
+
+    An image that cannot be scored fails the query, or else InvalidRowsError is raised after it.
+    """
+    totals = table_totals(df, columns, n_classes, fail=fail)
+    if totals.n_unusable:
+        raise InvalidRowsError(
+            f"{totals.n_unusable} images cannot be scored with K = {n_classes} classes; "
+            "detection.validate says which and why"
+        )
     precisions = table_precisions(df, columns, id, totals.counts)
     return detection_model(totals.min_similarity, precisions, totals.counts, columns.classes)
 
@@ -285,14 +300,33 @@ def find_issues(
         )
     else:
         resolved_n_classes(df, columns, n_classes, fitted)
-    function = issue_batch(
-        fitted, columns.names, weights, overlapping_label_check=overlapping_label_check
-    )
-    found = with_mapped(df, function, columns.inputs, issue_schema())
-    flagged = found.withColumn(BOX_ISSUES, _box_issues(columns)).select(
-        *map(column, [*df.columns, *added])
+    flagged = with_issues(
+        df, columns, fitted, weights, overlapping_label_check=overlapping_label_check, fail=True
     )
     return with_issue_rank(flagged, id) if issue_rank else flagged
+
+
+def with_issues(
+    df: DataFrame,
+    columns: DetectionColumns,
+    fitted: DetectionModel,
+    weights: Mapping[str, float] | None,
+    *,
+    overlapping_label_check: bool,
+    fail: bool,
+) -> DataFrame:
+    """Return a table that is checked with its label issues, by what was fitted. Lazy.
+
+    An image that cannot be scored fails the query, or gets nulls.
+    """
+    function = issue_batch(
+        fitted, columns.names, weights, overlapping_label_check=overlapping_label_check, fail=fail
+    )
+    found = with_mapped(df, function, columns.inputs, issue_schema())
+    added = [IS_LABEL_ISSUE, LABEL_QUALITY, BOX_ISSUES]
+    return found.withColumn(BOX_ISSUES, _box_issues(columns)).select(
+        *map(column, [*df.columns, *added])
+    )
 
 
 def _box_issues(columns: DetectionColumns) -> Column:

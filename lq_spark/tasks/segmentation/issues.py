@@ -206,9 +206,14 @@ def facts_of(
     layout: ImageLayout,
     keep: Sequence[str],
     temperature: float = DEFAULT_TEMPERATURE,
+    *,
+    fail: bool = True,
 ) -> DataFrame:
-    """Return the facts of images and the columns to keep. Lazy; fails if one cannot be scored."""
-    function = facts_batch(layout, temperature, fail=True)
+    """Return the facts of images and the columns to keep. Lazy.
+
+    An image that cannot be scored fails the query, or has nulls.
+    """
+    function = facts_batch(layout, temperature, fail=fail)
     return with_mapped(df, function, columns.inputs, image_schema(FACTS), keep=keep)
 
 
