@@ -233,11 +233,8 @@ class DetectionTask(Task[DetectionConfig]):
         from lq_spark.tables.formats import read_table
         from lq_spark.tasks import detection
         from lq_spark.tasks.detection.batches import BOX_ISSUES
-        from lq_spark.tasks.detection.columns import (
-            agreed_classes,
-            detection_columns,
-            resolved_n_classes,
-        )
+        from lq_spark.tasks.detection.columns import detection_columns, resolved_n_classes
+        from lq_spark.tasks.shared.classes import agreed_classes
 
         config = self.config
         self.loaded = DetectionModel.load(config.fitted) if config.fitted else None

@@ -10,13 +10,13 @@ from pyspark.sql.types import StringType
 from lq_spark.core.multiannotator.api import CONSENSUS_METHODS, QUALITY_METHODS
 from lq_spark.core.multiannotator.model import CrowdModel
 from lq_spark.errors import OptionError, listed, require_one_of
-from lq_spark.tasks.multiannotator.columns import CrowdTables
+from lq_spark.tasks.multiannotator.columns import AnnotationTables
 from lq_spark.tasks.shared import classes as shared
 from lq_spark.tasks.shared.classes import require_kind
 
 
 @dataclass(frozen=True)
-class CrowdOptions:
+class ConsensusOptions:
     """What consensus and weights are made by; see :func:`lq_spark.multiannotator.fit`.
 
     Raises
@@ -51,7 +51,7 @@ def agreed_classes(
     return shared.agreed_classes(classes, fitted)
 
 
-def require_fitted_for(tables: CrowdTables, fitted: CrowdModel) -> None:
+def require_fitted_for(tables: AnnotationTables, fitted: CrowdModel) -> None:
     """Raise OptionError if what was fitted has other models or names of another kind."""
     if len(tables.pred_probs) != fitted.n_models:
         raise OptionError(

@@ -39,7 +39,7 @@ from lq_spark.tasks.multiannotator.columns import (
     LABELS,
     NAME,
     NUMBER,
-    CrowdTables,
+    AnnotationTables,
     numbered,
 )
 from lq_spark.tasks.multiannotator.passes import GatheredItems
@@ -76,14 +76,14 @@ class CrowdScores(Displayed):
         One row an item, its labels and their qualities in arrays.
     model : CrowdModel
         What the annotators and models count.
-    tables : CrowdTables
+    tables : AnnotationTables
     names : tuple of int or str
         Of the annotators, in the order of their numbers: those of the model first.
     """
 
     rated: DataFrame
     model: CrowdModel
-    tables: CrowdTables
+    tables: AnnotationTables
     names: tuple[Any, ...]
 
     @property
