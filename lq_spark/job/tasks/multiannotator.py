@@ -220,24 +220,20 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         from lq_spark.engine.inputs import column, require_new_columns
         from lq_spark.tables.formats import read_table
         from lq_spark.tasks.multiannotator.columns import annotation_n_classes
-        from lq_spark.tasks.multiannotator.options import (
-            ConsensusOptions,
-            agreed_classes,
-            require_fitted_for,
-        )
+        from lq_spark.tasks.multiannotator.options import ConsensusOptions, require_fitted_for
         from lq_spark.tasks.multiannotator.results import ITEM_COLUMNS
+        from lq_spark.tasks.shared.classes import agreed_classes
 
         config = self.config
         require_new_columns(self.source.select(*map(column, config.keep_columns)), ITEM_COLUMNS)
         self.annotations = read_table(self.spark, config.inputs[1]).df
         self.loaded = CrowdModel.load(config.fitted) if config.fitted else None
-        self.classes = agreed_classes(config.classes, config.n_classes, self.loaded)
+        self.classes = agreed_classes(config.classes, self.loaded)
         tables = self._tables(self.annotations, self.source)
         self.classes = tables.classes
         if self.loaded is not None:
             require_fitted_for(tables, self.loaded)
-        known = self.loaded.n_classes if self.loaded else config.n_classes
-        self.n_classes = annotation_n_classes(tables, known)
+        self.n_classes = annotation_n_classes(tables, config.n_classes, self.loaded)
         self.options = ConsensusOptions(
             config.consensus_method, config.quality_method, config.calibrate_probs
         )

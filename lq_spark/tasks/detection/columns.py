@@ -165,7 +165,7 @@ def _require_boxes(df: DataFrame, option: str, name: str, numbers: Sequence[str]
     return box[LABEL].dataType
 
 
-def resolved_n_classes(
+def box_n_classes(
     df: DataFrame,
     columns: DetectionColumns,
     n_classes: int | None,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, IntegralType, LongType, StructField, StructType
 
+from lq_spark.core.multiannotator.model import CrowdModel
 from lq_spark.core.shared.display import Displayed
 from lq_spark.engine.inputs import (
     column,
@@ -165,14 +166,16 @@ def annotation_tables(
     )
 
 
-def annotation_n_classes(tables: AnnotationTables, n_classes: int | None) -> int:
-    """Return K: what the caller or the classes say, or else the first item (a small Spark job)."""
+def annotation_n_classes(
+    tables: AnnotationTables, n_classes: int | None, fitted: CrowdModel | None = None
+) -> int:
+    """Return K: see :func:`lq_spark.tasks.shared.classes.agreed_k`; else the first item says it."""
     read = [tables.read(model) for model in range(len(tables.pred_probs))]
 
     def first() -> int | None:
         return first_size(tables.items, F.size(read[0].array))
 
-    k = agreed_k(tables.items, n_classes, tables.classes, first, read=read)
+    k = agreed_k(tables.items, n_classes, tables.classes, first, read=read, fitted=fitted)
     require_two_of_boolean(tables.label_type, tables.label, k)
     require_room(tables.label_type, tables.label, k)
     return k

@@ -26,11 +26,7 @@ from lq_spark.tasks.multiannotator.columns import (
     probability_columns,
     require_unique_items,
 )
-from lq_spark.tasks.multiannotator.options import (
-    ConsensusOptions,
-    agreed_classes,
-    require_fitted_for,
-)
+from lq_spark.tasks.multiannotator.options import ConsensusOptions, require_fitted_for
 from lq_spark.tasks.multiannotator.passes import (
     GatheredItems,
     counted_items,
@@ -39,6 +35,7 @@ from lq_spark.tasks.multiannotator.passes import (
 )
 from lq_spark.tasks.multiannotator.reader import ItemReader
 from lq_spark.tasks.multiannotator.results import CrowdScores, rated_items
+from lq_spark.tasks.shared.classes import agreed_classes, require_kind
 from lq_spark.tasks.shared.probabilities import ModelProbs
 from lq_spark.tasks.shared.streams import refuse_streams
 
@@ -186,13 +183,13 @@ consensus_method, quality_method, calibrate_probs, tolerance, cleanlab_compatibl
     require_method(method, adjust_pred_probs=adjust_pred_probs)
     if fitted is not None:
         options.require_none()
-    classes = agreed_classes(classes, n_classes, fitted)
+    require_kind("fitted", fitted, CrowdModel)
+    classes = agreed_classes(classes, fitted)
     tables = annotation_tables(annotations, items, item, annotator, label, pred_probs, classes)
     fail = on_invalid == "fail"
     if fitted is not None:
         require_fitted_for(tables, fitted)
-        n_classes = fitted.n_classes
-    n_classes = annotation_n_classes(tables, n_classes)
+    n_classes = annotation_n_classes(tables, n_classes, fitted)
     require_unique_items(tables, VALIDATE)
     if fitted is None:
         model, names = _fitted(tables, n_classes, options, fail=fail, tolerance=tolerance)
@@ -234,16 +231,15 @@ def validate(
     """
     require_tolerance(tolerance)
     refuse_streams("multiannotator.validate", annotations, items)
-    classes = agreed_classes(classes, n_classes, fitted)
+    require_kind("fitted", fitted, CrowdModel)
+    classes = agreed_classes(classes, fitted)
     tables = annotation_tables(annotations, items, item, annotator, label, pred_probs, classes)
     require_unchecked(tables)
     if fitted is not None:
         require_fitted_for(tables, fitted)
-        n_classes = fitted.n_classes
     known = None if fitted is None else fitted.annotators
-    return checked_annotations(
-        tables, annotation_n_classes(tables, n_classes), tolerance, known=known
-    )
+    n_classes = annotation_n_classes(tables, n_classes, fitted)
+    return checked_annotations(tables, n_classes, tolerance, known=known)
 
 
 def _fitted(
