@@ -45,7 +45,7 @@ from lq_spark.tasks.multiannotator.options import ConsensusOptions
 from lq_spark.tasks.multiannotator.passes import GatheredItems, counted_items, fit_annotators
 from lq_spark.tasks.multiannotator.reader import ItemReader
 from lq_spark.tasks.multiannotator.results import CONSENSUS_LABEL, NUM_ANNOTATIONS
-from lq_spark.tasks.shared.columns import with_mapped
+from lq_spark.tasks.shared.new_columns import with_mapped
 from lq_spark.tasks.shared.probabilities import ModelProbs
 from lq_spark.tasks.shared.streams import refuse_streams
 

@@ -39,9 +39,9 @@ from lq_spark.tasks.detection.columns import (
 )
 from lq_spark.tasks.detection.passes import lowest_similarity, table_precisions, table_totals
 from lq_spark.tasks.shared.classes import agreed_classes, require_kind
-from lq_spark.tasks.shared.columns import REASON_SCHEMA, with_mapped
 from lq_spark.tasks.shared.keys import require_to_validate, require_unique, with_key_reasons
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY
+from lq_spark.tasks.shared.new_columns import REASON_SCHEMA, with_mapped
 from lq_spark.tasks.shared.ranks import with_issue_rank
 from lq_spark.tasks.shared.streams import refuse_stream
 

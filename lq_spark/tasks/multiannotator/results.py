@@ -43,8 +43,8 @@ from lq_spark.tasks.multiannotator.columns import (
     numbered,
 )
 from lq_spark.tasks.multiannotator.passes import GatheredItems
-from lq_spark.tasks.shared.columns import with_mapped
 from lq_spark.tasks.shared.names import LABEL_QUALITY
+from lq_spark.tasks.shared.new_columns import with_mapped
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -37,8 +37,8 @@ from lq_spark.tasks.multilabel.batches import (
 )
 from lq_spark.tasks.multilabel.columns import LabelSetTable, label_set_table
 from lq_spark.tasks.multilabel.passes import KeyedCuts, counted_cells, fitted_thresholds, found_cuts
-from lq_spark.tasks.shared.columns import with_mapped
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
+from lq_spark.tasks.shared.new_columns import with_mapped
 from lq_spark.tasks.shared.probabilities import PredProbs
 
 if TYPE_CHECKING:
