@@ -10,12 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lq_spark.core.crowd_model import CrowdModel
-    from lq_spark.core.detection_model import DetectionModel
-    from lq_spark.core.fitted import Thresholds
-    from lq_spark.core.multilabel_model import MultilabelModel
-    from lq_spark.core.noise_model import NoiseModel
-    from lq_spark.core.pixel_issues import SegmentationModel
+    from lq_spark.core.confident.model import NoiseModel
+    from lq_spark.core.confident.thresholds import Thresholds
+    from lq_spark.core.detection.model import DetectionModel
+    from lq_spark.core.multiannotator.model import CrowdModel
+    from lq_spark.core.multilabel.model import MultilabelModel
+    from lq_spark.core.segmentation.issues import SegmentationModel
     from lq_spark.tasks import (
         activelab,
         detection,
@@ -55,12 +55,12 @@ _HOMES = {
     "regression": "lq_spark.tasks.regression",
     "segmentation": "lq_spark.tasks.segmentation",
     "tokens": "lq_spark.tasks.tokens",
-    "CrowdModel": "lq_spark.core.crowd_model",
-    "DetectionModel": "lq_spark.core.detection_model",
-    "MultilabelModel": "lq_spark.core.multilabel_model",
-    "NoiseModel": "lq_spark.core.noise_model",
-    "SegmentationModel": "lq_spark.core.pixel_issues",
-    "Thresholds": "lq_spark.core.fitted",
+    "CrowdModel": "lq_spark.core.multiannotator.model",
+    "DetectionModel": "lq_spark.core.detection.model",
+    "MultilabelModel": "lq_spark.core.multilabel.model",
+    "NoiseModel": "lq_spark.core.confident.model",
+    "SegmentationModel": "lq_spark.core.segmentation.issues",
+    "Thresholds": "lq_spark.core.confident.thresholds",
 }
 
 

@@ -7,7 +7,7 @@ the first task that fails: in a test run there are hundreds of them.
 import pandas  # noqa: F401
 import pyspark.daemon
 
-import lq_spark.tasks.batches  # noqa: F401
+import lq_spark.tasks.shared.batches  # noqa: F401
 from lq_spark.engine.worker import forget_zip_importers
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from lq_spark.job.common_config import JobConfig
 from lq_spark.job.invalid import count_reasons, reasons_text
 from lq_spark.tables.formats import Source, output_table, read_table
 from lq_spark.tables.staged import require_writable
-from lq_spark.tasks.labelled import INVALID_REASON
+from lq_spark.tasks.shared.table import INVALID_REASON
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from lq_spark.core.fitted import Thresholds
-from lq_spark.core.noise_model import NoiseModel
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.confident.thresholds import Thresholds
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lq_spark.tasks.crowd_scores import (
-    ANNOTATOR_AGREEMENT,
-    CONSENSUS_LABEL,
-    CONSENSUS_QUALITY,
-    NUM_ANNOTATIONS,
-)
-from lq_spark.tasks.detection_batches import BOX_ISSUES
-from lq_spark.tasks.flagging import IS_LABEL_ISSUE, ISSUE_RANK
-from lq_spark.tasks.image_batches import (
-    ISSUE_MASK,
-    ISSUE_MASK_SHAPE,
-    NUM_PIXEL_ISSUES,
-    PIXEL_ISSUE_SHARE,
-)
-from lq_spark.tasks.labelled import INVALID_REASON, LABEL_QUALITY, PREDICTED_LABEL
-from lq_spark.tasks.multilabel_issues import SUGGESTED_LABELS, SUSPECT_CLASSES
-from lq_spark.tasks.rating_batches import (
+from lq_spark.tasks.detection.batches import BOX_ISSUES
+from lq_spark.tasks.multiannotator.batches import (
     AGREEMENT_WITH_CONSENSUS,
     ANNOTATOR_QUALITY,
     ANNOTATOR_WEIGHT,
     N_LABELLED,
     WORST_CLASS,
 )
-from lq_spark.tasks.token_batches import (
+from lq_spark.tasks.multiannotator.results import (
+    ANNOTATOR_AGREEMENT,
+    CONSENSUS_LABEL,
+    CONSENSUS_QUALITY,
+    NUM_ANNOTATIONS,
+)
+from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK
+from lq_spark.tasks.multilabel.issues import SUGGESTED_LABELS, SUSPECT_CLASSES
+from lq_spark.tasks.segmentation.batches import (
+    ISSUE_MASK,
+    ISSUE_MASK_SHAPE,
+    NUM_PIXEL_ISSUES,
+    PIXEL_ISSUE_SHARE,
+)
+from lq_spark.tasks.shared.table import INVALID_REASON, LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.tokens.batches import (
     SENTENCE_QUALITY,
     TOKEN_QUALITIES,
     WORST_GIVEN_LABEL,

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from lq_spark.core.scores import METHODS, require_method
+from lq_spark.core.multiclass.scores import METHODS, require_method
 from lq_spark.engine.files import expanded
 from lq_spark.errors import OptionError, closest, listed
 from lq_spark.job.common_config import JobConfig, Name, Place

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from lq_spark.core.detection_scores import ISSUE_KINDS, checked_weights
+from lq_spark.core.detection.scores import ISSUE_KINDS, checked_weights
 from lq_spark.errors import listed
 from lq_spark.job.common_config import FittedConfig, Name, Place
 from lq_spark.job.metric_names import (

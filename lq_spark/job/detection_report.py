@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyspark.sql import functions as F
 
-from lq_spark.core.detection_model import DetectionModel
-from lq_spark.core.detection_scores import ISSUE_KINDS
+from lq_spark.core.detection.model import DetectionModel
+from lq_spark.core.detection.scores import ISSUE_KINDS
 from lq_spark.engine.inputs import column
 from lq_spark.job.lowest import in_short
 from lq_spark.job.report import aligned
 from lq_spark.job.task_run import Metric
-from lq_spark.tasks.detection_batches import BOX_ISSUES, KIND
-from lq_spark.tasks.detection_tables import LABEL
-from lq_spark.tasks.labelled import LABEL_QUALITY
+from lq_spark.tasks.detection.batches import BOX_ISSUES, KIND
+from lq_spark.tasks.detection.columns import LABEL
+from lq_spark.tasks.shared.table import LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

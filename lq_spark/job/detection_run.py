@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyspark.sql import functions as F
 
-from lq_spark.core.detection_model import DetectionModel
+from lq_spark.core.detection.model import DetectionModel
 from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.errors import LqError, listed
 from lq_spark.job.base import RunId
@@ -20,11 +20,11 @@ from lq_spark.job.detection_report import ScoredBoxes, summarize_boxes
 from lq_spark.job.task_run import TaskRun
 from lq_spark.tables.formats import Output, read_table
 from lq_spark.tasks import detection
-from lq_spark.tasks.detection_batches import BOX_ISSUES
-from lq_spark.tasks.detection_summary import class_counts
-from lq_spark.tasks.detection_tables import agreed_classes, detection_columns, resolved_n_classes
-from lq_spark.tasks.flagging import IS_LABEL_ISSUE, ISSUE_RANK, with_issue_rank
-from lq_spark.tasks.labelled import INVALID_REASON, LABEL_QUALITY
+from lq_spark.tasks.detection.batches import BOX_ISSUES
+from lq_spark.tasks.detection.columns import agreed_classes, detection_columns, resolved_n_classes
+from lq_spark.tasks.detection.summary import class_counts
+from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK, with_issue_rank
+from lq_spark.tasks.shared.table import INVALID_REASON, LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

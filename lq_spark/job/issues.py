@@ -2,7 +2,7 @@
 
 Passes: scores and facts of the rows are made in one Python pass and written to a scratch place; the
 joint is counted and the cuts are found there, and what is written in the end is read from there
-too. The source is looked at again only where :mod:`lq_spark.tasks.pruning` says so.
+too. The source is looked at again only where :mod:`lq_spark.tasks.multiclass.cuts` says so.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from lq_spark.core.fitted import Thresholds
-from lq_spark.core.issue_rules import require_two_classes
-from lq_spark.core.noise_model import NoiseModel
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.label_issues.rules import require_two_classes
 from lq_spark.engine.inputs import column
-from lq_spark.tasks.batches import score_columns
-from lq_spark.tasks.flagging import IS_LABEL_ISSUE, judged, with_issue_rank
-from lq_spark.tasks.label_facts import Rule, with_facts
-from lq_spark.tasks.label_issues import agreed_collision_rule
-from lq_spark.tasks.labelled import LABEL_QUALITY, PREDICTED_LABEL, LabelledTable
-from lq_spark.tasks.pruning import flagged
+from lq_spark.tasks.multiclass.cuts import flagged
+from lq_spark.tasks.multiclass.facts import Rule, with_facts
+from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, judged, with_issue_rank
+from lq_spark.tasks.multiclass.issues import agreed_collision_rule
+from lq_spark.tasks.shared.batches import score_columns
+from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL, LabelledTable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

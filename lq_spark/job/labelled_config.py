@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from lq_spark.core.constants import SUM_TOLERANCE
-from lq_spark.core.issue_rules import FILTERS, require_filter
-from lq_spark.core.joint import COLLISION_RULES
-from lq_spark.core.quotas import require_quota_options
+from lq_spark.core.confident.joint import COLLISION_RULES
+from lq_spark.core.label_issues.quotas import require_quota_options
+from lq_spark.core.label_issues.rules import FILTERS, require_filter
+from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import listed
 from lq_spark.job.common_config import FittedConfig, Name, beside
 from lq_spark.job.metric_names import OF_ISSUES

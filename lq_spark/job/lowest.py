@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyspark.sql import functions as F
 
-from lq_spark.core.exact import SCALE_BITS, exact_mean
+from lq_spark.core.shared.exact import SCALE_BITS, exact_mean
 from lq_spark.engine.inputs import column
 from lq_spark.engine.sums import scaled_halves
-from lq_spark.tasks.flagging import IS_LABEL_ISSUE
-from lq_spark.tasks.labelled import LABEL_QUALITY
+from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE
+from lq_spark.tasks.shared.table import LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

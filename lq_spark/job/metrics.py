@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lq_spark.core.class_health import class_health, class_overlaps
-from lq_spark.core.noise_model import NoiseModel
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.health.classes import class_health, class_overlaps
 
 Row = tuple[Any, ...]
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from lq_spark.core.constants import SUM_TOLERANCE
-from lq_spark.core.multiannotator import CONSENSUS_METHODS, QUALITY_METHODS
-from lq_spark.core.scores import METHODS, require_method
+from lq_spark.core.multiannotator.api import CONSENSUS_METHODS, QUALITY_METHODS
+from lq_spark.core.multiclass.scores import METHODS, require_method
+from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import listed, require_one_of
 from lq_spark.job.common_config import FittedConfig, Name, Place, beside
 from lq_spark.job.metric_names import CLASS_CONSENSUS, CROWD

@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from lq_spark.core.crowd_model import CrowdModel
-from lq_spark.core.exact import SCALE_BITS, exact_mean
+from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.shared.exact import SCALE_BITS, exact_mean
 from lq_spark.engine.inputs import column
 from lq_spark.engine.sums import scaled_halves
 from lq_spark.job.report import N_WORST_CLASSES, N_WORST_ROWS, aligned
-from lq_spark.tasks.crowd_scores import (
-    ANNOTATOR_AGREEMENT,
-    CONSENSUS_LABEL,
-    CONSENSUS_QUALITY,
-    NUM_ANNOTATIONS,
-)
-from lq_spark.tasks.labelled import LABEL_QUALITY
-from lq_spark.tasks.labels import class_name
-from lq_spark.tasks.rating_batches import (
+from lq_spark.tasks.multiannotator.batches import (
     AGREEMENT_WITH_CONSENSUS,
     ANNOTATOR_QUALITY,
     N_LABELLED,
     WORST_CLASS,
 )
+from lq_spark.tasks.multiannotator.results import (
+    ANNOTATOR_AGREEMENT,
+    CONSENSUS_LABEL,
+    CONSENSUS_QUALITY,
+    NUM_ANNOTATIONS,
+)
+from lq_spark.tasks.shared.labels import class_name
+from lq_spark.tasks.shared.table import LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyspark.sql import functions as F
 
-from lq_spark.core.crowd_model import CrowdModel
-from lq_spark.core.majority import VoteCounts, VoteSummary
+from lq_spark.core.multiannotator.majority import VoteCounts, VoteSummary
+from lq_spark.core.multiannotator.model import CrowdModel
 from lq_spark.engine.inputs import column, require_new_columns
 from lq_spark.engine.keys import summarize_key
 from lq_spark.errors import InvalidRowsError, listed
@@ -26,12 +26,8 @@ from lq_spark.job.invalid import count_reasons, reasons_text
 from lq_spark.job.multiannotator_report import CrowdSummary, summarize_crowd
 from lq_spark.job.task_run import TaskRun
 from lq_spark.tables.formats import Output, read_table
-from lq_spark.tasks.crowd_batches import CrowdReader
-from lq_spark.tasks.crowd_checks import CrowdChecks, checked_crowd
-from lq_spark.tasks.crowd_options import CrowdOptions, agreed_classes, require_fitted_for
-from lq_spark.tasks.crowd_passes import GatheredItems, count_faults, fit_crowd, sum_thresholds
-from lq_spark.tasks.crowd_scores import ITEM_COLUMNS, CrowdScores, rated_items
-from lq_spark.tasks.crowd_tables import (
+from lq_spark.tasks.multiannotator.checks import CrowdChecks, checked_crowd
+from lq_spark.tasks.multiannotator.columns import (
     CrowdTables,
     annotator_names,
     crowd_n_classes,
@@ -39,7 +35,11 @@ from lq_spark.tasks.crowd_tables import (
     gathered,
     probability_columns,
 )
-from lq_spark.tasks.labelled import INVALID_REASON
+from lq_spark.tasks.multiannotator.fit import GatheredItems, count_faults, fit_crowd, sum_thresholds
+from lq_spark.tasks.multiannotator.options import CrowdOptions, agreed_classes, require_fitted_for
+from lq_spark.tasks.multiannotator.reader import CrowdReader
+from lq_spark.tasks.multiannotator.results import ITEM_COLUMNS, CrowdScores, rated_items
+from lq_spark.tasks.shared.table import INVALID_REASON
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

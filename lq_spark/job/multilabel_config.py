@@ -6,15 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from lq_spark.core.issue_rules import FILTERS
-from lq_spark.core.multilabel_rules import CellRule
-from lq_spark.core.multilabel_scores import (
+from lq_spark.core.label_issues.rules import FILTERS
+from lq_spark.core.multiclass.scores import METHODS, require_method
+from lq_spark.core.multilabel.rules import CellRule
+from lq_spark.core.multilabel.scores import (
     AGGREGATORS,
     DEFAULT_ALPHA,
     DEFAULT_TEMPERATURE,
     aggregator_of,
 )
-from lq_spark.core.scores import METHODS, require_method
 from lq_spark.errors import require_one_of
 from lq_spark.job.common_config import FittedConfig, Name, Place, beside
 from lq_spark.job.metric_names import (
@@ -108,7 +108,7 @@ class MultilabelConfig(FittedConfig):
 
     @property
     def aggregator_kwargs(self) -> dict[str, Any]:
-        """Return what :func:`lq_spark.core.multilabel_scores.aggregator_of` takes."""
+        """Return what :func:`lq_spark.core.multilabel.scores.aggregator_of` takes."""
         name = AGGREGATORS[self.aggregator]
         defaults = {"alpha": DEFAULT_ALPHA, "temperature": DEFAULT_TEMPERATURE}
         told = getattr(self, name)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lq_spark.core.blocks import Float64
+from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.inputs import column
 from lq_spark.job.lowest import in_short
 from lq_spark.job.report import aligned
 from lq_spark.job.task_run import Metric
-from lq_spark.tasks.labelled import LABEL_QUALITY
-from lq_spark.tasks.multilabel_flagging import Judgement, Request
-from lq_spark.tasks.multilabel_issues import SUGGESTED_LABELS
+from lq_spark.tasks.multilabel.flags import Judgement, Request
+from lq_spark.tasks.multilabel.issues import SUGGESTED_LABELS
+from lq_spark.tasks.shared.table import LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lq_spark.core.multilabel_model import MultilabelModel
+from lq_spark.core.multilabel.model import MultilabelModel
 from lq_spark.engine.inputs import column, require_new_columns
 from lq_spark.errors import LqError, listed
 from lq_spark.job.base import RunId
@@ -19,16 +19,16 @@ from lq_spark.job.multilabel_report import ScoredSets, summarize_sets
 from lq_spark.job.task_run import TaskRun
 from lq_spark.tables.formats import Output
 from lq_spark.tasks import multilabel
-from lq_spark.tasks.flagging import IS_LABEL_ISSUE, ISSUE_RANK, with_issue_rank
-from lq_spark.tasks.labelled import INVALID_REASON, LABEL_QUALITY
-from lq_spark.tasks.multilabel_batches import CELLS
-from lq_spark.tasks.multilabel_flagging import Judgement, judged, requested, with_issues
-from lq_spark.tasks.multilabel_issues import (
+from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK, with_issue_rank
+from lq_spark.tasks.multilabel.batches import CELLS
+from lq_spark.tasks.multilabel.flags import Judgement, judged, requested, with_issues
+from lq_spark.tasks.multilabel.issues import (
     ISSUE_COLUMNS,
     cell_rows,
     require_free_name,
     with_label_sets,
 )
+from lq_spark.tasks.shared.table import INVALID_REASON, LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lq_spark import __version__
-from lq_spark.core.noise_model import NoiseModel
+from lq_spark.core.confident.model import NoiseModel
 from lq_spark.engine.kinds import Engine, engine_of
 from lq_spark.job.base import JobRun, RunId, run_properties
 from lq_spark.job.common_config import JobConfig

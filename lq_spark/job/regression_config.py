@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from lq_spark.core.outre import EXACT_UP_TO
-from lq_spark.core.regression_rules import (
+from lq_spark.core.regression.outre import EXACT_UP_TO
+from lq_spark.core.regression.rules import (
     METHODS,
     OUTRE_THRESHOLD,
     QUANTILES,

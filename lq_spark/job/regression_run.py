@@ -14,10 +14,10 @@ from lq_spark.job.report import aligned
 from lq_spark.job.task_run import Metric, TaskRun
 from lq_spark.tables.formats import Output
 from lq_spark.tasks import regression
-from lq_spark.tasks.flagging import IS_LABEL_ISSUE, ISSUE_RANK
-from lq_spark.tasks.labelled import INVALID_REASON, LABEL_QUALITY, PREDICTED_LABEL
-from lq_spark.tasks.regression_issues import RegressionHealth, health_of
-from lq_spark.tasks.regression_table import regression_table
+from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK
+from lq_spark.tasks.regression.columns import regression_table
+from lq_spark.tasks.regression.issues import RegressionHealth, health_of
+from lq_spark.tasks.shared.table import INVALID_REASON, LABEL_QUALITY, PREDICTED_LABEL
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

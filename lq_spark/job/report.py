@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from lq_spark.core.class_health import class_overlaps
-from lq_spark.core.exact import SCALE_BITS, exact_mean
-from lq_spark.core.fitted import Thresholds
-from lq_spark.core.noise_model import NoiseModel
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.health.classes import class_overlaps
+from lq_spark.core.shared.exact import SCALE_BITS, exact_mean
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.sums import scaled_halves
 from lq_spark.job.class_metrics import (
@@ -20,10 +20,10 @@ from lq_spark.job.class_metrics import (
     issue_metrics,
     threshold_metrics,
 )
-from lq_spark.tasks.batches import REASONS
-from lq_spark.tasks.flagging import IS_LABEL_ISSUE
-from lq_spark.tasks.labelled import LABEL_QUALITY, PREDICTED_LABEL
-from lq_spark.tasks.labels import class_name, comparable
+from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE
+from lq_spark.tasks.shared.batches import REASONS
+from lq_spark.tasks.shared.labels import class_name, comparable
+from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from lq_spark.core.fitted import Thresholds
-from lq_spark.core.noise_model import NoiseModel
-from lq_spark.core.quotas import require_a_number_each
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.label_issues.quotas import require_a_number_each
 from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.engine.keys import summarize_key
 from lq_spark.errors import InvalidRowsError, LqError, listed
@@ -27,9 +27,12 @@ from lq_spark.job.issues import facts_of, no_rows_with_issues, rows_with_issues,
 from lq_spark.job.report import Report, ScoredRows, summarize_scores
 from lq_spark.tables.formats import Output, output_table
 from lq_spark.tasks import multiclass
-from lq_spark.tasks.flagging import IS_LABEL_ISSUE, ISSUE_RANK
-from lq_spark.tasks.label_issues import agreed_n_classes
-from lq_spark.tasks.labelled import (
+from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK
+from lq_spark.tasks.multiclass.issues import agreed_n_classes
+from lq_spark.tasks.shared.labels import (
+    require_room,
+)
+from lq_spark.tasks.shared.table import (
     INVALID_REASON,
     LABEL_QUALITY,
     PREDICTED_LABEL,
@@ -37,9 +40,6 @@ from lq_spark.tasks.labelled import (
     agreed_classes,
     labelled_table,
     resolved_n_classes,
-)
-from lq_spark.tasks.labels import (
-    require_room,
 )
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from lq_spark.core.constants import SUM_TOLERANCE
-from lq_spark.core.segmentation import DEFAULT_TEMPERATURE, IMAGE_METHODS, require_temperature
+from lq_spark.core.segmentation.api import DEFAULT_TEMPERATURE, IMAGE_METHODS, require_temperature
+from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import require_one_of
 from lq_spark.job.common_config import FittedConfig, Name
 from lq_spark.job.metric_names import (

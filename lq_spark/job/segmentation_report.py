@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lq_spark.core.fitted import Thresholds
+from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.engine.inputs import column
 from lq_spark.job.class_metrics import threshold_metrics
 from lq_spark.job.conditions import PAIR
 from lq_spark.job.lowest import in_short
 from lq_spark.job.report import aligned
 from lq_spark.job.task_run import Metric
-from lq_spark.tasks.image_batches import NUM_PIXEL_ISSUES
-from lq_spark.tasks.labelled import LABEL_QUALITY
-from lq_spark.tasks.segmentation_health import SegmentationHealth
+from lq_spark.tasks.segmentation.batches import NUM_PIXEL_ISSUES
+from lq_spark.tasks.segmentation.health import SegmentationHealth
+from lq_spark.tasks.shared.table import LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

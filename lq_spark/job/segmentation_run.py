@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyspark.sql import functions as F
 
-from lq_spark.core.class_sums import ClassSums
-from lq_spark.core.pixel_issues import SegmentationModel, pixel_thresholds
+from lq_spark.core.confident.class_sums import ClassSums
+from lq_spark.core.segmentation.issues import SegmentationModel, pixel_thresholds
 from lq_spark.engine.inputs import require_key, require_new_columns
 from lq_spark.errors import LqError, listed
 from lq_spark.job.base import BATCH_BYTES, RunId
@@ -22,22 +22,22 @@ from lq_spark.job.segmentation_report import ScoredImages, summarize_images
 from lq_spark.job.task_run import TaskRun
 from lq_spark.tables.formats import Output
 from lq_spark.tasks import segmentation
-from lq_spark.tasks.image_batches import ALL_TIED, ISSUES
-from lq_spark.tasks.image_tables import first_image_size, image_columns, require_memory
-from lq_spark.tasks.labelled import (
-    INVALID_REASON,
-    require_n_classes,
-)
-from lq_spark.tasks.labels import (
-    checked_classes,
-)
-from lq_spark.tasks.pixel_counts import class_sums_of, fitted_model, issue_pairs, pixels_taken
-from lq_spark.tasks.segmentation_health import SegmentationHealth, segmentation_health
-from lq_spark.tasks.segmentation_issues import (
+from lq_spark.tasks.segmentation.batches import ALL_TIED, ISSUES
+from lq_spark.tasks.segmentation.columns import first_image_size, image_columns, require_memory
+from lq_spark.tasks.segmentation.fit import class_sums_of, fitted_model, issue_pairs, pixels_taken
+from lq_spark.tasks.segmentation.health import SegmentationHealth, segmentation_health
+from lq_spark.tasks.segmentation.issues import (
     agreed_downsample,
     facts_of,
     flagged_facts,
     image_layout,
+)
+from lq_spark.tasks.shared.labels import (
+    checked_classes,
+)
+from lq_spark.tasks.shared.table import (
+    INVALID_REASON,
+    require_n_classes,
 )
 
 if TYPE_CHECKING:

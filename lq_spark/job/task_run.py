@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from pyspark.sql import functions as F
 
-from lq_spark.core.noise_model import NoiseModel
+from lq_spark.core.confident.model import NoiseModel
 from lq_spark.engine.inputs import column
 from lq_spark.errors import InvalidRowsError, LqError
 from lq_spark.job.base import Config, JobRun
 from lq_spark.job.comments import commented
 from lq_spark.job.invalid import count_reasons, reasons_text
 from lq_spark.tables.formats import Output, output_table
-from lq_spark.tasks.labelled import INVALID_REASON
+from lq_spark.tasks.shared.table import INVALID_REASON
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from lq_spark.core.scores import METHODS, require_method
-from lq_spark.core.sentences import (
+from lq_spark.core.multiclass.scores import METHODS, require_method
+from lq_spark.core.tokens.sentences import (
     DEFAULT_TEMPERATURE,
     SENTENCE_METHODS,
     require_sentence_method,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, StructField, StructType
 
-from lq_spark.core.exact import SCALE_BITS, exact_mean
-from lq_spark.core.noise_model import NoiseModel
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.shared.exact import SCALE_BITS, exact_mean
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.sums import scaled_halves
 from lq_spark.job.class_metrics import (
@@ -20,14 +20,14 @@ from lq_spark.job.class_metrics import (
     threshold_metrics,
 )
 from lq_spark.job.report import aligned, overlaps_text
-from lq_spark.tasks.labels import class_name
-from lq_spark.tasks.token_batches import (
+from lq_spark.tasks.shared.labels import class_name
+from lq_spark.tasks.tokens.batches import (
     SENTENCE_QUALITY,
     WORST_GIVEN_LABEL,
     WORST_PREDICTED_LABEL,
     WORST_TOKEN_INDEX,
 )
-from lq_spark.tasks.token_tables import TokenColumns
+from lq_spark.tasks.tokens.columns import TokenColumns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from lq_spark.core.noise_model import NoiseModel
+from lq_spark.core.confident.model import NoiseModel
 from lq_spark.engine.inputs import column
 from lq_spark.engine.keys import summarize_key
 from lq_spark.errors import InvalidRowsError, LqError, listed
@@ -30,10 +30,10 @@ from lq_spark.job.token_report import (
 )
 from lq_spark.tables.formats import Output, output_table
 from lq_spark.tasks import multiclass, tokens
-from lq_spark.tasks.labelled import INVALID_REASON
-from lq_spark.tasks.token_checks import broken_sentences
-from lq_spark.tasks.token_issues import issues_of_tokens
-from lq_spark.tasks.token_tables import TokenColumns, one_row_a_token, token_columns
+from lq_spark.tasks.shared.table import INVALID_REASON
+from lq_spark.tasks.tokens.checks import broken_sentences
+from lq_spark.tasks.tokens.columns import TokenColumns, one_row_a_token, token_columns
+from lq_spark.tasks.tokens.issues import issues_of_tokens
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from lq_spark.core import health, multilabel_health, pixel_pairs, tokens
+from lq_spark.core import health, tokens
+from lq_spark.core.multilabel import health as multilabel_health
+from lq_spark.core.segmentation import summary as pixel_pairs
 from lq_spark.errors import OptionError
 
 LABELS, PROBS = [0, 1, 0, 1], np.array([[0.75, 0.25], [0.25, 0.75], [0.5, 0.5], [0.75, 0.25]])

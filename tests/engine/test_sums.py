@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
-from lq_spark.core import exact
+from lq_spark.core.shared import exact
 from lq_spark.engine.sums import scaled_halves, summed_vectors
 
 NUMBERS = [

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lq_spark.core.issue_rules import FILTERS, PRUNING
+from lq_spark.core.label_issues.rules import FILTERS, PRUNING
 from lq_spark.errors import OptionError
 from lq_spark.job.config import load_config
 

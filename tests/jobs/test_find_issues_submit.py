@@ -12,10 +12,10 @@ from lq_spark.core.confident import (
     estimate_joint,
     get_confident_thresholds,
 )
-from lq_spark.core.fitted import Thresholds
-from lq_spark.core.joint import sparse
+from lq_spark.core.confident.joint import sparse
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.label_issues import find_label_issues
-from lq_spark.core.noise_model import NoiseModel
 
 CLASSES = ["cat", "dog", "sea horse"]
 

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lq_spark.core.annotations import checked_annotations
-from lq_spark.core.whole_crowd import WholeCrowd
+from lq_spark.core.multiannotator.annotations import checked_annotations
+from lq_spark.core.multiannotator.whole import WholeCrowd
 from lq_spark.errors import OptionError
 from lq_spark.job.cli import parser
 from lq_spark.job.config import load_config

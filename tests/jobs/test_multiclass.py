@@ -12,7 +12,7 @@ from runs import BATCHES
 
 from lq_spark.core import multiclass
 from lq_spark.core.confident import get_confident_thresholds
-from lq_spark.core.fitted import Thresholds
+from lq_spark.core.confident.thresholds import Thresholds
 
 SIMPLE = {
     "id": [3, 1, 2],

@@ -15,14 +15,14 @@ from lq_spark.core.confident import (
     estimate_joint,
     get_confident_thresholds,
 )
-from lq_spark.core.fitted import Thresholds
+from lq_spark.core.confident.joint import row_facts, sparse
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.health import overall_label_health_score
-from lq_spark.core.issue_rules import COMPARING
-from lq_spark.core.joint import row_facts, sparse
 from lq_spark.core.label_issues import find_label_issues
+from lq_spark.core.label_issues.rules import COMPARING
 from lq_spark.core.multiclass import get_label_quality_scores
-from lq_spark.core.noise_model import NoiseModel
-from lq_spark.core.scores import score_rows
+from lq_spark.core.multiclass.scores import score_rows
 
 CLASSES = ["cat", "dog", "sea horse", "ant"]
 

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lq_spark.core import multilabel as core
-from lq_spark.core.multilabel_health import multilabel_health_summary
-from lq_spark.core.multilabel_model import MultilabelModel
+from lq_spark.core.multilabel.health import multilabel_health_summary
+from lq_spark.core.multilabel.model import MultilabelModel
 from lq_spark.errors import OptionError
 from lq_spark.job.cli import parser
 from lq_spark.job.config import load_config

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lq_spark.core.regression import find_label_issues, get_label_quality_scores
-from lq_spark.core.regression_rules import OUTRE_THRESHOLD
+from lq_spark.core.regression.rules import OUTRE_THRESHOLD
 from lq_spark.errors import OptionError
 from lq_spark.job.config import load_config
 from lq_spark.job.regression_config import RegressionConfig

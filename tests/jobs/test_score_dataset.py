@@ -12,11 +12,11 @@ from cleanlab import rank
 
 import lq_spark
 from lq_spark.core import multiclass
-from lq_spark.core.fitted import Thresholds
+from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.label_issues import find_label_issues
-from lq_spark.core.scores import score_rows
+from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.job.config import load_config
-from lq_spark.tasks.batches import REASONS
+from lq_spark.tasks.shared.batches import REASONS
 
 pytestmark = pytest.mark.spark
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lq_spark.core import multiclass
-from lq_spark.tasks.batches import REASONS
+from lq_spark.tasks.shared.batches import REASONS
 
 # Faults by row number, each with its reason; seven rows have the first, more than are named.
 FAULTS = {

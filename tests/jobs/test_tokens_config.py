@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lq_spark.core.scores import METHODS
+from lq_spark.core.multiclass.scores import METHODS
 from lq_spark.errors import OptionError
 from lq_spark.job.cli import parser
 from lq_spark.job.config import load_config

@@ -9,8 +9,8 @@ import pytest
 
 from lq_spark.core import tokens as core
 from lq_spark.core.confident import calibrate_confident_joint, compute_confident_joint
+from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.label_issues import find_label_issues
-from lq_spark.core.noise_model import NoiseModel
 from lq_spark.errors import InvalidRowsError
 from lq_spark.job.config import load_config
 from lq_spark.job.token_config import TokensConfig

@@ -1,0 +1,147 @@
+"""The dict of pandas tables that cleanlab's functions on several annotators return."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lq_spark.core.multiannotator.formats import (
+    WideLabels,
+    annotator_frame,
+    detailed_table,
+    quality_table,
+    wide_labels,
+)
+from lq_spark.core.multiannotator.whole import WholeCrowd
+from lq_spark.core.multiclass.scores import require_method
+from lq_spark.core.shared.checks import checked_members
+from lq_spark.errors import DataError, OptionError, closest, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SCORE_OPTIONS = ("method", "adjust_pred_probs")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportParts:
+    """What is returned besides the quality of the items."""
+
+    detailed_quality: bool
+    annotator_stats: bool
+    weights: bool
+
+
+def crowd_of(
+    wide: WideLabels,
+    pred_probs: Sequence[ArrayLike],
+    *,
+    calibrate: bool = False,
+    cleanlab_compatible: bool = False,
+) -> WholeCrowd:
+    """Return the crowd of a table of labels and M models' probabilities.
+
+    Raises
+    ------
+    DataError
+        If labels or probabilities are unfit, or do not fit together.
+    """
+    members = checked_members(pred_probs, len(wide.index)) if len(pred_probs) else []
+    annotations = wide.annotations(members[0].shape[1] if members else None)
+    return WholeCrowd.of(
+        annotations, members, calibrate=calibrate, cleanlab_compatible=cleanlab_compatible
+    )
+
+
+def label_quality_report(
+    labels_multiannotator: pd.DataFrame | NDArray[Any],
+    pred_probs: Sequence[ArrayLike],
+    parts: ReportParts,
+    *,
+    consensus_methods: Sequence[str] = ("best_quality",),
+    quality_method: str = "crowdlab",
+    score_options: Mapping[str, Any],
+    calibrate: bool,
+    verbose: bool,
+    cleanlab_compatible: bool,
+) -> dict[str, Any]:
+    """Return the tables of M models; the options are those of the public functions, checked there.
+
+    "model_weight" has the shape (M,).
+    """
+    _require_score_options(score_options)
+    if not len(pred_probs):
+        raise DataError("pred_probs is empty; at least 1 model's pred_probs are needed")
+    wide = wide_labels(labels_multiannotator)
+    crowd = crowd_of(wide, pred_probs, calibrate=calibrate, cleanlab_compatible=cleanlab_compatible)
+    crowd.require_several()
+    if verbose:
+        log_agreement(crowd)
+    found: dict[str, Any] = {}
+    weights: dict[str, Any] = {}
+    for method in consensus_methods:
+        consensus = crowd.items.majority
+        if method == "best_quality":
+            consensus = crowd.best_consensus(quality_method)
+        if verbose:
+            _log_lost_classes(crowd, consensus, method)
+        rated = crowd.rated(consensus, quality_method, **score_options)
+        table = quality_table(rated, crowd.items.annotations, wide.index)
+        of_tables = not found
+        # cleanlab's weights are of the last consensus, though its tables are of the first.
+        if parts.weights and rated.weights is not None and (of_tables or cleanlab_compatible):
+            weights = {
+                "model_weight": rated.weights.models,
+                "annotator_weight": rated.weights.annotators,
+            }
+        if not of_tables:
+            further = table.drop(columns="num_annotations").add_suffix(f"_{method}")
+            found["label_quality"] = found["label_quality"].assign(**further)
+            continue
+        found["label_quality"] = table
+        if parts.detailed_quality:
+            found["detailed_label_quality"] = detailed_table(rated.label_quality, wide)
+        if parts.annotator_stats:
+            found["annotator_stats"] = annotator_frame(crowd.annotator_table(rated), wide.columns)
+    return {**found, **weights}
+
+
+def log_agreement(crowd: WholeCrowd) -> None:
+    """Log that no two annotators agree, and who labelled nothing that others labelled."""
+    if not crowd.counts.n_agreeing:
+        _log.warning("no two annotators agree on any item")
+    alone = np.flatnonzero(crowd.counts.others == 0)
+    if len(alone):
+        _log.info(
+            "%d annotators have no item in common with others (for instance number %d); their "
+            "agreement is taken to be the mean of the others",
+            len(alone),
+            alone[0],
+        )
+
+
+def _log_lost_classes(crowd: WholeCrowd, consensus: NDArray[np.int64], method: str) -> None:
+    counts = np.bincount(consensus, minlength=crowd.items.annotations.n_classes)
+    lost = np.flatnonzero((crowd.counts.class_counts > 0) & (counts == 0))
+    if len(lost):
+        _log.info("no consensus by %s is one of the classes %s", method, listed(lost.tolist()))
+
+
+def _require_score_options(options: Mapping[str, Any]) -> None:
+    unknown = [str(key) for key in options if key not in _SCORE_OPTIONS]
+    if unknown:
+        raise OptionError(
+            f"label_quality_score_kwargs takes {listed(_SCORE_OPTIONS)}, "
+            f"got {unknown[0]!r}{closest(unknown[0], _SCORE_OPTIONS)}"
+        )
+    require_method(
+        options.get("method", "self_confidence"),
+        adjust_pred_probs=options.get("adjust_pred_probs", False),
+    )

@@ -1,0 +1,272 @@
+"""ActiveLab: which items to have labelled next, those with labels once more among them.
+
+Two tables, as for :mod:`lq_spark.tasks.multiannotator`; an item without annotations is one that
+nobody labelled yet. :func:`score` reads the gathered items once for the votes and, where an item
+has several labels, twice for temperatures and twice for weights; the scores are lazy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import IntegerType, StringType, StructField, StructType
+
+from lq_spark.core.activelab.api import equal_weights
+from lq_spark.core.multiannotator.crowdlab import CrowdlabWeights
+from lq_spark.core.multiannotator.majority import VoteCounts, finish_votes, merge_votes
+from lq_spark.core.shared.checks import require_tolerance
+from lq_spark.core.shared.constants import SUM_TOLERANCE
+from lq_spark.engine.inputs import column, column_type, require_columns
+from lq_spark.engine.rank import ranked
+from lq_spark.engine.verbs import map_rows
+from lq_spark.errors import OptionError, require_one_of
+from lq_spark.tasks.activelab.batches import (
+    ACTIVE_SCHEMA,
+    SCORE,
+    ActiveModel,
+    active_batch,
+    count_model_votes,
+)
+from lq_spark.tasks.multiannotator.batches import CONSENSUS, N_LABELS
+from lq_spark.tasks.multiannotator.checks import CrowdChecks, checked_crowd, require_unchecked
+from lq_spark.tasks.multiannotator.columns import (
+    IS_ITEM,
+    ITEM,
+    CrowdTables,
+    crowd_n_classes,
+    crowd_tables,
+    gathered,
+    require_unique_items,
+)
+from lq_spark.tasks.multiannotator.fit import GatheredItems, counted_items, fit_crowd
+from lq_spark.tasks.multiannotator.options import CrowdOptions
+from lq_spark.tasks.multiannotator.reader import CrowdReader
+from lq_spark.tasks.multiannotator.results import CONSENSUS_LABEL, NUM_ANNOTATIONS
+from lq_spark.tasks.shared.probabilities import ModelProbs
+from lq_spark.tasks.shared.streams import refuse_streams
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = ["ActiveScores", "CrowdChecks", "score", "validate"]
+
+ACTIVE_LEARNING_SCORE, ACTIVE_LEARNING_RANK = "active_learning_score", "active_learning_rank"
+VALIDATE = "activelab.validate"
+_NEW = "__lq_new"
+
+
+@dataclass(frozen=True, eq=False)
+class ActiveScores:
+    """How well each item is known.
+
+    Attributes
+    ----------
+    items : DataFrame
+        Lazy, one row an item: the item, ``active_learning_score`` (0 have it labelled next, 1 leave
+        it; null where it cannot be scored), ``num_annotations`` (0: unlabelled) and
+        ``consensus_label`` (null where there is no label).
+    item : str
+        Column that tells the items apart.
+    weights : CrowdlabWeights
+        Of the annotators, in the order of their names, and of the models.
+    """
+
+    items: DataFrame
+    item: str
+    weights: CrowdlabWeights
+
+    def batch(self, n: int) -> DataFrame:
+        """Return the n items to have labelled next, the most urgent first; ties by item. Lazy."""
+        if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+            raise OptionError(f"n must be a whole number of at least 1, got {n!r}")
+        score = F.col(ACTIVE_LEARNING_SCORE)
+        return self.items.where(score.isNotNull()).orderBy(score, column(self.item)).limit(n)
+
+    def ranked(self) -> DataFrame:
+        """Return all items that can be scored with ``active_learning_rank``: 1 to be labelled next.
+
+        Ties by item. Reads the items once now.
+        """
+        rows = self.items.select(
+            F.struct(*map(column, self.items.columns)).alias("row"),
+            F.col(ACTIVE_LEARNING_SCORE).alias("value"),
+            column(self.item).alias("key"),
+        )
+        found = ranked(rows.where(F.col("value").isNotNull()))
+        return found.select("row.*", F.col("rank").alias(ACTIVE_LEARNING_RANK))
+
+
+def score(
+    annotations: DataFrame | None,
+    items: DataFrame,
+    *,
+    item: str = "item",
+    annotator: str = "annotator",
+    label: str = "label",
+    pred_probs: ModelProbs = "pred_probs",
+    classes: Sequence[str] | None = None,
+    n_classes: int | None = None,
+    on_invalid: str = "fail",
+    tolerance: float = SUM_TOLERANCE,
+    cleanlab_compatible: bool = False,
+) -> ActiveScores:
+    """Return how well each item is known, labelled or not, on one scale.
+
+    What the annotators and models count is found now; the scores are lazy. They equal those of
+    :func:`lq_spark.core.activelab.get_active_learning_scores_ensemble`, whatever the partitions.
+
+    Parameters
+    ----------
+    annotations : DataFrame or None
+        One row a label; None: nobody labelled anything.
+    items : DataFrame
+        One row an item, labelled or not.
+    item, annotator, label, pred_probs, classes, n_classes, on_invalid, tolerance
+        As for :func:`lq_spark.multiannotator.score`.
+    cleanlab_compatible : bool
+        As for :func:`lq_spark.core.activelab.get_active_learning_scores`.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If a column or option is wrong: before a Spark job starts.
+    DataError
+        If there is no item, or fewer than 2 annotators where an item has several labels.
+    InvalidRowsError
+        If an item is null or there twice, or something cannot be scored and is to fail.
+
+    Notes
+    -----
+    Source: Goh and Mueller, "ActiveLab" (2023), arXiv:2301.11856.
+    """
+    require_one_of("on_invalid", on_invalid, ("fail", "null"))
+    require_tolerance(tolerance)
+    refuse_streams("activelab.score", annotations, items)
+    tables = _tables(
+        annotations,
+        items,
+        item=item,
+        annotator=annotator,
+        label=label,
+        pred_probs=pred_probs,
+        classes=classes,
+    )
+    n_classes = crowd_n_classes(tables, n_classes)
+    require_unique_items(tables, VALIDATE)
+    reader = CrowdReader(
+        0, n_classes, tolerance, on_invalid == "fail", needs_labels=False, validate=VALIDATE
+    )
+    with counted_items(tables, reader) as (found, counts, names):
+        model = active_model(found, counts, names, cleanlab_compatible=cleanlab_compatible)
+    rows = GatheredItems(gathered(tables, names), found.probabilities, found.reader)
+    new = map_rows(
+        active_batch(rows.reader, model),
+        [F.col(name) for name in rows.columns],
+        ACTIVE_SCHEMA,
+    )
+    scored = rows.rows.withColumn(_NEW, new).where(IS_ITEM)
+    scores = scored.select(
+        F.col(ITEM).cast(column_type(items, item)).alias(item),
+        F.col(f"{_NEW}.{SCORE}").alias(ACTIVE_LEARNING_SCORE),
+        F.col(f"{_NEW}.{N_LABELS}").alias(NUM_ANNOTATIONS),
+        tables.as_label(F.col(f"{_NEW}.{CONSENSUS}")).alias(CONSENSUS_LABEL),
+    )
+    return ActiveScores(scores, item, model.weights)
+
+
+def validate(
+    annotations: DataFrame | None,
+    items: DataFrame,
+    *,
+    item: str = "item",
+    annotator: str = "annotator",
+    label: str = "label",
+    pred_probs: ModelProbs = "pred_probs",
+    classes: Sequence[str] | None = None,
+    n_classes: int | None = None,
+    tolerance: float = SUM_TOLERANCE,
+) -> CrowdChecks:
+    """Return both tables with ``invalid_reason``: why a row cannot be scored, else null. Lazy.
+
+    As :func:`lq_spark.multiannotator.validate`, but an item needs no annotation.
+    """
+    require_tolerance(tolerance)
+    refuse_streams("activelab.validate", annotations, items)
+    tables = _tables(
+        annotations,
+        items,
+        item=item,
+        annotator=annotator,
+        label=label,
+        pred_probs=pred_probs,
+        classes=classes,
+    )
+    require_unchecked(tables)
+    n_classes = crowd_n_classes(tables, n_classes)
+    return checked_crowd(tables, n_classes, tolerance, needs_labels=False)
+
+
+def _tables(
+    annotations: DataFrame | None,
+    items: DataFrame,
+    *,
+    item: str,
+    annotator: str,
+    label: str,
+    pred_probs: ModelProbs,
+    classes: Sequence[str] | None,
+) -> CrowdTables:
+    """Return the checked tables; without annotations, with a table that has none."""
+    if annotations is None:
+        require_columns(items, item=item)
+        schema = StructType(
+            [
+                StructField(item, column_type(items, item)),
+                StructField(annotator, StringType()),
+                StructField(label, IntegerType()),
+            ]
+        )
+        annotations = items.sparkSession.createDataFrame([], schema)
+    return crowd_tables(
+        annotations,
+        items,
+        item=item,
+        annotator=annotator,
+        label=label,
+        pred_probs=pred_probs,
+        classes=classes,
+    )
+
+
+def active_model(
+    items: GatheredItems,
+    counts: VoteCounts,
+    names: Sequence[Any],
+    *,
+    cleanlab_compatible: bool = False,
+) -> ActiveModel:
+    """Return what all items say, labelled or not.
+
+    Parameters
+    ----------
+    items : GatheredItems
+    counts : VoteCounts
+        What their labels say.
+    names : sequence of int or str
+        Of the annotators, those that gave a label first.
+    """
+    votes = None
+    if len(items.probabilities) > 1:
+        of_models = items.reduce(count_model_votes, merge_votes)
+        votes = finish_votes(of_models) if of_models.n_items else None
+    crowd = None
+    if counts.n_single < counts.n_items:
+        options = CrowdOptions(calibrate_probs=True, cleanlab_compatible=cleanlab_compatible)
+        crowd = fit_crowd(items, counts, names[: items.reader.n_annotators], None, options)
+    if crowd is not None and crowd.weights is not None:
+        return ActiveModel(crowd.unnamed(), crowd.weights, votes)
+    weights = equal_weights(max(items.reader.n_annotators, 1), len(items.probabilities))
+    return ActiveModel(None, weights, votes)

@@ -1,0 +1,300 @@
+"""The batch functions of tables of images with boxes: Arrow arrays in and out, no session."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyspark.sql.types import (
+    ArrayType,
+    BooleanType,
+    DoubleType,
+    IntegerType,
+    StringType,
+    StructField,
+    StructType,
+)
+
+from lq_spark.core.detection.images import BOX_REASONS, BoxFault, Detections, ImageBoxes, box_faults
+from lq_spark.core.detection.issues import BoxFlags, flag_boxes, flagged_images
+from lq_spark.core.detection.model import DetectionModel
+from lq_spark.core.detection.scores import ISSUE_KINDS, BoxScores, box_scores, image_scores
+from lq_spark.core.shared.blocks import Float64
+from lq_spark.engine.arrow import flat_lists
+from lq_spark.engine.verbs import BatchFunction
+from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE
+from lq_spark.tasks.shared.batches import raise_unfit, reason_column, spread
+from lq_spark.tasks.shared.labels import (
+    NULL_LABEL,
+    UNKNOWN_LABEL,
+)
+from lq_spark.tasks.shared.reasons import (
+    LABEL_REASONS,
+    named_label,
+)
+from lq_spark.tasks.shared.table import (
+    LABEL_QUALITY,
+)
+from lq_spark.tasks.tokens.batches import class_indices
+
+OVERLOOKED_SCORES, BADLOC_SCORES, SWAP_SCORES = "overlooked_scores", "badloc_scores", "swap_scores"
+BOX_ISSUES = "box_issues"
+KIND, BOX_INDEX, BOX_SCORE = "kind", "box_index", "score"
+
+N_LABEL_INPUTS = 5
+"""Arrays of the label boxes among the inputs: x1, y1, x2, y2, label; those of predicted ones, with
+prob before label, follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionBatch:
+    """The images of a batch that can be scored, and why the others cannot.
+
+    Attributes
+    ----------
+    found : Detections
+        Of the images that can be scored, in order.
+    reasons : ndarray of object, shape (n,), or None
+        For each image of the batch a text, or None where it can be scored; None where all can.
+    """
+
+    found: Detections
+    reasons: NDArray[np.object_] | None
+
+    @property
+    def fit(self) -> NDArray[np.bool_]:
+        """Return which images of the batch can be scored, shape (n,)."""
+        if self.reasons is None:
+            return np.ones(self.found.n_images, dtype=bool)
+        return np.asarray(self.reasons == np.array(None))
+
+
+def read_images(
+    arrays: Sequence[pa.Array], n_classes: int, classes: tuple[str, ...] | None
+) -> DetectionBatch:
+    """Sort the images of a batch into those that can be scored and those that cannot.
+
+    Parameters
+    ----------
+    arrays : sequence of 11 pyarrow Arrays
+        Lists, in the order of ``DetectionColumns.inputs``.
+    n_classes, classes
+        K; class names, where labels are such.
+    """
+    labels, no_labels, _ = _read_boxes(arrays[:N_LABEL_INPUTS], classes)
+    predictions, no_predictions, probs = _read_boxes(arrays[N_LABEL_INPUTS:], classes)
+    found = Detections(labels, predictions, probs)
+    reasons = np.full(found.n_images, None, dtype=object)
+    # What comes first is said last: it stays.
+    _name_faults(reasons, "predicted", predictions, arrays[-1], n_classes, probs)
+    _name_faults(reasons, "label", labels, arrays[N_LABEL_INPUTS - 1], n_classes, None)
+    reasons[no_predictions] = "null predictions"
+    reasons[no_labels] = "null labels"
+    fit = np.asarray(reasons == np.array(None))
+    if fit.all():
+        return DetectionBatch(found, None)
+    of_labels, of_predictions = fit[labels.images], fit[predictions.images]
+    kept = Detections(
+        _of_images(labels.where(of_labels), fit),
+        _of_images(predictions.where(of_predictions), fit),
+        probs[of_predictions],
+    )
+    return DetectionBatch(kept, reasons)
+
+
+def _read_boxes(
+    arrays: Sequence[pa.Array], classes: tuple[str, ...] | None
+) -> tuple[ImageBoxes, NDArray[np.bool_], Float64]:
+    """Return boxes, which images have no array of them, and their probabilities if they have."""
+    *numbers, labels = arrays
+    flat_labels, lengths, is_null = flat_lists(labels)
+    columns = [_doubles(flat_lists(array)[0]) for array in numbers]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    boxes = ImageBoxes(np.stack(columns[:4]), _class_indices(flat_labels, classes), offsets)
+    return boxes, is_null, columns[4] if len(columns) > 4 else np.zeros(0)
+
+
+def _doubles(values: pa.Array) -> Float64:
+    return np.asarray(pc.fill_null(values, np.nan), dtype=np.float64)
+
+
+def _class_indices(labels: pa.Array, classes: tuple[str, ...] | None) -> NDArray[np.int64]:
+    if not pa.types.is_floating(labels.type):
+        return class_indices(labels, classes)
+    numbers = _doubles(labels)
+    known = np.abs(numbers) < 2.0**62  # neither NaN nor beyond int64
+    return np.where(known, np.where(known, numbers, 0.0).astype(np.int64), NULL_LABEL)
+
+
+def _name_faults(
+    reasons: NDArray[np.object_],
+    kind: str,
+    boxes: ImageBoxes,
+    labels: pa.Array,
+    n_classes: int,
+    probs: Float64 | None,
+) -> None:
+    """Put the fault of the first unfit box of each image into reasons."""
+    faults = box_faults(boxes.coordinates, boxes.classes, n_classes, probs)
+    unfit = np.flatnonzero(faults)
+    if not len(unfit):
+        return
+    images, firsts = np.unique(boxes.images[unfit], return_index=True)
+    flat = flat_lists(labels)[0]
+    for image, box in zip(images, unfit[firsts], strict=True):
+        text = LABEL_REASONS.get(int(boxes.classes[box])) or BOX_REASONS[BoxFault(faults[box])]
+        if boxes.classes[box] == UNKNOWN_LABEL:
+            text = named_label(flat[int(box)].as_py())
+        reasons[image] = f"{kind} box {box - boxes.offsets[image]}: {text}"
+
+
+def _of_images(boxes: ImageBoxes, fit: NDArray[np.bool_]) -> ImageBoxes:
+    """Return boxes, all of them of the images in the mask, with offsets of those images alone."""
+    offsets = np.append(boxes.offsets[:-1][fit], boxes.offsets[-1])
+    return ImageBoxes(boxes.coordinates, boxes.classes, offsets)
+
+
+def fit_images(
+    arrays: Sequence[pa.Array], n_classes: int, classes: tuple[str, ...] | None, *, fail: bool
+) -> DetectionBatch:
+    """Return :func:`read_images`; if asked, raise InvalidRowsError for unfit images."""
+    batch = read_images(arrays, n_classes, classes)
+    if fail and batch.reasons is not None:
+        # Counted by reason, without the places of boxes.
+        texts = [text and re.sub(r" box \d+:", " box:", text) for text in batch.reasons]
+        raise_unfit(np.array(texts, dtype=object), n_classes, "images", "detection")
+    return batch
+
+
+def score_schema(*, scores_of_boxes: bool) -> StructType:
+    """Return what :func:`score_batch` gives of an image."""
+    scores = (OVERLOOKED_SCORES, BADLOC_SCORES, SWAP_SCORES) if scores_of_boxes else ()
+    return StructType(
+        [
+            StructField(LABEL_QUALITY, DoubleType()),
+            *(StructField(name, ArrayType(DoubleType())) for name in scores),
+        ]
+    )
+
+
+def score_batch(
+    n_classes: int,
+    classes: tuple[str, ...] | None,
+    min_similarity: float,
+    weights: Mapping[str, float] | None,
+    *,
+    overlapping_label_check: bool,
+    scores_of_boxes: bool,
+    fail: bool,
+) -> BatchFunction:
+    """Return (arrays of the boxes) -> the label quality of each image, and scores of its boxes."""
+
+    def run(*arrays: pa.Array) -> dict[str, pa.Array]:
+        batch = fit_images(arrays, n_classes, classes, fail=fail)
+        found = batch.found
+        scores = box_scores(found, min_similarity, overlapping_label_check=overlapping_label_check)
+        columns = {LABEL_QUALITY: pa.array(image_scores(found, scores, weights))}
+        if scores_of_boxes:
+            columns |= _score_lists(found, scores)
+        return _spread(columns, batch)
+
+    return run
+
+
+def issue_schema() -> StructType:
+    """Return what :func:`issue_batch` gives of an image."""
+    return StructType(
+        [
+            StructField(IS_LABEL_ISSUE, BooleanType()),
+            StructField(LABEL_QUALITY, DoubleType()),
+            StructField(KIND, ArrayType(StringType())),
+            StructField(BOX_INDEX, ArrayType(IntegerType())),
+            StructField(BOX_SCORE, ArrayType(DoubleType())),
+        ]
+    )
+
+
+def issue_batch(
+    model: DetectionModel,
+    classes: tuple[str, ...] | None,
+    weights: Mapping[str, float] | None,
+    *,
+    overlapping_label_check: bool,
+) -> BatchFunction:
+    """Return (arrays of the boxes) -> whether an image has a label issue, and which of its boxes.
+
+    An image that cannot be scored fails the batch.
+    """
+
+    def run(*arrays: pa.Array) -> dict[str, pa.Array]:
+        found = fit_images(arrays, model.n_classes, classes, fail=True).found
+        scores = box_scores(
+            found, model.min_similarity, overlapping_label_check=overlapping_label_check
+        )
+        flags = flag_boxes(found, scores, model.issue_thresholds())
+        return {
+            IS_LABEL_ISSUE: pa.array(flagged_images(found, flags)),
+            LABEL_QUALITY: pa.array(image_scores(found, scores, weights)),
+            **_issue_lists(found, scores, flags),
+        }
+
+    return run
+
+
+def reason_batch(n_classes: int, classes: tuple[str, ...] | None) -> BatchFunction:
+    """Return (arrays of the boxes) -> invalid_reason."""
+
+    def run(*arrays: pa.Array) -> dict[str, pa.Array]:
+        reasons = read_images(arrays, n_classes, classes).reasons
+        return reason_column(reasons, len(arrays[0]))
+
+    return run
+
+
+def _spread(columns: dict[str, pa.Array], batch: DetectionBatch) -> dict[str, pa.Array]:
+    if batch.reasons is None:
+        return columns
+    return {name: spread(values, batch.fit) for name, values in columns.items()}
+
+
+def _score_lists(found: Detections, scores: BoxScores) -> dict[str, pa.Array]:
+    """Return the scores of the boxes of each image; null for a box that has none."""
+    overlooked = pa.array(scores.overlooked, mask=np.isnan(scores.overlooked))
+    return {
+        OVERLOOKED_SCORES: _lists(overlooked, found.predictions.offsets),
+        BADLOC_SCORES: _lists(pa.array(scores.badloc), found.labels.offsets),
+        SWAP_SCORES: _lists(pa.array(scores.swap), found.labels.offsets),
+    }
+
+
+def _issue_lists(found: Detections, scores: BoxScores, flags: BoxFlags) -> dict[str, pa.Array]:
+    """Return kind, place and score of the boxes that are issues, the lowest score first."""
+    parts = [
+        (found.predictions, flags.overlooked, scores.overlooked),
+        (found.labels, flags.badloc, scores.badloc),
+        (found.labels, flags.swap, scores.swap),
+    ]
+    rows = [np.flatnonzero(mask) for _, mask, _ in parts]
+    kind = np.repeat(np.arange(len(parts)), list(map(len, rows)))
+    image = np.concatenate([boxes.images[at] for (boxes, *_), at in zip(parts, rows, strict=True)])
+    place = np.concatenate(
+        [at - boxes.offsets[boxes.images[at]] for (boxes, *_), at in zip(parts, rows, strict=True)]
+    )
+    score = np.concatenate([values[at] for (*_, values), at in zip(parts, rows, strict=True)])
+    order = np.lexsort((place, kind, score, image))
+    counts = np.bincount(image, minlength=found.n_images)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return {
+        KIND: _lists(pa.array(ISSUE_KINDS).take(pa.array(kind[order])), offsets),
+        BOX_INDEX: _lists(pa.array(place[order].astype(np.int32)), offsets),
+        BOX_SCORE: _lists(pa.array(score[order]), offsets),
+    }
+
+
+def _lists(values: pa.Array, offsets: NDArray[np.int64]) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)

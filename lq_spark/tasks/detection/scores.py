@@ -1,0 +1,300 @@
+"""Label quality of images with boxes, and which boxes are label issues; the mathematics is in core.
+
+A table has one row an image, with the label boxes and the predicted boxes as arrays of structs. A
+score needs one number of the whole table, the lowest similarity of boxes; issues also need the
+average precision of each class: :mod:`lq_spark.tasks.detection.fit` has these passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from lq_spark.core.detection.issues import detection_model
+from lq_spark.core.detection.model import DetectionModel
+from lq_spark.core.detection.scores import OVERLOOKED, checked_weights
+from lq_spark.engine.inputs import column, require_key, require_new_columns
+from lq_spark.engine.keys import summarize_key
+from lq_spark.engine.verbs import map_rows
+from lq_spark.errors import InvalidRowsError, require_one_of
+from lq_spark.tasks.detection.batches import (
+    BOX_INDEX,
+    BOX_ISSUES,
+    BOX_SCORE,
+    KIND,
+    issue_batch,
+    issue_schema,
+    score_batch,
+    score_schema,
+)
+from lq_spark.tasks.detection.checks import validate
+from lq_spark.tasks.detection.columns import (
+    LABEL,
+    DetectionColumns,
+    agreed_classes,
+    detection_columns,
+    resolved_n_classes,
+)
+from lq_spark.tasks.detection.fit import lowest_similarity, table_precisions, table_totals
+from lq_spark.tasks.detection.from_boxes import from_boxes
+from lq_spark.tasks.detection.summary import DetectionSummary, summarize
+from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK, with_issue_rank
+from lq_spark.tasks.shared.streams import refuse_stream
+from lq_spark.tasks.shared.table import LABEL_QUALITY
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+__all__ = [
+    "DetectionModel",
+    "DetectionSummary",
+    "find_issues",
+    "fit",
+    "from_boxes",
+    "score",
+    "summarize",
+    "validate",
+]
+
+_NEW = "__lq_spark"
+
+
+def fit(
+    df: DataFrame,
+    *,
+    id: str = "id",
+    labels: str = "labels",
+    predictions: str = "predictions",
+    classes: Sequence[str] | None = None,
+    n_classes: int | None = None,
+) -> DetectionModel:
+    """Return what a table says as a whole: lowest similarity, average precision of each class.
+
+    Two passes over the table, now, and a third if a class has more than a million predicted boxes.
+    The result can be saved, and applied to other images; it does not depend, to the bit, on how
+    the table is partitioned.
+
+    Parameters
+    ----------
+    df, labels, predictions, classes, n_classes
+        As for :func:`score`.
+    id : str
+        Column that tells images apart. Of predicted boxes of one class and probability those of
+        the lowest id come first in the order that precision is counted along, then those of the
+        first place in the image.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If a column or option is wrong: before a Spark job starts.
+    InvalidRowsError
+        If an id is null or occurs twice.
+    DataError
+        If a label is no class index; when the query runs, for an image that cannot be scored.
+
+    Notes
+    -----
+    Source: Tkachenko, Thyagarajan, Mueller, "ObjectLab: Automated Diagnosis of Mislabeled Images
+    in Object Detection Data" (2023), arXiv:2309.00832.
+    """
+    refuse_stream(df, "detection.fit")
+    columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
+    require_key(df, "id", id)
+    n_classes = resolved_n_classes(df, columns, n_classes)
+    if not summarize_key(df, id).is_unique:
+        raise InvalidRowsError(
+            f"id: column {id!r} has nulls or values that occur twice; "
+            "detection.validate says which rows"
+        )
+    totals = table_totals(df, columns, n_classes)
+    precisions = table_precisions(df, columns, id, totals.counts)
+    return detection_model(totals.min_similarity, precisions, totals.counts, columns.classes)
+
+
+def score(
+    df: DataFrame,
+    *,
+    labels: str = "labels",
+    predictions: str = "predictions",
+    classes: Sequence[str] | None = None,
+    n_classes: int | None = None,
+    aggregation_weights: Mapping[str, float] | None = None,
+    overlapping_label_check: bool = True,
+    fitted: DetectionModel | None = None,
+    box_scores: bool = False,
+    on_invalid: str = "fail",
+) -> DataFrame:
+    """Return the table with the label quality of each image: 1 clean, 0 suspect. Lazy.
+
+    Parameters
+    ----------
+    df : DataFrame
+        One row an image; :func:`from_boxes` makes it of tables of one row a box.
+    labels : str
+        Column of the label boxes: array of structs with the numbers ``x1``, ``y1``, ``x2``, ``y2``
+        and ``label``, of the types as for :func:`lq_spark.multiclass.score`. An image without boxes
+        has an empty array.
+    predictions : str
+        Column of the predicted boxes: the same with the number ``prob``, the probability.
+    classes : sequence of str, optional
+        Class names; needed where labels are strings.
+    n_classes : int, optional
+        K. Where neither it nor classes nor fitted say it, the highest label does (a Spark job now,
+        that reads the labels).
+    aggregation_weights : mapping, optional
+        Weights of "overlooked", "badloc" and "swap", at least 0, that sum to 1; a third each if not
+        given.
+    overlapping_label_check : bool
+        Whether label boxes of different classes in one place score low.
+    fitted : DetectionModel, optional
+        What :func:`fit` said of other images. Where not given, the lowest similarity is that of
+        ``df``, which reads it once more, now.
+    box_scores : bool
+        Whether to add the scores of the boxes.
+    on_invalid : {"fail", "null"}
+        What to do with an image that cannot be scored: fail the query, or leave its new columns
+        null.
+
+    Returns
+    -------
+    DataFrame
+        The caller's rows with ``label_quality`` and, if asked, ``overlooked_scores`` (an array in
+        the order of ``predictions``; null for a box that is no evidence for an overlooked object),
+        ``badloc_scores`` and ``swap_scores`` (in the order of ``labels``). See
+        :mod:`lq_spark.core.detection.scores`.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If a column or option is wrong: before a Spark job starts.
+
+    Notes
+    -----
+    Source: Tkachenko, Thyagarajan, Mueller, "ObjectLab" (2023), arXiv:2309.00832.
+    """
+    weights = checked_weights(aggregation_weights)
+    require_one_of("on_invalid", on_invalid, ("fail", "null"))
+    if fitted is None:
+        refuse_stream(df, "detection.score without fitted")
+    classes = agreed_classes(classes, fitted)
+    columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
+    schema = score_schema(scores_of_boxes=box_scores)
+    require_new_columns(df, [*schema.names, _NEW])
+    n_classes = resolved_n_classes(df, columns, n_classes, fitted)
+    fail = on_invalid == "fail"
+    lowest = (
+        lowest_similarity(df, columns, n_classes, fail=fail)
+        if fitted is None
+        else fitted.min_similarity
+    )
+    function = score_batch(
+        n_classes,
+        columns.names,
+        lowest,
+        weights,
+        overlapping_label_check=overlapping_label_check,
+        scores_of_boxes=box_scores,
+        fail=fail,
+    )
+    scored = df.withColumn(_NEW, map_rows(function, columns.inputs, schema))
+    return scored.select(
+        *map(column, df.columns), *(F.col(f"{_NEW}.{name}") for name in schema.names)
+    )
+
+
+def find_issues(
+    df: DataFrame,
+    *,
+    id: str = "id",
+    labels: str = "labels",
+    predictions: str = "predictions",
+    classes: Sequence[str] | None = None,
+    n_classes: int | None = None,
+    aggregation_weights: Mapping[str, float] | None = None,
+    overlapping_label_check: bool = True,
+    fitted: DetectionModel | None = None,
+    issue_rank: bool = False,
+) -> DataFrame:
+    """Return the table with its label issues, of images and of boxes.
+
+    Adds ``is_label_issue`` (boolean), ``label_quality`` (double: 1 clean, 0 suspect),
+    ``box_issues`` and, if asked, ``issue_rank``. ``box_issues`` is an array of structs, the lowest
+    score first: ``kind`` ("overlooked", "badloc" or "swap"), ``box_index`` (place from 0 in
+    ``predictions`` of an overlooked one, else in ``labels``), ``label`` (of that box) and
+    ``score``. A box is an issue if it scores at most 0.2 × the average precision of its class, an
+    image if a box is. What is fitted is so now; the result is lazy.
+
+    Parameters
+    ----------
+    df, labels, predictions, classes, n_classes, aggregation_weights, overlapping_label_check
+        As for :func:`score`.
+    id : str
+        As for :func:`fit`.
+    fitted : DetectionModel, optional
+        What :func:`fit` said of other images; where not given, of these.
+    issue_rank : bool
+        Whether to rank the images with issues by label quality: 1 the worst, null for those without
+        one. Reads the table twice more.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If a column or option is wrong: before a Spark job starts.
+    InvalidRowsError, DataError
+        As :func:`fit`.
+
+    Notes
+    -----
+    Source: Tkachenko, Thyagarajan, Mueller, "ObjectLab" (2023), arXiv:2309.00832.
+    """
+    weights = checked_weights(aggregation_weights)
+    refuse_stream(df, "detection.find_issues")
+    classes = agreed_classes(classes, fitted)
+    columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
+    require_key(df, "id", id)
+    added = [IS_LABEL_ISSUE, LABEL_QUALITY, BOX_ISSUES]
+    require_new_columns(df, [*added, *[ISSUE_RANK] * issue_rank, _NEW])
+    if fitted is None:
+        fitted = fit(
+            df,
+            id=id,
+            labels=labels,
+            predictions=predictions,
+            classes=classes,
+            n_classes=n_classes,
+        )
+    else:
+        resolved_n_classes(df, columns, n_classes, fitted)
+    function = issue_batch(
+        fitted, columns.names, weights, overlapping_label_check=overlapping_label_check
+    )
+    found = df.withColumn(_NEW, map_rows(function, columns.inputs, issue_schema()))
+    made = {
+        IS_LABEL_ISSUE: F.col(f"{_NEW}.{IS_LABEL_ISSUE}"),
+        LABEL_QUALITY: F.col(f"{_NEW}.{LABEL_QUALITY}"),
+        BOX_ISSUES: _box_issues(columns),
+    }
+    flagged = found.select(*map(column, df.columns), *(made[name].alias(name) for name in added))
+    return with_issue_rank(flagged, id) if issue_rank else flagged
+
+
+def _box_issues(columns: DetectionColumns) -> Column:
+    """Return the array of the boxes that are issues, with their labels as the table has them."""
+    labels = {name: columns.labels_of(name) for name in (columns.labels, columns.predictions)}
+
+    def issue(kind: Column, number: Column) -> Column:
+        place = F.get(F.col(f"{_NEW}.{BOX_INDEX}"), number)
+        is_predicted = kind == F.lit(OVERLOOKED)
+        label = F.when(is_predicted, F.get(labels[columns.predictions], place)).otherwise(
+            F.get(labels[columns.labels], place)
+        )
+        return F.struct(
+            kind.alias(KIND),
+            place.alias(BOX_INDEX),
+            label.alias(LABEL),
+            F.get(F.col(f"{_NEW}.{BOX_SCORE}"), number).alias(BOX_SCORE),
+        )
+
+    return F.transform(F.col(f"{_NEW}.{KIND}"), issue)

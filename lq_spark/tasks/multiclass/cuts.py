@@ -1,0 +1,262 @@
+"""Where the rules of pruning cut a table, and which of its rows lie below the cuts.
+
+All but one look are at the *facts* of rows, which are narrow. Pruning by noise rate takes, of each
+pair (given k, true j), the rows of class k with the lowest margin p_k - p_j. A row whose label is
+predicted is never an issue but takes its place in that order, with a margin of at least 0. So where
+a pair's quota is met by negative margins, the probabilities of the other rows alone decide, and the
+facts have them. Only pairs whose quota is not met need one more look at the whole table, where each
+batch gives the few lowest margins of those pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, MapType, StructField, StructType
+
+from lq_spark.core.label_issues.margins import ClassPairs
+from lq_spark.core.label_issues.quotas import Quotas
+from lq_spark.core.shared.constants import FLOATING_POINT_SLACK, PROBABILITY_SLACK
+from lq_spark.engine.inputs import column, column_type
+from lq_spark.engine.kept import kept
+from lq_spark.engine.select import Cut, lowest_cuts, sorted_cuts, take
+from lq_spark.engine.verbs import map_batches, map_rows, reduce_partitions
+from lq_spark.tasks.multiclass.batches import (
+    BELOW,
+    BELOW_FIELD,
+    COUNTS_SCHEMA,
+    DOUBTFUL,
+    GUESS,
+    ORDER,
+    TIED,
+    TIED_FIELD,
+    bucket_counts,
+    bucket_entries,
+    counts_batch,
+    cut_batch,
+    entries_schema,
+    lowest_entries,
+)
+from lq_spark.tasks.multiclass.facts import INDEX, FactCounts, Rule
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+_NEGATIVE = -2.0 * FLOATING_POINT_SLACK
+"""A margin as low as this has no row whose label is predicted."""
+
+_MAX_SORTED_QUOTA = 1024
+"""Up to so many rows of each pair all batches' candidates are sorted, without narrowing."""
+
+_MIN_BUCKETS, _MAX_BUCKETS, _MAX_COUNTS = 4, 256, 1 << 17
+"""For a pair, and in all: more buckets leave fewer margins to sort, and more counts to collect."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairCuts:
+    """Where each pair of classes is cut.
+
+    Attributes
+    ----------
+    given : ndarray of int64, shape (m,)
+        The given class of each pair.
+    pairs : ClassPairs
+    cuts : mapping of int to Cut
+        For each of the m pairs that has rows to take.
+    """
+
+    given: NDArray[np.int64]
+    pairs: ClassPairs
+    cuts: Mapping[int, Cut]
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """Where a table is cut: by a score in each group of rows, and by pairs of classes."""
+
+    by_score: Mapping[int, Cut] = field(default_factory=dict)
+    by_pair: PairCuts | None = None
+
+
+def find_cuts(
+    facts: DataFrame, whole: DataFrame, key: str, rule: Rule, counts: FactCounts, quotas: Quotas
+) -> Cuts:
+    """Return where a rule cuts a table.
+
+    Parameters
+    ----------
+    facts : DataFrame
+        The key and the facts of each row; read several times.
+    whole : DataFrame
+        Columns ``key``, ``index``, ``pred_probs`` of the same rows; read once, if at all.
+    key : str
+        Name of the key column in ``facts``.
+    rule, counts, quotas
+        What is to be cut, and how many rows there are and are to be taken.
+    """
+    if rule.prunes_classes:
+        wanted = dict(enumerate(quotas.per_class.tolist()))
+    elif rule.order_by is not None:
+        wanted = {0: counts.n_label_issues}
+    else:
+        wanted = {}
+    ordered = (
+        facts.select(
+            _score_group(rule).alias("group"), F.col(ORDER).alias("value"), column(key).alias("key")
+        )
+        if wanted
+        else facts
+    )
+    return Cuts(
+        lowest_cuts(ordered, wanted),
+        _pair_cuts(facts, whole, key, quotas) if rule.prunes_pairs else None,
+    )
+
+
+def flagged(
+    df: DataFrame, key: str, rule: Rule, cuts: Cuts, n_classes: int, name: str
+) -> DataFrame:
+    """Return the table, which has facts, with a boolean column: whether a row is an issue. Lazy."""
+    agrees, guess = rule.agrees, F.col(GUESS)
+    if rule.filter_by == "predicted_neq_given":
+        return df.withColumn(name, ~agrees)
+    if rule.filter_by == "confident_learning":
+        return df.withColumn(name, (guess >= 0) & (guess != F.col(INDEX)) & ~agrees)
+    conditions: list[Column] = [] if rule.filter_by.startswith("low_") else [~agrees]
+    added = []
+    if rule.order_by is not None:
+        added.append("__lq_taken")
+        df = take(
+            df,
+            cuts.by_score,
+            "__lq_taken",
+            group=_score_group(rule),
+            value=F.col(ORDER),
+            key=column(key),
+            key_type=column_type(df, key),
+        )
+        conditions.append(F.col("__lq_taken"))
+    if cuts.by_pair is not None:
+        added.append("__lq_below")
+        df = _below_pair_cuts(df, key, cuts.by_pair, n_classes, "__lq_below")
+        conditions.append(F.col("__lq_below"))
+    issue = conditions[0]
+    for condition in conditions[1:]:
+        issue = issue & condition
+    return df.withColumn(name, issue).drop(*added)
+
+
+def _score_group(rule: Rule) -> Column:
+    return F.col(INDEX) if rule.prunes_classes else F.lit(0)
+
+
+def _pair_cuts(facts: DataFrame, whole: DataFrame, key: str, quotas: Quotas) -> PairCuts:
+    n_classes = len(quotas.per_class)
+    pairs = ClassPairs.ordered(n_classes, quotas.given, quotas.true)
+    doubtful = facts.select(
+        column(key).alias("key"), F.col(INDEX).alias("index"), F.col(DOUBTFUL).alias("pred_probs")
+    ).where("pred_probs is not null")
+    cuts, is_met = _cuts_of_negative_margins(doubtful, n_classes, pairs, quotas.per_pair)
+    unmet = np.flatnonzero(~is_met)
+    if len(unmet):
+        [(surest,)] = doubtful.agg(F.max(F.get("pred_probs", F.col("index").cast("int")))).collect()
+        if surest is not None:  # no margin of a row that can be an issue is higher
+            some = ClassPairs.ordered(n_classes, quotas.given[unmet], quotas.true[unmet])
+            highest = surest + PROBABILITY_SLACK
+            found = _cuts_of_all_margins(whole, n_classes, some, quotas.per_pair[unmet], highest)
+            cuts |= {int(unmet[place]): cut for place, cut in found.items()}
+    return PairCuts(quotas.given, pairs, cuts)
+
+
+def _cuts_of_negative_margins(
+    doubtful: DataFrame, n_classes: int, pairs: ClassPairs, quotas: NDArray[np.int64]
+) -> tuple[dict[int, Cut], NDArray[np.bool_]]:
+    """Return the cuts of pairs, and for each pair whether negative margins meet its quota.
+
+    Margins are counted in buckets, and those in the buckets that hold the cuts are sorted.
+    """
+    if not len(quotas):
+        return {}, np.ones(0, dtype=bool)
+    n_buckets = min(_MAX_BUCKETS, max(_MIN_BUCKETS, _MAX_COUNTS // len(quotas)))
+    counts = (
+        reduce_partitions(
+            doubtful.select("index", "pred_probs"),
+            bucket_counts(n_classes, pairs, n_buckets, _NEGATIVE),
+            np.add,
+            counts_batch(n_buckets),
+            COUNTS_SCHEMA,
+        )
+        .groupBy("group", "bucket")
+        .agg(F.sum("rows"))
+        .collect()
+    )
+    # NumPy asks a Row for many an attribute that it does not have, which takes long; a tuple not.
+    table = np.array(list(map(tuple, counts)), dtype=np.int64).reshape(-1, 3)
+    per_bucket = np.zeros((len(quotas), n_buckets), dtype=np.int64)
+    per_bucket[table[:, 0], table[:, 1]] = table[:, 2]
+    up_to = per_bucket.cumsum(axis=1)
+    is_met = up_to[:, -1] >= quotas
+    bucket = np.where(is_met, (up_to >= quotas[:, np.newaxis]).argmax(axis=1), -1)
+    before = up_to[np.arange(len(quotas)), bucket] - per_bucket[np.arange(len(quotas)), bucket]
+    left = np.where(is_met, quotas - before, 0)
+    entries = map_batches(
+        doubtful,
+        bucket_entries(n_classes, pairs, bucket, n_buckets, _NEGATIVE),
+        entries_schema(doubtful.schema["key"].dataType),
+    )
+    return sorted_cuts(entries, dict(enumerate(left.tolist()))), is_met
+
+
+def _cuts_of_all_margins(
+    whole: DataFrame,
+    n_classes: int,
+    pairs: ClassPairs,
+    quotas: NDArray[np.int64],
+    highest: float,
+) -> dict[int, Cut]:
+    wanted = dict(enumerate(quotas.tolist()))
+    entries = map_batches(
+        whole,
+        lowest_entries(n_classes, pairs, quotas, highest),
+        entries_schema(whole.schema["key"].dataType),
+    )
+    if quotas.max() <= _MAX_SORTED_QUOTA:
+        return sorted_cuts(entries, wanted)
+    with kept(entries) as rows:  # narrowing reads them several times
+        return lowest_cuts(rows, wanted)
+
+
+def _below_pair_cuts(
+    df: DataFrame, key: str, found: PairCuts, n_classes: int, name: str
+) -> DataFrame:
+    cut = np.full(len(found.given), -np.inf)
+    has_key = np.zeros(len(found.given), dtype=bool)
+    keys: dict[int, dict[int, Any]] = {}
+    for pair, where in found.cuts.items():
+        cut[pair] = where.value
+        if where.key is not None:
+            has_key[pair] = True
+            keys.setdefault(int(found.given[pair]), {})[pair] = where.key
+    function = cut_batch(n_classes, found.pairs, cut, has_key)
+    fields = StructType([BELOW_FIELD, *([TIED_FIELD] if keys else [])])
+    df = df.withColumn("__lq_cut", map_rows(function, [F.col(INDEX), F.col(DOUBTFUL)], fields))
+    below = F.col(f"__lq_cut.{BELOW}")
+    if not keys:
+        return df.withColumn(name, below).drop("__lq_cut")
+    schema = StructType(
+        [
+            StructField("__lq_class", LongType()),
+            StructField("__lq_keys", MapType(LongType(), column_type(df, key))),
+        ]
+    )
+    table = df.sparkSession.createDataFrame(list(keys.items()), schema)
+    tied = F.exists(f"__lq_cut.{TIED}", lambda pair: column(key) <= F.element_at("__lq_keys", pair))
+    joined = df.join(table.hint("broadcast"), F.col(INDEX) == F.col("__lq_class"), "left")
+    return joined.withColumn(name, below | F.coalesce(tied, F.lit(False))).drop(
+        "__lq_cut", *table.columns
+    )

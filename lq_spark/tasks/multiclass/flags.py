@@ -1,0 +1,132 @@
+"""The rows of a table that are label issues, from its facts: counted, cut, flagged, ranked.
+
+What :mod:`lq_spark.tasks.multiclass.issues`, the tokens and the job have in common.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from pyspark.sql import functions as F
+
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.label_issues.quotas import prune_quotas
+from lq_spark.core.label_issues.rules import PRUNING, require_two_classes, warn_of_small_classes
+from lq_spark.engine.inputs import column
+from lq_spark.engine.kept import kept
+from lq_spark.engine.rank import ranked
+from lq_spark.errors import InvalidRowsError
+from lq_spark.tasks.multiclass.cuts import Cuts, find_cuts, flagged
+from lq_spark.tasks.multiclass.facts import Rule, count_facts, with_facts
+from lq_spark.tasks.shared.batches import NewColumns
+from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
+from lq_spark.tasks.shared.reasons import (
+    unknown_labels_text,
+)
+from lq_spark.tasks.shared.table import LABEL_QUALITY, LabelledTable
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+IS_LABEL_ISSUE = "is_label_issue"
+ISSUE_RANK = "issue_rank"
+
+
+class TableColumns(NamedTuple):
+    """Names of the columns that tell rows apart, and that they are judged by."""
+
+    key: str
+    label: str
+    pred_probs: PredProbs
+
+
+def flagged_rows(
+    df: DataFrame,
+    table: LabelledTable,
+    columns: TableColumns,
+    rule: Rule,
+    thresholds: Thresholds,
+    fitted: NoiseModel | None,
+    *,
+    scores: NewColumns,
+    tolerance: float,
+    count: bool = False,
+) -> tuple[DataFrame, NoiseModel | None]:
+    """Return the table with scores and ``is_label_issue``, and what it says of its noise.
+
+    Cuts are found now, the table is lazy. A rule that needs no cuts has the noise counted only if
+    ``count`` says so.
+
+    Raises
+    ------
+    DataError
+        If all rows have one label and the rule compares classes.
+    InvalidRowsError
+        If a row cannot be scored.
+    """
+    if fitted is None:
+        require_two_classes(rule.filter_by, thresholds.class_counts)
+    model, cuts = None, Cuts()
+    if rule.needs_cuts or count:
+        names = [columns.key, columns.label, *probability_names(columns.pred_probs)]
+        narrow = df.select(*map(column, dict.fromkeys(names)))
+        facts = with_facts(narrow, table, thresholds, rule, fail=False, tolerance=tolerance)
+        facts = facts.select(column(columns.key), *rule.facts)
+        whole = df.select(
+            column(columns.key).alias("key"),
+            table.index.alias("index"),
+            table.pred_probs.alias("pred_probs"),
+        )
+        with kept(facts) as facts:
+            try:
+                model, cuts = judged(facts, whole, columns.key, rule, thresholds, fitted)
+            except InvalidRowsError as error:
+                named = unknown_labels_text(df, table.index, columns.label)
+                raise InvalidRowsError(f"{error}{named}") from error
+    found = with_facts(df, table, thresholds, rule, scores=scores, fail=True, tolerance=tolerance)
+    found = flagged(found, columns.key, rule, cuts, thresholds.n_classes, IS_LABEL_ISSUE)
+    return found, model
+
+
+def judged(
+    facts: DataFrame,
+    whole: DataFrame,
+    key: str,
+    rule: Rule,
+    thresholds: Thresholds,
+    fitted: NoiseModel | None,
+) -> tuple[NoiseModel, Cuts]:
+    """Return what the facts of a table say of its noise, and where the rule cuts it.
+
+    ``facts``, ``whole`` and ``key`` are those of :func:`lq_spark.tasks.multiclass.cuts.find_cuts`.
+    """
+    counts = count_facts(facts, rule, thresholds.n_classes)
+    model = NoiseModel(
+        replace(thresholds, class_counts=tuple(counts.class_counts.tolist())),
+        counts.confident,
+        counts.n_label_issues,
+        rule.collision_rule,
+    )
+    if not rule.needs_cuts:
+        return model, Cuts()
+    quotas = prune_quotas(
+        (fitted or model).calibrated_joint(counts.class_counts),
+        counts.class_counts,
+        min_examples_per_class=rule.min_examples_per_class,
+        frac_noise=rule.frac_noise,
+        num_to_remove_per_class=rule.num_to_remove_per_class,
+    )
+    if rule.filter_by in PRUNING:
+        warn_of_small_classes(quotas, rule.min_examples_per_class, stacklevel=5)
+    return model, find_cuts(facts, whole, key, rule, counts, quotas)
+
+
+def with_issue_rank(df: DataFrame, key: str) -> DataFrame:
+    """Return a table of label issues with ``issue_rank``: by label quality, ties by key."""
+    issues = df.where(F.col(IS_LABEL_ISSUE)).select(
+        F.col(LABEL_QUALITY).alias("value"), column(key).alias("key")
+    )
+    ranks = ranked(issues).select(F.col("key").alias("__lq_key"), F.col("rank").alias(ISSUE_RANK))
+    return df.join(ranks, column(key) == F.col("__lq_key"), "left").drop("__lq_key")

@@ -1,0 +1,241 @@
+"""Label issues of a table: which labels are wrong, and how the noise is spread over the classes.
+
+Passes over the table: :func:`lq_spark.tasks.multiclass.thresholds.fit_thresholds` reads one
+probability a row, natively. One Python pass makes the facts of the rows
+(:mod:`lq_spark.tasks.multiclass.facts`); counted, they are the confident joint, which says how many
+rows to prune, and what rows are ordered by is cut there (:mod:`lq_spark.tasks.multiclass.cuts`).
+The result is lazy: a Python pass when it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.label_issues.quotas import require_a_number_each
+from lq_spark.core.multiclass.scores import require_method
+from lq_spark.core.shared.checks import require_tolerance
+from lq_spark.core.shared.constants import SUM_TOLERANCE
+from lq_spark.engine.inputs import column, require_key, require_new_columns
+from lq_spark.engine.keys import summarize_key
+from lq_spark.errors import InvalidRowsError, OptionError
+from lq_spark.tasks.multiclass.facts import (
+    Rule,
+    count_facts,
+    with_facts,
+)
+from lq_spark.tasks.multiclass.flags import (
+    IS_LABEL_ISSUE,
+    ISSUE_RANK,
+    TableColumns,
+    flagged_rows,
+    with_issue_rank,
+)
+from lq_spark.tasks.multiclass.thresholds import fit_thresholds
+from lq_spark.tasks.shared.batches import score_columns
+from lq_spark.tasks.shared.labels import (
+    require_room,
+)
+from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
+from lq_spark.tasks.shared.streams import refuse_stream
+from lq_spark.tasks.shared.table import (
+    LABEL_QUALITY,
+    PREDICTED_LABEL,
+    LabelledTable,
+    agreed_classes,
+    first_n_classes,
+    labelled_table,
+    resolved_n_classes,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+def fit(
+    df: DataFrame,
+    *,
+    label: str = "label",
+    pred_probs: PredProbs = "pred_probs",
+    classes: Sequence[str] | None = None,
+    collision_rule: str = "highest_of_all",
+    tolerance: float = SUM_TOLERANCE,
+) -> NoiseModel:
+    """Return what the table says of its label noise: thresholds, confident joint, noise matrices.
+
+    Two passes over the table, now. The result can be saved, and applied to other rows by
+    :func:`find_issues`; it does not depend, to the bit, on how the table is partitioned.
+
+    Parameters
+    ----------
+    df, label, pred_probs, classes, tolerance
+        As for :func:`lq_spark.multiclass.score`.
+    collision_rule : {"highest_of_all", "highest_reached"}
+        As for :func:`lq_spark.core.confident.compute_confident_joint`.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If a column or option is wrong: before a Spark job starts.
+    DataError
+        If the table is empty or K is 1.
+    InvalidRowsError
+        If a row cannot be scored.
+    """
+    rule = Rule(filter_by="confident_learning", collision_rule=collision_rule)
+    refuse_stream(df, "multiclass.fit")
+    table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
+    thresholds = fit_thresholds(
+        df, label=label, pred_probs=pred_probs, classes=classes, tolerance=tolerance
+    )
+    narrow = df.select(*map(column, dict.fromkeys([label, *probability_names(pred_probs)])))
+    facts = with_facts(narrow, table, thresholds, rule, fail=False, tolerance=tolerance)
+    counts = count_facts(facts, rule, thresholds.n_classes)
+    return NoiseModel(thresholds, counts.confident, counts.n_label_issues, collision_rule)
+
+
+def find_issues(
+    df: DataFrame,
+    *,
+    id: str = "id",
+    label: str = "label",
+    pred_probs: PredProbs = "pred_probs",
+    classes: Sequence[str] | None = None,
+    filter_by: str = "prune_by_noise_rate",
+    frac_noise: float = 1.0,
+    num_to_remove_per_class: int | Sequence[int] | None = None,
+    min_examples_per_class: int = 1,
+    collision_rule: str | None = None,
+    fitted: NoiseModel | None = None,
+    method: str = "self_confidence",
+    adjust_pred_probs: bool = False,
+    issue_rank: bool = False,
+    tolerance: float = SUM_TOLERANCE,
+) -> DataFrame:
+    """Return the table with its label issues.
+
+    Adds ``is_label_issue`` (boolean), ``predicted_label`` (in the label column's type),
+    ``label_quality`` (double, 1 clean, 0 suspect) and, if asked, ``issue_rank``. Which rows are
+    flagged is decided now, in one native and one Python pass; the result is lazy. Flags equal those
+    of :func:`lq_spark.core.label_issues.find_label_issues` on the rows in the order of their ids,
+    whatever the partitions.
+
+    Parameters
+    ----------
+    df, label, pred_probs, classes, tolerance
+        As for :func:`lq_spark.multiclass.score`.
+    id : str
+        Column that tells the rows apart. Of rows with equal scores or margins at a cut those with
+        the lowest ids are taken.
+    filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class
+        As for :func:`lq_spark.core.label_issues.find_label_issues`.
+    collision_rule : {"highest_of_all", "highest_reached"}, optional
+        As for :func:`fit`. Where not given, that of ``fitted``, or "highest_of_all".
+    fitted : NoiseModel, optional
+        What :func:`fit` said of other rows, applied as it is: its thresholds, and its joint scaled
+        to how often each label is given here.
+    method, adjust_pred_probs
+        The score in ``label_quality``, as for :func:`lq_spark.multiclass.score`.
+    issue_rank : bool
+        Whether to rank the issues by label quality: 1 the worst, null for rows that are none. Reads
+        the table twice more.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If a column or option is wrong, or fitted has other classes or another K than the table.
+    DataError
+        If the table is empty, K is 1, or all rows have one label and the rule compares classes.
+    InvalidRowsError
+        If an id is null or occurs twice, or a row cannot be scored.
+
+    Notes
+    -----
+    Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 3.2.
+    """
+    rule = Rule(
+        filter_by,
+        frac_noise,
+        num_to_remove_per_class,
+        min_examples_per_class,
+        agreed_collision_rule(collision_rule, fitted),
+    )
+    require_method(method, adjust_pred_probs=adjust_pred_probs)
+    require_tolerance(tolerance)
+    refuse_stream(df, "multiclass.find_issues")
+    require_key(df, "id", id)
+    classes = agreed_classes(classes, None if fitted is None else fitted.thresholds)
+    columns: dict[str, Any] = {"label": label, "pred_probs": pred_probs}
+    table = labelled_table(df, **columns, classes=classes)
+    added = [IS_LABEL_ISSUE, PREDICTED_LABEL, LABEL_QUALITY] + [ISSUE_RANK] * issue_rank
+    require_new_columns(df, added)
+    n_classes = agreed_n_classes(df, table, fitted)
+    require_room(table.label_type, label, n_classes)
+    require_a_number_each(num_to_remove_per_class, n_classes)
+    if not summarize_key(df, id).is_unique:
+        raise InvalidRowsError(
+            f"id: column {id!r} has nulls or values that occur twice; "
+            "multiclass.validate says which rows"
+        )
+    thresholds = (
+        fit_thresholds(df, **columns, classes=classes, tolerance=tolerance)
+        if fitted is None
+        else fitted.thresholds
+    )
+    scores = score_columns(
+        method, thresholds if adjust_pred_probs else None, table.label_type, table.classes
+    )
+    found, _ = flagged_rows(
+        df,
+        table,
+        TableColumns(id, label, pred_probs),
+        rule,
+        thresholds,
+        fitted,
+        scores=scores,
+        tolerance=tolerance,
+    )
+    found = found.select(*map(column, df.columns), *added[:3])
+    return with_issue_rank(found, id) if issue_rank else found
+
+
+def agreed_collision_rule(rule: str | None, fitted: NoiseModel | None) -> str:
+    """Return the collision rule of the call or of what was fitted, or else cleanlab's.
+
+    Raises OptionError if the two differ, or what was fitted is no NoiseModel.
+    """
+    if fitted is not None and not isinstance(fitted, NoiseModel):
+        raise OptionError(f"fitted must be a NoiseModel or None, got {fitted!r}")
+    if fitted is None:
+        return rule or "highest_of_all"
+    if rule not in (None, fitted.collision_rule):
+        raise OptionError(
+            f"fitted was made with collision_rule {fitted.collision_rule!r}, got {rule!r}"
+        )
+    return fitted.collision_rule
+
+
+def agreed_n_classes(
+    df: DataFrame, table: LabelledTable, fitted: NoiseModel | None, n_classes: int | None = None
+) -> int:
+    """Return K of a table; raise OptionError if what was fitted has another.
+
+    A table has the K of what was fitted if any of its rows has as many probabilities.
+    """
+    if fitted is None:
+        return resolved_n_classes(df, table, n_classes)
+    if n_classes not in (None, fitted.n_classes):
+        raise OptionError(f"fitted has K = {fitted.n_classes} classes, n_classes is {n_classes}")
+    if df.isStreaming:
+        return fitted.n_classes
+    found = len(table.classes) if table.classes else first_n_classes(df, table)
+    if found not in (None, fitted.n_classes):
+        sizes = df.select(F.size(table.pred_probs).alias("size"))
+        if sizes.where(F.col("size") == fitted.n_classes).isEmpty():
+            raise OptionError(
+                f"fitted has K = {fitted.n_classes} classes, the table has K = {found}"
+            )
+    return fitted.n_classes

@@ -1,0 +1,119 @@
+"""Class thresholds of a table, from one native pass that reads one probability a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pyspark.sql import functions as F
+
+from lq_spark.core.confident.class_sums import ClassSums, finish_thresholds
+from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.shared.checks import require_tolerance
+from lq_spark.core.shared.constants import PROBABILITY_SLACK, SUM_TOLERANCE
+from lq_spark.core.shared.exact import SCALE_BITS
+from lq_spark.engine.sums import scaled_halves
+from lq_spark.errors import DataError, InvalidRowsError
+from lq_spark.tasks.shared.probabilities import PredProbs
+from lq_spark.tasks.shared.reasons import (
+    unknown_labels_text,
+)
+from lq_spark.tasks.shared.streams import refuse_stream
+from lq_spark.tasks.shared.table import labelled_table, require_n_classes, require_two_of_boolean
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+def fit_thresholds(
+    df: DataFrame,
+    *,
+    label: str = "label",
+    pred_probs: PredProbs = "pred_probs",
+    classes: Sequence[str] | None = None,
+    tolerance: float = SUM_TOLERANCE,
+) -> Thresholds:
+    """Return the confident threshold of each class, from one native pass over the table.
+
+    See :func:`lq_spark.core.confident.get_confident_thresholds` for what they are. The result does
+    not depend, to the bit, on how the table is partitioned.
+
+    Parameters
+    ----------
+    df : DataFrame
+        One row a labelled example.
+    label : str
+        Column of the given label: a whole number 0..K-1 (in a float, double or decimal(p,0) too),
+        a boolean where K is 2, or one of ``classes``.
+    pred_probs : str or sequence of str
+        Column of the K predicted probabilities: an array of float, double or decimal, a Spark ML
+        vector, a struct or a map with a number for each class by its name, or one number, the
+        probability of class 1 of two. Or a column a class, in the order of the classes.
+    classes : sequence of str, optional
+        Class names in the order of the probabilities; needed for a map, and where labels are
+        strings, but for the fields of a struct, and columns that are named as classes.
+    tolerance : float
+        How far a probability may exceed 1.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If a column or option is wrong: before a Spark job starts.
+    DataError
+        If the table is empty or K is 1.
+    InvalidRowsError
+        If K is not the same in all rows, or a row has no usable ``pred_probs[label]``. The row's
+        other probabilities are not looked at here, but by :func:`score` and :func:`validate`.
+    """
+    require_tolerance(tolerance)
+    refuse_stream(df, "multiclass.fit_thresholds")
+    table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
+    narrow = df.select(
+        table.index.alias("index"),
+        F.size(table.pred_probs).alias("size"),
+        table.pred_probs.alias("probs"),
+    )
+    in_range = (F.col("index") >= 0) & (F.col("index") < F.col("size"))
+    confidence = F.get("probs", F.when(in_range, F.col("index").cast("int")))
+    usable = confidence.between(-PROBABILITY_SLACK, 1.0 + tolerance)
+    high, low = scaled_halves(F.when(usable, confidence), SCALE_BITS)
+    groups = (
+        narrow.groupBy(F.when(usable, F.col("index")).alias("class"))
+        .agg(
+            F.count(F.lit(1)).alias("count"),
+            F.sum(high).alias("high"),
+            F.sum(low).alias("low"),
+            F.min("size").alias("min_size"),
+            F.max("size").alias("max_size"),
+        )
+        .collect()  # K rows, and one for what cannot be used
+    )
+    if not groups:
+        raise DataError("the table is empty; class thresholds need at least 1 row")
+    unusable = sum(group["count"] for group in groups if group["class"] is None)
+    if unusable:
+        raise InvalidRowsError(
+            f"{unusable} of {sum(group['count'] for group in groups)} rows have no usable "
+            f"{pred_probs if isinstance(pred_probs, str) else 'pred_probs'}[{label}]"
+            f"{unknown_labels_text(df, table.index, label)}; multiclass.validate says which and why"
+        )
+    shortest = min(group["min_size"] for group in groups)
+    n_classes = max(group["max_size"] for group in groups)
+    if shortest != n_classes:
+        raise InvalidRowsError(
+            f"column {pred_probs!r} has rows of {shortest} and rows of {n_classes} probabilities"
+        )
+    require_n_classes(n_classes, None)
+    require_two_of_boolean(table.label_type, label, n_classes)
+    if table.classes is not None and len(table.classes) != n_classes:
+        raise InvalidRowsError(
+            f"column {pred_probs!r} has rows of {n_classes} probabilities, "
+            f"classes has {len(table.classes)} names"
+        )
+
+    sums = np.zeros((3, n_classes), dtype=np.int64)
+    for group in groups:
+        sums[:, group["class"]] = group["count"], group["high"], group["low"]
+    thresholds = finish_thresholds(ClassSums(*sums))
+    return Thresholds(tuple(thresholds.tolist()), tuple(sums[0].tolist()), table.classes)

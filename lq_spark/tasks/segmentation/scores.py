@@ -1,0 +1,198 @@
+"""Label quality of images with a label a pixel; the mathematics is in lq_spark.core.
+
+A row is an image: a label mask of shape (H, W) and probabilities of shape (K, H, W), as nested
+arrays or as bytes. Images may differ in height and width. :func:`score` reads them in one Python
+pass; :func:`fit`, :func:`find_issues`, :func:`summarize`: see
+:mod:`lq_spark.tasks.segmentation.issues`.
+
+An image goes to Python whole, and Spark puts several into one Arrow batch. Spark 4.1 ends a batch
+at 64 MiB (``spark.sql.execution.arrow.maxBytesPerBatch``); on older Spark set
+``spark.sql.execution.arrow.maxRecordsPerBatch`` to as many images as a Python worker can hold.
+Where images of many MiB come from Parquet, ``spark.sql.parquet.columnarReaderBatchSize`` says how
+many of them the JVM reads at a time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from lq_spark.core.segmentation.api import DEFAULT_TEMPERATURE, IMAGE_METHODS, require_temperature
+from lq_spark.core.segmentation.issues import SegmentationModel
+from lq_spark.core.shared.checks import require_tolerance
+from lq_spark.core.shared.constants import SUM_TOLERANCE
+from lq_spark.engine.inputs import column, require_key, require_new_columns
+from lq_spark.engine.keys import duplicate_keys
+from lq_spark.engine.verbs import map_rows
+from lq_spark.errors import OptionError, require_one_of
+from lq_spark.tasks.segmentation.batches import (
+    ALL_TIED,
+    image_reason_batch,
+    image_schema,
+    issues_batch,
+    score_batch,
+)
+from lq_spark.tasks.segmentation.columns import image_columns
+from lq_spark.tasks.segmentation.health import SegmentationHealth, summarize
+from lq_spark.tasks.segmentation.issues import (
+    NEW,
+    agreed_downsample,
+    find_issues,
+    fit,
+    image_layout,
+    with_fields,
+)
+from lq_spark.tasks.shared.streams import refuse_stream
+from lq_spark.tasks.shared.table import DUPLICATE_ID, INVALID_REASON, LABEL_QUALITY, NULL_ID
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+__all__ = [
+    "SegmentationHealth",
+    "SegmentationModel",
+    "find_issues",
+    "fit",
+    "score",
+    "summarize",
+    "validate",
+]
+
+_TWICE = "__lq_twice"
+
+
+def score(
+    df: DataFrame,
+    *,
+    label_mask: str = "label_mask",
+    pred_probs: str = "pred_probs",
+    n_classes: int | None = None,
+    method: str = "softmin",
+    temperature: float = DEFAULT_TEMPERATURE,
+    ignore_label: int | None = None,
+    fitted: SegmentationModel | None = None,
+    on_invalid: str = "fail",
+    tolerance: float = SUM_TOLERANCE,
+) -> DataFrame:
+    """Return the table with the label quality of its images: 1 clean, 0 suspect. Lazy.
+
+    Adds ``label_quality`` (double). See
+    :func:`lq_spark.core.segmentation.get_label_quality_scores` for the scores.
+
+    Parameters
+    ----------
+    df : DataFrame
+        One row an image.
+    label_mask : str
+        Column of the given classes 0..K-1, whole numbers of any type or booleans: nested arrays
+        such as ``array<array<int>>`` of height H and width W; or binary, beside columns of its name
+        with ``_shape`` (array<int>, [H, W]) and ``_dtype`` (string: numpy's name of the type,
+        "uint8" or "|u1") added: the bytes row by row (C order), as ``array.tobytes()`` gives them;
+        little-endian, unless the type says big-endian (">i4").
+    pred_probs : str
+        Column of the probabilities, (K, H, W) of "float16", "float32" or "float64": nested arrays
+        of float or double; or binary, as the label mask, which is faster.
+    n_classes : int, optional
+        K. Where neither it nor fitted says it, the first image does (a small Spark job now).
+    method : {"softmin", "num_pixel_issues"}
+        "softmin": the mean of the pixels' self-confidence s, weighted by
+        ``softmax((1 - s) / temperature)``. "num_pixel_issues": the share of pixels without a label
+        issue by ``fitted``.
+    temperature : float
+        Of "softmin": near 0 the minimum, towards infinity the mean.
+    ignore_label : int, optional
+        Label of pixels that are left out, as if they were not there (255, say, of borders): nothing
+        is asked of their probabilities, they add nothing to what is fitted and scored, and are
+        never issues. An image of such pixels alone has label quality 1: nothing is suspect.
+    fitted : SegmentationModel, optional
+        What :func:`fit` said; for "num_pixel_issues", and only for it.
+    on_invalid : {"fail", "null"}
+        What to do with an image that cannot be scored: fail the query, or leave its new column
+        null.
+    tolerance : float
+        How far a pixel's probabilities may sum from 1, and one of them exceed 1.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If a column or option is wrong: before a Spark job starts.
+    DataError
+        If K is 1; when the query runs, for an image that cannot be scored.
+
+    Notes
+    -----
+    Source: Lad and Mueller, "Estimating label quality and errors in semantic segmentation data via
+    any model" (2023), arXiv:2307.05080.
+    """
+    require_one_of("method", method, IMAGE_METHODS)
+    require_one_of("on_invalid", on_invalid, ("fail", "null"))
+    require_temperature(temperature)
+    require_tolerance(tolerance)
+    if (fitted is not None) != (method == "num_pixel_issues"):
+        raise OptionError(
+            "fitted (see segmentation.fit) goes with method 'num_pixel_issues', and only with it; "
+            f"method is {method!r}, fitted {fitted!r:.80}"
+        )
+    columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
+    require_new_columns(df, [LABEL_QUALITY, NEW])
+    side = agreed_downsample(None, fitted)
+    layout = image_layout(df, columns, n_classes, fitted, side, tolerance, ignore_label)
+    fail = on_invalid == "fail"
+    schema = image_schema([LABEL_QUALITY])
+    if fitted is None:
+        new = map_rows(score_batch(layout, temperature, fail=fail), columns.inputs, schema)
+    else:
+        function = issues_batch(layout, fitted, method, temperature, fail=fail)
+        new = map_rows(function, [*columns.inputs, F.lit(ALL_TIED)], schema)
+    return with_fields(df.withColumn(NEW, new), df.columns, [LABEL_QUALITY])
+
+
+def validate(
+    df: DataFrame,
+    *,
+    id: str | None = None,
+    label_mask: str = "label_mask",
+    pred_probs: str = "pred_probs",
+    n_classes: int | None = None,
+    downsample: int = 1,
+    ignore_label: int | None = None,
+    tolerance: float = SUM_TOLERANCE,
+) -> DataFrame:
+    """Return the table with ``invalid_reason``: why an image cannot be scored, else null. Lazy.
+
+    A pixel that cannot be scored is named by its row and column; of several faults one is named.
+
+    Parameters
+    ----------
+    id : str, optional
+        Column that must tell the images apart: a null in it and a value that occurs twice are
+        faults (of every row that has it).
+    df, label_mask, pred_probs, n_classes, ignore_label, tolerance
+        As for :func:`score`.
+    downsample : int
+        As for :func:`fit`: it must divide the height and width of each image.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If a column or option is wrong: before a Spark job starts.
+    """
+    require_tolerance(tolerance)
+    side = agreed_downsample(downsample, None)
+    columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
+    if id is not None:
+        refuse_stream(df, "segmentation.validate with id")
+        require_key(df, "id", id)
+    require_new_columns(df, [INVALID_REASON, NEW])
+    layout = image_layout(df, columns, n_classes, None, side, tolerance, ignore_label)
+    reason = map_rows(image_reason_batch(layout), columns.inputs, image_schema([INVALID_REASON]))
+    checked = with_fields(df.withColumn(NEW, reason), df.columns, [INVALID_REASON])
+    if id is None:
+        return checked
+    twice = duplicate_keys(df, id).select(column(id).alias(_TWICE))
+    joined = checked.join(twice.hint("broadcast"), column(id) == F.col(_TWICE), "left")
+    key_reason = F.when(column(id).isNull(), NULL_ID)
+    key_reason = key_reason.when(F.col(_TWICE).isNotNull(), DUPLICATE_ID)
+    reason = F.coalesce(key_reason, F.col(INVALID_REASON))
+    return joined.withColumn(INVALID_REASON, reason).drop(_TWICE)

@@ -1,0 +1,202 @@
+"""The batch functions of labelled tables: Arrow arrays in, Arrow arrays out, no Spark session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql.types import DataType, DoubleType, StructField, StructType
+
+from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.multiclass.scores import score_rows
+from lq_spark.core.shared.checks import FAULT_REASONS, row_faults
+from lq_spark.engine.arrow import ListFault, list_rows
+from lq_spark.engine.verbs import BatchFunction
+from lq_spark.errors import InvalidRowsError
+from lq_spark.tasks.shared.labels import (
+    UNKNOWN_LABEL,
+    label_array,
+)
+from lq_spark.tasks.shared.reasons import (
+    LABEL_REASONS,
+    count_reasons,
+    named_label,
+)
+from lq_spark.tasks.shared.table import (
+    DUPLICATE_ID,
+    INVALID_REASON,
+    LABEL_QUALITY,
+    NULL_ID,
+    PREDICTED_LABEL,
+    WRONG_LENGTH,
+)
+
+LIST_REASONS = {
+    ListFault.NULL: "null pred_probs",
+    ListFault.LENGTH: WRONG_LENGTH,
+    ListFault.NULL_ELEMENT: "null probability",
+}
+
+REASONS = (
+    NULL_ID,
+    DUPLICATE_ID,
+    *LABEL_REASONS.values(),
+    *LIST_REASONS.values(),
+    *FAULT_REASONS.values(),
+)
+"""Why a row cannot be scored."""
+
+
+RowFunction = Callable[[NDArray[np.int64], NDArray[np.floating]], dict[str, pa.Array]]
+"""(labels (n,), pred_probs (n, K)), all fit for scoring -> new columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewColumns:
+    """Columns to be added to a table, and the function that makes them."""
+
+    function: RowFunction
+    schema: StructType
+
+    def __add__(self, other: NewColumns) -> NewColumns:
+        """Return the columns of both."""
+        first, second = self.function, other.function  # bound: a closure takes them to the workers
+        return NewColumns(
+            lambda labels, pred_probs: {**first(labels, pred_probs), **second(labels, pred_probs)},
+            StructType([*self.schema.fields, *other.schema.fields]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The rows of a batch that can be scored, and why the others cannot.
+
+    Attributes
+    ----------
+    labels : ndarray of int64, shape (m,)
+    pred_probs : ndarray of float, shape (m, K)
+    reasons : ndarray of object, shape (n,), or None
+        For each row of the batch a text, or None where it can be scored; None where all can.
+    """
+
+    labels: NDArray[np.int64]
+    pred_probs: NDArray[np.floating]
+    reasons: NDArray[np.object_] | None
+
+
+def read_batch(
+    index: pa.Array,
+    pred_probs: pa.Array,
+    n_classes: int,
+    tolerance: float,
+    unknown: pa.Array | None = None,
+) -> Batch:
+    """Sort the rows of a batch into those that can be scored and those that cannot.
+
+    ``unknown``: labels that are none of the classes, to be named; null for the other rows.
+    """
+    labels = index.to_numpy(zero_copy_only=False)
+    rows = list_rows(pred_probs, n_classes)
+    has_matrix_row = np.ones(len(labels), dtype=bool) if rows.faults is None else rows.faults == 0
+    faults = row_faults(labels[has_matrix_row], rows.matrix, tolerance=tolerance)
+    if rows.faults is None and not faults.any():
+        return Batch(labels, rows.matrix, None)
+
+    reasons = np.full(len(labels), None, dtype=object)
+    if rows.faults is not None:
+        for list_fault, text in LIST_REASONS.items():
+            reasons[rows.faults == list_fault] = text
+    for fault, text in FAULT_REASONS.items():
+        reasons[np.flatnonzero(has_matrix_row)[faults == fault]] = text
+    for label, text in LABEL_REASONS.items():
+        reasons[labels == label] = text
+    if unknown is not None:
+        for row in np.flatnonzero(labels == UNKNOWN_LABEL):
+            reasons[row] = named_label(unknown[row].as_py())
+    fit = faults == 0
+    return Batch(labels[has_matrix_row][fit], rows.matrix[fit], reasons)
+
+
+def raise_unfit(
+    reasons: NDArray[np.object_], n_classes: int, rows: str = "rows", of: str = "multiclass"
+) -> None:
+    """Raise an InvalidRowsError that counts the reasons of a batch, of what ``rows`` calls rows."""
+    counts = count_reasons(reasons[reasons != np.array(None)])
+    texts = [f"{count} {rows} with {reason}" for reason, count in counts]
+    raise InvalidRowsError(
+        f"{rows} that cannot be scored with K = {n_classes} classes, in one batch of "
+        f"{len(reasons)}: {'; '.join(texts)}. {of}.validate names them all"
+    )
+
+
+def fit_rows_batch(
+    function: RowFunction, n_classes: int, *, fail: bool, tolerance: float
+) -> BatchFunction:
+    """Return (class index, pred_probs) -> the function's columns, of the rows fit for scoring.
+
+    A row that cannot be scored gets nulls, or fails the batch; a third column names the labels that
+    are none of the classes, see :func:`read_batch`.
+    """
+
+    def run(index: pa.Array, pred_probs: pa.Array, *unknown: pa.Array) -> dict[str, pa.Array]:
+        batch = read_batch(index, pred_probs, n_classes, tolerance, *unknown)
+        if fail and batch.reasons is not None:
+            raise_unfit(batch.reasons, n_classes)
+        columns = function(batch.labels, batch.pred_probs)
+        if batch.reasons is None:
+            return columns
+        fit = batch.reasons == np.array(None)
+        return {name: spread(values, fit) for name, values in columns.items()}
+
+    return run
+
+
+def score_columns(
+    method: str,
+    thresholds: Thresholds | None,
+    predicted_type: DataType | None,
+    classes: tuple[str, ...] | None,
+) -> NewColumns:
+    """Return label_quality and, if asked, predicted_label.
+
+    ``predicted_type`` is the type of the predicted label, None where it is not asked for.
+    """
+    values = None if thresholds is None else thresholds.as_array()
+    fields = [StructField(LABEL_QUALITY, DoubleType())]
+    if predicted_type is not None:
+        fields.append(StructField(PREDICTED_LABEL, predicted_type))
+
+    def run(labels: NDArray[np.int64], pred_probs: NDArray[np.floating]) -> dict[str, pa.Array]:
+        columns = {LABEL_QUALITY: pa.array(score_rows(labels, pred_probs, method, values))}
+        if predicted_type is not None:
+            predicted = pred_probs.argmax(axis=1)
+            columns[PREDICTED_LABEL] = label_array(predicted, predicted_type, classes)
+        return columns
+
+    return NewColumns(run, StructType(fields))
+
+
+def spread(values: pa.Array, present: NDArray[np.bool_]) -> pa.Array:
+    """Return the values at the places where they are present, in order, null at the others."""
+    positions = np.cumsum(present) - 1
+    return values.take(pa.array(positions, mask=~present))
+
+
+def reason_batch(n_classes: int, tolerance: float) -> BatchFunction:
+    """Return (class index, pred_probs, labels to be named) -> invalid_reason."""
+
+    def run(index: pa.Array, pred_probs: pa.Array, *unknown: pa.Array) -> dict[str, pa.Array]:
+        reasons = read_batch(index, pred_probs, n_classes, tolerance, *unknown).reasons
+        return reason_column(reasons, len(index))
+
+    return run
+
+
+def reason_column(reasons: NDArray[np.object_] | None, n_rows: int) -> dict[str, pa.Array]:
+    """Return the reasons of a batch, or None where it has none, as a column."""
+    if reasons is None:
+        return {INVALID_REASON: pa.nulls(n_rows, pa.string())}
+    return {INVALID_REASON: pa.array(reasons, pa.string())}

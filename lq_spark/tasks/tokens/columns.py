@@ -1,0 +1,280 @@
+"""Tables of labelled tokens in their two shapes, checked on the driver.
+
+Nested: one row a sentence, with arrays of labels, probabilities and, if there are, tokens. Long:
+one row a token, in any order, with the sentence that it is of and its place there, from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    DataType,
+    IntegralType,
+    StringType,
+)
+
+from lq_spark.engine.inputs import (
+    column,
+    column_type,
+    require_columns,
+    require_key,
+)
+from lq_spark.errors import ColumnError, OptionError, listed
+from lq_spark.tasks.shared.labels import (
+    checked_classes,
+    is_padded,
+    label_arrays,
+    require_label_array,
+    require_room,
+    require_told_apart,
+    unpadded,
+)
+from lq_spark.tasks.shared.probabilities import (
+    PredProbs,
+    Probabilities,
+    nested_probabilities,
+    probability_names,
+)
+from lq_spark.tasks.shared.streams import require_told_n_classes
+from lq_spark.tasks.shared.table import (
+    labelled_table,
+    require_n_classes,
+    require_two_of_boolean,
+    require_whole_n_classes,
+)
+from lq_spark.tasks.tokens.batches import LENGTHS_DIFFER
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+TOKEN_INDEX, TOKEN, LABEL, PRED_PROBS = "token_index", "token", "label", "pred_probs"
+_SENTENCE = "__lq_sentence"
+
+
+@dataclass(frozen=True)
+class TokenColumns:
+    """The columns of a table of tokens, as the caller names them, and its classes.
+
+    Attributes
+    ----------
+    sentence_id : str
+    token_index : str or None
+        None: the table is nested.
+    label : str
+    pred_probs : str or sequence of str
+        In a nested table columns of arrays.
+    token : str or None
+        Column of the text, or the texts, where there is one.
+    classes : tuple of str, or None
+    label_type : DataType
+        Of one label.
+    """
+
+    sentence_id: str
+    token_index: str | None
+    label: str
+    pred_probs: PredProbs
+    token: str | None
+    classes: tuple[str, ...] | None
+    label_type: DataType
+
+    @property
+    def is_nested(self) -> bool:
+        """Return whether a row is a sentence."""
+        return self.token_index is None
+
+
+def token_columns(
+    df: DataFrame,
+    *,
+    sentence_id: str,
+    token_index: str | None,
+    labels: str,
+    label: str,
+    pred_probs: PredProbs,
+    tokens: str | None,
+    token: str | None,
+    classes: Sequence[str] | None,
+) -> TokenColumns:
+    """Check the columns of a table of tokens: nested where token_index is None.
+
+    Raises
+    ------
+    ColumnError
+        If a column is missing or of another type, or labels are strings and no classes are given.
+    OptionError
+        If classes has fewer than two names, or a name twice, or the column of the text is named for
+        a table of the other shape.
+    """
+    require_key(df, "sentence_id", sentence_id)
+    if (tokens if token_index is not None else token) is not None:
+        raise OptionError(
+            "tokens is a column of arrays, in a table of one row a sentence, and token a column of "
+            f"one row a token, with token_index; got tokens={tokens!r}, token={token!r}, "
+            f"token_index={token_index!r}"
+        )
+    if token_index is None:
+        label, token = labels, tokens
+        label_type, names = _require_nested(df, label, pred_probs, token, checked_classes(classes))
+    else:
+        require_columns(df, token_index=token_index)
+        if not isinstance(column_type(df, token_index), IntegralType):
+            raise ColumnError(
+                f"token_index: column {token_index!r} is "
+                f"{column_type(df, token_index).simpleString()}; allowed are whole numbers"
+            )
+        table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
+        names, label_type = table.classes, table.label_type
+        if token is not None:
+            require_columns(df, token=token)
+    if token_index is None:
+        padded = is_padded(df, label)
+        require_told_apart(names, label, padded)
+        names = unpadded(names, padded)
+    if isinstance(label_type, StringType) and names is None:
+        raise ColumnError(
+            f"labels: column {label!r} holds strings, so classes is needed: "
+            "the class names in the order of the probabilities"
+        )
+    return TokenColumns(sentence_id, token_index, label, pred_probs, token, names, label_type)
+
+
+def _require_nested(
+    df: DataFrame,
+    label: str,
+    pred_probs: PredProbs,
+    token: str | None,
+    classes: tuple[str, ...] | None,
+) -> tuple[DataType, tuple[str, ...] | None]:
+    """Return the type of a label of a nested table, and the classes; or raise what is wrong."""
+    if not isinstance(pred_probs, str):
+        raise OptionError(
+            f"pred_probs must be a column of arrays in a table of sentences, got {pred_probs!r}; "
+            "for a row a token, with a column a class, give token_index"
+        )
+    require_columns(df, labels=label, pred_probs=pred_probs)
+    label_type = require_label_array(
+        df, "labels", label, " in a table of sentences; for a row a token give token_index"
+    )
+    read = nested_probabilities(df, pred_probs, classes, label_type)
+    if token is not None:
+        require_columns(df, tokens=token)
+        if not _is_string_array(df, token):
+            raise ColumnError(
+                f"tokens: column {token!r} is {column_type(df, token).simpleString()}; allowed is "
+                "array<string> in a table of sentences"
+            )
+    return label_type, read.classes
+
+
+def _is_string_array(df: DataFrame, name: str) -> bool:
+    kind = column_type(df, name)
+    return isinstance(kind, ArrayType) and isinstance(kind.elementType, StringType)
+
+
+def one_row_a_token(
+    df: DataFrame, columns: TokenColumns, *, fail: bool = True
+) -> tuple[DataFrame, TokenColumns]:
+    """Return a table with a row for each token, and its columns; a long table as it is.
+
+    Raises ColumnError if the sentences' id has the name of another column that is made.
+
+    A sentence without an array, or whose arrays differ in length, fails the query; or its tokens
+    get nulls for what is missing, as many as its longest array has.
+    """
+    if not columns.is_nested:
+        return df, columns
+    arrays = {LABEL: columns.label, PRED_PROBS: probability_names(columns.pred_probs)[0]}
+    if columns.token is not None:
+        arrays[TOKEN] = columns.token
+    made = [TOKEN_INDEX, *arrays]
+    if columns.sentence_id.lower() in made:
+        raise ColumnError(
+            f"sentence_id: column {columns.sentence_id!r} is named as one of a table of tokens "
+            f"({listed(made)}); rename it"
+        )
+    # Selected under our names first: arrays_zip names its fields by its columns.
+    named = df.select(
+        column(columns.sentence_id).alias(_SENTENCE),
+        *(_given(df, columns, name).alias(field) for field, name in arrays.items()),
+    )
+    sizes = [F.size(F.coalesce(F.col(field), F.array())) for field in arrays]
+    is_whole = F.lit(True)
+    for field, size in zip(arrays, sizes, strict=True):
+        is_whole &= F.col(field).isNotNull() & (size == sizes[0])
+    text = F.concat(
+        F.lit(f"{columns.sentence_id} "),
+        F.coalesce(F.col(_SENTENCE).cast("string"), F.lit("null")),
+        F.lit(f": {LENGTHS_DIFFER}, or are null; tokens.validate names all such sentences"),
+    )
+    filled = named.select(
+        _SENTENCE,
+        is_whole.alias("__lq_whole"),
+        *(F.coalesce(field, F.array()).alias(field) for field in arrays),
+    )
+    checked = F.arrays_zip(*arrays)
+    if fail:
+        checked = F.when(F.col("__lq_whole"), checked).otherwise(F.raise_error(text))
+    rows = filled.select(_SENTENCE, F.posexplode(checked).alias(TOKEN_INDEX, "__lq_token"))
+    names = [TOKEN, LABEL, PRED_PROBS] if columns.token else [LABEL, PRED_PROBS]
+    long = rows.select(
+        F.col(_SENTENCE).alias(columns.sentence_id),
+        TOKEN_INDEX,
+        *(F.col(f"__lq_token.{name}").alias(name) for name in names),
+    )
+    token = TOKEN if columns.token else None
+    return long, TokenColumns(
+        columns.sentence_id,
+        TOKEN_INDEX,
+        LABEL,
+        PRED_PROBS,
+        token,
+        columns.classes,
+        columns.label_type,
+    )
+
+
+def _given(df: DataFrame, columns: TokenColumns, name: str) -> Column:
+    """Return an array column; of char(n) without the blanks: a column of its items is a string."""
+    padded = name == columns.label and is_padded(df, name)
+    return label_arrays(column(name), StringType(), padded=padded)
+
+
+def nested_n_classes(df: DataFrame, columns: TokenColumns, n_classes: int | None) -> int:
+    """Return K of a table of sentences: told, or that of classes, or of the first token."""
+    require_whole_n_classes(n_classes)
+    read = _read_nested(df, columns)
+    told = n_classes if n_classes is not None or not columns.classes else len(columns.classes)
+    if told is None:
+        told = read.n_classes
+    if told is None:
+        require_told_n_classes(df, "n_classes", "classes")
+        size = F.size(F.get(read.array, F.lit(0)))
+        first = df.select(size.alias("size")).where("size > 0").first()
+        told = 2 if first is None else int(first["size"])
+    if read.n_classes not in (None, told):
+        raise OptionError(f"pred_probs is of {read.n_classes} classes, K is {told}")
+    require_n_classes(told, columns.classes)
+    require_two_of_boolean(columns.label_type, columns.label, told)
+    require_room(columns.label_type, columns.label, told)
+    return told
+
+
+def nested_inputs(df: DataFrame, columns: TokenColumns) -> list[Column]:
+    """Return what the batch functions of sentences take: labels, pred_probs, number of tokens."""
+    n_tokens = F.lit(-1) if columns.token is None else F.size(column(columns.token))
+    if columns.token is not None:
+        n_tokens = F.when(column(columns.token).isNull(), 0).otherwise(n_tokens)
+    padded = is_padded(df, columns.label)
+    labels = label_arrays(column(columns.label), columns.label_type, padded=padded)
+    return [labels, _read_nested(df, columns).array, n_tokens.cast("int")]
+
+
+def _read_nested(df: DataFrame, columns: TokenColumns) -> Probabilities:
+    name = probability_names(columns.pred_probs)[0]
+    return nested_probabilities(df, name, columns.classes, columns.label_type)

@@ -1,0 +1,71 @@
+"""Pruning by noise rate looks at the whole table only where the doubtful rows do not suffice."""
+
+import numpy as np
+import pytest
+from pyspark.sql import functions as F
+
+from lq_spark import multiclass
+from lq_spark.core.label_issues import find_label_issues
+from lq_spark.tasks.multiclass import flags as flagging
+
+
+@pytest.fixture
+def change_whole(monkeypatch):
+    """Change the table that is looked at where the doubtful rows do not meet a quota."""
+    find_cuts = flagging.find_cuts
+
+    def change(function):
+        def changed(facts, whole, *rest):
+            return find_cuts(facts, function(whole), *rest)
+
+        monkeypatch.setattr(flagging, "find_cuts", changed)
+
+    return change
+
+
+@pytest.fixture
+def flags(table_of, by_id):
+    def find(labels, pred_probs):
+        found = multiclass.find_issues(table_of(labels, pred_probs).repartition(3))
+        return by_id(found, "is_label_issue")
+
+    return find
+
+
+def unreadable(whole):
+    bomb = F.raise_error(F.lit("the whole table was read"))
+    return whole.withColumn("index", bomb.cast("int"))
+
+
+def few_confident_rows():
+    """Return labels and pred_probs with more issues by the joint than rows predicted otherwise."""
+    rng = np.random.default_rng(4)
+    pred_probs = rng.dirichlet(np.ones(4), 300)
+    right = rng.random(300) < 0.9
+    predicted = pred_probs.argmax(axis=1)
+    labels = np.where(right, predicted, rng.integers(0, 4, 300))
+    return labels, np.round(pred_probs * 64) / np.round(pred_probs * 64).sum(axis=1, keepdims=True)
+
+
+def confident_rows():
+    """Return labels and pred_probs of which the joint counts just the rows predicted otherwise."""
+    rng = np.random.default_rng(0)
+    predicted = rng.integers(0, 3, 200)
+    labels = np.where(rng.random(200) < 0.8, predicted, rng.integers(0, 3, 200))
+    return labels, np.eye(3)[predicted] * 0.7 + 0.1
+
+
+def test_where_doubtful_rows_do_not_meet_a_quota_the_others_are_looked_at(flags, change_whole):
+    labels, pred_probs = few_confident_rows()
+    expected = find_label_issues(labels, pred_probs).tolist()
+    assert flags(labels, pred_probs) == expected
+    change_whole(lambda whole: whole.limit(0))
+    assert flags(labels, pred_probs) != expected  # what is seen there decides
+
+
+def test_where_doubtful_rows_meet_the_quotas_the_others_are_not_looked_at(flags, change_whole):
+    labels, pred_probs = confident_rows()
+    change_whole(unreadable)
+    expected = find_label_issues(labels, pred_probs)
+    assert expected.sum() == (labels != pred_probs.argmax(axis=1)).sum() > 0
+    assert flags(labels, pred_probs) == expected.tolist()
