@@ -29,7 +29,7 @@ from lq_spark.tasks.shared.labels import class_name
 from lq_spark.tasks.shared.table import LABEL_QUALITY
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column, DataFrame, Row
 
     from lq_spark.job.multiannotator_config import MultiannotatorConfig
     from lq_spark.job.task_run import Metric
@@ -181,7 +181,7 @@ def _sums(name: str, value: str) -> list[Column]:
     return [column.alias(f"{name}_{part}") for part, column in parts.items()]
 
 
-def _mean(name: str, groups: Sequence[Mapping[str, int]]) -> float | None:
+def _mean(name: str, groups: Sequence[Row]) -> float | None:
     n, high, low = (
         sum(group[f"{name}_{part}"] or 0 for group in groups) for part in ("n", "high", "low")
     )

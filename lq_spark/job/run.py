@@ -84,10 +84,20 @@ class ScoreRun(JobRun["ScoreConfig"]):
             table = labelled_table(self.source, **self.columns)
             classes = self.columns["classes"] = table.classes
             if self.fitted:
-                self.n_classes = agreed_n_classes(self.source, table, self.fitted, config.n_classes)
+                self.n_classes = agreed_n_classes(
+                    self.source,
+                    table.probabilities,
+                    table.label_type,
+                    self.fitted,
+                    config.n_classes,
+                )
             else:
                 self.n_classes = resolved_n_classes(
-                    self.source, table, config.n_classes, self.thresholds
+                    self.source,
+                    table.probabilities,
+                    table.label_type,
+                    config.n_classes,
+                    self.thresholds,
                 )
             require_room(table.label_type, config.label, self.n_classes)
             require_a_number_each(config.num_to_remove_per_class, self.n_classes)

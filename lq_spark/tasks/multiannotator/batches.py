@@ -25,6 +25,7 @@ from lq_spark.core.multiannotator.annotators import (
 )
 from lq_spark.core.multiannotator.consensus import ThresholdSums
 from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.arrow import flat_lists
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.multiannotator.columns import CODE_BITS
@@ -130,7 +131,7 @@ def sum_batch(n_annotators: int, n_classes: int) -> Callable[[pa.RecordBatch], A
     return run
 
 
-def _numbers(column: pa.Array, present: NDArray[np.bool_]) -> NDArray[np.generic]:
+def _numbers(column: pa.Array, present: NDArray[np.bool_]) -> Float64:
     """Return the values of a column that has nulls elsewhere."""
     return np.asarray(column if present.all() else column.drop_null())
 

@@ -102,7 +102,7 @@ def with_facts(
 
     Rows that cannot be scored fail the query, or have null facts and scores.
     """
-    doubtful = table.element_type if rule.prunes_pairs else None
+    doubtful = table.probabilities.element_type if rule.prunes_pairs else None
     facts = facts_columns(thresholds.as_array(), rule.collision_rule, rule.order_by, doubtful)
     made = facts if scores is None else facts + scores
     function = fit_rows_batch(made.function, thresholds.n_classes, fail=fail, tolerance=tolerance)

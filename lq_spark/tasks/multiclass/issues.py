@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.label_issues.quotas import require_a_number_each
 from lq_spark.core.multiclass.scores import require_method
+from lq_spark.core.multilabel.model import MultilabelModel
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, require_key, require_new_columns
@@ -39,12 +40,11 @@ from lq_spark.tasks.shared.batches import score_columns
 from lq_spark.tasks.shared.labels import (
     require_room,
 )
-from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
+from lq_spark.tasks.shared.probabilities import PredProbs, Probabilities, probability_names
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.shared.table import (
     LABEL_QUALITY,
     PREDICTED_LABEL,
-    LabelledTable,
     agreed_classes,
     first_n_classes,
     labelled_table,
@@ -53,6 +53,7 @@ from lq_spark.tasks.shared.table import (
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+    from pyspark.sql.types import DataType
 
 
 def fit(
@@ -172,7 +173,7 @@ def find_issues(
     table = labelled_table(df, **columns, classes=classes)
     added = [IS_LABEL_ISSUE, PREDICTED_LABEL, LABEL_QUALITY] + [ISSUE_RANK] * issue_rank
     require_new_columns(df, added)
-    n_classes = agreed_n_classes(df, table, fitted)
+    n_classes = agreed_n_classes(df, table.probabilities, table.label_type, fitted)
     require_room(table.label_type, label, n_classes)
     require_a_number_each(num_to_remove_per_class, n_classes)
     if not summarize_key(df, id).is_unique:
@@ -219,21 +220,25 @@ def agreed_collision_rule(rule: str | None, fitted: NoiseModel | None) -> str:
 
 
 def agreed_n_classes(
-    df: DataFrame, table: LabelledTable, fitted: NoiseModel | None, n_classes: int | None = None
+    df: DataFrame,
+    read: Probabilities,
+    label_type: DataType,
+    fitted: NoiseModel | MultilabelModel | None,
+    n_classes: int | None = None,
 ) -> int:
     """Return K of a table; raise OptionError if what was fitted has another.
 
     A table has the K of what was fitted if any of its rows has as many probabilities.
     """
     if fitted is None:
-        return resolved_n_classes(df, table, n_classes)
+        return resolved_n_classes(df, read, label_type, n_classes)
     if n_classes not in (None, fitted.n_classes):
         raise OptionError(f"fitted has K = {fitted.n_classes} classes, n_classes is {n_classes}")
     if df.isStreaming:
         return fitted.n_classes
-    found = len(table.classes) if table.classes else first_n_classes(df, table)
+    found = len(read.classes) if read.classes else first_n_classes(df, read)
     if found not in (None, fitted.n_classes):
-        sizes = df.select(F.size(table.pred_probs).alias("size"))
+        sizes = df.select(F.size(read.array).alias("size"))
         if sizes.where(F.col("size") == fitted.n_classes).isEmpty():
             raise OptionError(
                 f"fitted has K = {fitted.n_classes} classes, the table has K = {found}"

@@ -120,7 +120,7 @@ def score(
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
     added = [LABEL_QUALITY, PREDICTED_LABEL] if predicted_label else [LABEL_QUALITY]
     require_new_columns(df, [*added, _ADDED])
-    n_classes = resolved_n_classes(df, table, n_classes, thresholds)
+    n_classes = resolved_n_classes(df, table.probabilities, table.label_type, n_classes, thresholds)
     if predicted_label:
         require_room(table.label_type, label, n_classes)
     if adjust_pred_probs and thresholds is None:
@@ -176,7 +176,7 @@ def validate(
         refuse_stream(df, "multiclass.validate with id")
         require_key(df, "id", id)
     require_new_columns(df, [INVALID_REASON, _ADDED])
-    n_classes = resolved_n_classes(df, table, n_classes)
+    n_classes = resolved_n_classes(df, table.probabilities, table.label_type, n_classes)
     schema = StructType([StructField(INVALID_REASON, StringType())])
     reason = map_rows(reason_batch(n_classes, tolerance), table.named_inputs, schema)
     checked = _with_struct(df, reason, [INVALID_REASON])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType
 
 from lq_spark.core.multilabel.model import MultilabelModel
@@ -24,7 +23,6 @@ from lq_spark.tasks.shared.labels import (
     unpadded,
 )
 from lq_spark.tasks.shared.probabilities import PredProbs, probabilities
-from lq_spark.tasks.shared.table import LabelledTable
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -97,10 +95,7 @@ def label_set_table(
     arrays = label_arrays(column(labels), label_type, padded=padded)
     given = arrays if isinstance(label_type, StringType) else column(labels)
     names = unpadded(names, padded)
-    as_rows = LabelledTable(
-        F.lit(0), None, read.array, read.element_type, label_type, names, read.n_classes
-    )
-    found = agreed_n_classes(df, as_rows, fitted, n_classes)
+    found = agreed_n_classes(df, replace(read, classes=names), label_type, fitted, n_classes)
     require_room(label_type, labels, found)
     return LabelSetTable(arrays, given, read.array, label_type, names, found)
 

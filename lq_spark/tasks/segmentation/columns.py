@@ -109,8 +109,8 @@ def _tensor_columns(
                 f"{dtype!r} (string) are needed; there is no {missing[0]!r}"
             )
         shape_type, dtype_type = column_type(df, shape), column_type(df, dtype)
-        is_shape = isinstance(shape_type, ArrayType)
-        if not (is_shape and isinstance(shape_type.elementType, IntegralType)):
+        sizes = shape_type.elementType if isinstance(shape_type, ArrayType) else None
+        if not isinstance(sizes, IntegralType):
             raise ColumnError(
                 f"{option}: column {shape!r} is {shape_type.simpleString()}; allowed are arrays of "
                 "whole numbers"

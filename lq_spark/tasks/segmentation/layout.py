@@ -98,4 +98,5 @@ def _tensor(
 ) -> NDArray[Any] | TensorFault:
     if len(columns) == 1:
         return nested_tensor(columns[0], row, ndim)
-    return binary_tensor(*columns, row, ndim=ndim, allowed=allowed)
+    data, shapes, dtypes = columns
+    return binary_tensor(data, shapes, dtypes, row, ndim=ndim, allowed=allowed)

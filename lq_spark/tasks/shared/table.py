@@ -22,7 +22,7 @@ from lq_spark.tasks.shared.labels import (
     require_label,
     require_told_apart,
 )
-from lq_spark.tasks.shared.probabilities import PredProbs, probabilities
+from lq_spark.tasks.shared.probabilities import PredProbs, Probabilities, probabilities
 from lq_spark.tasks.shared.reasons import (
     unknown_label,
 )
@@ -41,7 +41,7 @@ NULL_ID, DUPLICATE_ID = "null id", "duplicate id"
 
 @dataclass(frozen=True)
 class LabelledTable:
-    """The columns of a table of labels and probabilities, and how many classes they have.
+    """The columns of a table of labels and probabilities.
 
     Attributes
     ----------
@@ -49,25 +49,26 @@ class LabelledTable:
         Class index of the given label, bigint without nulls.
     unknown : Column or None
         A string label that is none of the classes, null for the others; None if labels are numbers.
-    pred_probs : Column
-        array<float> or array<double>.
-    element_type : DataType
-        Of a probability: float or double.
     label_type : DataType
         Of the label column.
-    classes : tuple of str, or None
-        Class names, in the order of the probabilities.
-    n_classes : int or None
-        K, where the columns of the probabilities say it.
+    probabilities : Probabilities
+        The predicted probabilities, and what their columns say of the classes.
     """
 
     index: Column
     unknown: Column | None
-    pred_probs: Column
-    element_type: DataType
     label_type: DataType
-    classes: tuple[str, ...] | None
-    n_classes: int | None = None
+    probabilities: Probabilities
+
+    @property
+    def pred_probs(self) -> Column:
+        """Return the probabilities, array<float> or array<double>."""
+        return self.probabilities.array
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Return the class names, in the order of the probabilities."""
+        return self.probabilities.classes
 
     @property
     def inputs(self) -> list[Column]:
@@ -99,11 +100,8 @@ def labelled_table(
     table = LabelledTable(
         index,
         unknown_label(index, column(label)) if is_string else None,
-        read.array,
-        read.element_type,
         label_type,
-        read.classes,
-        read.n_classes,
+        read,
     )
     if read.n_classes is not None:
         require_two_of_boolean(label_type, label, read.n_classes)
@@ -135,7 +133,8 @@ def class_index(
 
 def resolved_n_classes(
     df: DataFrame,
-    table: LabelledTable,
+    read: Probabilities,
+    label_type: DataType,
     n_classes: int | None,
     thresholds: Thresholds | None = None,
 ) -> int:
@@ -148,14 +147,14 @@ def resolved_n_classes(
     told = n_classes
     if told is None and thresholds is not None:
         told = thresholds.n_classes
-    if told is None and table.classes is not None:
-        told = len(table.classes)
+    if told is None and read.classes is not None:
+        told = len(read.classes)
     if told is None:
-        told = first_n_classes(df, table) or 2
-    require_n_classes(told, table.classes, thresholds)
-    if table.n_classes not in (None, told):
-        raise OptionError(f"pred_probs is of {table.n_classes} classes, K is {told}")
-    require_two_of_boolean(table.label_type, "label", told)
+        told = first_n_classes(df, read) or 2
+    require_n_classes(told, read.classes, thresholds)
+    if read.n_classes not in (None, told):
+        raise OptionError(f"pred_probs is of {read.n_classes} classes, K is {told}")
+    require_two_of_boolean(label_type, "label", told)
     return told
 
 
@@ -165,12 +164,12 @@ def require_whole_n_classes(n_classes: object) -> None:
         raise OptionError(f"n_classes must be a whole number of at least 2, got {n_classes!r}")
 
 
-def first_n_classes(df: DataFrame, table: LabelledTable) -> int | None:
+def first_n_classes(df: DataFrame, read: Probabilities) -> int | None:
     """Return how many probabilities the first row has that has any; None if none has."""
-    if table.n_classes is not None:
-        return table.n_classes
+    if read.n_classes is not None:
+        return read.n_classes
     require_told_n_classes(df, "n_classes", "classes")
-    first = df.select(F.size(table.pred_probs).alias("size")).where("size > 0").first()
+    first = df.select(F.size(read.array).alias("size")).where("size > 0").first()
     return None if first is None else int(first["size"])
 
 

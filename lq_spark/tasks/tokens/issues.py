@@ -186,7 +186,8 @@ def issues_of_tokens(
         "classes": columns.classes,
     }
     table = labelled_table(long, **of_rows)
-    require_room(table.label_type, columns.label, agreed_n_classes(long, table, fitted))
+    n_classes = agreed_n_classes(long, table.probabilities, table.label_type, fitted)
+    require_room(table.label_type, columns.label, n_classes)
     thresholds = (
         fit_thresholds(long, **of_rows, tolerance=tolerance)
         if fitted is None

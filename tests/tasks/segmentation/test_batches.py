@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from lq_spark.core import segmentation as core
+from lq_spark.core.segmentation.api import IMAGE_METHODS
 from lq_spark.core.segmentation.issues import fit_pixels
 from lq_spark.core.segmentation.pixels import image_facts
 from lq_spark.errors import InvalidRowsError
@@ -86,7 +87,7 @@ def test_half_precision_is_read_where_the_tolerance_allows_it():
 
 
 @pytest.mark.parametrize("downsample", [1, 2])
-@pytest.mark.parametrize("method", core.IMAGE_METHODS)
+@pytest.mark.parametrize("method", IMAGE_METHODS)
 def test_issues_from_facts_equal_those_from_images_and_core(downsample, method):
     data = images()
     columns = [*nested([mask for mask, _ in data]), *nested([probs for _, probs in data])]
