@@ -136,10 +136,11 @@ class Submitted:
                 stderr=errors,
             )
 
-    def run(self, script: str, arguments: list[str]) -> Finished:
+    def run(self, script: str, *arguments: object) -> Finished:
         """Run a job; as spark-submit has it, both outputs of its Python are standard output."""
         printed, answer = self.folder / "printed", self.folder / f"{self.n_runs}.code"
-        request = {"script": script, "arguments": arguments, "printed": str(printed)}
+        request = {"script": script, "arguments": list(map(str, arguments))}
+        request["printed"] = str(printed)
         logged = self.errors.stat().st_size
         (self.folder / "request").write_text(json.dumps(request))
         (self.folder / "request").rename(self.folder / f"{self.n_runs}.json")
@@ -170,11 +171,7 @@ def submitted(submit_command, tmp_path_factory):
 @pytest.fixture(scope="session")
 def submit(submitted):
     """Run the main job, by spark-submit or on the embedded engine."""
-
-    def run(*arguments: object) -> Finished:
-        return submitted("jobs/score_dataset.py", list(map(str, arguments)))
-
-    return run
+    return partial(submitted, "jobs/score_dataset.py")
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ READER_BATCHES = "spark.sql.parquet.columnarReaderBatchSize"
 """Settings of the session that a run may lower."""
 
 
-def config_of(task: str = "multiclass", path: str | None = None, **keys: Any) -> Any:
+def config_of(task: str = "multiclass", path: str | None = None, /, **keys: Any) -> Any:
     """Return the configuration of a file with keys put over it."""
     return load_config(path, keys, JOBS[task].config)
 

@@ -3,6 +3,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+from runs import TASKS, cli, fields_of, parsed
 
 from lq_spark.errors import (
     ColumnError,
@@ -12,8 +13,6 @@ from lq_spark.errors import (
     OptionError,
     TableError,
 )
-from lq_spark.job import cli
-from lq_spark.job.jobs import JOBS
 
 PLACES = ["--input", "./in", "--output", "./out"]
 
@@ -45,8 +44,8 @@ def run_ends(monkeypatch):
         started.stopped += 1
 
     def replace(gate_failed):
-        def execute(spark, config, kind):
-            started.runs.append(kind.__name__)
+        def execute(spark, config, *kind):
+            started.runs.append(config.task)
             return SimpleNamespace(
                 gate_failed=gate_failed, text=lambda config: f"scored {config.input}"
             )
@@ -108,7 +107,7 @@ def run_ends(monkeypatch):
 )
 def test_a_flag_gives_its_key_alone(flag, value, key, expected):
     arguments = [flag] if value is None else [flag, value]
-    assert vars(cli.parser(JOBS["multiclass"]).parse_args(arguments)) == {key: expected}
+    assert parsed("multiclass", *arguments) == {key: expected}
 
 
 @pytest.mark.parametrize("level", ["fail_if", "warn_if"])
@@ -116,7 +115,7 @@ def test_each_flag_of_a_condition_adds_one_in_order(level):
     flag = f"--{level.replace('_', '-')}"
     arguments = [flag, "rows < 9", flag, "class_rows['a, b'] < 1"]
     expected = {level: ["rows < 9", "class_rows['a, b'] < 1"]}
-    assert vars(cli.parser(JOBS["multiclass"]).parse_args(arguments)) == expected
+    assert parsed("multiclass", *arguments) == expected
 
 
 @pytest.mark.parametrize(
@@ -253,7 +252,7 @@ def test_a_good_run_prints_its_summary_and_ends_with_0(run_ends, capsys):
     started = run_ends(gate_failed=False)
     assert cli.main(PLACES) == cli.DONE == 0
     assert capsys.readouterr() == ("scored ./in\n", "")
-    assert (started.runs, started.stopped) == (["ScoreRun"], 1)
+    assert (started.runs, started.stopped) == (["multiclass"], 1)
 
 
 def test_a_run_whose_gate_fails_prints_its_summary_and_ends_with_3(run_ends, capsys):
@@ -261,7 +260,7 @@ def test_a_run_whose_gate_fails_prints_its_summary_and_ends_with_3(run_ends, cap
     arguments = [*PLACES, "--fail-if", "tokens_scored < 1"]
     assert cli.main(arguments, "tokens") == cli.GATE_FAILED == 3
     assert capsys.readouterr() == ("scored ./in\n", "")
-    assert (started.runs, started.stopped) == (["TokensRun"], 1)
+    assert (started.runs, started.stopped) == (["tokens"], 1)
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
@@ -269,22 +268,22 @@ def test_a_dry_run_is_one_only_if_told(dry_run, monkeypatch):
     told = []
 
     def run(config, job, *, dry_run, **where):
-        told.append((config.input, job, dry_run))
+        told.append((config.input, job.task, dry_run))
         return cli.DONE
 
     monkeypatch.setattr(cli, "run", run)
     assert cli.main([*PLACES, *["--dry-run"] * dry_run]) == 0
-    assert told == [("./in", JOBS["multiclass"], dry_run)]
+    assert told == [("./in", "multiclass", dry_run)]
 
 
-@pytest.mark.parametrize("job", JOBS.values(), ids=lambda job: job.task)
-def test_the_schema_of_the_config_is_printed_without_a_config(job, run_raises, capsys):
+@pytest.mark.parametrize("task", TASKS)
+def test_the_schema_of_the_config_is_printed_without_a_config(task, run_raises, capsys):
     run_raises(AssertionError("nothing is to be run"))
-    assert cli.main(["--print-schema", "--task", job.task]) == 0
+    assert cli.main(["--print-schema", "--task", task]) == 0
     printed = capsys.readouterr()
     schema = json.loads(printed.out)
-    assert set(schema["properties"]) == set(job.config.model_fields)
-    fields = job.config.model_fields.items()
+    assert set(schema["properties"]) == set(fields_of(task))
+    fields = fields_of(task).items()
     assert schema["required"] == [name for name, field in fields if field.is_required()]
     assert schema["required"][:2] == ["input", "output"]
     assert schema["additionalProperties"] is False
