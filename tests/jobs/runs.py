@@ -23,6 +23,7 @@ import yaml
 from lq_spark.job import cli
 from lq_spark.job.config import load_config
 from lq_spark.job.jobs import JOBS
+from lq_spark.job.record import execute as _execute
 
 TASKS = tuple(JOBS)
 
@@ -34,6 +35,14 @@ READER_BATCHES = "spark.sql.parquet.columnarReaderBatchSize"
 def config_of(task: str = "multiclass", path: str | None = None, /, **keys: Any) -> Any:
     """Return the configuration of a file with keys put over it."""
     return load_config(path, keys, JOBS[task].config)
+
+
+def execute(spark: Any, config: Any) -> Any:
+    """Run a job of a configuration, in the session of a caller's thread; return how it ended.
+
+    It raises what the command would tell of.
+    """
+    return _execute(spark, config, JOBS[config.task].kind())
 
 
 def fields_of(task: str = "multiclass") -> dict[str, Any]:
