@@ -13,6 +13,7 @@ from runs import BATCHES
 from lq_spark.core import multiclass
 from lq_spark.core.confident import get_confident_thresholds
 from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.multiclass.scores import score_rows
 
 SIMPLE = {
     "id": [3, 1, 2],
@@ -182,6 +183,16 @@ def test_thresholds_are_saved_whether_they_are_used_or_not(adjust, run, tmp_path
     expected = multiclass.get_label_quality_scores(labels, pred_probs, adjust_pred_probs=adjust)
     scores = by_id(done.scores, pa.table(SIMPLE)["id"])
     np.testing.assert_array_equal(scores["label_quality"], expected)
+
+
+def test_new_rows_are_scored_by_saved_thresholds_as_they_are(run, tmp_path, assert_same_bits):
+    Thresholds((0.5, 0.25, 0.75), (5, 3, 1)).save(tmp_path / "saved.json")
+    options = {"adjust_pred_probs": True, "method": "normalized_margin"}
+    done = run(pa.table(SIMPLE), thresholds=str(tmp_path / "saved.json"), **options)
+    labels, pred_probs = SIMPLE["label"].to_numpy(), np.array(SIMPLE["pred_probs"])
+    expected = score_rows(labels, pred_probs, "normalized_margin", np.array([0.5, 0.25, 0.75]))
+    assert_same_bits(done.scores.sort_by("label")["label_quality"].to_numpy(), expected)
+    assert done.metrics_named("class_threshold") == {"0": 0.5, "1": 0.25, "2": 0.75}
 
 
 def test_a_class_has_one_name_in_all_metrics(run):
