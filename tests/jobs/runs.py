@@ -21,11 +21,13 @@ import pyarrow.parquet as pq
 import yaml
 
 from lq_spark.job import cli
-from lq_spark.job.config import load_config
-from lq_spark.job.jobs import JOBS
-from lq_spark.job.record import execute as _execute
+from lq_spark.job.config_file import load_config
+from lq_spark.job.run import execute
+from lq_spark.job.tasks.registry import TASKS as ENTRIES
 
-TASKS = tuple(JOBS)
+__all__ = ["cli", "execute"]
+
+TASKS = tuple(ENTRIES)
 
 BATCHES = "spark.sql.execution.arrow.maxRecordsPerBatch"
 READER_BATCHES = "spark.sql.parquet.columnarReaderBatchSize"
@@ -34,30 +36,22 @@ READER_BATCHES = "spark.sql.parquet.columnarReaderBatchSize"
 
 def config_of(task: str = "multiclass", path: str | None = None, /, **keys: Any) -> Any:
     """Return the configuration of a file with keys put over it."""
-    return load_config(path, keys, JOBS[task].config)
-
-
-def execute(spark: Any, config: Any) -> Any:
-    """Run a job of a configuration, in the session of a caller's thread; return how it ended.
-
-    It raises what the command would tell of.
-    """
-    return _execute(spark, config, JOBS[config.task].kind())
+    return load_config(path, keys, task)
 
 
 def fields_of(task: str = "multiclass") -> dict[str, Any]:
     """Return the keys of a task's configuration."""
-    return JOBS[task].config.model_fields
+    return ENTRIES[task].config.model_fields
 
 
 def parsed(task: str, *arguments: str) -> dict[str, Any]:
     """Return the flags of a command line, those alone that are given."""
-    return vars(cli.parser(JOBS[task]).parse_args(arguments))
+    return vars(cli.parser(ENTRIES[task]).parse_args(arguments))
 
 
 def flags_of(task: str = "multiclass") -> set[str]:
     """Return the flags of a task's command."""
-    return {action.dest for action in cli.parser(JOBS[task])._actions}
+    return {action.dest for action in cli.parser(ENTRIES[task])._actions}
 
 
 def metrics_of(table: pa.Table) -> dict[str, dict[tuple[str, str | None], float]]:

@@ -56,7 +56,7 @@ class Case:
     key : str
         Column that tells rows apart, or sentences, or items.
     counted : str
-        What is counted as scored or set aside.
+        What the summary calls the rows that are scored or set aside.
     """
 
     shape: str
@@ -219,7 +219,7 @@ OF_ROWS = ("class_rows", "class_mean_label_quality", "class_rows_predicted_other
 OF_TOKENS = ("class_tokens", "class_mean_label_quality", "class_tokens_predicted_otherwise")
 OF_ISSUES = ("class_label_issues", "class_issue_rate", "class_threshold")
 OF_SENTENCES = (
-    *("sentences_scored", "sentences_quarantined", "tokens_scored", "mean_sentence_quality"),
+    *("rows", "rows_scored", "rows_quarantined", "tokens_scored", "mean_sentence_quality"),
 )
 SENTENCES = (
     *("sentence_id", "sentence_quality", "token_qualities", "worst_token_index"),
@@ -522,5 +522,6 @@ CASES = {
         refused=({"consensus_method": "best"}, "consensus_method must be one of 'best_quality', "),
         inputs=("annotations", "input"),
         key="item",
+        counted="items",
     ),
 }

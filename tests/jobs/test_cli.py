@@ -22,7 +22,7 @@ def run_raises(monkeypatch):
     """Let the run itself, which needs Spark, raise an error."""
 
     def replace(error):
-        def run(config, job, **options):
+        def run(config, **options):
             raise error
 
         monkeypatch.setattr(cli, "run", run)
@@ -33,7 +33,7 @@ def run_raises(monkeypatch):
 @pytest.fixture
 def run_ends(monkeypatch):
     """Let a session and the run itself end at once, with a verdict; return what was started."""
-    from lq_spark.job import record
+    from lq_spark.job import run
 
     started = SimpleNamespace(stopped=0, runs=[])
 
@@ -44,14 +44,14 @@ def run_ends(monkeypatch):
         started.stopped += 1
 
     def replace(gate_failed):
-        def execute(spark, config, *kind):
+        def execute(spark, config):
             started.runs.append(config.task)
             return SimpleNamespace(
                 gate_failed=gate_failed, text=lambda config: f"scored {config.input}"
             )
 
         monkeypatch.setattr(cli, "started_session", session)
-        monkeypatch.setattr(record, "execute", execute)
+        monkeypatch.setattr(run, "execute", execute)
         return started
 
     return replace
@@ -267,8 +267,8 @@ def test_a_run_whose_gate_fails_prints_its_summary_and_ends_with_3(run_ends, cap
 def test_a_dry_run_is_one_only_if_told(dry_run, monkeypatch):
     told = []
 
-    def run(config, job, *, dry_run, **where):
-        told.append((config.input, job.task, dry_run))
+    def run(config, *, dry_run, **where):
+        told.append((config.input, config.task, dry_run))
         return cli.DONE
 
     monkeypatch.setattr(cli, "run", run)

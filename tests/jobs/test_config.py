@@ -306,10 +306,13 @@ def test_no_table_is_written_over_another(places):
 
 def test_metrics_and_quarantine_lie_beside_the_output_unless_told():
     config = load(None, {"input": "db.table", "output": "./out/"})
-    assert (config.metrics_path, config.quarantine_path) == ("./out_metrics", "./out_quarantine")
+    assert (config.place("metrics"), config.place("quarantine")) == (
+        "./out_metrics",
+        "./out_quarantine",
+    )
     told = {"metrics": "./m", "quarantine": "./q", "on_invalid": "quarantine"}
     config = load(None, {**PLACES, **told})
-    assert (config.metrics_path, config.quarantine_path) == ("./m", "./q")
+    assert (config.place("metrics"), config.place("quarantine")) == ("./m", "./q")
 
 
 def test_the_fingerprint_is_of_the_values_alone(yaml_file):

@@ -53,7 +53,7 @@ def good(run_in, tmp_path_factory):
             keys = {**case.options, **saved}
             first = run_in(folder, case.tables(), case.task, **keys)
             tables = {ending: first.table(ending) for ending in case.written}
-            scored = f"{case.counted}_scored"
+            scored = "rows_scored"
             conditions = {
                 "fail_if": [f"{scored} == previous({scored})", f"{scored} < 0"],
                 "warn_if": [f"{name} < -1e9" for name in (*case.metrics, *case.class_metrics)],
@@ -74,7 +74,7 @@ def names_of(case: Case, found: dict[tuple[str, str | None], Any]) -> tuple[set[
     """Return the metrics of the table, and those of each class."""
     whole = {name for name, of in found if of is None}
     told = {name for name, of in found if of is not None} - {"seconds", "fail_if", "warn_if"}
-    return whole, told - {f"{case.counted}_quarantined", "annotations_quarantined", "model_weight"}
+    return whole, told - {"rows_quarantined", "annotations_quarantined", "model_weight"}
 
 
 def inputs_of(case: Case) -> set[str]:
@@ -105,9 +105,8 @@ def test_a_run_records_its_metrics(case, good):
     metrics = good(case).first.metrics
     assert names_of(case, metrics) == (set(case.metrics), set(case.class_metrics))
     n_rows = good(case).tables[""].num_rows
-    assert metrics[f"{case.counted}_scored", None] == n_rows
-    assert metrics[f"{case.counted}_quarantined", None] == 0
-    assert metrics.get(("rows", None), n_rows) == n_rows
+    assert metrics["rows", None] == metrics["rows_scored", None] == n_rows
+    assert metrics["rows_quarantined", None] == 0
     rows = good(case).first.table("_metrics").to_pylist()
     [first] = {row["status"] for row in rows if row["run_id"] == good(case).first.run_id}
     assert first == "succeeded"
@@ -132,7 +131,7 @@ def test_a_second_run_replaces_the_tables_and_measures_drift(case, good):
 
 @each_case
 def test_a_met_condition_ends_the_run_with_3_and_its_tables_are_there(case, good):
-    second, scored = good(case).second, f"{case.counted}_scored"
+    second, scored = good(case).second, "rows_scored"
     n_rows = good(case).tables[""].num_rows
     lines = second.printed.splitlines()
     assert f"fail_if MET: {scored} == previous({scored}): {scored} {n_rows}" in second.printed
@@ -157,13 +156,17 @@ def test_what_a_run_saved_judges_the_same_rows_alike(case, good, run):
         assert rows_of(again.table(ending)) == rows_of(table)
 
 
-def assert_named(case: Case, bad: dict[str, list[dict[str, Any]]], done: Done) -> None:
+def assert_named(
+    case: Case, tables: dict[str, pa.Table], bad: dict[str, list[dict[str, Any]]], done: Done
+) -> None:
     """Assert that an error tells of each reason how many rows it has, and names their keys."""
+    keys = tables["input"][case.key].to_pylist()
+    n_rows = len(set(keys) if case.shape == "tokens" else keys)
     for option, rows in bad.items():
-        if rows:
-            counts = counts_of(case, option, rows)
-            assert f"{sum(counts.values())} " in done.error
-        for reason, count in counts_of(case, option, rows).items():
+        counts = counts_of(case, option, rows)
+        of = f" of {n_rows} {case.counted}" if option == "input" else " annotations"
+        assert not rows or f"{sum(counts.values())}{of} cannot be scored: " in done.error
+        for reason, count in counts.items():
             keys = {row[case.key] for row in rows if counted(row["invalid_reason"]) == reason}
             some = ", ".join(map(str, sorted(keys, key=repr)[:5])) + ", …" * (len(keys) > 5)
             assert f"{reason}: {count} ({case.key} {some})" in done.error
@@ -178,7 +181,7 @@ def counts_of(case: Case, option: str, rows: list[dict[str, Any]]) -> dict[str, 
 @each_fault
 def test_one_bad_row_stops_a_run_and_is_named(case, fault, run, failed_runs, tmp_path):
     tables, bad = spoilt(case, [fault])
-    assert_named(case, bad, run(tables, case.task, ends=1, **case.options))
+    assert_named(case, tables, bad, run(tables, case.task, ends=1, **case.options))
     assert left_in(tmp_path) == {*inputs_of(case), "scores_metrics"}
     assert failed_runs(tmp_path / "scores_metrics") == ["InvalidRowsError"]
 
@@ -193,7 +196,7 @@ def test_bad_rows_stop_a_run_and_leave_the_earlier_tables(
     keys = {**case.options, "save_fitted": f"{tmp_path}/fitted.json"}
     keys = {name: keys[name] for name in keys if name in good(case).first.keys}
     done = run(tables, case.task, ends=1, **keys)
-    assert_named(case, bad, done)
+    assert_named(case, tables, bad, done)
     now = snapshot(tmp_path)
     changed = {name for name in now if now[name] != before.get(name)} | set(before) - set(now)
     of_metrics = {name for name in changed if name.startswith("scores_metrics/")}
@@ -219,14 +222,12 @@ def test_bad_rows_are_set_aside_and_the_others_are_scored_as_if_alone(case, good
         assert aside.column_names == [*tables[option].column_names, "invalid_reason"]
         assert rows_of(aside) == sorted(map(repr, bad[option]))
         counts = counts_of(case, option, bad[option])
-        name = f"{case.counted if option == 'input' else option}_quarantined"
-        told = done.metrics_named(name)
-        assert told.pop(None) == sum(counts.values())
-        assert {reason: n for reason, n in told.items() if n} == counts
+        name = f"{'rows' if option == 'input' else option}_quarantined"
+        assert done.metrics_named(name) == {None: sum(counts.values()), **counts}
     counts = counts_of(case, "input", bad["input"])
     n_bad, n_good = sum(counts.values()), good(case).tables[""].num_rows
-    assert done.metrics[f"{case.counted}_scored", None] == n_good
-    assert done.metrics.get(("rows", None), n_good + n_bad) == n_good + n_bad
+    assert done.metrics["rows_scored", None] == n_good
+    assert done.metrics["rows", None] == n_good + n_bad
     told = "; ".join(f"{reason}: {n}" for reason, n in most_first(counts))
     assert f"scores_quarantine ({n_bad} {case.counted}: {told})" in done.printed
 
@@ -294,12 +295,12 @@ def test_a_table_without_rows_gives_tables_without_rows(case, good, run):
     aside = done.quarantine
     assert aside.num_rows == 0
     assert aside.column_names == [*tables["input"].column_names, "invalid_reason"]
-    assert re.search(r"\b0 (of 0 rows|sentences of 0 tokens) scored", done.printed)
+    assert f"0 of 0 {case.counted} scored" in done.printed
     whole, _ = names_of(case, done.metrics)
     assert whole == set(case.metrics)
     numbers = {key: v for key, v in done.metrics.items() if key[0] not in ("seconds", "classes")}
     assert set(numbers.values()) == {0.0, None}
-    assert done.metrics[f"{case.counted}_scored", None] == 0
+    assert done.metrics["rows_scored", None] == 0
 
 
 def columns_of(*, but: tuple[str, ...] = ()) -> Any:

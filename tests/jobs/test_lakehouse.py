@@ -74,13 +74,13 @@ def run(run_in, place):
 
 
 def scores(spark, done):
-    rows = read_table(spark, done.config.output_spec).df.collect()
+    rows = read_table(spark, done.config.outputs["output"]).df.collect()
     return {row["id"]: row.asDict() for row in rows}
 
 
 def metrics(spark, done, status=None):
     """Return {run id: {(metric, class): value}} of the metrics table."""
-    rows = read_table(spark, done.config.metrics_spec).df.toArrow()
+    rows = read_table(spark, done.config.records["metrics"]).df.toArrow()
     return metrics_of(rows.filter(pc.equal(rows["status"], status)) if status else rows)
 
 
@@ -153,7 +153,9 @@ def test_all_passes_see_the_version_that_was_opened(
     done = run(name, table_format, **OPTIONS)
     found = scores(spark, done)
     assert len(found) == 300
-    recorded = read_table(spark, done.config.metrics_spec).df.select("source_version").distinct()
+    recorded = (
+        read_table(spark, done.config.records["metrics"]).df.select("source_version").distinct()
+    )
     [(version,)] = recorded.collect()
     assert read_table(spark, TableSpec(name, format=table_format)).df.count() == 360
     again = run(name, table_format, input_version=version, **OPTIONS)
@@ -219,7 +221,7 @@ def test_rows_set_aside_go_to_a_table_of_the_same_format(spark, place, source, r
     write_table(bad, TableSpec(name, "source", "delta", mode="append"))
     done = run(name, "delta", on_invalid="quarantine", n_classes=4)
     assert len(scores(spark, done)) == 300
-    [row] = read_table(spark, done.config.quarantine_spec).df.collect()
+    [row] = read_table(spark, done.config.quarantines["quarantine"]).df.collect()
     assert (row["id"], row["invalid_reason"]) == (7, "pred_probs of wrong length")
     assert "(1 rows: pred_probs of wrong length: 1)" in done.printed
 
@@ -297,8 +299,7 @@ def test_sentences_and_tokens_are_merged_by_their_keys(spark, run, place):
         keys = {"write_mode": "merge", "find_issues": True}
         config = run(name, output_format, task="tokens", **keys).config
         found[output_format] = [
-            sorted(read_table(spark, spec).df.collect())
-            for spec in (config.output_spec, config.token_output_spec)
+            sorted(read_table(spark, spec).df.collect()) for spec in config.outputs.values()
         ]
     assert found["delta"] == found["parquet"]
     assert [len(table) for table in found["delta"]] == [3, 6]

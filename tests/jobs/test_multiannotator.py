@@ -61,9 +61,9 @@ def test_every_key_is_a_flag_and_the_tables_have_places_of_their_own():
     config = load(**PLACES)
     assert (config.models, config.row_id) == (["pred_probs"], "item")
     assert (config.method, config.quality_method) == ("self_confidence", "crowdlab")
-    assert config.annotation_output_path == "./out_annotations"
-    assert config.annotator_output_path == "./out_annotators"
-    assert config.annotation_quarantine_path == "./out_quarantine_annotations"
+    assert config.place("annotation_output") == "./out_annotations"
+    assert config.place("annotator_output") == "./out_annotators"
+    assert config.place("annotation_quarantine") == "./out_quarantine_annotations"
     line = [*flags_of(PLACES), "--task", "multiannotator", "--pred-probs", "p,q"]
     line += ["--calibrate-probs", "--fail-if", "mean_annotator_agreement < 0.5"]
     config = load(**parsed("multiannotator", *line))
@@ -82,7 +82,7 @@ def test_every_key_is_a_flag_and_the_tables_have_places_of_their_own():
         ({"method": "margin"}, "method must be one of "),
         ({"pred_probs": []}, "pred_probs must name columns, each once, got"),
         ({"annotation_quarantine": "./q"}, "annotation_quarantine is given, so on_invalid must"),
-        ({"fitted": "a.json", "save_fitted": "b.json"}, "fitted is given, so 'save_fitted' does"),
+        ({"fitted": "a.json", "save_fitted": "b.json"}, "fitted is given, so save_fitted does"),
         ({"fail_if": ["label_issues > 1"]}, "fail_if: a metric must be one of 'rows', "),
         ({"find_issues": True}, "unknown config key 'find_issues'"),
     ],
@@ -132,7 +132,7 @@ def test_a_good_run_writes_what_core_says_and_shows_the_worst(submit, read_metri
     assert metrics["mean_consensus_quality", None] == pytest.approx(rated.quality.mean())
     assert metrics["model_weight", "p"] == rated.weights.models[0]
     assert metrics["class_rows", "bee"] == (rated.consensus == 1).sum()
-    assert "\n120 of 120 rows scored" in done.stdout
+    assert "\n120 of 120 items scored" in done.stdout
     worst = int(np.argmin(table.quality))
     lines = done.stdout.splitlines()
     at = lines.index("least reliable annotators (1 good, 0 bad):")
@@ -168,8 +168,8 @@ def test_rows_set_aside_leave_what_the_others_say(run, tmp_path):
     text = run(
         tmp_path, **options, on_invalid="quarantine", save_fitted=str(tmp_path / "fitted.json")
     )
-    assert "39 of 40 rows scored" in text
-    assert "4 set aside (item that cannot be scored: 3; label not in classes: 1)" in text
+    assert "39 of 40 items scored" in text
+    assert "(4 annotations: item that cannot be scored: 3; label not in classes: 1)" in text
     out = tmp_path / "all"
     assert pq.read_table(out / "out_quarantine")["item"].to_pylist() == ["i007"]
     aside = pq.read_table(out / "out_quarantine_annotations").to_pylist()

@@ -155,7 +155,7 @@ def test_the_metrics_say_what_the_flags_say(two_runs, read_metrics):
             assert metrics["class_issue_rate", str(k)] == of_class.sum() / len(of_class)
             assert metrics["class_threshold", str(k)] == two_runs.fitted.thresholds.values[k]
         phases = {detail for name, detail in metrics if name == "seconds"}
-        assert {"scores", "cuts", "issues", "write"} <= phases
+        assert {"open", "keys", "thresholds", "scores", "cuts", "summary", "write"} >= phases
         facts = row_facts(run.labels, run.pred_probs, two_runs.fitted.thresholds.as_array())
         n_confident = facts.is_confident_issue(run.labels).sum()
         assert metrics["label_health_score", None] == 1.0 - n_confident / n_rows
@@ -190,10 +190,10 @@ def test_the_summary_says_how_many_issues_there_are_and_where(two_runs):
     done, folder = two_runs.old.done, two_runs.folder
     n = int(done.metrics["label_issues", None])
     text = done.printed
-    assert f"issues      {n} labels, {n / 400:.2%}, by prune_by_noise_rate; label heal" in text
+    assert f"issues       {n} labels, {n / 400:.2%}, by prune_by_noise_rate; label heal" in text
     places = f"{folder}/scores_metrics_classes, {folder}/scores_metrics_overlaps"
-    assert f"health      {places}" in text
-    assert f"fitted      {folder}/fitted.json" in text
+    assert f"health       {places}" in text
+    assert f"save_fitted  {folder}/fitted.json" in text
     assert "labels most often given for another class, estimated:" in text
     rows = [line.split() for line in text.split("\n\n")[1].splitlines()[2:]]
     assert {row[0]: int(row[-1]) for row in rows} == done.metrics_named("class_label_issues")

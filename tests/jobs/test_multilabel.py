@@ -24,7 +24,7 @@ load = partial(config_of, "multilabel")
 def test_without_further_keys_rows_are_scored_by_their_moving_average():
     config = load(**PLACES)
     assert config.aggregator_kwargs == {"method": "exponential_moving_average", "alpha": 0.8}
-    assert config.issue_output_path == "./out_issues"
+    assert config.place("issue_output") == "./out_issues"
     softmin = load(**PLACES, aggregator="softmin", temperature=0)
     assert softmin.aggregator_kwargs == {"method": "softmin", "temperature": 0}
 

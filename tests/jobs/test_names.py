@@ -76,7 +76,7 @@ def test_tables_beside_one_whose_name_has_quotes_have_names_that_sql_reads(task)
     assert quoted.places == [
         place.replace("lake.db.scores", "lake.db.`product-scores") + "`" for place in plain.places
     ]
-    assert quoted.metrics_path == "lake.db.`product-scores_metrics`"
+    assert quoted.place("metrics") == "lake.db.`product-scores_metrics`"
 
 
 @pytest.mark.parametrize("metrics", ["lake.`db`.scores", "`lake`.db.`Scores`", "LAKE.DB.SCORES"])
@@ -84,7 +84,7 @@ def test_a_table_is_the_same_with_and_without_quotes(metrics):
     flags = {"input": "lake.db.rows", "output": "lake.db.`scores`", "output_format": "iceberg"}
     with pytest.raises(OptionError, match="must be different places"):
         config_of(**flags, metrics=metrics)
-    assert config_of(**flags, metrics="lake.db.`scores_2`").metrics_path
+    assert config_of(**flags, metrics="lake.db.`scores_2`").place("metrics")
 
 
 @pytest.mark.spark_only
@@ -100,7 +100,7 @@ def test_tables_of_names_in_quotes_are_written_and_read(spark, interpreted, run)
         for _ in range(2):  # what is there is replaced, and drift is measured
             done = run(rows, **keys, **columns)
         assert spark.read.table(name).count() == every_task.N
-        metrics = spark.read.table(done.config.metrics_path)
+        metrics = spark.read.table(done.config.place("metrics"))
         assert metrics.select("run_id").distinct().count() == 2
         assert spark.read.table(name).columns[0] == columns["id"]
     finally:

@@ -34,8 +34,8 @@ def test_an_uncertainty_is_a_column_or_a_number():
     how = {"method": "uncertainty", "frac_issues": 0.1}
     for given, told in (("0.5", 0.5), (2.0, 2.0), ("spread", "spread")):
         config = config_of("regression", **PLACES, **how, uncertainty=given)
-        assert config.told_uncertainty == told
-    assert config_of("regression", **PLACES).told_uncertainty is None
+        assert config.number_or_column == told
+    assert config_of("regression", **PLACES).number_or_column is None
 
 
 @pytest.mark.parametrize(

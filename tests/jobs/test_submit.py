@@ -23,7 +23,6 @@ from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.label_issues import find_label_issues
 from lq_spark.core.multiclass.scores import score_rows
-from lq_spark.tasks.shared.batches import REASONS
 
 pytestmark = pytest.mark.spark
 
@@ -145,8 +144,8 @@ def test_issues_are_those_of_core_and_ranked(first):
     by_rank = scores.sort_by("issue_rank").slice(0, n_issues)
     assert by_rank["issue_rank"].to_pylist() == list(range(1, n_issues + 1))
     assert by_rank["label_quality"].to_pylist() == sorted(by_rank["label_quality"].to_pylist())
-    assert f"issues      {n_issues} labels, {n_issues / 300:.2%}" in first.done.stdout
-    assert f"fitted      {first.fitted}" in first.done.stdout
+    assert f"issues           {n_issues} labels, {n_issues / 300:.2%}" in first.done.stdout
+    assert f"save_fitted      {first.fitted}" in first.done.stdout
 
 
 def test_what_was_fitted_is_saved_as_thresholds_too(first):
@@ -228,8 +227,7 @@ def test_the_metrics_say_what_the_scores_say(plain, read_metrics):
         "classes": 5,
         "mean_label_quality": pytest.approx(expected.mean(), abs=1e-12),
     }
-    of_reasons = {detail: n for (name, detail), n in metrics.items() if name == "rows_quarantined"}
-    assert of_reasons == dict.fromkeys([None, *REASONS], 0)
+    assert {of for name, of in metrics if name == "rows_quarantined"} == {None}
     otherwise = plain.pred_probs.argmax(axis=1) != plain.labels
     for k in range(5):
         given = plain.labels == k
@@ -280,9 +278,9 @@ def test_the_summary_is_all_that_standard_output_holds(plain):
     lines = head.splitlines()
     assert lines[0] == f"lq_spark {lq_spark.__version__} on {plain.engine_named}"
     assert lines[1] == "400 of 400 rows scored, 5 classes, method normalized_margin"
-    assert lines[2] == f"scores      {plain.output}"
-    assert lines[3].startswith(f"metrics     {plain.output}_metrics (run ")
-    assert re.fullmatch(r"time        (\w+ [\d.]+ s(, )?)+", lines[4])
+    assert lines[2] == f"output   {plain.output}"
+    assert lines[3].startswith(f"metrics  {plain.output}_metrics (run ")
+    assert re.fullmatch(r"time     (\w+ [\d.]+ s(, )?)+", lines[4])
     assert len(lines) == 5
 
     lines = by_class.splitlines()
@@ -306,7 +304,7 @@ def test_the_summary_of_an_adjusted_run_says_so(first, later):
     head = "rows scored, 3 classes, method"
     assert f"300 of 300 {head} self_confidence, adjusted by class" in first.done.stdout
     assert f"90 of 90 {head} normalized_margin, adjusted by class" in later.done.stdout
-    assert f"thresholds  {first.thresholds}" in first.done.stdout
+    assert f"save_thresholds  {first.thresholds}" in first.done.stdout
 
 
 def test_the_example_config_scores_the_example_table(example, repository, by_id):

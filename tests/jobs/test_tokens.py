@@ -145,13 +145,13 @@ def test_metrics_and_health_are_those_of_the_tokens(two_runs, read_metrics, asse
     for corpus in (two_runs.old, two_runs.new):
         metrics = read_metrics(path)[corpus.done.run_id]
         n, n_issues = len(corpus.labels), sum(corpus.tokens["is_label_issue"].to_pylist())
-        assert metrics["sentences_scored", None] == corpus.nested.num_rows
-        assert metrics["sentences_quarantined", None] == 0
+        assert metrics["rows_scored", None] == corpus.nested.num_rows
+        assert metrics["rows_quarantined", None] == 0
         assert metrics["tokens_scored", None] == n
         assert metrics["label_issues", None] == n_issues
         assert metrics["issue_rate", None] == n_issues / n
         phases = {detail for name, detail in metrics if name == "seconds"}
-        assert {"open", "ids", "sentences", "issues", "summary", "write"} == phases
+        assert {"open", "keys", "scores", "tokens", "summary", "write"} == phases
         for k, name in enumerate(CLASSES if corpus is two_runs.old else map(str, range(3))):
             given = corpus.labels == k
             name = name if ("class_tokens", name) in metrics else CLASSES[k]
@@ -200,10 +200,10 @@ def test_drift_is_told_from_the_second_run_on(two_runs, read_metrics):
 def test_the_summary_says_what_was_written_where(two_runs):
     done, n = two_runs.old.done, len(two_runs.old.labels)
     text = done.printed
-    assert f"30 sentences of {n} tokens scored, token score self_confidence, sentence" in text
-    assert f"tokens      {two_runs.folder}/scores_tokens" in text
+    assert f"30 of 30 sentences scored, {n} tokens, token score self_confidence, sentence" in text
+    assert f"token_output  {two_runs.folder}/scores_tokens" in text
     n_issues = int(done.metrics["label_issues", None])
-    assert f"issues      {n_issues} tokens, {n_issues / n:.2%}, by prune_by_noise_rate" in text
+    assert f"issues        {n_issues} tokens, {n_issues / n:.2%}, by prune_by_noise_rate" in text
 
 
 def spoiled(corpus, shape):
@@ -259,9 +259,9 @@ def test_a_bad_token_sets_its_whole_sentence_aside(run, shape, find_issues):
         issues = [(kept[s], t) for s, t in core.find_label_issues(*split)]
         assert [places[row] for row in found] == sorted(issues)
     n_aside = len(reasons) + (shape == "nested")  # both rows of an id that occurs twice
-    assert done.metrics["sentences_scored", None] == len(kept)
-    assert done.metrics["sentences_quarantined", None] == n_aside
-    assert done.metrics["sentences_quarantined", "a token: probabilities do not sum to 1"] == 1
+    assert done.metrics["rows_scored", None] == len(kept)
+    assert done.metrics["rows_quarantined", None] == n_aside
+    assert done.metrics["rows_quarantined", "a token: probabilities do not sum to 1"] == 1
     assert f"({n_aside} sentences: " in done.printed
 
 
@@ -314,7 +314,7 @@ def test_a_good_run_shows_the_ten_worst_sentences(submitted, tmp_path):
     assert " ERROR " not in done.stderr
     printed = done.stdout
     quality, of_tokens = core.get_label_quality_scores(labels, probs)
-    head = f"25 sentences of {sum(map(len, labels))} tokens scored, token score self_confidence"
+    head = f"25 of 25 sentences scored, {sum(map(len, labels))} tokens, token score self_confidence"
     assert printed.splitlines()[1].startswith(head)
     expected = []
     for s in np.argsort(quality, kind="stable")[:10]:
@@ -406,9 +406,12 @@ def test_without_further_keys_a_row_is_a_sentence_scored_by_its_minimum():
     assert (config.tokens, config.token_index, config.token) == (None, None, None)
     assert (config.token_score_method, config.sentence_score_method) == ("self_confidence", "min")
     assert config.sentence_score_kwargs == {}
-    assert config.token_output_path == "./out_tokens"
-    assert (config.metrics_path, config.quarantine_path) == ("./out_metrics", "./out_quarantine")
-    assert load(**PLACES, token_output="./words").token_output_path == "./words"
+    assert config.place("token_output") == "./out_tokens"
+    assert (config.place("metrics"), config.place("quarantine")) == (
+        "./out_metrics",
+        "./out_quarantine",
+    )
+    assert load(**PLACES, token_output="./words").place("token_output") == "./words"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 A table has one row an image, with the label boxes and the predicted boxes as arrays of structs. A
 score needs one number of the whole table, the lowest similarity of boxes; issues also need the
-average precision of each class: :mod:`lq_spark.tasks.detection.fit` has these passes.
+average precision of each class: :mod:`lq_spark.tasks.detection.passes` has these passes.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from lq_spark.tasks.detection.batches import (
     score_batch,
     score_schema,
 )
+from lq_spark.tasks.detection.boxes import from_boxes
 from lq_spark.tasks.detection.checks import validate
 from lq_spark.tasks.detection.columns import (
     LABEL,
@@ -37,8 +38,7 @@ from lq_spark.tasks.detection.columns import (
     detection_columns,
     resolved_n_classes,
 )
-from lq_spark.tasks.detection.fit import lowest_similarity, table_precisions, table_totals
-from lq_spark.tasks.detection.from_boxes import from_boxes
+from lq_spark.tasks.detection.passes import lowest_similarity, table_precisions, table_totals
 from lq_spark.tasks.detection.summary import DetectionSummary, summarize
 from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK, with_issue_rank
 from lq_spark.tasks.shared.streams import refuse_stream
@@ -108,7 +108,22 @@ def fit(
             f"id: column {id!r} has nulls or values that occur twice; "
             "detection.validate says which rows"
         )
-    totals = table_totals(df, columns, n_classes)
+    return fit_model(df, columns, id, n_classes, fail=True)
+
+
+def fit_model(
+    df: DataFrame, columns: DetectionColumns, id: str, n_classes: int, *, fail: bool
+) -> DetectionModel:
+    """Return :func:`fit` of a table that is checked.
+
+    An image that cannot be scored fails the query, or else InvalidRowsError is raised after it.
+    """
+    totals = table_totals(df, columns, n_classes, fail=fail)
+    if totals.n_unusable:
+        raise InvalidRowsError(
+            f"{totals.n_unusable} images cannot be scored with K = {n_classes} classes; "
+            "detection.validate says which and why"
+        )
     precisions = table_precisions(df, columns, id, totals.counts)
     return detection_model(totals.min_similarity, precisions, totals.counts, columns.classes)
 
@@ -267,17 +282,35 @@ def find_issues(
         )
     else:
         resolved_n_classes(df, columns, n_classes, fitted)
+    flagged = with_issues(
+        df, columns, fitted, weights, overlapping_label_check=overlapping_label_check, fail=True
+    )
+    return with_issue_rank(flagged, id) if issue_rank else flagged
+
+
+def with_issues(
+    df: DataFrame,
+    columns: DetectionColumns,
+    fitted: DetectionModel,
+    weights: Mapping[str, float] | None,
+    *,
+    overlapping_label_check: bool,
+    fail: bool,
+) -> DataFrame:
+    """Return a table that is checked with its label issues, by what was fitted. Lazy.
+
+    An image that cannot be scored fails the query, or gets nulls.
+    """
     function = issue_batch(
-        fitted, columns.names, weights, overlapping_label_check=overlapping_label_check
+        fitted, columns.names, weights, overlapping_label_check=overlapping_label_check, fail=fail
     )
     found = df.withColumn(_NEW, map_rows(function, columns.inputs, issue_schema()))
-    made = {
-        IS_LABEL_ISSUE: F.col(f"{_NEW}.{IS_LABEL_ISSUE}"),
-        LABEL_QUALITY: F.col(f"{_NEW}.{LABEL_QUALITY}"),
-        BOX_ISSUES: _box_issues(columns),
-    }
-    flagged = found.select(*map(column, df.columns), *(made[name].alias(name) for name in added))
-    return with_issue_rank(flagged, id) if issue_rank else flagged
+    return found.select(
+        *map(column, df.columns),
+        F.col(f"{_NEW}.{IS_LABEL_ISSUE}"),
+        F.col(f"{_NEW}.{LABEL_QUALITY}"),
+        _box_issues(columns).alias(BOX_ISSUES),
+    )
 
 
 def _box_issues(columns: DetectionColumns) -> Column:

@@ -38,8 +38,8 @@ from lq_spark.tasks.segmentation.batches import (
     issues_batch,
 )
 from lq_spark.tasks.segmentation.columns import ImageColumns, image_columns, image_n_classes
-from lq_spark.tasks.segmentation.fit import class_sums_of, fitted_model, pixels_taken
 from lq_spark.tasks.segmentation.layout import ImageLayout
+from lq_spark.tasks.segmentation.passes import class_sums_of, fitted_model, pixels_taken
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.shared.table import LABEL_QUALITY
 
@@ -210,9 +210,14 @@ def facts_of(
     layout: ImageLayout,
     keep: Sequence[str],
     temperature: float = DEFAULT_TEMPERATURE,
+    *,
+    fail: bool = True,
 ) -> DataFrame:
-    """Return the facts of images beside the columns to keep. Lazy; fails if one is not fit."""
-    function = facts_batch(layout, temperature, fail=True)
+    """Return the facts of images beside the columns to keep. Lazy.
+
+    An image that cannot be scored fails the query, or has nulls.
+    """
+    function = facts_batch(layout, temperature, fail=fail)
     new = map_rows(function, columns.inputs, image_schema(FACTS))
     return with_fields(df.withColumn(NEW, new), keep, FACTS)
 
