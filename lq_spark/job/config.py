@@ -84,7 +84,7 @@ class JobConfig(BaseModel):
     fail_if: list[Name] = Field(
         [], description="conditions over the metrics under which the gate fails (exit code 3)"
     )
-    warn_if: list[Name] = Field([], description="conditions that are told of, and no more")
+    warn_if: list[Name] = Field([], description="conditions that are reported, and no more")
     reference: Name | None = Field(
         None, description="run id to measure drift from (default: the last that succeeded)"
     )
@@ -255,8 +255,11 @@ class FittedConfig(JobConfig):
                 raise ValueError(
                     f"{name}: must be a path on this machine, got {getattr(self, name)!r}"
                 )
-        said = [name for name in self.for_fitting if name in self.model_fields_set]
-        given = [name for name in said if getattr(self, name) is not None]
+        given = [
+            name
+            for name in self.for_fitting
+            if name in self.model_fields_set and getattr(self, name) is not None
+        ]
         if self.fitted and given:
             raise ValueError(f"fitted is given, so {', '.join(given)} does not go with it")
         return self

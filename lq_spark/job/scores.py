@@ -51,7 +51,7 @@ class Scores(NamedTuple):
     mean : float or None
         Mean label quality; None without rows.
     worst : list of tuple
-        What was asked for of the rows of lowest label quality, ties by id.
+        What is to be shown of the rows of lowest label quality, ties by id.
     """
 
     n_rows: int
@@ -61,7 +61,7 @@ class Scores(NamedTuple):
 
 
 def scores_of(output: DataFrame, id: str, *shown: Column | str) -> Scores:
-    """Return a table of scores and issues in short; ``shown`` is told of its lowest rows."""
+    """Return a table of scores and issues in short; ``shown`` is kept of its lowest rows."""
     quality = F.col(LABEL_QUALITY)
     [row] = output.agg(F.count_if(IS_LABEL_ISSUE).alias("issues"), *sums(quality)).collect()
     worst = lowest(output, id, [column(id), *shown], quality)

@@ -65,7 +65,7 @@ class Task(ABC, Generic[Config]):
 
     n_classes: int = 0
     classes: Sequence[str] | None = None
-    """K and what the classes are called, to be told in a dry run."""
+    """K and what the classes are called, as a dry run says."""
 
     def __init__(
         self,

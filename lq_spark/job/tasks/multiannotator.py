@@ -107,24 +107,10 @@ class MultiannotatorConfig(ClassesConfig):
         return [model if isinstance(model, str) else ", ".join(model) for model in self.models]
 
     @property
-    def columns(self) -> dict[str, Any]:
-        """Return the columns, as the functions of the task take them."""
-        return {
-            "item": self.item,
-            "annotator": self.annotator,
-            "label": self.label,
-            "pred_probs": self.models,
-        }
-
-    @property
-    def annotations_spec(self) -> TableSpec:
-        """Return which table of annotations is read: the newest version."""
-        return TableSpec(self.annotations, "annotations", self.input_format)
-
-    @property
     def inputs(self) -> list[TableSpec]:
-        """Return all tables that are read."""
-        return [*super().inputs, self.annotations_spec]
+        """Return the tables that are read: of items, and the newest version of the annotations."""
+        annotations = TableSpec(self.annotations, "annotations", self.input_format)
+        return [*super().inputs, annotations]
 
     @property
     def outputs(self) -> dict[str, TableSpec]:
@@ -145,15 +131,6 @@ class MultiannotatorConfig(ClassesConfig):
 
 
 @dataclass(frozen=True, slots=True)
-class ConsensusClass:
-    """Items of one consensus label, and their mean consensus quality."""
-
-    name: str
-    n_items: int
-    mean_quality: float
-
-
-@dataclass(frozen=True, slots=True)
 class ScoredItems(Summary):
     """Items, annotations and annotators in short.
 
@@ -161,8 +138,8 @@ class ScoredItems(Summary):
     ----------
     n_annotations, n_annotators : int
         Annotations and annotators that could be scored.
-    classes : list of ConsensusClass
-        In the order of their labels.
+    classes : list of tuple
+        (consensus label, its items, their mean consensus quality), in the order of the labels.
     quality, agreement, label_quality : float or None
         Means over the items, and over the annotations; None without any.
     models : dict of str to float
@@ -173,7 +150,7 @@ class ScoredItems(Summary):
 
     n_annotations: int
     n_annotators: int
-    classes: list[ConsensusClass]
+    classes: list[tuple[str, int, float]]
     quality: float | None
     agreement: float | None
     label_quality: float | None
@@ -188,9 +165,9 @@ class ScoredItems(Summary):
         yield "mean_label_quality", None, self.label_quality
         yield "mean_consensus_quality", None, self.quality
         yield "mean_annotator_agreement", None, self.agreement
-        for found in self.classes:
-            yield "class_rows", found.name, found.n_items
-            yield "class_mean_consensus_quality", found.name, found.mean_quality
+        for name, n_items, mean in self.classes:
+            yield "class_rows", name, n_items
+            yield "class_mean_consensus_quality", name, mean
         for name, weight in self.models.items():
             yield "model_weight", name, weight
 
@@ -202,14 +179,14 @@ class ScoredItems(Summary):
         """Return consensus classes, the least reliable annotators, the least certain items."""
         weights = ", ".join(f"{name} {weight:.4f}" for name, weight in self.models.items())
         lines = [*([f"model weights: {weights}"] if weights else []), ""]
-        shown = sorted(self.classes, key=lambda found: found.mean_quality)[:N_WORST_CLASSES]
+        shown = sorted(self.classes, key=lambda found: found[2])[:N_WORST_CLASSES]
         lines.append(
             f"mean consensus quality {self.quality:.4f}, agreement {self.agreement:.4f}; "
             "by consensus label:"
         )
         lines += aligned(
             ("class", "items", "mean"),
-            [(found.name, f"{found.n_items:,}", f"{found.mean_quality:.4f}") for found in shown],
+            [(name, f"{n_items:,}", f"{mean:.4f}") for name, n_items, mean in shown],
         )
         header = (config.annotator, "labels", "worst class", "agreement", "quality")
         title = "least reliable annotators (1 good, 0 bad):"
@@ -252,7 +229,7 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
 
         config = self.config
         require_new_columns(self.source.select(*map(column, config.keep_columns)), ITEM_COLUMNS)
-        self.annotations = read_table(self.spark, config.annotations_spec).df
+        self.annotations = read_table(self.spark, config.inputs[1]).df
         self.loaded = CrowdModel.load(config.fitted) if config.fitted else None
         self.classes = agreed_classes(config.classes, config.n_classes, self.loaded)
         tables = self._tables(self.annotations, self.source)
@@ -286,7 +263,16 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
     def _tables(self, annotations: DataFrame, items: DataFrame) -> CrowdTables:
         from lq_spark.tasks.multiannotator.columns import crowd_tables
 
-        return crowd_tables(annotations, items, **self.config.columns, classes=self.classes)
+        config = self.config
+        return crowd_tables(
+            annotations,
+            items,
+            item=config.item,
+            annotator=config.annotator,
+            label=config.label,
+            pred_probs=config.models,
+            classes=self.classes,
+        )
 
     def _checks(self, items: DataFrame) -> CrowdChecks:
         from lq_spark.tasks.multiannotator.checks import checked_crowd
@@ -396,10 +382,7 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         return ScoredItems(
             of_labels["score_n"],
             annotators.count(),
-            [
-                ConsensusClass(class_name(g["name"], None), g["score_n"], mean([g]) or 0.0)
-                for g in groups
-            ],
+            [(class_name(g["name"], None), g["score_n"], mean([g]) or 0.0) for g in groups],
             mean(groups),
             mean(groups, "agreement"),
             mean([of_labels]),
