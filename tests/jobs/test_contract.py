@@ -277,7 +277,7 @@ def test_a_dry_run_tells_the_columns_of_the_tables_and_writes_nothing(case, good
     assert lines[-1] == "nothing was scored or written"
     assert lines[0].startswith(f"input       {tmp_path}/input.parquet (parquet")
     for ending, table in good(case).tables.items():
-        [at] = [n for n, line in enumerate(lines) if f"{tmp_path}/scores{ending} (" in line]
+        [at] = [n for n, line in enumerate(lines) if f" {tmp_path}/scores{ending} (" in line]
         told = lines[at + 1 : at + 1 + table.num_columns]
         assert {line.split()[0] for line in told} == set(table.column_names)
         assert not lines[at + 1 + table.num_columns].startswith("  ")

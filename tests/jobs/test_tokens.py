@@ -265,6 +265,15 @@ def test_a_bad_token_sets_its_whole_sentence_aside(run, shape, find_issues):
     assert f"({n_aside} sentences: " in done.printed
 
 
+def test_of_a_row_a_token_a_column_may_be_called_as_one_of_the_sentences(run):
+    table = corpus_of(n_sentences=5).long
+    plain = run(table, "tokens", **LONG).scores.sort_by("sentence_id")
+    table = table.append_column("sentence_quality", pa.array(["x"] * table.num_rows))
+    done = run(table, "tokens", **LONG, keep_columns=["sentence_quality"])
+    assert done.scores.sort_by("sentence_id").equals(plain)
+    assert set(done.table("_tokens")["sentence_quality"].to_pylist()) == {"x"}
+
+
 @pytest.mark.parametrize("shape", ["nested", "long"])
 def test_only_the_columns_asked_for_are_carried(run, shape):
     table = getattr(corpus_of(n_sentences=5), shape)
