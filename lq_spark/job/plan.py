@@ -36,7 +36,7 @@ def plan(run: JobRun) -> str:
     lines.append(f"sample      {faults or f'the first {N_SAMPLE:,} rows can be scored'}")
     lines.append(f"classes     {task.classes_text}")
     for spec, schema in outputs:
-        lines.append(f"{spec.option:<12}{spec.name} ({spec.format}, {spec.mode})")
+        lines.append(f"{spec.option:<11} {spec.name} ({spec.format}, {spec.mode})")
         lines += [f"  {name.name}  {name.dataType.simpleString()}" for name in schema]
     lines += [f"metrics     {spec.name} ({spec.format})" for spec in config.records.values()]
     for level in ("fail_if", "warn_if"):
