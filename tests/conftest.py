@@ -187,9 +187,15 @@ def batch_size(spark):
 
 @pytest.fixture(scope="session")
 def shared_data():
-    """The folder of real data sets beside the repository."""
+    """The folder of real data sets beside the repository; without it, a test of them is skipped.
+
+    Where ``LQ_SPARK_REQUIRE_DATA`` is 1, as in CI, it fails.
+    """
     if not SHARED_DATA.is_dir():
-        pytest.skip("the real data sets (shared/data beside the repository) are not here")
+        missing = "the real data sets (shared/data beside the repository) are not here"
+        if os.environ.get("LQ_SPARK_REQUIRE_DATA") == "1":
+            pytest.fail(f"{missing}, and LQ_SPARK_REQUIRE_DATA is 1", pytrace=False)
+        pytest.skip(missing)
     return SHARED_DATA
 
 

@@ -1,6 +1,7 @@
 """Rules that hold for the source of the whole package."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import lq_spark
 
 PACKAGE = Path(lq_spark.__file__).parent
+ENGINE = PACKAGE / "engine"
 JOBS = PACKAGE.parent / "jobs"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -25,17 +27,14 @@ PYTHON_ENTRANCES = {
 }  # fmt: skip
 
 
-def name_of(path):
-    return path.relative_to(PACKAGE.parent).as_posix()
-
-
-def syntax_of(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
+@functools.cache
+def nodes_of(path):
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def names_used(path):
     """Return the attributes and the imported names in a module, without its texts and comments."""
-    nodes = list(ast.walk(syntax_of(path)))
+    nodes = nodes_of(path)
     attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     imports = {
         alias.name
@@ -69,9 +68,8 @@ def test_public_names_are_there_on_first_use():
     assert multiclass.Thresholds is Thresholds
 
 
-@pytest.mark.parametrize("name", lq_spark.__all__)
-def test_each_public_name_leads_somewhere(name):
-    assert getattr(lq_spark, name) is not None
+def test_each_public_name_leads_somewhere():
+    assert [name for name in lq_spark.__all__ if getattr(lq_spark, name, None) is None] == []
 
 
 def test_another_name_is_an_attribute_error():
@@ -86,30 +84,39 @@ def test_a_capability_has_one_word_in_core_in_tasks_and_in_their_tests(capabilit
             assert list((floors / floor / capability).glob("*.py"))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_module_uses_what_spark_connect_does_not_have(path):
-    assert not names_used(path) & CLASSIC_ONLY
+def assert_nothing(found_in, paths=MODULES):
+    """Assert that nothing is found in any of the modules; name each in which something is."""
+    found = {path.relative_to(PACKAGE.parent).as_posix(): found_in(path) for path in paths}
+    offenders = [f"{name}: {what}" for name, what in found.items() if what]
+    assert not offenders, "\n".join(offenders)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_udfs_are_made_in_engine_alone(path):
-    if path.parent != PACKAGE / "engine":
-        assert not names_used(path) & PYTHON_ENTRANCES
+def test_no_module_uses_what_spark_connect_does_not_have():
+    assert_nothing(lambda path: names_used(path) & CLASSIC_ONLY)
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "engine").glob("*.py")), ids=name_of)
-def test_engine_does_not_know_labels(path):
+def test_udfs_are_made_in_engine_alone():
+    others = [path for path in MODULES if ENGINE not in path.parents]
+    assert_nothing(lambda path: names_used(path) & PYTHON_ENTRANCES, others)
+
+
+def test_engine_does_not_know_labels():
     # Its own docstring alone has the word, to say that the modules below do not.
-    if path.name != "__init__.py":
-        text = path.read_text(encoding="utf-8")
-        assert not re.search(r"label|pred_prob|annotator", text, re.IGNORECASE)
+    modules = [path for path in ENGINE.rglob("*.py") if path != ENGINE / "__init__.py"]
+    words = re.compile(r".*(?:label|pred_prob|annotator).*", re.IGNORECASE)
+    assert_nothing(lambda path: words.findall(path.read_text(encoding="utf-8")), modules)
 
 
-@pytest.mark.parametrize("path", [*MODULES, *sorted(JOBS.rglob("*.py"))], ids=name_of)
-def test_no_check_is_an_assert_which_python_may_leave_out(path):
-    assert not [node for node in ast.walk(syntax_of(path)) if isinstance(node, ast.Assert)]
+def test_no_check_is_an_assert_which_python_may_leave_out():
+    def asserts(path):
+        return [f"line {node.lineno}" for node in nodes_of(path) if isinstance(node, ast.Assert)]
+
+    assert_nothing(asserts, [*MODULES, *JOBS.rglob("*.py")])
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_can_be_read_in_one_sitting(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+def test_a_module_can_be_read_in_one_sitting():
+    def length(path):
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        return f"{lines} lines" if lines > 400 else ""
+
+    assert_nothing(length)
