@@ -54,17 +54,15 @@ def _ensembles(draw, dtype):
     return labels, members
 
 
-@st.composite
-def _crowds(draw, n_models):
-    rng = np.random.default_rng(draw(SEEDS))
-    n_items, n_classes = draw(st.integers(5, 60)), draw(st.integers(2, 6))
-    n_annotators = draw(st.sampled_from([2, 3, 5, 10, 50]))
+def _crowd(
+    rng, n_models, n_items, n_classes, n_annotators, right, n_given, missing, concentrations, sure
+):
     truth = rng.integers(n_classes, size=n_items)
     # From annotators who disagree everywhere to such as are mostly right.
-    right = rng.random((n_items, n_annotators)) < rng.random(n_annotators) * draw(SHARES_RIGHT)
-    drawn = rng.integers(draw(st.integers(1, n_classes)), size=right.shape)  # classes may be absent
-    labels = np.where(right, truth[:, np.newaxis], drawn).astype(np.float64)
-    labels[rng.random(labels.shape) < draw(st.sampled_from([0.0, 0.4, 0.9, 1.0]))] = np.nan
+    is_right = rng.random((n_items, n_annotators)) < rng.random(n_annotators) * right
+    drawn = rng.integers(n_given, size=is_right.shape)  # classes may be absent
+    labels = np.where(is_right, truth[:, np.newaxis], drawn).astype(np.float64)
+    labels[rng.random(labels.shape) < missing] = np.nan
     # No item and no annotator without a label; one item with two, or cleanlab refuses them all.
     for i in np.flatnonzero(np.isnan(labels).all(axis=1)):
         labels[i, rng.integers(n_annotators)] = rng.integers(n_classes)
@@ -74,19 +72,54 @@ def _crowds(draw, n_models):
     # A share of even numbers leaves no exact ties, which cleanlab decides by its rounding.
     models = np.array(
         [
-            _random_pred_probs(rng, n_items, n_classes, draw(CONCENTRATIONS), np.float64)
-            for _ in range(n_models)
+            _random_pred_probs(rng, n_items, n_classes, concentration, np.float64)
+            for concentration in concentrations
         ]
     )
     models = 0.6 * models + 0.4 * rng.dirichlet(np.ones(n_classes), size=(n_models, n_items))
-    models += draw(st.sampled_from([0.0, 1.0, 9.0])) * np.eye(n_classes)[truth]
+    models += sure * np.eye(n_classes)[truth]
     return labels, models / models.sum(axis=2, keepdims=True)
+
+
+@st.composite
+def _crowds(draw, n_models):
+    n_classes = draw(st.integers(2, 6))
+    return _crowd(
+        np.random.default_rng(draw(SEEDS)),
+        n_models,
+        n_items=draw(st.integers(5, 60)),
+        n_classes=n_classes,
+        n_annotators=draw(st.sampled_from([2, 3, 5, 10, 50])),
+        right=draw(SHARES_RIGHT),
+        n_given=draw(st.integers(1, n_classes)),
+        missing=draw(st.sampled_from([0.0, 0.4, 0.9, 1.0])),
+        concentrations=[draw(CONCENTRATIONS) for _ in range(n_models)],
+        sure=draw(st.sampled_from([0.0, 1.0, 9.0])),
+    )
+
+
+NASTY_CROWDS = {
+    "more annotators than items": (5, 3, 50, 0.9, 3, 0.4, 1.0, 1.0),
+    "one label an item": (40, 4, 10, 0.5, 4, 1.0, 0.1, 0.0),
+    "nobody is right": (30, 5, 5, 0.0, 5, 0.0, 10.0, 0.0),
+    "one class is drawn alone": (30, 6, 3, 0.0, 1, 0.4, 1.0, 1.0),
+    "nearly all are sure and right": (60, 2, 10, 0.9, 2, 0.0, 0.01, 9.0),
+    "hardly any label": (60, 6, 50, 0.5, 6, 0.9, 0.01, 0.0),
+}
+"""Items, classes, annotators, shares of right ones, classes drawn, labels missing; models."""
 
 
 @pytest.fixture(scope="session")
 def crowds():
     """Strategy by number of models: (wide labels with NaN, pred_probs of shape (M, n, K))."""
     return _crowds
+
+
+@pytest.fixture(params=NASTY_CROWDS)
+def nasty_crowd(request):
+    """A crowd at an end of what may be: wide labels with NaN, pred_probs of shape (2, n, K)."""
+    *sizes, concentration, sure = NASTY_CROWDS[request.param]
+    return _crowd(np.random.default_rng(0), 2, *sizes, [concentration, 1.0], sure)
 
 
 @pytest.fixture(scope="session")

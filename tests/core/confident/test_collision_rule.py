@@ -6,6 +6,7 @@ from cleanlab import count
 from cleanlab import filter as rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle import cleanlabs
 
 from lq_spark.core.confident import compute_confident_joint
 from lq_spark.core.label_issues import find_label_issues
@@ -16,22 +17,6 @@ from lq_spark.errors import OptionError
 SEEDS = st.integers(0, 2**32 - 1)
 PAPERS = {"collision_rule": "highest_reached"}
 RUNS = settings(deadline=None, max_examples=40)
-
-
-@pytest.fixture(scope="module")
-def cleanlabs(quietly):
-    """Call cleanlab with a stable argsort: its own breaks ties by the processor it runs on."""
-    argsort = np.argsort
-
-    def stable(values, axis=-1, kind=None, **kwargs):
-        return argsort(values, axis=axis, kind="stable", **kwargs)
-
-    def call(function, *args, **kwargs):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(np, "argsort", stable)
-            return quietly(function, *args, **kwargs)
-
-    return call
 
 
 def data_set(seed, max_classes=8):
@@ -81,7 +66,7 @@ def papers_issues(labels, pred_probs):
 
 @RUNS
 @given(seed=SEEDS)
-def test_the_joint_counts_each_row_for_the_highest_class_that_it_reaches(cleanlabs, seed):
+def test_the_joint_counts_each_row_for_the_highest_class_that_it_reaches(seed):
     labels, pred_probs = data_set(seed)
     expected = papers_joint(labels, pred_probs)
     found, off_diagonal = compute_confident_joint(
@@ -101,15 +86,13 @@ def test_the_joint_counts_each_row_for_the_highest_class_that_it_reaches(cleanla
 @pytest.mark.parametrize("filter_by", PRUNING)
 @RUNS
 @given(seed=SEEDS)
-def test_pruning_takes_as_many_rows_as_the_papers_joint_says(cleanlabs, quietly, filter_by, seed):
+def test_pruning_takes_as_many_rows_as_the_papers_joint_says(quietly, filter_by, seed):
     labels, pred_probs = data_set(seed)
     joint = cleanlabs(count.calibrate_confident_joint, papers_joint(labels, pred_probs), labels)
     options = {"filter_by": filter_by, "min_examples_per_class": 1}
     np.testing.assert_array_equal(
         quietly(find_label_issues, labels, pred_probs, **options, **PAPERS),
-        cleanlabs(
-            rules.find_label_issues, labels, pred_probs, confident_joint=joint, n_jobs=1, **options
-        ),
+        cleanlabs(rules.find_label_issues, labels, pred_probs, confident_joint=joint, **options),
     )
 
 
@@ -128,16 +111,14 @@ def test_confident_learning_flags_the_rows_guessed_to_be_of_another_class(seed):
 
 @RUNS
 @given(seed=SEEDS)
-def test_cleanlabs_rule_is_the_default(cleanlabs, quietly, seed):
+def test_cleanlabs_rule_is_the_default(quietly, seed):
     labels, pred_probs = data_set(seed)
     named = {"collision_rule": "highest_of_all"}
     expected = cleanlabs(count.compute_confident_joint, labels, pred_probs)
     np.testing.assert_array_equal(compute_confident_joint(labels, pred_probs), expected)
     np.testing.assert_array_equal(compute_confident_joint(labels, pred_probs, **named), expected)
     for filter_by in FILTERS:
-        flags = cleanlabs(
-            rules.find_label_issues, labels, pred_probs, filter_by=filter_by, n_jobs=1
-        )
+        flags = cleanlabs(rules.find_label_issues, labels, pred_probs, filter_by=filter_by)
         for options in ({}, named):
             found = quietly(find_label_issues, labels, pred_probs, filter_by=filter_by, **options)
             np.testing.assert_array_equal(found, flags)

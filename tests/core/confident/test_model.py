@@ -8,6 +8,7 @@ import pytest
 from cleanlab import count
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle import cleanlabs
 
 from lq_spark import NoiseModel, Thresholds
 from lq_spark.core.confident import compute_confident_joint, confident_counts
@@ -25,22 +26,6 @@ SMALL = NoiseModel(
     n_label_issues=2,
     collision_rule="highest_reached",
 )
-
-
-@pytest.fixture(scope="module")
-def cleanlabs(quietly):
-    """Call cleanlab with a stable argsort: its own breaks ties by the processor it runs on."""
-    argsort = np.argsort
-
-    def stable(values, axis=-1, kind=None, **kwargs):
-        return argsort(values, axis=axis, kind="stable", **kwargs)
-
-    def call(function, *args, **kwargs):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(np, "argsort", stable)
-            return quietly(function, *args, **kwargs)
-
-    return call
 
 
 @pytest.fixture
@@ -120,7 +105,7 @@ def test_the_text_says_what_it_is_and_holds_the_pairs_that_occur(content):
 
 @RUNS
 @given(seed=SEEDS, rule=RULES)
-def test_the_calibrated_joint_is_the_confident_joint_of_the_rows(cleanlabs, seed, rule):
+def test_the_calibrated_joint_is_the_confident_joint_of_the_rows(seed, rule):
     labels, pred_probs = data_set(seed)
     joint = model_of(labels, pred_probs, rule).confident_joint
     ours = compute_confident_joint(labels, pred_probs, collision_rule=rule)
@@ -132,7 +117,7 @@ def test_the_calibrated_joint_is_the_confident_joint_of_the_rows(cleanlabs, seed
 
 @RUNS
 @given(seed=SEEDS)
-def test_the_joint_is_scaled_to_other_rows_as_cleanlab_scales_it(cleanlabs, seed):
+def test_the_joint_is_scaled_to_other_rows_as_cleanlab_scales_it(seed):
     labels, pred_probs = data_set(seed)
     n_classes = pred_probs.shape[1]
     others = np.random.default_rng(seed).integers(0, n_classes, 500)
@@ -144,7 +129,7 @@ def test_the_joint_is_scaled_to_other_rows_as_cleanlab_scales_it(cleanlabs, seed
 
 @RUNS
 @given(seed=SEEDS)
-def test_prior_and_noise_matrices_equal_cleanlabs(cleanlabs, seed):
+def test_prior_and_noise_matrices_equal_cleanlabs(seed):
     labels, pred_probs = data_set(seed)
     model = model_of(labels, pred_probs)
     *latent, joint = cleanlabs(

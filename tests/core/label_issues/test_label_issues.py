@@ -1,13 +1,12 @@
 """Label issues, joint, noise matrices and class health, against cleanlab."""
 
-import warnings
-
 import numpy as np
 import pytest
 from cleanlab import count, dataset
 from cleanlab import filter as rules
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from oracle import cleanlabs, ours
 
 from lq_spark.core import confident, health, label_issues
 from lq_spark.core.confident import latent
@@ -17,29 +16,6 @@ from lq_spark.core.label_issues.rules import COMPARING, FILTERS, PRUNING
 from lq_spark.errors import DataError, OptionError
 
 SEEDS = st.integers(0, 2**32 - 1)
-
-
-@pytest.fixture(scope="module")
-def oracle():
-    """Call cleanlab with a stable argsort: its own breaks ties by the processor it runs on."""
-    argsort = np.argsort
-
-    def stable(values, axis=-1, kind=None, **kwargs):
-        return argsort(values, axis=axis, kind="stable", **kwargs)
-
-    def call(function, *args, **kwargs):
-        with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-            patch.setattr(np, "argsort", stable)
-            warnings.simplefilter("ignore")  # it warns of small classes, as ours does
-            return function(*args, **kwargs)
-
-    return call
-
-
-def ours(function, *args, **kwargs):
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="classes .* none of them is pruned")
-        return function(*args, **kwargs)
 
 
 def data_set(seed, *, max_classes=30, ties=False):
@@ -64,12 +40,12 @@ def data_set(seed, *, max_classes=30, ties=False):
 @pytest.mark.parametrize("ties", [False, True], ids=["", "ties"])
 @settings(deadline=None, max_examples=40)
 @given(seed=SEEDS, frac_noise=st.sampled_from([1.0, 0.5]), least=st.sampled_from([1, 10]))
-def test_flags_equal_cleanlabs(oracle, filter_by, ties, seed, frac_noise, least):
+def test_flags_equal_cleanlabs(filter_by, ties, seed, frac_noise, least):
     labels, pred_probs = data_set(seed, ties=ties)
     options = {"filter_by": filter_by, "min_examples_per_class": least}
     if filter_by in PRUNING:
         options["frac_noise"] = frac_noise
-    expected = oracle(rules.find_label_issues, labels, pred_probs, n_jobs=1, **options)
+    expected = cleanlabs(rules.find_label_issues, labels, pred_probs, **options)
     found = ours(find_label_issues, labels, pred_probs, **options)
     np.testing.assert_array_equal(found, expected)
 
@@ -106,21 +82,21 @@ def test_numbers_to_remove_are_removed_of_each_class(seed):
 
 @settings(deadline=None, max_examples=60)
 @given(seed=SEEDS)
-def test_ranked_positions_equal_cleanlabs(oracle, seed):
+def test_ranked_positions_equal_cleanlabs(seed):
     labels, pred_probs = data_set(seed)
     options = {"return_indices_ranked_by": "normalized_margin"}
     np.testing.assert_array_equal(
         ours(find_label_issues, labels, pred_probs, **options),
-        oracle(rules.find_label_issues, labels, pred_probs, n_jobs=1, **options),
+        cleanlabs(rules.find_label_issues, labels, pred_probs, **options),
     )
 
 
 @settings(deadline=None, max_examples=60)
 @given(seed=SEEDS)
-def test_joints_and_counts_equal_cleanlabs(oracle, seed):
+def test_joints_and_counts_equal_cleanlabs(seed):
     labels, pred_probs = data_set(seed)
     for calibrate in (False, True):
-        expected, off = oracle(
+        expected, off = cleanlabs(
             count.compute_confident_joint,
             labels,
             pred_probs,
@@ -132,23 +108,23 @@ def test_joints_and_counts_equal_cleanlabs(oracle, seed):
         )
         np.testing.assert_array_equal(found, expected)
         np.testing.assert_array_equal(ours_off, off)
-    joint = oracle(count.estimate_joint, labels, pred_probs)
+    joint = cleanlabs(count.estimate_joint, labels, pred_probs)
     np.testing.assert_allclose(confident.estimate_joint(labels, pred_probs), joint, atol=1e-12)
     for method in ("off_diagonal", "off_diagonal_calibrated"):
-        assert confident.num_label_issues(labels, pred_probs, estimation_method=method) == oracle(
-            count.num_label_issues, labels, pred_probs, estimation_method=method
-        )
+        assert confident.num_label_issues(
+            labels, pred_probs, estimation_method=method
+        ) == cleanlabs(count.num_label_issues, labels, pred_probs, estimation_method=method)
 
 
 @settings(deadline=None, max_examples=40)
 @given(seed=SEEDS, converge=st.booleans(), py_method=st.sampled_from(list(latent.PY_METHODS)))
-def test_noise_matrices_equal_cleanlabs(oracle, seed, converge, py_method):
+def test_noise_matrices_equal_cleanlabs(seed, converge, py_method):
     labels, pred_probs = data_set(seed, max_classes=8)
     joint = confident.compute_confident_joint(labels, pred_probs)
     noise = joint / np.maximum(joint.sum(axis=0), 1)
     assume(py_method != "eqn" or np.linalg.matrix_rank(noise) == len(joint))  # else singular
     options = {"py_method": py_method, "converge_latent_estimates": converge}
-    expected = oracle(count.estimate_latent, joint, labels, **options)
+    expected = cleanlabs(count.estimate_latent, joint, labels, **options)
     found = latent.estimate_latent(joint, labels, **options)
     for ours_is, theirs_is in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours_is, theirs_is, rtol=0, atol=1e-9)
@@ -156,10 +132,10 @@ def test_noise_matrices_equal_cleanlabs(oracle, seed, converge, py_method):
 
 @settings(deadline=None, max_examples=40)
 @given(seed=SEEDS, asymmetric=st.booleans())
-def test_health_tables_equal_cleanlabs(oracle, seed, asymmetric):
+def test_health_tables_equal_cleanlabs(seed, asymmetric):
     labels, pred_probs = data_set(seed, max_classes=8)
     names = [f"class {k}" for k in range(pred_probs.shape[1])]
-    expected = oracle(
+    expected = cleanlabs(
         dataset.health_summary,
         labels,
         pred_probs,
@@ -261,13 +237,13 @@ def test_the_papers_collision_rule_takes_the_highest_of_the_classes_reached():
     assert facts.guess == [2]
 
 
-def test_predictions_alone_can_say_how_many_to_prune(oracle):
+def test_predictions_alone_can_say_how_many_to_prune():
     labels, pred_probs = data_set(5, max_classes=4)
     np.testing.assert_array_equal(
         ours(label_issues.find_label_issues_using_argmax_confusion_matrix, labels, pred_probs),
-        oracle(rules.find_label_issues_using_argmax_confusion_matrix, labels, pred_probs),
+        cleanlabs(rules.find_label_issues_using_argmax_confusion_matrix, labels, pred_probs),
     )
     np.testing.assert_array_equal(
         label_issues.find_predicted_neq_given(labels, pred_probs),
-        oracle(rules.find_predicted_neq_given, labels, pred_probs),
+        cleanlabs(rules.find_predicted_neq_given, labels, pred_probs),
     )

@@ -104,10 +104,7 @@ def assert_equal_results(actual, expected, options=(), atol=1e-9):
             np.testing.assert_allclose(found, wanted, rtol=0, atol=atol)
 
 
-@settings(deadline=None)
-@given(data=st.data(), options=st.sampled_from(OPTIONS))
-def test_all_tables_equal_cleanlabs(data, options, crowds, quietly):
-    labels, (pred_probs,) = data.draw(crowds(1))
+def assert_tables_equal_cleanlabs(labels, pred_probs, options, quietly):
     options = {**options, "return_weights": options.get("quality_method") != "agreement"}
     expected = quietly(
         oracle.get_label_quality_multiannotator, labels, pred_probs, verbose=False, **options
@@ -118,7 +115,24 @@ def test_all_tables_equal_cleanlabs(data, options, crowds, quietly):
     assert_equal_results(actual, expected, options)
 
 
-@settings(deadline=None)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_all_tables_equal_cleanlabs(options, crowds, quietly):
+    @settings(deadline=None, max_examples=3)
+    @given(crowds(1))
+    def check(crowd):
+        labels, (pred_probs,) = crowd
+        assert_tables_equal_cleanlabs(labels, pred_probs, options, quietly)
+
+    check()
+
+
+def test_all_tables_of_a_nasty_crowd_equal_cleanlabs(nasty_crowd, quietly):
+    labels, (pred_probs, _) = nasty_crowd
+    for options in (OPTIONS[1], OPTIONS[4], OPTIONS[5], OPTIONS[6]):
+        assert_tables_equal_cleanlabs(labels, pred_probs, options, quietly)
+
+
+@settings(deadline=None, max_examples=25)
 @given(data=st.data(), n_models=st.integers(1, 3), calibrate=st.booleans())
 def test_all_tables_of_an_ensemble_equal_cleanlabs(data, n_models, calibrate, crowds, quietly):
     labels, models = data.draw(crowds(n_models))
@@ -150,7 +164,7 @@ def test_a_probability_of_0_stays_0_in_the_search_of_a_temperature(quietly):
     assert_equal_results(found, expected)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=12)
 @given(data=st.data(), share=st.sampled_from([0.3, 0.5, 0.8]))
 def test_calibrated_tables_equal_cleanlabs_where_probabilities_are_0(data, share, crowds, quietly):
     labels, (pred_probs,) = data.draw(crowds(1))
@@ -159,24 +173,24 @@ def test_calibrated_tables_equal_cleanlabs_where_probabilities_are_0(data, share
     assume(one_temperature_is_best(labels, pred_probs))
     options = {"calibrate_probs": True, "verbose": False}
 
+    told = []
+
     def consensus():
-        told = quietly(
-            oracle.get_label_quality_multiannotator, labels, pred_probs.copy(), **options
+        told.append(
+            quietly(oracle.get_label_quality_multiannotator, labels, pred_probs.copy(), **options)
         )
-        return told["label_quality"]["consensus_label"].to_numpy()
+        return told[-1]["label_quality"]["consensus_label"].to_numpy()
 
     draws = drawn_by(consensus, n_draws=4)
     assume((draws == draws[0]).all())
-    expected = quietly(
-        oracle.get_label_quality_multiannotator, labels, pred_probs.copy(), **options
-    )
+    expected = told[-1]
     actual = get_label_quality_multiannotator(
         labels, pred_probs, cleanlab_compatible=True, **options
     )
     assert_equal_results(actual, expected)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(data=st.data(), options=st.sampled_from(OPTIONS[:2] + OPTIONS[6:10]))
 def test_without_the_defects_the_numbers_are_the_same_where_no_class_is_absent(
     data, options, crowds, quietly
@@ -194,7 +208,7 @@ def test_without_the_defects_the_numbers_are_the_same_where_no_class_is_absent(
 
 
 @pytest.mark.parametrize("with_probs", [True, False])
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(data=st.data())
 def test_majority_votes_equal_those_that_cleanlab_does_not_draw(with_probs, data, crowds, quietly):
     labels, (pred_probs,) = data.draw(crowds(1))

@@ -52,7 +52,7 @@ def test_scores_equal_cleanlabs(scheme, dtype, atol, data, score, ensembles, qui
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(data=st.data(), method=st.sampled_from(METHODS))
 def test_log_loss_weights_equal_cleanlabs_of_the_same_numbers_in_float64(
     dtype, data, method, ensembles, quietly

@@ -1,9 +1,5 @@
 """Scores, label issues and models of label sets, against cleanlab."""
 
-import contextlib
-import io
-import warnings
-
 import numpy as np
 import pytest
 from cleanlab import count
@@ -12,6 +8,7 @@ from cleanlab.multilabel_classification import filter as rules
 from cleanlab.multilabel_classification import rank
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle import cleanlabs, ours
 
 from lq_spark.core.confident.joint import row_facts
 from lq_spark.core.label_issues.rules import FILTERS, PRUNING
@@ -43,33 +40,6 @@ from lq_spark.errors import DataError, OptionError
 
 SEEDS = st.integers(0, 2**32 - 1)
 RUNS = settings(deadline=None, max_examples=15)
-
-
-@pytest.fixture(scope="module")
-def oracle():
-    """Call cleanlab with a stable argsort: its own breaks ties by the processor it runs on."""
-    argsort = np.argsort
-
-    def stable(values, axis=-1, kind=None, **kwargs):
-        return argsort(values, axis=axis, kind="stable", **kwargs)
-
-    def call(function, *args, **kwargs):
-        with (
-            pytest.MonkeyPatch.context() as patch,
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-        ):
-            patch.setattr(np, "argsort", stable)
-            warnings.simplefilter("ignore")  # it warns of small classes, as ours does
-            return function(*args, **kwargs)
-
-    return call
-
-
-def ours(function, *args, **kwargs):
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="classes .* none of them is pruned")
-        return function(*args, **kwargs)
 
 
 def lists(bits):
@@ -113,14 +83,14 @@ AGGREGATORS = [
 )
 @RUNS
 @given(data=label_sets(), aggregator=st.sampled_from(AGGREGATORS))
-def test_scores_equal_cleanlabs(oracle, method, adjust, data, aggregator):
+def test_scores_equal_cleanlabs(method, adjust, data, aggregator):
     bits, pred_probs = data
     labels, options = lists(bits), {"method": method, "adjust_pred_probs": adjust}
-    expected = oracle(rank.get_label_quality_scores_per_class, labels, pred_probs, **options)
+    expected = cleanlabs(rank.get_label_quality_scores_per_class, labels, pred_probs, **options)
     found = get_label_quality_scores_per_class(labels, pred_probs, **options)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
     options["aggregator_kwargs"] = aggregator
-    expected = oracle(rank.get_label_quality_scores, labels, pred_probs, **options)
+    expected = cleanlabs(rank.get_label_quality_scores, labels, pred_probs, **options)
     found = get_label_quality_scores(labels, pred_probs, **options)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
     assert found.dtype == np.float64
@@ -128,9 +98,9 @@ def test_scores_equal_cleanlabs(oracle, method, adjust, data, aggregator):
 
 @RUNS
 @given(data=label_sets(np.float32))
-def test_scores_of_floats_equal_cleanlabs(oracle, data):
+def test_scores_of_floats_equal_cleanlabs(data):
     labels = lists(data[0])
-    expected = oracle(rank.get_label_quality_scores, labels, data[1])
+    expected = cleanlabs(rank.get_label_quality_scores, labels, data[1])
     np.testing.assert_allclose(get_label_quality_scores(labels, data[1]), expected, atol=1e-6)
 
 
@@ -163,7 +133,7 @@ def test_aggregates_equal_cleanlabs_and_do_not_depend_on_the_batch(
     least=st.sampled_from([1, 3]),
     frac_noise=st.sampled_from([1.0, 0.5]),
 )
-def test_issues_equal_cleanlabs(oracle, filter_by, data, ranked_by, least, frac_noise):
+def test_issues_equal_cleanlabs(filter_by, data, ranked_by, least, frac_noise):
     bits, pred_probs = data
     labels = lists(bits)
     options = {"filter_by": filter_by, "return_indices_ranked_by": ranked_by, "n_jobs": 1}
@@ -173,15 +143,15 @@ def test_issues_equal_cleanlabs(oracle, filter_by, data, ranked_by, least, frac_
     found = ours(find_label_issues, labels, pred_probs, **options)
     if ranked_by and filter_by.startswith("low_"):
         # cleanlab's order is mixed up, where it does not raise; ours is that of the scores.
-        mask = oracle(rules.find_label_issues, labels, pred_probs, filter_by=filter_by, n_jobs=1)
+        mask = cleanlabs(rules.find_label_issues, labels, pred_probs, filter_by=filter_by)
         np.testing.assert_array_equal(np.sort(found), np.flatnonzero(mask))
         scores = get_label_quality_scores(labels, pred_probs, method=ranked_by)
         assert (np.diff(scores[found]) >= 0).all()
     else:
-        expected = oracle(rules.find_label_issues, labels, pred_probs, **options)
+        expected = cleanlabs(rules.find_label_issues, labels, pred_probs, **options)
         np.testing.assert_array_equal(found, expected)
 
-    expected = oracle(rules.find_multilabel_issues_per_class, labels, pred_probs, **options)
+    expected = cleanlabs(rules.find_multilabel_issues_per_class, labels, pred_probs, **options)
     found = ours(find_multilabel_issues_per_class, labels, pred_probs, **options)
     if ranked_by is None:
         np.testing.assert_array_equal(found, expected)
@@ -194,37 +164,35 @@ def test_issues_equal_cleanlabs(oracle, filter_by, data, ranked_by, least, frac_
 
 @RUNS
 @given(data=label_sets())
-def test_models_equal_cleanlabs(oracle, data):
+def test_models_equal_cleanlabs(data):
     bits, pred_probs = data
     labels = lists(bits)
     model = ours(fit, labels, pred_probs)
     options = {"multi_label": True}
-    thresholds = oracle(count.get_confident_thresholds, labels, pred_probs, **options)
+    thresholds = cleanlabs(count.get_confident_thresholds, labels, pred_probs, **options)
     np.testing.assert_allclose(model.thresholds, thresholds, rtol=0, atol=1e-9)
-    joint = oracle(count.compute_confident_joint, labels, pred_probs, **options)
+    joint = cleanlabs(count.compute_confident_joint, labels, pred_probs, **options)
     np.testing.assert_array_equal(model.confident_joint, joint)
-    joint = oracle(count.estimate_joint, labels, pred_probs, **options)
+    joint = cleanlabs(count.estimate_joint, labels, pred_probs, **options)
     np.testing.assert_allclose(model.joint, joint, rtol=0, atol=1e-9)
-    assert model.n_issue_rows == oracle(count.num_label_issues, labels, pred_probs, **options)
+    assert model.n_issue_rows == cleanlabs(count.num_label_issues, labels, pred_probs, **options)
 
 
 @RUNS
 @given(data=label_sets(), filter_by=st.sampled_from(["prune_by_noise_rate", "prune_by_class"]))
-def test_a_joint_is_used_as_it_is(oracle, data, filter_by):
+def test_a_joint_is_used_as_it_is(data, filter_by):
     labels, pred_probs = lists(data[0]), data[1]
     rng = np.random.default_rng(len(labels))
     joint = rng.integers(0, len(labels), (pred_probs.shape[1], 2, 2))
     options = {"confident_joint": joint, "filter_by": filter_by}
-    expected = oracle(
-        rules.find_multilabel_issues_per_class, labels, pred_probs, n_jobs=1, **options
-    )
+    expected = cleanlabs(rules.find_multilabel_issues_per_class, labels, pred_probs, **options)
     found = ours(find_multilabel_issues_per_class, labels, pred_probs, **options)
     np.testing.assert_array_equal(found, expected)
 
 
 @RUNS
 @given(data=label_sets())
-def test_numbers_to_remove_are_of_rows_given_the_class(oracle, data):
+def test_numbers_to_remove_are_of_rows_given_the_class(data):
     bits, pred_probs = data
     labels, numbers = lists(bits), (bits.sum(axis=0) // 2).tolist()
     options = {"num_to_remove_per_class": numbers, "n_jobs": 1}
@@ -235,7 +203,7 @@ def test_numbers_to_remove_are_of_rows_given_the_class(oracle, data):
     joint = fit(labels, pred_probs).confident_joint
     # Where the joint has no mass to spread, cleanlab finds none; ours the number asked for.
     spread = (joint[:, 1, 0] > 0) & (bits.sum(axis=0) > 1)
-    expected = oracle(rules.find_multilabel_issues_per_class, labels, pred_probs, **options)
+    expected = cleanlabs(rules.find_multilabel_issues_per_class, labels, pred_probs, **options)
     by_rate = found["prune_by_noise_rate"]
     np.testing.assert_array_equal(by_rate[:, spread], expected[:, spread])
     assert not (by_rate & ~bits).any()
@@ -243,13 +211,13 @@ def test_numbers_to_remove_are_of_rows_given_the_class(oracle, data):
         np.testing.assert_array_equal(found[other], by_rate)
 
 
-def test_cleanlab_takes_numbers_to_remove_of_rows_without_the_class(oracle):
+def test_cleanlab_takes_numbers_to_remove_of_rows_without_the_class():
     bits = np.array([[1, 1]] * 4 + [[0, 0]] * 4, dtype=bool)
     pred_probs = np.linspace(0.1, 0.9, 16).reshape(8, 2)
     options = {"num_to_remove_per_class": [2, 1]}
     arguments = lists(bits), pred_probs
     for filter_by, theirs in (("prune_by_class", [[0, 0], [2, 1]]), ("both", [[0, 0], [0, 0]])):
-        mask = oracle(
+        mask = cleanlabs(
             rules.find_multilabel_issues_per_class, *arguments, filter_by=filter_by, **options
         )
         assert [(mask & bits).sum(axis=0).tolist(), (mask & ~bits).sum(axis=0).tolist()] == theirs
@@ -261,11 +229,11 @@ def test_cleanlab_takes_numbers_to_remove_of_rows_without_the_class(oracle):
 @pytest.mark.parametrize("filter_by", FILTERS)
 @RUNS
 @given(data=label_sets(present_everywhere=True))
-def test_a_class_that_all_rows_or_none_have_gets_an_answer(oracle, filter_by, data):
+def test_a_class_that_all_rows_or_none_have_gets_an_answer(filter_by, data):
     bits, pred_probs = data
     labels, options = lists(bits), {"filter_by": filter_by, "n_jobs": 1}
     with pytest.raises(ValueError, match="at least 2 classes"):
-        oracle(rules.find_multilabel_issues_per_class, labels, pred_probs, **options)
+        cleanlabs(rules.find_multilabel_issues_per_class, labels, pred_probs, **options)
     found = ours(find_multilabel_issues_per_class, labels, pred_probs, **options)
     if filter_by == "predicted_neq_given":
         np.testing.assert_array_equal(found[:, 0], pred_probs[:, 0] < 0.5)
@@ -273,7 +241,7 @@ def test_a_class_that_all_rows_or_none_have_gets_an_answer(oracle, filter_by, da
     else:  # no row can be confidently of a bit that no row was seen to have
         assert not found[:, :2].any()
     if bits.shape[1] > 3:
-        rest = oracle(
+        rest = cleanlabs(
             rules.find_multilabel_issues_per_class, lists(bits[:, 2:]), pred_probs[:, 2:], **options
         )
         np.testing.assert_array_equal(found[:, 2:], rest)
@@ -326,12 +294,12 @@ TIED = [[], [1], [], [0, 1], [0], [1]]
 TIED_PROBS = np.array([[0.1, 0.2], [0.7, 0.8], [0.2, 0.1], [0.3, 0.9], [0.9, 0.3], [0.1, 0.6]])
 
 
-def test_equal_margins_of_different_bits_are_told_apart_by_row(oracle):
+def test_equal_margins_of_different_bits_are_told_apart_by_row():
     # The self-confidences of rows 1 and 3 are 1 - 0.7 and 0.3: the second is lower by rounding.
     options = {"filter_by": "low_normalized_margin"}
     found = find_multilabel_issues_per_class(TIED, TIED_PROBS, **options)
     assert np.flatnonzero(found[:, 0]).tolist() == [1]
-    expected = oracle(rules.find_multilabel_issues_per_class, TIED, TIED_PROBS, n_jobs=1, **options)
+    expected = cleanlabs(rules.find_multilabel_issues_per_class, TIED, TIED_PROBS, **options)
     np.testing.assert_array_equal(found, expected)
 
 
@@ -341,15 +309,13 @@ def test_equal_margins_of_different_bits_are_told_apart_by_row(oracle):
     levels=st.sampled_from([4, 10, 20, 100]),
     filter_by=st.sampled_from(["low_normalized_margin", "low_self_confidence", "prune_by_class"]),
 )
-def test_issues_of_tied_cells_equal_cleanlabs(oracle, seed, levels, filter_by):
+def test_issues_of_tied_cells_equal_cleanlabs(seed, levels, filter_by):
     rng = np.random.default_rng(seed)
     pred_probs = rng.integers(0, levels + 1, (rng.integers(4, 30), 2)) / levels
     bits = rng.random(pred_probs.shape) < 0.4
     bits[0], bits[1] = False, True
     options = {"filter_by": filter_by}
-    expected = oracle(
-        rules.find_multilabel_issues_per_class, lists(bits), pred_probs, n_jobs=1, **options
-    )
+    expected = cleanlabs(rules.find_multilabel_issues_per_class, lists(bits), pred_probs, **options)
     found = ours(find_multilabel_issues_per_class, lists(bits), pred_probs, **options)
     np.testing.assert_array_equal(found, expected)
 

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import contextlib
-import io
 import math
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -13,6 +10,7 @@ from cleanlab.token_classification import filter as their_filter
 from cleanlab.token_classification import rank, summary
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle import cleanlabs, ours
 
 from lq_spark.core.label_issues.rules import FILTERS
 from lq_spark.core.multiclass.scores import METHODS
@@ -27,33 +25,6 @@ from lq_spark.errors import DataError, OptionError
 
 WORDS = ["May", "may", "in", "London", "#", ""]
 SEEDS = st.integers(0, 2**32 - 1)
-
-
-@pytest.fixture(scope="module")
-def oracle():
-    """Call cleanlab with a stable argsort: its own breaks ties by the processor it runs on."""
-    argsort = np.argsort
-
-    def stable(values, axis=-1, kind=None, **kwargs):
-        return argsort(values, axis=axis, kind="stable", **kwargs)
-
-    def call(function, *args, **kwargs):
-        with (
-            pytest.MonkeyPatch.context() as patch,
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),  # it prints, verbose or not
-        ):
-            patch.setattr(np, "argsort", stable)
-            warnings.simplefilter("ignore")  # it warns of small classes, as ours does
-            return function(*args, **kwargs)
-
-    return call
-
-
-def ours(function, *args, **kwargs):
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="classes .* none of them is pruned")
-        return function(*args, **kwargs)
 
 
 def split(array, lengths):
@@ -102,7 +73,7 @@ def assert_same_scores(found, expected):
     with_tokens=st.booleans(),
     temperature=st.sampled_from(["min", None, 0.05, 0.2, 0, math.inf, 1e-9]),
 )
-def test_scores_equal_cleanlabs(oracle, token_score_method, corpus, with_tokens, temperature):
+def test_scores_equal_cleanlabs(token_score_method, corpus, with_tokens, temperature):
     labels, pred_probs, tokens = corpus
     options = {"token_score_method": token_score_method, "tokens": tokens if with_tokens else None}
     if temperature != "min":
@@ -111,7 +82,7 @@ def test_scores_equal_cleanlabs(oracle, token_score_method, corpus, with_tokens,
             options["sentence_score_kwargs"] = {"temperature": temperature}
     assert_same_scores(
         get_label_quality_scores(labels, pred_probs, **options),
-        oracle(rank.get_label_quality_scores, labels, pred_probs, **options),
+        cleanlabs(rank.get_label_quality_scores, labels, pred_probs, **options),
     )
 
 
@@ -132,14 +103,14 @@ def test_a_sentence_without_tokens_is_clean_and_has_no_token_scores():
 @pytest.mark.parametrize("filter_by", FILTERS)
 @settings(deadline=None, max_examples=30)
 @given(corpus=corpora(), ranked_by=st.sampled_from(list(METHODS)), least=st.sampled_from([1, 5]))
-def test_issues_equal_cleanlabs(oracle, filter_by, corpus, ranked_by, least):
+def test_issues_equal_cleanlabs(filter_by, corpus, ranked_by, least):
     labels, pred_probs, _ = corpus
     options = {
         "filter_by": filter_by,
         "return_indices_ranked_by": ranked_by,
         "min_examples_per_class": least,
     }
-    expected = oracle(their_filter.find_label_issues, labels, pred_probs, n_jobs=1, **options)
+    expected = cleanlabs(their_filter.find_label_issues, labels, pred_probs, **options)
     found = ours(find_label_issues, labels, pred_probs, **options)
     if ranked_by == "confidence_weighted_entropy":
         # Its logarithms are summed in another order: what ties in one may not in the other.
@@ -158,16 +129,16 @@ def test_empty_sentences_keep_their_numbers():
 
 @settings(deadline=None)
 @given(corpus=corpora(), threshold=st.sampled_from([0.1, 0.3, 0.9]))
-def test_issues_from_scores_equal_cleanlabs(oracle, corpus, threshold):
+def test_issues_from_scores_equal_cleanlabs(corpus, threshold):
     labels, pred_probs, _ = corpus
     scores, token_scores = get_label_quality_scores(labels, pred_probs)
     by_token = {"token_scores": token_scores, "threshold": threshold}
-    assert issues_from_scores(scores, **by_token) == oracle(
+    assert issues_from_scores(scores, **by_token) == cleanlabs(
         rank.issues_from_scores, scores, **by_token
     )
     # Where every sentence is below the threshold cleanlab raises.
     beside = np.append(scores, 2.0)
-    expected = oracle(rank.issues_from_scores, beside, threshold=threshold)
+    expected = cleanlabs(rank.issues_from_scores, beside, threshold=threshold)
     np.testing.assert_array_equal(issues_from_scores(beside, threshold=threshold), expected)
     np.testing.assert_array_equal(issues_from_scores(scores, threshold=threshold), expected)
 
@@ -180,7 +151,7 @@ def test_a_score_at_the_threshold_is_no_issue():
 
 @settings(deadline=None)
 @given(corpus=corpora(), seed=SEEDS, with_classes=st.booleans(), with_names=st.booleans())
-def test_common_issues_equal_cleanlabs(oracle, corpus, seed, with_classes, with_names):
+def test_common_issues_equal_cleanlabs(corpus, seed, with_classes, with_names):
     labels, pred_probs, tokens = corpus
     rng = np.random.default_rng(seed)
     everything = [(s, t) for s, words in enumerate(tokens) for t in range(len(words))]
@@ -191,7 +162,7 @@ def test_common_issues_equal_cleanlabs(oracle, corpus, seed, with_classes, with_
         options.update(labels=labels, pred_probs=pred_probs)
     if with_names:
         options["class_names"] = [f"class {k}" for k in range(n_classes)]
-    expected = oracle(summary.common_label_issues, issues, tokens, verbose=False, **options)
+    expected = cleanlabs(summary.common_label_issues, issues, tokens, verbose=False, **options)
     found = common_label_issues(issues, tokens, **options)
     # Its columns have no type where there is no row.
     pd.testing.assert_frame_equal(found, expected, check_dtype=len(expected) > 0)
@@ -293,14 +264,14 @@ def wnut(shared_data):
 
 
 @pytest.mark.parametrize("temperature", [None, 0.05, 0.2])
-def test_scores_of_real_sentences_equal_cleanlabs(oracle, wnut, temperature):
+def test_scores_of_real_sentences_equal_cleanlabs(wnut, temperature):
     labels, single, double, tokens = wnut
     options = {}
     if temperature is not None:
         options["sentence_score_method"] = "softmin"
         options["sentence_score_kwargs"] = {"temperature": temperature}
     found = get_label_quality_scores(labels, single, tokens=tokens, **options)
-    expected = oracle(rank.get_label_quality_scores, labels, double, tokens=tokens, **options)
+    expected = cleanlabs(rank.get_label_quality_scores, labels, double, tokens=tokens, **options)
     np.testing.assert_allclose(found[0], expected[0], rtol=0, atol=1e-9)
     np.testing.assert_allclose(
         np.concatenate(found[1]), np.concatenate(expected[1]), rtol=0, atol=1e-9
@@ -311,9 +282,9 @@ def test_scores_of_real_sentences_equal_cleanlabs(oracle, wnut, temperature):
 @pytest.mark.parametrize(
     "filter_by", ["prune_by_noise_rate", "confident_learning", "low_self_confidence"]
 )
-def test_issues_of_real_sentences_equal_cleanlabs(oracle, wnut, filter_by):
+def test_issues_of_real_sentences_equal_cleanlabs(wnut, filter_by):
     labels, single, double, _ = wnut
     options = {"filter_by": filter_by}
-    expected = oracle(their_filter.find_label_issues, labels, double, n_jobs=1, **options)
+    expected = cleanlabs(their_filter.find_label_issues, labels, double, **options)
     assert len(expected) > 0
     assert ours(find_label_issues, labels, single, **options) == expected

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from cleanlab import filter as rules
+from oracle import cleanlabs_flags
 from pyspark.sql import functions as F
 
 from lq_spark import multiclass
@@ -13,23 +13,6 @@ from lq_spark.core.multiclass import get_label_quality_scores
 from lq_spark.engine import verbs
 
 OWN = ["group", "value", "key", "index", "pair"]  # names that are used on the way
-
-
-@pytest.fixture(scope="module")
-def cleanlabs(quietly):
-    """Call cleanlab with a stable argsort: its own breaks ties by the processor it runs on."""
-    argsort = np.argsort
-
-    def stable(values, axis=-1, kind=None, **kwargs):
-        return argsort(values, axis=axis, kind="stable", **kwargs)
-
-    def call(labels, pred_probs, **options):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(np, "argsort", stable)
-            doubles = pred_probs.astype(np.float64)
-            return quietly(rules.find_label_issues, labels, doubles, n_jobs=1, **options)
-
-    return call
 
 
 def noisy(rng, n_classes):
@@ -139,7 +122,7 @@ def flags(quietly):
     ],
 )
 def test_flags_and_scores_equal_cores_and_cleanlabs(
-    table_of, as_vectors, cleanlabs, quietly, assert_same_bits, filter_by, n_partitions, element
+    table_of, as_vectors, quietly, assert_same_bits, filter_by, n_partitions, element
 ):
     labels, pred_probs = mixed(element)
     table = table_of(labels, pred_probs, n_partitions)
@@ -147,7 +130,7 @@ def test_flags_and_scores_equal_cores_and_cleanlabs(
         table = as_vectors(table, n_partitions)
     found = quietly(multiclass.find_issues, table, filter_by=filter_by)
     found = found.drop("pred_probs").toPandas().sort_values("id")
-    expected = cleanlabs(labels, pred_probs, filter_by=filter_by)
+    expected = cleanlabs_flags(labels, pred_probs, filter_by=filter_by)
     assert 0 < expected.sum() < len(labels)
     np.testing.assert_array_equal(found["is_label_issue"], expected)
     ours = quietly(find_label_issues, labels, pred_probs, filter_by=filter_by)
@@ -166,22 +149,22 @@ def test_flags_and_scores_equal_cores_and_cleanlabs(
     ],
 )
 def test_thousands_of_ties_at_the_cut_are_told_apart_by_id(
-    table_of, flags, cleanlabs, filter_by, n_partitions
+    table_of, flags, filter_by, n_partitions
 ):
     labels, pred_probs = eighths(np.random.default_rng(3), 4000, 4)
-    expected = cleanlabs(labels, pred_probs, filter_by=filter_by)
-    backwards = cleanlabs(labels[::-1], pred_probs[::-1], filter_by=filter_by)
+    expected = cleanlabs_flags(labels, pred_probs, filter_by=filter_by)
+    backwards = cleanlabs_flags(labels[::-1], pred_probs[::-1], filter_by=filter_by)
     assert (expected != backwards[::-1]).any()  # the order of the rows decides
     table = table_of(labels, pred_probs, n_partitions)
     np.testing.assert_array_equal(flags(table, filter_by=filter_by), expected)
 
 
-def test_options_of_pruning_do_what_cleanlabs_do(table_of, flags, cleanlabs):
+def test_options_of_pruning_do_what_cleanlabs_do(table_of, flags):
     labels, pred_probs = mixed()
     options = {"frac_noise": 0.5, "min_examples_per_class": 10}
-    expected = cleanlabs(labels, pred_probs, **options)
+    expected = cleanlabs_flags(labels, pred_probs, **options)
     for less in ({"frac_noise": 0.5}, {"min_examples_per_class": 10}):  # both have their say
-        assert (expected != cleanlabs(labels, pred_probs, **less)).any()
+        assert (expected != cleanlabs_flags(labels, pred_probs, **less)).any()
     np.testing.assert_array_equal(flags(table_of(labels, pred_probs), **options), expected)
 
 
@@ -196,11 +179,11 @@ def test_options_of_pruning_do_what_cleanlabs_do(table_of, flags, cleanlabs):
         ),
     ],
 )
-def test_numbers_to_remove_are_those_of_cleanlab(table_of, flags, cleanlabs, filter_by, seed):
+def test_numbers_to_remove_are_those_of_cleanlab(table_of, flags, filter_by, seed):
     labels, pred_probs = eighths(np.random.default_rng(seed), 200, 4)
     options = {"filter_by": filter_by, "num_to_remove_per_class": [20, 0, 5, 30]}
-    expected = cleanlabs(labels, pred_probs, **options)
-    assert (expected != cleanlabs(labels, pred_probs, filter_by=filter_by)).any()
+    expected = cleanlabs_flags(labels, pred_probs, **options)
+    assert (expected != cleanlabs_flags(labels, pred_probs, filter_by=filter_by)).any()
     np.testing.assert_array_equal(flags(table_of(labels, pred_probs), **options), expected)
 
 
@@ -214,13 +197,13 @@ def test_the_papers_collision_rule_is_cores(table_of, flags, quietly, filter_by)
 
 
 def test_flags_are_the_same_in_small_batches_and_where_spark_has_no_arrow_udf(
-    table_of, flags, cleanlabs, batch_size, monkeypatch
+    table_of, flags, batch_size, monkeypatch
 ):
     labels, pred_probs = mixed("float")
     batch_size(100)
     monkeypatch.setattr(verbs, "HAS_ARROW_UDF", False)
     np.testing.assert_array_equal(
-        flags(table_of(labels, pred_probs)), cleanlabs(labels, pred_probs)
+        flags(table_of(labels, pred_probs)), cleanlabs_flags(labels, pred_probs)
     )
 
 
@@ -277,9 +260,9 @@ def test_what_is_found_stands_beside_the_callers_columns(
     assert_same_bits(rows["label_quality"].to_numpy(), scored["label_quality"].to_numpy())
 
 
-def test_a_class_of_one_row_is_never_pruned(table_of, flags, cleanlabs):
+def test_a_class_of_one_row_is_never_pruned(table_of, flags):
     labels, pred_probs = np.array([0, 1, 1, 1]), np.array([[0.1, 0.9]] * 4)
-    assert not cleanlabs(labels, pred_probs, min_examples_per_class=0).any()
+    assert not cleanlabs_flags(labels, pred_probs, min_examples_per_class=0).any()
     assert not flags(table_of(labels, pred_probs), min_examples_per_class=0).any()
 
 

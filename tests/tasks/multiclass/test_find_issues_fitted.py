@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from cleanlab import count
 from cleanlab import filter as rules
+from oracle import cleanlabs
 from pyspark.sql import functions as F
 
 from lq_spark import NoiseModel, Thresholds, multiclass
@@ -13,22 +14,6 @@ from lq_spark.errors import OptionError
 CLASSES = ["plum", "apple", "", "größe", "fig"]  # not in the order of the alphabet
 SCHEMA = "id bigint, label string, pred_probs array<double>"
 ISSUES = ["is_label_issue", "predicted_label", "label_quality"]
-
-
-@pytest.fixture(scope="module")
-def cleanlabs(quietly):
-    """Call cleanlab with a stable argsort: its own breaks ties by the processor it runs on."""
-    argsort = np.argsort
-
-    def stable(values, axis=-1, kind=None, **kwargs):
-        return argsort(values, axis=axis, kind="stable", **kwargs)
-
-    def call(function, *args, **kwargs):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(np, "argsort", stable)
-            return quietly(function, *args, **kwargs)
-
-    return call
 
 
 def rows_of(seed, n, classes):
@@ -71,7 +56,7 @@ def flags(by_id, quietly):
 
 @pytest.mark.parametrize("filter_by", ["prune_by_noise_rate", "prune_by_class"])
 def test_new_rows_are_pruned_by_the_old_joint_scaled_to_their_labels(
-    spark, model, flags, cleanlabs, filter_by
+    spark, model, flags, filter_by
 ):
     joint = cleanlabs(count.compute_confident_joint, *OLD, calibrate=False)
     scaled = cleanlabs(count.calibrate_confident_joint, joint, NEW[0])
@@ -82,7 +67,7 @@ def test_new_rows_are_pruned_by_the_old_joint_scaled_to_their_labels(
     np.testing.assert_array_equal(found, expected)
 
 
-def confident_issues(cleanlabs, model):
+def confident_issues(model):
     """Return which new rows are confidently of another class by the old rows' thresholds."""
     labels, pred_probs = NEW
     _, found = cleanlabs(
@@ -95,9 +80,9 @@ def confident_issues(cleanlabs, model):
     return np.isin(np.arange(len(labels)), found) & (raised.argmax(axis=1) != labels)
 
 
-def test_new_rows_are_confident_by_the_old_thresholds(spark, model, flags, cleanlabs):
+def test_new_rows_are_confident_by_the_old_thresholds(spark, model, flags):
     table = named(spark, *NEW)
-    expected = confident_issues(cleanlabs, model)
+    expected = confident_issues(model)
     by_their_own = rules.find_label_issues(*NEW, filter_by="confident_learning", n_jobs=1)
     assert expected.sum() != by_their_own.sum()
     found = flags(table, fitted=model, filter_by="confident_learning")

@@ -8,7 +8,7 @@ those of the lowest ids, as ours.
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from cleanlab import filter as rules
+from oracle import cleanlabs_flags
 
 from lq_spark import multiclass
 from lq_spark.core.label_issues.rules import FILTERS, PRUNING
@@ -27,31 +27,15 @@ COUNTS = {
 """What cleanlab 2.9.0 is known to find."""
 
 
-@pytest.fixture(scope="module")
-def cleanlabs(quietly):
-    """Call cleanlab with a stable argsort."""
-    argsort = np.argsort
-
-    def stable(values, axis=-1, kind=None, **kwargs):
-        return argsort(values, axis=axis, kind="stable", **kwargs)
-
-    def call(labels, pred_probs, **options):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(np, "argsort", stable)
-            return quietly(rules.find_label_issues, labels, pred_probs, n_jobs=1, **options)
-
-    return call
-
-
 @pytest.fixture
-def assert_equals_cleanlabs(spark, shared_data, cleanlabs, quietly):
+def assert_equals_cleanlabs(spark, shared_data, quietly):
     """Assert that the ids flagged in a file are those that cleanlab flags; return how many."""
 
     def check(name, **options):
         path = str(shared_data / f"{name}.parquet")
         file = pq.read_table(path, columns=["id", "label", "pred_probs"]).sort_by("id")
         pred_probs = np.stack(file["pred_probs"].to_numpy()).astype(np.float64)
-        expected = cleanlabs(file["label"].to_numpy(), pred_probs, **options)
+        expected = cleanlabs_flags(file["label"].to_numpy(), pred_probs, **options)
         found = quietly(multiclass.find_issues, spark.read.parquet(path), **options)
         ids = sorted(row["id"] for row in found.where("is_label_issue").select("id").collect())
         assert ids == file["id"].to_numpy()[expected].tolist()

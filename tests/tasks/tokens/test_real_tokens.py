@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from cleanlab.token_classification import filter as rules
 from cleanlab.token_classification import rank
+from oracle import cleanlabs
 
 from lq_spark import tokens
 
@@ -69,27 +70,11 @@ def test_sentence_scores_equal_cleanlabs(quietly, sentences, table, name):
     np.testing.assert_allclose(found.loc[sentences.ids], expected, rtol=0, atol=1e-9)
 
 
-@pytest.fixture(scope="module")
-def cleanlabs(quietly, sentences):
+def cleanlabs_tokens(sentences, filter_by):
     """Return the (sentence, token) pairs that cleanlab flags."""
-    argsort = np.argsort
-
-    def stable(values, axis=-1, kind=None, **kwargs):
-        return argsort(values, axis=axis, kind="stable", **kwargs)
-
-    def call(filter_by):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(np, "argsort", stable)
-            found = quietly(
-                rules.find_label_issues,
-                sentences.labels,
-                sentences.pred_probs,
-                filter_by=filter_by,
-                n_jobs=1,
-            )
-        return sorted((sentences.ids[s], t) for s, t in found)
-
-    return call
+    data = sentences.labels, sentences.pred_probs
+    found = cleanlabs(rules.find_label_issues, *data, filter_by=filter_by)
+    return sorted((sentences.ids[s], t) for s, t in found)
 
 
 @pytest.mark.parametrize(
@@ -101,9 +86,9 @@ def cleanlabs(quietly, sentences):
     ],
     indirect=["table"],
 )
-def test_flagged_tokens_equal_cleanlabs(quietly, cleanlabs, table, filter_by):
+def test_flagged_tokens_equal_cleanlabs(quietly, sentences, table, filter_by):
     df, options = table
     found = quietly(tokens.find_issues, df, **options, filter_by=filter_by)
     rows = found.where("is_label_issue").select("sentence_id", "token_index").collect()
-    assert sorted(map(tuple, rows)) == cleanlabs(filter_by)
+    assert sorted(map(tuple, rows)) == cleanlabs_tokens(sentences, filter_by)
     assert len(rows) == COUNTS[filter_by]
