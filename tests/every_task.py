@@ -3,46 +3,51 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from contract import (
+    GOOD_PROBS,
+    INF,
+    LABEL_LISTS,
+    LABELS,
+    NAMED_LABEL,
+    NAMED_LABELS,
+    NAN,
+    NUMBERS,
+    PROBS,
+    Call,
+    Case,
+    Fault,
+    K,
+    Kinds,
+    Refusal,
+    label_faults,
+    probability_faults,
+)
 
-N, K = 24, 3
+from lq_spark import DetectionModel, MultilabelModel, NoiseModel, SegmentationModel, Thresholds
+from lq_spark.errors import DataError
+
+N = 24
 KINDS = {name: pa.float64() for name in ("x1", "y1", "x2", "y2")}
 BOX = pa.struct({**KINDS, "label": pa.int32()})
 FOUND_BOX = pa.struct({**KINDS, "label": pa.int32(), "prob": pa.float64()})
 
 
-@dataclass(frozen=True)
-class Call:
-    """A call of a task's function: which options name columns, and the others."""
+NO_ROW = "the table is empty; class thresholds need at least 1 row"
+BROKEN = "token_index is not 0, 1, 2, … each once"
 
-    function: str
-    columns: tuple[str, ...]
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A shape of table of a task.
-
-    ``tables`` are the positional arguments; ``columns`` says which columns an option names, as
-    a text or a list of them.
-    """
-
-    task: str
-    tables: tuple[pa.Table, ...]
-    columns: dict[str, Any]
-    calls: tuple[Call, ...]
-
-    def table_of(self, option: str) -> list[int]:
-        """Return the places of the tables that have an option's columns."""
-        names = self.columns[option]
-        first = names if isinstance(names, str) else names[0]
-        return [i for i, table in enumerate(self.tables) if first in table.column_names]
+THRESHOLDS = Thresholds((0.5, 0.6, 0.7), (1, 2, 3))
+NAMED = Thresholds((0.5, 0.6), (1, 2), ("a", "b"))
+NAMED_MODEL = NoiseModel(NAMED, [[1, 0], [0, 1]], 0, "highest_of_all")
+SETS_MODEL = MultilabelModel(
+    np.full((2, 2), 0.5), np.ones((2, 2), int), np.ones((2, 2, 2), int), 0, ("a", "b")
+)
+BOXES_MODEL = DetectionModel(0.5, (0.5, 0.5), (1, 1), (1, 1), 1, classes=("cat", "dog"))
+PIXELS_MODEL = SegmentationModel(Thresholds((0.5, 0.5), (1, 1)), 1, 0.25, 1, 1)
 
 
 def _rng():
@@ -76,6 +81,38 @@ def multiclass() -> Case:
             Call("find_issues", ided, {"issue_rank": True}),
             Call("summarize", pair),
         ),
+        kinds={"label": LABELS, "pred_probs": PROBS},
+        more_kinds=(NAMED_LABEL,),
+        refusals=(
+            Refusal(
+                {"thresholds": THRESHOLDS},
+                "thresholds are given but adjust_pred_probs is False; set it to True",
+            ),
+            *(
+                Refusal({"adjust_pred_probs": True, **options}, said)
+                for options, said in (
+                    (
+                        {"thresholds": THRESHOLDS, "n_classes": 4},
+                        "thresholds has K = 3 classes, n_classes is 4",
+                    ),
+                    ({"thresholds": THRESHOLDS, "classes": ["a", "b"]}, "classes has 2 names, K "),
+                    (
+                        {"thresholds": NAMED, "n_classes": 3},
+                        "thresholds has K = 2 classes, n_classes is 3",
+                    ),
+                    (
+                        {"thresholds": NAMED, "classes": ["b", "a"]},
+                        "thresholds has classes ['a', 'b'], classes is ['b', 'a']",
+                    ),
+                    (
+                        {"thresholds": NAMED, "classes": ["a", "b", "c"]},
+                        "thresholds has classes ['a', 'b'], classes is ['a', 'b', 'c'",
+                    ),
+                )
+            ),
+        ),
+        faults=(*label_faults(), *probability_faults(unseen=("fit_thresholds",))),
+        empty=dict.fromkeys(("score", "fit_thresholds", "fit", "find_issues", "summarize"), NO_ROW),
     )
 
 
@@ -89,7 +126,43 @@ def sentences() -> Case:
             "tokens": [[f"w{i % 5}" for i in range(4)] for _ in range(N)],
         }
     )
-    return _of_tokens(table, ("sentence_id", "labels", "pred_probs"), "tokens")
+    differ = "labels, tokens and pred_probs differ in length"
+    good, few = [GOOD_PROBS] * 4, [GOOD_PROBS] * 3
+    return _of_tokens(
+        table,
+        ("sentence_id", "labels", "pred_probs"),
+        "tokens",
+        kinds={
+            "labels": LABEL_LISTS,
+            "pred_probs": Kinds(
+                ("int", "string"),
+                "allowed are arrays, of what a token has: ",
+                " of a table of sentences",
+            ),
+            "tokens": Kinds(("string", "array<int>"), "allowed is array<string> in a table of sen"),
+        },
+        more_kinds=(
+            NAMED_LABELS,
+            (
+                *("pred_probs", "array<int>"),
+                "pred_probs: column 'pred_probs' of a table of sentences is array<int>; allowed",
+            ),
+        ),
+        faults=(
+            Fault("null labels", {"labels": None}),
+            Fault("null pred_probs", {"pred_probs": None}),
+            Fault(differ, {"labels": [0, 1, 2]}),
+            Fault(differ, {"pred_probs": few}),
+            *(Fault(differ, {"tokens": bad}, unseen=("fit",)) for bad in (["a"], None)),
+            Fault("token 0: null label", {"labels": [None, 0, 9, 0]}),
+            Fault("token 2: label out of range", {"labels": [0, 0, 9, None]}),
+            *(
+                Fault(f"token 3: {fault.reason}", {"pred_probs": [*few, *fault.values.values()]})
+                for fault in probability_faults()
+            ),
+            Fault("token 0: null pred_probs", {"pred_probs": [None, [NAN] * K, *good[2:]]}),
+        ),
+    )
 
 
 def tokens() -> Case:
@@ -103,10 +176,31 @@ def tokens() -> Case:
             "token": [f"w{i % 5}" for i in range(4 * N)],
         }
     )
-    return _of_tokens(table, ("sentence_id", "token_index", "label", "pred_probs"), "token")
+    return _of_tokens(
+        table,
+        ("sentence_id", "token_index", "label", "pred_probs"),
+        "token",
+        unit=4,
+        kinds={
+            "label": LABELS,
+            "pred_probs": PROBS,
+            "token_index": Kinds(("string", "double"), "allowed are whole numbers"),
+        },
+        more_kinds=(NAMED_LABEL,),
+        faults=(
+            *label_faults("token 1: ", row=1),
+            *probability_faults("token 3: ", row=3),
+            *(
+                Fault(BROKEN, {"token_index": bad}, row=1, unseen=("fit",))
+                for bad in (4, 0, None, -1)
+            ),
+        ),
+        twice=BROKEN,
+        not_in_order=f"token_index: column 'token_index' {BROKEN.removeprefix('token_index ')} in",
+    )
 
 
-def _of_tokens(table: pa.Table, names: tuple[str, ...], text: str) -> Case:
+def _of_tokens(table: pa.Table, names: tuple[str, ...], text: str, **contract: Any) -> Case:
     texts = (*names, text)
     return Case(
         "tokens",
@@ -120,6 +214,26 @@ def _of_tokens(table: pa.Table, names: tuple[str, ...], text: str) -> Case:
             Call("find_issues", texts, {"issue_rank": True}),
             Call("summarize", texts),
         ),
+        key="sentence_id",
+        needs_key=("find_issues", "summarize"),
+        fresh=("sentence_id",),
+        refusals=(
+            Refusal(
+                {"sentence_score_method": "mean"},
+                "sentence_score_method must be one of 'min', 'softmin', got 'mean'",
+            ),
+            Refusal(
+                {"sentence_score_kwargs": {"temperature": 1}},
+                "sentence_score_kwargs for 'min' takes no argument, got 'temperature'",
+            ),
+            Refusal({"level": "word"}, "level must be one of 'sentence', 'token', got 'word'"),
+            Refusal(
+                {"fitted": NAMED_MODEL, "classes": ["b", "a"]},
+                "fitted has classes ['a', 'b'], classes is ['b', 'a']",
+            ),
+        ),
+        empty=dict.fromkeys(("fit", "find_issues", "summarize"), NO_ROW),
+        **contract,
     )
 
 
@@ -146,6 +260,46 @@ def multilabel() -> Case:
             Call("find_issues_per_class", ided),
             Call("summarize", ided),
         ),
+        kinds={"labels": LABEL_LISTS, "pred_probs": PROBS},
+        more_kinds=(NAMED_LABELS,),
+        refusals=(
+            Refusal({"aggregator_kwargs": {"method": "max"}}, "method must be one of ", ("score",)),
+            Refusal(
+                {"fitted": SETS_MODEL},
+                "fitted is given but adjust_pred_probs is False; set it to True",
+                ("score",),
+            ),
+            Refusal(
+                {"fitted": SETS_MODEL, "adjust_pred_probs": True, "classes": ["b", "a"]},
+                "fitted has classes ['a', 'b'], classes is ['b', 'a']",
+            ),
+            Refusal(
+                {"fitted": 1}, "fitted must be a MultilabelModel or None, got 1", ("find_issues",)
+            ),
+            Refusal(
+                {"fitted": SETS_MODEL, "n_classes": 3},
+                "fitted has K = 2 classes, ",
+                ("find_issues",),
+            ),
+            Refusal(
+                {"num_to_remove_per_class": [1], "n_classes": 2},
+                "num_to_remove_per_class must be 2 numbers",
+            ),
+        ),
+        faults=(
+            Fault("null labels", {"labels": None}),
+            Fault("null label", {"labels": [None]}),
+            Fault("label given twice", {"labels": [0, 1, 0]}),
+            Fault("label out of range", {"labels": [0, 3]}),
+            Fault("label out of range", {"labels": [-1]}),
+            *(
+                fault
+                for fault in probability_faults()
+                if fault.reason != "probabilities do not sum to 1"
+            ),
+        ),
+        needs_key=("find_issues", "find_issues_per_class", "summarize"),
+        empty={"fit": NO_ROW, "summarize": "the table is empty; its health needs at least 1 row"},
     )
 
 
@@ -174,6 +328,56 @@ def regression() -> Case:
             Call("find_issues", ("id", *three), {"method": "uncertainty", "frac_issues": 0.2}),
             Call("summarize", ("id", *pair)),
         ),
+        needs_key=("find_issues", "summarize"),
+        kinds={"label": NUMBERS, "prediction": NUMBERS, "uncertainty": NUMBERS},
+        refusals=(
+            Refusal(
+                {"method": "outer"},
+                "method must be one of 'outre', 'residual', 'uncertainty', got 'outer'",
+            ),
+            Refusal(
+                {"method": "uncertainty"},
+                "method 'uncertainty' needs uncertainty: a column or a number",
+            ),
+            Refusal(
+                {"uncertainty": 1.0},
+                "uncertainty is given but method is 'outre'; it is for method 'uncertainty'",
+                ("score", "find_issues", "summarize"),
+            ),
+            *(
+                Refusal(
+                    {"method": "uncertainty", "uncertainty": bad, "frac_issues": 0.5},
+                    "uncertainty must be the name of a column or a finite number ",
+                )
+                for bad in (-1, NAN, True)
+            ),
+            Refusal(
+                {"exact_up_to": -1},
+                "exact_up_to must be a whole number of rows, at least 0, got -1",
+            ),
+            Refusal(
+                {"method": "residual"},
+                "method 'residual' needs threshold or frac_issues: only the",
+                ("find_issues", "summarize"),
+            ),
+            Refusal(
+                {"threshold": 0.5, "frac_issues": 0.5},
+                "threshold and frac_issues are both given; one",
+            ),
+            *(
+                Refusal({name: bad}, f"{name} must be a number from 0 to 1, got {bad}")
+                for name, bad in (("threshold", 1.5), ("threshold", NAN), ("frac_issues", 2))
+            ),
+        ),
+        own=frozenset({"method"}),
+        faults=(
+            Fault("null label", {"label": None}),
+            Fault("label not finite", {"label": NAN}),
+            Fault("label not finite", {"label": -INF}),
+            Fault("null prediction", {"prediction": None}),
+            Fault("prediction not finite", {"prediction": INF}),
+            Fault("prediction not finite", {"prediction": 1.1e300}),
+        ),
     )
 
 
@@ -183,6 +387,14 @@ def _boxes(rng, n, found):
         box = {"x1": x, "y1": y, "x2": x + 20.0, "y2": y + 20.0, "label": int(rng.integers(0, K))}
         made.append(box | ({"prob": float(rng.random())} if found else {}))
     return made
+
+
+def _box(**values: Any) -> dict[str, Any]:
+    return {"x1": 0.0, "y1": 0.0, "x2": 4.0, "y2": 4.0, "label": 0} | values
+
+
+def _boxes_of(label: str, prob: str = "") -> str:
+    return f"array<struct<x1:double,y1:double,x2:double,y2:double,label:{label}{prob}>>"
 
 
 def detection() -> Case:
@@ -208,6 +420,97 @@ def detection() -> Case:
             Call("find_issues", ided, {"issue_rank": True}),
             Call("summarize", ided),
         ),
+        kinds={
+            "labels": Kinds(
+                ("int", "array<double>"),
+                "allowed is an array of structs with fields 'x1', 'y1', 'x2', 'y2', 'label'; "
+                "detection.from_boxes makes it of a row a box",
+            ),
+            "predictions": Kinds(
+                ("int", "array<double>"), "allowed is an array of structs with fields 'x1', 'y1', "
+            ),
+        },
+        more_kinds=(
+            (
+                *("labels", "array<struct<x1:double>>"),
+                "labels: the boxes of column 'labels' have no field 'y1'; they have 'x1'",
+            ),
+            (
+                *("labels", _boxes_of("date")),
+                "labels: field 'label' of column 'labels' is date; allowed are whole numbers (in a",
+            ),
+            (*("labels", _boxes_of("string")), " are string and int; both must be"),
+            (
+                *("predictions", _boxes_of("int")),
+                "predictions: the boxes of column 'predictions' have no field 'prob'; they have "
+                "'x1', 'y1', 'x2', 'y2', 'label'",
+            ),
+            (
+                *("predictions", _boxes_of("int", ",prob:string")),
+                "predictions: field 'prob' of column 'predictions' is string; allowed are numbers",
+            ),
+        ),
+        refusals=(
+            Refusal(
+                {"n_classes": 0},
+                "label quality needs K of at least 1 classes, got K = 0",
+                error=DataError,
+            ),
+            Refusal({"n_classes": 2.0}, "n_classes must be a whole number of at least 1, got 2.0"),
+            Refusal({"classes": []}, "classes must have at least 1 names"),
+            Refusal({"classes": ["a", "a"]}, "classes must not have a name twice, got 'a' twice"),
+            Refusal({"classes": ["a"], "n_classes": 2}, "classes has 1 names, K is 2"),
+            Refusal({"fitted": 3}, "fitted must be a DetectionModel or None, got 3"),
+            Refusal(
+                {"fitted": BOXES_MODEL, "classes": ["a"]},
+                "fitted has classes ['cat', 'dog'], ",
+            ),
+            Refusal(
+                {"fitted": BOXES_MODEL, "n_classes": 3}, "fitted has K = 2 classes, n_classes is 3"
+            ),
+            Refusal(
+                {"aggregation_weights": {"swap": 1.0}},
+                "aggregation_weights must be of 'overlooked', 'badloc', 'swap', got 'swap'",
+            ),
+        ),
+        own=frozenset({"classes", "n_classes"}),
+        faults=tuple(
+            Fault(reason, {column: boxes})
+            for column, reason, boxes in (
+                ("labels", "null labels", None),
+                ("predictions", "null predictions", None),
+                ("labels", "label box 1: x2 below x1", [_box(), _box(x2=-1.0)]),
+                ("labels", "label box 0: y2 below y1", [_box(y2=-1.0)]),
+                ("labels", "label box 0: coordinate null or not finite", [_box(x1=NAN)]),
+                ("labels", "label box 0: coordinate null or not finite", [_box(x1=None)]),
+                ("labels", "label box 0: null label", [None]),
+                ("labels", "label box 1: null label", [_box(), None, _box(label=9)]),
+                ("labels", "label box 0: null label", [_box(label=None)]),
+                ("labels", "label box 0: label out of range", [_box(label=K)]),
+                ("labels", "label box 0: label out of range", [_box(label=-1)]),
+                ("predictions", "predicted box 1: null label", [_box(prob=0.5), None]),
+                ("predictions", "predicted box 0: label out of range", [_box(prob=0.5, label=K)]),
+                (
+                    *("predictions", "predicted box 1: probability outside 0..1"),
+                    [_box(prob=0.5), _box(prob=1.5)],
+                ),
+                (
+                    *("predictions", "predicted box 0: probability outside 0..1"),
+                    [_box(prob=-0.1)],
+                ),
+                *(
+                    (
+                        *("predictions", "predicted box 0: probability null or not finite"),
+                        [_box(prob=bad)],
+                    )
+                    for bad in (None, NAN)
+                ),
+                (
+                    *("predictions", "predicted box 0: coordinate null or not finite"),
+                    [_box(prob=0.5, y1=INF)],
+                ),
+            )
+        ),
     )
 
 
@@ -226,6 +529,12 @@ def boxes() -> Case:
         (table(N, box_id=np.arange(N)), table(N, prob=rng.random(N))),
         columns,
         (Call("from_boxes", names),),
+        key="image_id",
+        kinds={"box": Kinds(("string", "array<int>"), "allowed is a number")},
+        refusals=(
+            Refusal({"box": ["x1", "y1"]}, "box must be one column of arrays or 4 of numbers, "),
+            Refusal({"box_format": "yx"}, "box_format must be one of 'xyxy', 'xywh'"),
+        ),
     )
 
 
@@ -253,6 +562,84 @@ def segmentation(form: str = "binary") -> Case:
             Call("find_issues", ided),
             Call("summarize", ided),
         ),
+        kinds={
+            "label_mask": Kinds(
+                ("array<int>", "array<array<string>>", "string"),
+                "allowed are nested arrays such as array<array<int>>, and binary",
+            ),
+            "pred_probs": Kinds(
+                ("array<array<float>>", "string"),
+                "allowed are nested arrays such as array<array<array<float>>>, and binary",
+            ),
+        },
+        refusals=(
+            Refusal({"method": "mean"}, "method must be one of 'softmin', 'num_pixel_issues', "),
+            Refusal(
+                {"method": "num_pixel_issues"},
+                "fitted (see segmentation.fit) goes with method 'num_pixel_issues'",
+                ("score",),
+            ),
+            Refusal(
+                {"fitted": PIXELS_MODEL},
+                "fitted (see segmentation.fit) goes with method 'num_pixel_issues'",
+                ("score",),
+            ),
+            Refusal({"fitted": 3}, "fitted must be a SegmentationModel or None", ("find_issues",)),
+            Refusal(
+                {"fitted": PIXELS_MODEL, "downsample": 2},
+                "fitted was made with downsample 1, got 2",
+                ("find_issues", "summarize"),
+            ),
+            Refusal(
+                {"fitted": PIXELS_MODEL, "n_classes": 3},
+                "fitted has K = 2 classes, n_classes is 3",
+                ("find_issues", "summarize"),
+            ),
+        ),
+        own=frozenset({"method"}),
+        needs_key=("find_issues", "summarize"),
+        faults=_nested_faults() if form == "nested" else _binary_faults(),
+    )
+
+
+def _nested_faults() -> tuple[Fault, ...]:
+    def changed(pixel: tuple[int, int], value: Any) -> list[Any]:
+        return [
+            [[value if k == 0 and (y, x) == pixel else p for x in range(6)] for y in range(4)]
+            for k, p in enumerate(GOOD_PROBS)
+        ]
+
+    good = changed((9, 9), None)
+    return tuple(
+        Fault(reason, values)
+        for reason, values in (
+            ("null label_mask", {"label_mask": None}),
+            ("null pred_probs", {"pred_probs": None}),
+            ("pixel (0, 1): label out of range", {"label_mask": [[0, K, 0, 0, 0, 0]] * 4}),
+            ("pixel (0, 0): label out of range", {"label_mask": [[-1, 0, 0, 0, 0, 0]] * 4}),
+            ("label_mask and pred_probs differ in height or width", {"label_mask": [[0, 1]]}),
+            ("pred_probs of another number of classes", {"pred_probs": [*good, good[0]]}),
+            *(
+                (f"pixel (1, 2): {reason}", {"pred_probs": changed((1, 2), bad)})
+                for reason, bad in (
+                    ("probability not finite", NAN),
+                    ("probability below 0", -0.5),
+                    ("probability above 1", 1.5),
+                    ("probabilities do not sum to 1", 0.25),
+                )
+            ),
+        )
+    )
+
+
+def _binary_faults() -> tuple[Fault, ...]:
+    return (
+        Fault("null label_mask", {"label_mask": None}),
+        Fault("null pred_probs", {"pred_probs": None}),
+        Fault("unknown label_mask_dtype", {"label_mask_dtype": "pixel"}),
+        Fault("unknown label_mask_dtype", {"label_mask_dtype": "<U1"}),
+        Fault("unknown label_mask_dtype", {"label_mask_dtype": "uint64"}),
+        Fault("unknown label_mask_dtype", {"label_mask_dtype": ""}),
     )
 
 
@@ -279,7 +666,53 @@ def crowd(task: str = "multiannotator") -> Case:
     calls = [Call("score", names), Call("validate", names)]
     calls += [Call("fit", names)] if task == "multiannotator" else []
     columns = {name: name for name in names} | {"pred_probs": ["p0", "p1"]}
-    return Case(task, (annotations, table), columns, tuple(calls))
+    fit = task == "multiannotator"
+    of_fit = (
+        Refusal(
+            {"consensus_method": "best"},
+            "consensus_method must be one of 'best_quality', 'majority_vote', got 'best'",
+        ),
+        Refusal(
+            {"quality_method": "agree"},
+            "quality_method must be one of 'crowdlab', 'agreement', got 'agree'",
+        ),
+        Refusal({"fitted": 3}, "fitted must be a CrowdModel or None, got 3", ("score",)),
+    )
+    return Case(
+        task,
+        (annotations, table),
+        columns,
+        tuple(calls),
+        key="item",
+        fresh=("annotator", "item"),
+        kinds={
+            "annotator": Kinds(
+                ("double", "array<int>"), "allowed are tinyint, smallint, int, bigint and string"
+            ),
+            "label": LABELS,
+            "pred_probs": PROBS,
+        },
+        more_kinds=(NAMED_LABEL,),
+        refusals=(
+            Refusal(
+                {"pred_probs": []}, "pred_probs must name a column, or a column for each model, "
+            ),
+            Refusal({"pred_probs": ["p0", "p0"]}, "each once, got ['p0', 'p0']"),
+            *(of_fit if fit else ()),
+        ),
+        faults=(
+            *label_faults(),
+            Fault("label out of range", {"label": 2**30}),
+            Fault("null annotator", {"annotator": None}),
+            Fault("null item", {"item": None}, said="item not in the items"),
+            Fault("item not in the items", {"item": 999}),
+            *probability_faults("p0: ", "p0", table=1),
+            *([Fault("no annotation", {}, table=1)] if fit else []),
+        ),
+        needs_key=("score", "fit"),
+        twice="duplicate item",
+        empty=dict.fromkeys(("score", "fit"), "there are no items; at least 1 is needed"),
+    )
 
 
 def active() -> Case:
@@ -322,11 +755,9 @@ def spark_tables(spark, case: Case, end: str = ""):
 
 def run(case: Case, call: Call, tables, columns=None):
     """Return what a call gives of tables whose columns are named so."""
-    import lq_spark
-
     columns = columns or case.columns
     named = {option: columns[option] for option in call.columns}
-    return getattr(getattr(lq_spark, case.task), call.function)(*tables, **named, **call.options)
+    return case.function(call.function)(*tables, **(named | call.options))
 
 
 def values_of(result: Any) -> Any:

@@ -137,7 +137,7 @@ def assert_issues_equal_core(found, made, label=int):
         assert [(*issue[:2], label(issue["label"]), issue["score"]) for issue in issues] == expected
 
 
-@pytest.mark.parametrize("n_partitions", [1, 2, 7, 64])
+@pytest.mark.parametrize("n_partitions", [2, 7, 64])
 def test_any_partitions_equal_core(table_of, assert_scores_equal_core, monkeypatch, n_partitions):
     made = images()
     df = table_of(made).repartition(n_partitions)

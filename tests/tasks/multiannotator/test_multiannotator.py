@@ -76,7 +76,7 @@ def assert_equal_tables(found, expected):
         pd.testing.assert_frame_equal(found[name], table, check_dtype=False, check_exact=True)
 
 
-@pytest.mark.parametrize("n_partitions", [1, 2, 7, 64])
+@pytest.mark.parametrize("n_partitions", [7, 64])
 def test_all_tables_are_cores_to_the_bit(crowd, annotation_tables, n_partitions):
     wide, models = crowd(n_models=2)
     ids = np.sort(np.random.default_rng(1).choice(10**9, 200, replace=False)).tolist()

@@ -7,7 +7,7 @@ from lq_spark import segmentation
 from lq_spark.core import segmentation as core
 from lq_spark.core.segmentation.issues import count_tied, fit_pixels
 from lq_spark.core.segmentation.pixels import image_facts, self_confidence
-from lq_spark.errors import OptionError
+from lq_spark.errors import ColumnError, OptionError
 
 N_CLASSES, SHAPE = 4, (12, 8)
 NESTED = "id {id}, label_mask array<array<int>>, pred_probs array<array<array<{element}>>>"
@@ -287,3 +287,49 @@ def test_an_ignored_label_may_be_any_whole_number_of_any_type(spark, form):
     }
     out_of_range = "pixel (0, 1): label out of range"
     assert reasons == {None: out_of_range, -1: out_of_range, -100: None}
+
+
+BYTES = {
+    f"{name}{part}": kind
+    for name in ("label_mask", "pred_probs")
+    for part, kind in (("", "binary"), ("_shape", "array<int>"), ("_dtype", "string"))
+}
+
+
+@pytest.mark.parametrize(
+    ("types", "message"),
+    [
+        (
+            {"label_mask_shape": None},
+            "label_mask: column 'label_mask' is binary, so columns 'label_mask_shape' (array<int>)",
+        ),
+        ({"pred_probs_dtype": None}, "pred_probs: column 'pred_probs' is binary, so col"),
+        (
+            {"label_mask_shape": "string"},
+            "label_mask: column 'label_mask_shape' is string; allowed are arrays of whole numbers",
+        ),
+        (
+            {"pred_probs_dtype": "int"},
+            "pred_probs: column 'pred_probs_dtype' is int; allowed is string",
+        ),
+    ],
+    ids=str,
+)
+def test_bytes_without_their_shape_and_type_are_refused_before_a_job(unread, types, message):
+    table = unread(id="int", **{name: kind for name, kind in (BYTES | types).items() if kind})
+    for name in ("score", "validate", "fit", "find_issues", "summarize"):
+        with pytest.raises(ColumnError) as error:
+            getattr(segmentation, name)(table)
+        assert str(error.value).startswith(message)
+
+
+def test_the_number_of_classes_is_that_of_the_first_image(spark, by_id):
+    probs = [[[0.75, 0.5]], [[0.25, 0.5]]]
+    rows = [(1, [[0, 1]], probs), (2, [[0, 1]], [*probs, [[0.0, 0.0]]]), (3, [[0, 5]], probs)]
+    schema = "id int, label_mask array<array<int>>, pred_probs array<array<array<double>>>"
+    table = spark.createDataFrame(rows, schema).coalesce(1)
+    found = by_id(segmentation.validate(table), "invalid_reason")
+    assert found == by_id(segmentation.validate(table, n_classes=2), "invalid_reason")
+    assert found[1] == "pred_probs of another number of classes"
+    three = segmentation.validate(table.where("id = 2")).collect()
+    assert [row["invalid_reason"] for row in three] == [None]

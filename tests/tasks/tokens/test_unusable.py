@@ -1,13 +1,13 @@
-"""Bad tables of sentences and tokens: refused, named by validate, left out by score."""
+"""Sentences and tokens that cannot be scored, in tables of either shape."""
 
+import every_task
 import pytest
 
-from lq_spark import NoiseModel, Thresholds, tokens
-from lq_spark.errors import ColumnError, DataError, InvalidRowsError, OptionError
+from lq_spark import tokens
+from lq_spark.errors import ColumnError, InvalidRowsError, OptionError
 
 NESTED = {"sentence_id": "int", "labels": "array<int>", "pred_probs": "array<array<float>>"}
 LONG = {"sentence_id": "int", "token_index": "int", "label": "int", "pred_probs": "array<float>"}
-FUNCTIONS = [tokens.score, tokens.validate, tokens.find_issues, tokens.fit, tokens.summarize]
 ROW = [0.75, 0.25]
 BROKEN = "token_index is not 0, 1, 2, … each once"
 DIFFER = "labels, tokens and pred_probs differ in length"
@@ -25,106 +25,29 @@ BROKEN_PLACES = {
 }
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
-@pytest.mark.parametrize(
-    ("types", "message"),
-    [
-        ({"labels": None}, "labels: no column 'labels' in the table; it has 'sentence_id', "),
-        ({"pred_probs": None}, "pred_probs: no column 'pred_probs' in the table"),
-        ({"sentence_id": None}, "sentence_id: no column 'sentence_id' in the table"),
-        ({"sentence_id": "double"}, "sentence_id: column 'sentence_id' is double; allowed"),
-        ({"labels": "int"}, "labels: column 'labels' is int; allowed are arrays of whole"),
-        ({"labels": "array<date>"}, "labels: column 'labels' is array<date>; allowed"),
-        ({"labels": "array<string>"}, "labels: column 'labels' holds strings, so classes"),
-        (
-            {"pred_probs": "float"},
-            "pred_probs: column 'pred_probs' of a table of sentences is float",
-        ),
-        (
-            {"pred_probs": "array<array<int>>"},
-            "pred_probs: column 'pred_probs' of a table of sentences is arr",
-        ),
-    ],
-    ids=str,
-)
-def test_a_wrong_column_of_a_table_of_sentences_is_refused(unread, function, types, message):
-    kinds = {name: kind for name, kind in {**NESTED, **types}.items() if kind}
-    with pytest.raises(ColumnError) as error:
-        function(unread(**kinds))
-    assert str(error.value).startswith(message)
+def test_words_are_in_a_column_of_arrays_in_a_table_of_sentences_alone(unread):
+    long = {"token_index": "token_index", "tokens": "label"}
+    for function in (tokens.score, tokens.validate, tokens.find_issues):
+        for kinds, options in ((NESTED, {"token": "labels"}), (LONG, long)):
+            with pytest.raises(OptionError, match=r"^tokens is a column of arrays, in a table of "):
+                function(unread(**kinds), **options)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
-@pytest.mark.parametrize(
-    ("types", "message"),
-    [
-        ({"token_index": None}, "token_index: no column 'token_index' in the table; it has "),
-        ({"label": None}, "label: no column 'label' in the table"),
-        ({"token_index": "string"}, "token_index: column 'token_index' is string; allowed are"),
-        ({"token_index": "double"}, "token_index: column 'token_index' is double; allowed are"),
-        ({"label": "array<int>"}, "label: column 'label' is array<int>; allowed are whole"),
-        ({"label": "string"}, "label: column 'label' is string, so classes is needed"),
-        ({"pred_probs": "array<array<float>>"}, "pred_probs: column 'pred_probs' is array<array"),
-    ],
-    ids=str,
-)
-def test_a_wrong_column_of_a_table_of_tokens_is_refused(unread, function, types, message):
-    kinds = {name: kind for name, kind in {**LONG, **types}.items() if kind}
-    with pytest.raises(ColumnError) as error:
-        function(unread(**kinds), token_index="token_index")
-    assert str(error.value).startswith(message)
-
-
-@pytest.mark.parametrize("function", [tokens.score, tokens.validate, tokens.find_issues])
-@pytest.mark.parametrize(
-    ("kinds", "options", "error", "message"),
-    [
-        (NESTED, {"tokens": "words"}, ColumnError, "tokens: no column 'words' in the table"),
-        ({**NESTED, "words": "string"}, {"tokens": "words"}, ColumnError, "tokens: column 'words'"),
-        (LONG, {"token_index": "token_index", "token": "w"}, ColumnError, "token: no column 'w'"),
-        (NESTED, {"token": "labels"}, OptionError, "tokens is a column of arrays, in a table of"),
-        (
-            *(LONG, {"token_index": "token_index", "tokens": "label"}),
-            *(OptionError, "tokens is a column of arrays, in a table of one row a sentence"),
-        ),
-        (NESTED, {"classes": ["a"]}, OptionError, "classes must have at least 2 names"),
-        (NESTED, {"classes": ["a", "b", "a"]}, OptionError, "classes must not have a name twice"),
-        (NESTED, {"tolerance": -1}, OptionError, "tolerance must be "),
-    ],
-    ids=str,
-)
-def test_a_wrong_option_is_refused(unread, function, kinds, options, error, message):
-    with pytest.raises(error) as raised:
-        function(unread(**kinds), **options)
-    assert str(raised.value).startswith(message)
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"token_score_method": "margin"}, OptionError, "method must be one of "),
-        ({"sentence_score_method": "mean"}, OptionError, "sentence_score_method must be one of "),
-        ({"sentence_score_kwargs": {"temperature": 1}}, OptionError, "sentence_score_kwargs for"),
-        ({"level": "word"}, OptionError, "level must be one of "),
-        ({"on_invalid": "drop"}, OptionError, "on_invalid must be one of "),
-        ({"n_classes": 1}, DataError, "label quality needs K of at least 2 classes, got K = 1"),
-        ({"n_classes": 3, "classes": ["a", "b"]}, OptionError, "classes has 2 names, K is 3"),
-    ],
-    ids=str,
-)
-def test_a_wrong_option_of_score_is_refused(unread, options, error, message):
-    for kinds, shape in ((NESTED, {}), (LONG, {"token_index": "token_index"})):
-        with pytest.raises(error) as raised:
-            tokens.score(unread(**kinds), **{"n_classes": 2, **shape, **options})
-        assert message in str(raised.value)
-
-
-@pytest.mark.parametrize("n_classes", ["3", 2.5, True])
-@pytest.mark.parametrize("function", [tokens.score, tokens.validate])
-@SHAPES
-def test_a_number_of_classes_that_is_none_is_refused(unread, function, n_classes, shape):
-    with pytest.raises(OptionError, match="n_classes must be a whole number of at least 2"):
-        function(unread(**(LONG if shape else NESTED)), n_classes=n_classes, **shape)
+@pytest.mark.parametrize("taken", ["token_index", "Label", "pred_probs", "token"])
+def test_sentences_whose_id_has_the_name_of_a_column_of_tokens_are_refused(spark, unread, taken):
+    case = every_task.CASES["sentences"]()
+    [table] = every_task.spark_tables(spark, case)
+    table = table.withColumnRenamed("pred_probs", "probs").withColumnRenamed("sentence_id", taken)
+    columns = {**case.columns, "sentence_id": taken, "pred_probs": "probs"}
+    for call in case.calls:
+        if call.function in ("find_issues", "fit", "summarize") or call.options:
+            if taken == "token" and "tokens" not in call.columns:
+                continue
+            said = f"sentence_id: column '{taken}' is named as one of a table of tokens "
+            with pytest.raises(ColumnError, match=said):
+                every_task.run(case, call, [unread(**dict(table.dtypes))], columns)
+        else:
+            assert every_task.run(case, call, [table], columns).columns
 
 
 @SHAPES
@@ -132,32 +55,6 @@ def test_a_label_type_too_small_for_all_classes_is_refused(unread, shape):
     kinds = {**LONG, "label": "tinyint"} if shape else {**NESTED, "labels": "array<tinyint>"}
     with pytest.raises(ColumnError, match=r"is .*tinyint.*, too small for a predicted label"):
         tokens.score(unread(**kinds), n_classes=200, **shape)
-
-
-@pytest.mark.parametrize(
-    ("function", "name"),
-    [
-        (tokens.score, "sentence_quality"),
-        (tokens.score, "worst_token_index"),
-        (tokens.validate, "invalid_reason"),
-    ],
-)
-def test_a_column_that_would_be_added_may_not_be_there(unread, function, name):
-    with pytest.raises(ColumnError, match=f"the table already has '{name}'"):
-        function(unread(**NESTED, **{name: "double"}), n_classes=2)
-
-
-@pytest.mark.parametrize("top", [0, -1, 2.5, "3"])
-def test_a_top_that_is_no_number_of_rows_is_refused(unread, top):
-    with pytest.raises(OptionError, match="top must be a whole number of at least 1"):
-        tokens.summarize(unread(**NESTED), top=top)
-
-
-def test_what_was_fitted_with_other_classes_is_refused(unread):
-    thresholds = Thresholds((0.5, 0.5), (1, 1), ("a", "b"))
-    fitted = NoiseModel(thresholds, [[1, 0], [0, 1]], 0, "highest_of_all")
-    with pytest.raises(OptionError, match="fitted has classes"):
-        tokens.find_issues(unread(**NESTED), classes=["b", "a"], fitted=fitted)
 
 
 NESTED_ROWS = [
@@ -245,17 +142,6 @@ def test_validate_names_the_fault_of_a_sentence_at_each_of_its_tokens(long):
     assert checked.columns == [*long.columns, "invalid_reason"]
     expected = sorted(((*row, reasons[row[0]]) for row in rows), key=str)
     assert sorted(map(tuple, checked.collect()), key=str) == expected
-
-
-def test_a_table_of_tokens_may_have_any_names(long):
-    names = ["a.b", "t.i", "given`label", "p p"]
-    checked = tokens.validate(
-        *(long.toDF(*names),),
-        **dict(zip(("sentence_id", "token_index", "label", "pred_probs"), names, strict=True)),
-        n_classes=2,
-    )
-    reasons = {row["a.b"]: row["invalid_reason"] for row in checked.collect()}
-    assert reasons == {**long_rows()[1], None: "null a.b"}
 
 
 def test_tokens_of_sentences_that_do_not_hold_together_leave_their_score_null(long):

@@ -1,4 +1,4 @@
-"""Bad tables of images with boxes: refused, named by validate, left out by score."""
+"""Images and boxes that cannot be scored, and tables of boxes that are none."""
 
 import pyarrow as pa
 import pytest
@@ -10,19 +10,7 @@ from lq_spark.tasks.detection.batches import read_images, reason_batch, usable_i
 NAN = float("nan")
 BOXES = "array<struct<x1:double,y1:double,x2:double,y2:double,label:{label}{prob}>>"
 GOOD = (0.0, 0.0, 4.0, 4.0)
-TYPES = {
-    "id": "int",
-    "labels": BOXES.format(label="int", prob=""),
-    "predictions": BOXES.format(label="int", prob=",prob:float"),
-}
 FITTED = DetectionModel(0.5, (0.5, 0.5), (1, 1), (1, 1), 1, classes=("cat", "dog"))
-FUNCTIONS = [
-    detection.score,
-    detection.validate,
-    detection.find_issues,
-    detection.fit,
-    detection.summarize,
-]
 
 # (label boxes, predicted boxes, reason); classes are cat and dog.
 ROWS = [
@@ -67,24 +55,6 @@ def table(spark):
     return spark.createDataFrame(rows, schema).repartition(3)
 
 
-def test_validate_names_the_fault_of_an_image(table, by_id):
-    checked = detection.validate(table, id="id", classes=["cat", "dog"])
-    assert checked.columns == [*table.columns, "invalid_reason"]
-    assert by_id(checked, "invalid_reason") == REASONS
-    twice = detection.validate(
-        table.where("id = 0")
-        .union(table.where("id < 2"))
-        .union(table.selectExpr("null", "labels", "predictions").limit(1)),
-        id="id",
-        classes=["cat", "dog"],
-    )
-    found = sorted(
-        (row["id"] is None, row["id"] or 0, row["invalid_reason"])
-        for row in twice.where("id is null or id < 1").collect()
-    )
-    assert found == [(False, 0, "duplicate id")] * 2 + [(True, 0, "null id")]
-
-
 def test_images_that_cannot_be_scored_are_left_null_or_fail(table, by_id):
     options = {"classes": ["cat", "dog"], "box_scores": True}
     scored = detection.score(table, on_invalid="null", **options)
@@ -101,11 +71,21 @@ def test_images_that_cannot_be_scored_are_left_null_or_fail(table, by_id):
             call(bad, classes=["cat", "dog"])
 
 
+def test_labels_that_are_strings_need_classes(unread):
+    boxes = (BOXES.format(label="string", prob=prob) for prob in ("", ",prob:double"))
+    table = unread(id="int", **dict(zip(("labels", "predictions"), boxes, strict=True)))
+    said = "labels: the labels of column 'labels' are strings, so classes is needed"
+    for name in ("score", "validate", "find_issues", "fit", "summarize"):
+        with pytest.raises(ColumnError, match=said):
+            getattr(detection, name)(table)
+
+
 def test_a_label_beyond_the_classes_is_named(spark, by_id):
     boxes = [[(*GOOD, 0)], [(*GOOD, 2)], [(*GOOD, -1)], [(*GOOD, 10**18)], [(*GOOD, None)]]
     rows = [(i, labels, []) for i, labels in enumerate(boxes)]
-    schema = {**TYPES, "labels": BOXES.format(label="bigint", prob="")}
-    df = spark.createDataFrame(rows, ", ".join(f"{name} {kind}" for name, kind in schema.items()))
+    predictions = BOXES.format(label="int", prob=",prob:float")
+    labels = BOXES.format(label="bigint", prob="")
+    df = spark.createDataFrame(rows, f"id int, labels {labels}, predictions {predictions}")
     out = "label box 0: label out of range"
     reasons = by_id(detection.validate(df, n_classes=2), "invalid_reason")
     assert reasons == [None, out, out, out, "label box 0: null label"]
@@ -113,83 +93,6 @@ def test_a_label_beyond_the_classes_is_named(spark, by_id):
     assert reasons == [None, None, out]  # nobody says that there are not three classes
     with pytest.raises(DataError, match=r"a label is 1000000000000000000, .* give n_classes"):
         detection.validate(df)
-
-
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
-@pytest.mark.parametrize(
-    ("types", "message"),
-    [
-        ({"labels": None}, "labels: no column 'labels' in the table; it has 'id', 'predictions'"),
-        ({"predictions": None}, "predictions: no column 'predictions' in the table"),
-        ({"labels": "array<double>"}, "labels: column 'labels' is array<double>; allowed is an a"),
-        (
-            {"predictions": BOXES.format(label="int", prob="")},
-            "predictions: the boxes of column 'predictions' have no field 'prob'; they have 'x1'",
-        ),
-        (
-            {"predictions": BOXES.format(label="int", prob=",prob:string")},
-            "predictions: field 'prob' of column 'predictions' is string; allowed are numbers",
-        ),
-        (
-            {"labels": BOXES.format(label="date", prob="")},
-            "labels: field 'label' of column 'labels' is date; allowed are whole numbers (in a",
-        ),
-        ({"labels": BOXES.format(label="string", prob="")}, "are string and int; both must be"),
-        (
-            {
-                "labels": BOXES.format(label="string", prob=""),
-                "predictions": BOXES.format(label="string", prob=",prob:double"),
-            },
-            "labels: the labels of column 'labels' are strings, so classes is needed",
-        ),
-    ],
-)
-def test_wrong_columns_are_refused_before_a_job(unread, function, types, message):
-    columns = {name: kind for name, kind in {**TYPES, **types}.items() if kind}
-    with pytest.raises(ColumnError) as error:
-        function(unread(**columns))
-    assert message in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("function", "options", "error", "message"),
-    [
-        (detection.score, {"on_invalid": "drop"}, OptionError, "on_invalid must be one of"),
-        (detection.score, {"n_classes": 0}, DataError, "K of at least 1 classes, got K = 0"),
-        (detection.validate, {"n_classes": 2.0}, OptionError, "n_classes must be a whole number"),
-        (detection.score, {"classes": []}, OptionError, "classes must have at least 1 names"),
-        (detection.fit, {"classes": ["a", "a"]}, OptionError, "classes must not have a name twice"),
-        (detection.fit, {"classes": ["a"], "n_classes": 2}, OptionError, "classes has 1 names"),
-        (detection.score, {"fitted": 3}, OptionError, "fitted must be a DetectionModel or None"),
-        (detection.score, {"fitted": FITTED, "classes": ["a"]}, OptionError, "fitted has classes"),
-        (
-            detection.find_issues,
-            {"fitted": FITTED, "n_classes": 3},
-            OptionError,
-            "fitted has K = 2",
-        ),
-        (
-            detection.find_issues,
-            {"aggregation_weights": {"swap": 1.0}},
-            OptionError,
-            "aggregation_weights must be of 'overlooked', 'badloc', 'swap', got 'swap'",
-        ),
-        (detection.find_issues, {"id": "key"}, ColumnError, "id: no column 'key' in the table"),
-        (detection.summarize, {"top": 0, "id": "id"}, OptionError, "top must be a whole number"),
-    ],
-)
-def test_wrong_options_are_refused_before_a_job(unread, function, options, error, message):
-    with pytest.raises(error) as raised:
-        function(unread(**TYPES), **options)
-    assert message in str(raised.value)
-
-
-def test_columns_that_are_there_are_not_replaced(unread):
-    for function in (detection.score, detection.find_issues):
-        with pytest.raises(ColumnError, match="the table already has 'label_quality'"):
-            function(unread(**TYPES, Label_Quality="int"))
-    with pytest.raises(ColumnError, match="the table already has 'invalid_reason'"):
-        detection.validate(unread(**TYPES, invalid_reason="string"))
 
 
 @pytest.mark.parametrize(

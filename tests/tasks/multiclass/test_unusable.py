@@ -135,31 +135,6 @@ def test_a_name_that_is_no_class_is_a_fault(spark, by_id, bad):
     assert by_id(scored, "predicted_label") == ["a", None, "a"]
 
 
-def test_a_null_and_a_value_that_occurs_twice_are_faults_of_an_id(spark):
-    good, bad = [0.5, 0.5], [0.5, 0.75]
-    rows = [
-        ("a", good),
-        ("b", good),
-        (None, good),
-        ("c", bad),
-        ("b", bad),
-        (None, bad),
-        ("b", good),
-    ]
-    table = spark.createDataFrame(rows, "`row.id` string, pred_probs array<double>")
-    table = table.selectExpr("*", "0 as label").repartition(3)
-    found = multiclass.validate(table, id="row.id").select("`row.id`", "invalid_reason").collect()
-    assert sorted(map(tuple, found), key=str) == [
-        ("a", None),
-        ("b", "duplicate id"),
-        ("b", "duplicate id"),
-        ("b", "duplicate id"),
-        ("c", "probabilities do not sum to 1"),
-        (None, "null id"),
-        (None, "null id"),
-    ]
-
-
 @pytest.mark.parametrize(
     "id",
     ["count", "label", "invalid"],

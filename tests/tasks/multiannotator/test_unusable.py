@@ -1,86 +1,25 @@
-"""Bad annotations and items: refused, named by validate, left out by score."""
+"""Annotations and items that cannot be scored: named by validate, left out by score."""
 
 import numpy as np
 import pytest
 
 from lq_spark import activelab, multiannotator
-from lq_spark.errors import ColumnError, DataError, InvalidRowsError, OptionError
+from lq_spark.errors import ColumnError, InvalidRowsError, OptionError
 
 ANNOTATIONS = {"item": "int", "annotator": "string", "label": "int"}
 ITEMS = {"item": "bigint", "pred_probs": "array<float>"}
-OF_CROWDLAB = [multiannotator.fit, multiannotator.score, multiannotator.validate]
-FUNCTIONS = [*OF_CROWDLAB, activelab.score, activelab.validate]
-EACH = pytest.mark.parametrize(
-    "function", FUNCTIONS, ids=lambda f: f"{f.__module__.rpartition('.')[2]}.{f.__name__}"
-)
 
 
-@pytest.mark.parametrize(
-    ("annotations", "items", "message"),
-    [
-        ({"item": None}, {}, "item: no column 'item' in the table; it has 'annotator', 'label'"),
-        ({"annotator": None}, {}, "annotator: no column 'annotator' in the table"),
-        ({"label": None}, {}, "label: no column 'label' in the table"),
-        ({}, {"item": None}, "item: no column 'item' in the table; it has 'pred_probs'"),
-        ({}, {"pred_probs": None}, "pred_probs: no column 'pred_probs' in the table"),
-        ({"item": "string"}, {}, "item: column 'item' is string in the annotations and bigint in "),
-        ({}, {"item": "double"}, "item: column 'item' is double; allowed are whole numbers, str"),
-        ({"annotator": "double"}, {}, "annotator: column 'annotator' is double; allowed are tiny"),
-        ({"label": "date"}, {}, "label: column 'label' is date; allowed are whole"),
-        ({"label": "string"}, {}, "label: column 'label' is string, so classes is needed"),
-        ({}, {"pred_probs": "array<int>"}, "pred_probs: column 'pred_probs' is array<int>; allowe"),
-    ],
-    ids=str,
-)
-def test_a_wrong_column_is_refused(unread, annotations, items, message):
-    tables = [
-        unread(**{name: kind for name, kind in {**kinds, **changed}.items() if kind})
-        for kinds, changed in ((ANNOTATIONS, annotations), (ITEMS, items))
-    ]
-    with pytest.raises(ColumnError) as error:
-        multiannotator.fit(*tables)
-    assert str(error.value).startswith(message)
-
-
-@EACH
-def test_a_wrong_option_is_refused(unread, function):
-    tables = unread(**ANNOTATIONS), unread(**ITEMS)
-    for options, error, message in (
-        ({"item": "id"}, ColumnError, "item: no column 'id' in the table"),
-        ({"pred_probs": []}, OptionError, "pred_probs must name a column, or a column for each mo"),
-        ({"pred_probs": ["pred_probs"] * 2}, OptionError, "each once, got ['pred_probs', 'pred_p"),
-        ({"classes": ["a"]}, OptionError, "classes must have at least 2 names"),
-        ({"n_classes": 1}, DataError, "label quality needs K of at least 2 classes, got K = 1"),
-        ({"n_classes": 2.5}, OptionError, "n_classes must be a whole number of at least 2"),
-        ({"n_classes": 3, "classes": ["a", "b"]}, OptionError, "classes has 2 names, K is 3"),
-        ({"tolerance": -1}, OptionError, "tolerance must be "),
-    ):
-        with pytest.raises(error) as raised:
-            function(*tables, **options)
-        assert message in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"consensus_method": "best"}, "consensus_method must be one of 'best_quality', 'majorit"),
-        ({"quality_method": "agree"}, "quality_method must be one of 'crowdlab', 'agreement'"),
-        ({"on_invalid": "drop"}, "on_invalid must be one of 'fail', 'null', got 'drop'"),
-    ],
-    ids=str,
-)
-def test_a_wrong_option_of_the_scores_is_refused(unread, options, message):
-    functions = OF_CROWDLAB[:2] if "on_invalid" not in options else [*OF_CROWDLAB[:2], FUNCTIONS[3]]
-    for function in functions:
-        with pytest.raises(OptionError) as raised:
-            function(unread(**ANNOTATIONS), unread(**ITEMS), **options)
-        assert str(raised.value).startswith(message)
-    for options, message in (
-        ({"method": "margin"}, "method must be one of "),
-        ({"fitted": 3}, "fitted must be a CrowdModel or None, got 3"),
-    ):
-        with pytest.raises(OptionError, match=message):
-            multiannotator.score(unread(**ANNOTATIONS), unread(**ITEMS), **options)
+@pytest.mark.parametrize("annotations", [True, False])
+def test_an_item_has_one_type_in_both_tables(unread, annotations):
+    changed = {"item": "string"}
+    kinds = (ANNOTATIONS | changed, ITEMS) if annotations else (ANNOTATIONS, ITEMS | changed)
+    tables, found = [unread(**kind) for kind in kinds], [kind["item"] for kind in kinds]
+    for task in (multiannotator, activelab):
+        with pytest.raises(ColumnError) as error:
+            task.score(*tables)
+        said = "item: column 'item' is {} in the annotations and {} in the items; cast one of them"
+        assert str(error.value) == said.format(*found)
 
 
 @pytest.fixture(scope="module")
