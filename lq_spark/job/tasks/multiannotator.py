@@ -259,15 +259,8 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         from lq_spark.tasks.multiannotator.columns import annotation_tables
 
         config = self.config
-        return annotation_tables(
-            annotations,
-            items,
-            item=config.item,
-            annotator=config.annotator,
-            label=config.label,
-            pred_probs=config.models,
-            classes=self.classes,
-        )
+        names = config.item, config.annotator, config.label
+        return annotation_tables(annotations, items, *names, config.models, self.classes)
 
     def _checks(self, items: DataFrame) -> CrowdChecks:
         from lq_spark.tasks.multiannotator.checks import checked_annotations
