@@ -8,7 +8,7 @@ from lq_spark.engine.inputs import column
 from lq_spark.errors import InvalidRowsError
 from lq_spark.job.reasons import count_reasons, reasons_text
 from lq_spark.job.run import JobRun
-from lq_spark.tasks.shared.table import INVALID_REASON
+from lq_spark.tasks.shared.names import INVALID_REASON
 
 N_SAMPLE = 1000
 """How many rows a dry run looks at."""

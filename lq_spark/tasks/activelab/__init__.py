@@ -1,11 +1,7 @@
 """Active learning on DataFrames: which items to label next, or once more."""
 
-from lq_spark.tasks.activelab.scores import (
-    ActiveScores,
-    CrowdChecks,
-    score,
-    validate,
-)
+from lq_spark.tasks.activelab.scores import ActiveScores, score, validate
+from lq_spark.tasks.multiannotator.checks import CrowdChecks
 
 __all__ = [
     "ActiveScores",

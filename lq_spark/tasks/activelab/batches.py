@@ -20,7 +20,7 @@ from lq_spark.core.multiannotator.model import CrowdModel
 from lq_spark.core.multiannotator.temperature import Model, mean_probabilities
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.multiannotator.batches import CONSENSUS, N_LABELS, scattered
-from lq_spark.tasks.multiannotator.reader import CrowdBatch, CrowdReader
+from lq_spark.tasks.multiannotator.reader import ItemBatch, ItemReader
 
 SCORE = "__lq_score"
 ACTIVE_SCHEMA = StructType(
@@ -57,12 +57,12 @@ class ActiveModel:
         return tuple(map(Model, pred_probs, self.crowd.temperatures))
 
 
-def count_model_votes(batch: CrowdBatch) -> VoteCounts:
+def count_model_votes(batch: ItemBatch) -> VoteCounts:
     """Return what several models predict of the unlabelled items of a batch."""
     return partial_votes(*votes_of_models(tuple(map(Model, batch.unlabelled_probs))))
 
 
-def active_batch(reader: CrowdReader, model: ActiveModel) -> BatchFunction:
+def active_batch(reader: ItemReader, model: ActiveModel) -> BatchFunction:
     """Return gathered columns -> active learning score, consensus, number of labels.
 
     An item without a label has no consensus. What cannot be scored gets nulls, where the reader

@@ -22,7 +22,6 @@ from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.core.shared.display import Displayed
 from lq_spark.engine.inputs import column, column_type, require_columns
 from lq_spark.engine.rank import ranked
-from lq_spark.engine.verbs import map_rows
 from lq_spark.errors import OptionError, require_one_of
 from lq_spark.tasks.activelab.batches import (
     ACTIVE_SCHEMA,
@@ -32,31 +31,30 @@ from lq_spark.tasks.activelab.batches import (
     count_model_votes,
 )
 from lq_spark.tasks.multiannotator.batches import CONSENSUS, N_LABELS
-from lq_spark.tasks.multiannotator.checks import CrowdChecks, checked_crowd, require_unchecked
+from lq_spark.tasks.multiannotator.checks import CrowdChecks, checked_annotations, require_unchecked
 from lq_spark.tasks.multiannotator.columns import (
     IS_ITEM,
     ITEM,
-    CrowdTables,
-    crowd_n_classes,
-    crowd_tables,
+    AnnotationTables,
+    annotation_n_classes,
+    annotation_tables,
     gathered,
     require_unique_items,
 )
-from lq_spark.tasks.multiannotator.options import CrowdOptions
-from lq_spark.tasks.multiannotator.passes import GatheredItems, counted_items, fit_crowd
-from lq_spark.tasks.multiannotator.reader import CrowdReader
+from lq_spark.tasks.multiannotator.options import ConsensusOptions
+from lq_spark.tasks.multiannotator.passes import GatheredItems, counted_items, fit_annotators
+from lq_spark.tasks.multiannotator.reader import ItemReader
 from lq_spark.tasks.multiannotator.results import CONSENSUS_LABEL, NUM_ANNOTATIONS
+from lq_spark.tasks.shared.new_columns import with_mapped
 from lq_spark.tasks.shared.probabilities import ModelProbs
 from lq_spark.tasks.shared.streams import refuse_streams
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["ActiveScores", "CrowdChecks", "score", "validate"]
 
 ACTIVE_LEARNING_SCORE, ACTIVE_LEARNING_RANK = "active_learning_score", "active_learning_rank"
 VALIDATE = "activelab.validate"
-_NEW = "__lq_new"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -154,34 +152,27 @@ def score(
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
     require_tolerance(tolerance)
     refuse_streams("activelab.score", annotations, items)
-    tables = _tables(
-        annotations,
-        items,
-        item=item,
-        annotator=annotator,
-        label=label,
-        pred_probs=pred_probs,
-        classes=classes,
-    )
-    n_classes = crowd_n_classes(tables, n_classes)
+    tables = _tables(annotations, items, item, annotator, label, pred_probs, classes)
+    n_classes = annotation_n_classes(tables, n_classes)
     require_unique_items(tables, VALIDATE)
-    reader = CrowdReader(
+    reader = ItemReader(
         0, n_classes, tolerance, on_invalid == "fail", needs_labels=False, validate=VALIDATE
     )
     with counted_items(tables, reader) as (found, counts, names):
         model = active_model(found, counts, names, cleanlab_compatible=cleanlab_compatible)
     rows = GatheredItems(gathered(tables, names), found.probabilities, found.reader)
-    new = map_rows(
+    scored = with_mapped(
+        rows.rows,
         active_batch(rows.reader, model),
-        [F.col(name) for name in rows.columns],
+        rows.inputs,
         ACTIVE_SCHEMA,
+        keep=[ITEM, IS_ITEM],
     )
-    scored = rows.rows.withColumn(_NEW, new).where(IS_ITEM)
-    scores = scored.select(
+    scores = scored.where(IS_ITEM).select(
         F.col(ITEM).cast(column_type(items, item)).alias(item),
-        F.col(f"{_NEW}.{SCORE}").alias(ACTIVE_LEARNING_SCORE),
-        F.col(f"{_NEW}.{N_LABELS}").alias(NUM_ANNOTATIONS),
-        tables.as_label(F.col(f"{_NEW}.{CONSENSUS}")).alias(CONSENSUS_LABEL),
+        F.col(SCORE).alias(ACTIVE_LEARNING_SCORE),
+        F.col(N_LABELS).alias(NUM_ANNOTATIONS),
+        tables.as_label(F.col(CONSENSUS)).alias(CONSENSUS_LABEL),
     )
     return ActiveScores(scores, item, model.weights)
 
@@ -204,30 +195,21 @@ def validate(
     """
     require_tolerance(tolerance)
     refuse_streams("activelab.validate", annotations, items)
-    tables = _tables(
-        annotations,
-        items,
-        item=item,
-        annotator=annotator,
-        label=label,
-        pred_probs=pred_probs,
-        classes=classes,
-    )
+    tables = _tables(annotations, items, item, annotator, label, pred_probs, classes)
     require_unchecked(tables)
-    n_classes = crowd_n_classes(tables, n_classes)
-    return checked_crowd(tables, n_classes, tolerance, needs_labels=False)
+    n_classes = annotation_n_classes(tables, n_classes)
+    return checked_annotations(tables, n_classes, tolerance, needs_labels=False)
 
 
 def _tables(
     annotations: DataFrame | None,
     items: DataFrame,
-    *,
     item: str,
     annotator: str,
     label: str,
     pred_probs: ModelProbs,
     classes: Sequence[str] | None,
-) -> CrowdTables:
+) -> AnnotationTables:
     """Return the checked tables; without annotations, with a table that has none."""
     if annotations is None:
         require_columns(items, item=item)
@@ -239,15 +221,7 @@ def _tables(
             ]
         )
         annotations = items.sparkSession.createDataFrame([], schema)
-    return crowd_tables(
-        annotations,
-        items,
-        item=item,
-        annotator=annotator,
-        label=label,
-        pred_probs=pred_probs,
-        classes=classes,
-    )
+    return annotation_tables(annotations, items, item, annotator, label, pred_probs, classes)
 
 
 def active_model(
@@ -273,8 +247,8 @@ def active_model(
         votes = finish_votes(of_models) if of_models.n_items else None
     crowd = None
     if counts.n_single < counts.n_items:
-        options = CrowdOptions(calibrate_probs=True, cleanlab_compatible=cleanlab_compatible)
-        crowd = fit_crowd(items, counts, names[: items.reader.n_annotators], None, options)
+        options = ConsensusOptions(calibrate_probs=True, cleanlab_compatible=cleanlab_compatible)
+        crowd = fit_annotators(items, counts, names[: items.reader.n_annotators], None, options)
     if crowd is not None and crowd.weights is not None:
         return ActiveModel(crowd.unnamed(), crowd.weights, votes)
     weights = equal_weights(max(items.reader.n_annotators, 1), len(items.probabilities))

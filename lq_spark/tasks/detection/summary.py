@@ -24,12 +24,12 @@ from lq_spark.core.shared.display import Displayed, SmallTable, frame_table
 from lq_spark.engine.inputs import column, require_key
 from lq_spark.engine.sums import summed_vectors
 from lq_spark.errors import OptionError
-from lq_spark.tasks.detection.batches import fit_images
+from lq_spark.tasks.detection.batches import usable_images
 from lq_spark.tasks.detection.columns import (
     DetectionColumns,
+    box_n_classes,
     detection_columns,
     inputs_alone,
-    resolved_n_classes,
 )
 from lq_spark.tasks.shared.streams import refuse_stream
 
@@ -132,7 +132,7 @@ def summarize(
     refuse_stream(df, "detection.summarize")
     columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
     require_key(df, "id", id)
-    n_classes = resolved_n_classes(df, columns, n_classes)
+    n_classes = box_n_classes(df, columns, n_classes)
     counts, sizes = _counted(df, columns, n_classes)
     names = np.arange(n_classes) if columns.classes is None else np.array(columns.classes)
     return DetectionSummary(
@@ -170,7 +170,7 @@ def _counted(
     names = columns.names
 
     def partial(batch: pa.RecordBatch) -> NDArray[np.int64]:
-        found = fit_images(batch.columns, n_classes, names, fail=True).found
+        found = usable_images(batch.columns, n_classes, names, fail=True).found
         counts = partial_counts(found, match_boxes(found), n_classes)
         sizes = [
             np.bincount(

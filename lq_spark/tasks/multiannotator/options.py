@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from pyspark.sql.types import StringType
@@ -10,12 +9,11 @@ from pyspark.sql.types import StringType
 from lq_spark.core.multiannotator.api import CONSENSUS_METHODS, QUALITY_METHODS
 from lq_spark.core.multiannotator.model import CrowdModel
 from lq_spark.errors import OptionError, listed, require_one_of
-from lq_spark.tasks.multiannotator.columns import CrowdTables
-from lq_spark.tasks.shared.labels import checked_classes
+from lq_spark.tasks.multiannotator.columns import AnnotationTables
 
 
 @dataclass(frozen=True)
-class CrowdOptions:
+class ConsensusOptions:
     """What consensus and weights are made by; see :func:`lq_spark.multiannotator.fit`.
 
     Raises
@@ -40,25 +38,7 @@ class CrowdOptions:
             raise OptionError(f"{listed(given)} is for fitting; fitted has its own")
 
 
-def agreed_classes(
-    classes: Sequence[str] | None, n_classes: int | None, fitted: CrowdModel | None
-) -> Sequence[str] | None:
-    """Return the classes of the call or of what was fitted; raise OptionError if they differ."""
-    classes = checked_classes(classes)
-    if fitted is None:
-        return classes
-    if not isinstance(fitted, CrowdModel):
-        raise OptionError(f"fitted must be a CrowdModel or None, got {fitted!r}")
-    if n_classes not in (None, fitted.n_classes):
-        raise OptionError(f"fitted has K = {fitted.n_classes} classes, n_classes is {n_classes}")
-    if classes is not None and fitted.classes is not None and classes != fitted.classes:
-        raise OptionError(
-            f"fitted has the classes {list(fitted.classes)}, classes is {list(classes)}"
-        )
-    return fitted.classes if classes is None else classes
-
-
-def require_fitted_for(tables: CrowdTables, fitted: CrowdModel) -> None:
+def require_fitted_for(tables: AnnotationTables, fitted: CrowdModel) -> None:
     """Raise OptionError if what was fitted has other models or names of another kind."""
     if len(tables.pred_probs) != fitted.n_models:
         raise OptionError(

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pyspark.sql import functions as F
+
 from lq_spark.core.multiannotator.annotations import count_votes
 from lq_spark.core.multiannotator.consensus import ThresholdSums, merge_thresholds
 from lq_spark.core.multiannotator.crowdlab import (
@@ -41,19 +43,17 @@ from lq_spark.tasks.multiannotator.columns import (
     IS_ITEM,
     ITEM_ID,
     LABELS,
-    CrowdTables,
+    AnnotationTables,
     annotator_names,
     gathered,
     probability_columns,
 )
-from lq_spark.tasks.multiannotator.options import CrowdOptions
-from lq_spark.tasks.multiannotator.reader import CrowdBatch, CrowdReader, over_batches
-from lq_spark.tasks.shared.reasons import (
-    unknown_labels,
-)
+from lq_spark.tasks.multiannotator.options import ConsensusOptions
+from lq_spark.tasks.multiannotator.reader import ItemBatch, ItemReader, over_batches
+from lq_spark.tasks.shared.reasons import unknown_labels
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 State = TypeVar("State")
 
@@ -71,20 +71,25 @@ class GatheredItems:
         See :func:`lq_spark.tasks.multiannotator.columns.gathered`; read once in each pass.
     probabilities : sequence of M str
         Columns of the models.
-    reader : CrowdReader
+    reader : ItemReader
     """
 
     rows: DataFrame
     probabilities: Sequence[str]
-    reader: CrowdReader
+    reader: ItemReader
 
     @property
     def columns(self) -> list[str]:
         """Return the columns that batch functions take, in order."""
         return [IS_ITEM, ITEM_ID, LABELS, *self.probabilities]
 
+    @property
+    def inputs(self) -> list[Column]:
+        """Return these columns."""
+        return [F.col(name) for name in self.columns]
+
     def reduce(
-        self, partial: Callable[[CrowdBatch], State], merge: Callable[[State, State], State]
+        self, partial: Callable[[ItemBatch], State], merge: Callable[[State, State], State]
     ) -> State:
         """Return one state of all items, in one Python pass.
 
@@ -102,7 +107,7 @@ class GatheredItems:
 
 @contextmanager
 def counted_items(
-    tables: CrowdTables, reader: CrowdReader
+    tables: AnnotationTables, reader: ItemReader
 ) -> Iterator[tuple[GatheredItems, VoteCounts, tuple[Any, ...]]]:
     """Give items gathered and kept, what their labels say, and the annotators' names.
 
@@ -133,7 +138,7 @@ def counted_items(
         names = (*compress(names, labelled), *compress(names, ~labelled))
 
 
-def counts_of_labels(batch: CrowdBatch) -> VoteCounts:
+def counts_of_labels(batch: ItemBatch) -> VoteCounts:
     """Return what the labels of a batch alone say."""
     return partial_votes(batch.annotations, count_votes(batch.annotations))
 
@@ -144,7 +149,7 @@ def count_faults(items: GatheredItems) -> tuple[VoteCounts, Counter[str]]:
     return lenient.reduce(_counts_and_faults, _merge_counts_and_faults)
 
 
-def _counts_and_faults(batch: CrowdBatch) -> tuple[VoteCounts, Counter[str]]:
+def _counts_and_faults(batch: ItemBatch) -> tuple[VoteCounts, Counter[str]]:
     return counts_of_labels(batch), batch.faults
 
 
@@ -154,12 +159,12 @@ def _merge_counts_and_faults(
     return merge_votes(a[0], b[0]), a[1] + b[1]
 
 
-def fit_crowd(
+def fit_annotators(
     items: GatheredItems,
     counts: VoteCounts,
     names: Sequence[Any],
     classes: tuple[str, ...] | None,
-    options: CrowdOptions,
+    options: ConsensusOptions,
 ) -> CrowdModel:
     """Return what the items say of their annotators and models.
 
@@ -198,7 +203,7 @@ def sum_thresholds(items: GatheredItems, model: CrowdModel) -> ThresholdSums:
     """Return what adjusted scores are adjusted by; one pass."""
     model = model.unnamed()
 
-    def partial(batch: CrowdBatch) -> ThresholdSums:
+    def partial(batch: ItemBatch) -> ThresholdSums:
         crowd = model.crowd(batch.annotations, batch.pred_probs, batch.ids)
         return crowd.threshold_sums(model.consensus(crowd), model.weights)
 
@@ -209,14 +214,14 @@ def _weights(items: GatheredItems, model: CrowdModel) -> CrowdlabWeights:
     """Return the weights under the consensus of a model; one pass."""
     model = model.unnamed()
 
-    def partial(batch: CrowdBatch) -> ConsensusCounts:
+    def partial(batch: ItemBatch) -> ConsensusCounts:
         crowd = model.crowd(batch.annotations, batch.pred_probs, batch.ids)
         return crowd.consensus_counts(model.consensus(crowd))
 
     return finish_consensus(items.reduce(partial, merge_consensus), model.votes)
 
 
-def _temperatures(items: GatheredItems, options: CrowdOptions) -> tuple[float | None, ...]:
+def _temperatures(items: GatheredItems, options: ConsensusOptions) -> tuple[float | None, ...]:
     n_models = len(items.probabilities)
     if not options.calibrate_probs:
         return (None,) * n_models
@@ -231,7 +236,7 @@ def _best_of(
 ) -> list[int]:
     """Return the place of the best temperature in each model's grid; one pass."""
 
-    def partial(batch: CrowdBatch) -> list[TemperatureLosses]:
+    def partial(batch: ItemBatch) -> list[TemperatureLosses]:
         votes = count_votes(batch.annotations)
         losses = functools.partial(
             partial_losses, batch.annotations, votes, cleanlab_compatible=cleanlab_compatible

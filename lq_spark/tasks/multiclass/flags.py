@@ -8,34 +8,27 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyspark.sql import functions as F
-
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.label_issues.quotas import prune_quotas
 from lq_spark.core.label_issues.rules import PRUNING, require_two_classes, warn_of_small_classes
 from lq_spark.engine.inputs import column
 from lq_spark.engine.kept import kept
-from lq_spark.engine.rank import ranked
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multiclass.cuts import Cuts, find_cuts, flagged
 from lq_spark.tasks.multiclass.facts import Rule, count_facts, with_facts
 from lq_spark.tasks.shared.batches import NewColumns
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
-from lq_spark.tasks.shared.reasons import (
-    unknown_labels_text,
-)
-from lq_spark.tasks.shared.table import LABEL_QUALITY, LabelledTable
+from lq_spark.tasks.shared.reasons import unknown_labels_text
+from lq_spark.tasks.shared.table import LabelledTable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-IS_LABEL_ISSUE = "is_label_issue"
-ISSUE_RANK = "issue_rank"
-
 
 class TableColumns(NamedTuple):
-    """Names of the columns that tell rows apart, and that they are judged by."""
+    """Names of the columns that tell rows apart, and that they are noise_and_cuts by."""
 
     key: str
     label: str
@@ -81,7 +74,7 @@ def flagged_rows(
         )
         with kept(facts) as facts:
             try:
-                model, cuts = judged(facts, whole, columns.key, rule, thresholds, fitted)
+                model, cuts = noise_and_cuts(facts, whole, columns.key, rule, thresholds, fitted)
             except InvalidRowsError as error:
                 named = unknown_labels_text(df, table.index, columns.label)
                 raise InvalidRowsError(f"{error}{named}") from error
@@ -90,7 +83,7 @@ def flagged_rows(
     return found, model
 
 
-def judged(
+def noise_and_cuts(
     facts: DataFrame,
     whole: DataFrame,
     key: str,
@@ -121,12 +114,3 @@ def judged(
     if rule.filter_by in PRUNING:
         warn_of_small_classes(quotas, rule.min_examples_per_class, stacklevel=5)
     return model, find_cuts(facts, whole, key, rule, counts, quotas)
-
-
-def with_issue_rank(df: DataFrame, key: str) -> DataFrame:
-    """Return a table of label issues with ``issue_rank``: by label quality, ties by key."""
-    issues = df.where(F.col(IS_LABEL_ISSUE)).select(
-        F.col(LABEL_QUALITY).alias("value"), column(key).alias("key")
-    )
-    ranks = ranked(issues).select(F.col("key").alias("__lq_key"), F.col("rank").alias(ISSUE_RANK))
-    return df.join(ranks, column(key) == F.col("__lq_key"), "left").drop("__lq_key")
