@@ -13,10 +13,10 @@ from pyspark.sql import functions as F
 
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
-from lq_spark.core.label_issues.rules import require_two_classes
+from lq_spark.core.label_issues.rules import Rule, require_two_classes
 from lq_spark.engine.inputs import column
 from lq_spark.tasks.multiclass.cuts import flagged
-from lq_spark.tasks.multiclass.facts import Rule, with_facts
+from lq_spark.tasks.multiclass.facts import fact_columns, with_facts
 from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, judged, with_issue_rank
 from lq_spark.tasks.multiclass.issues import agreed_collision_rule
 from lq_spark.tasks.shared.batches import score_columns
@@ -56,7 +56,9 @@ def facts_of(
         fail=False,
         tolerance=config.tolerance,
     )
-    return made.select(*map(column, config.carried), PREDICTED_LABEL, LABEL_QUALITY, *rule.facts)
+    return made.select(
+        *map(column, config.carried), PREDICTED_LABEL, LABEL_QUALITY, *fact_columns(rule)
+    )
 
 
 def rows_with_issues(
@@ -81,7 +83,9 @@ def rows_with_issues(
         table.pred_probs.alias("pred_probs"),
     )
     model, cuts = judged(facts, whole, config.id, rule, thresholds, fitted)
-    found = flagged(facts, config.id, rule, cuts, model.n_classes, IS_LABEL_ISSUE).drop(*rule.facts)
+    found = flagged(facts, config.id, rule, cuts, model.n_classes, IS_LABEL_ISSUE).drop(
+        *fact_columns(rule)
+    )
     return with_issue_rank(found, config.id) if config.issue_rank else found, model
 
 

@@ -7,8 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from lq_spark.core.confident.joint import COLLISION_RULES
-from lq_spark.core.label_issues.quotas import require_quota_options
-from lq_spark.core.label_issues.rules import FILTERS, require_filter
+from lq_spark.core.label_issues.rules import FILTERS, Rule
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import listed
 from lq_spark.job.common_config import FittedConfig, Name, beside
@@ -62,13 +61,13 @@ class LabelledConfig(FittedConfig):
 
     @model_validator(mode="after")
     def _rules_agree(self) -> LabelledConfig:
-        require_filter(
+        Rule(
             self.filter_by,
-            "highest_of_all" if self.collision_rule is None else self.collision_rule,
             self.frac_noise,
             self.num_to_remove_per_class,
+            self.min_examples_per_class,
+            "highest_of_all" if self.collision_rule is None else self.collision_rule,
         )
-        require_quota_options(self.frac_noise, self.min_examples_per_class)
         for name in _FOR_ISSUES:
             value = getattr(self, name) if name in self.model_fields_set else None
             if value is not None and value is not False and not self.find_issues:

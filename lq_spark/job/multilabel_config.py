@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from lq_spark.core.label_issues.rules import FILTERS
+from lq_spark.core.label_issues.rules import FILTERS, Rule
 from lq_spark.core.multiclass.scores import METHODS, require_method
-from lq_spark.core.multilabel.rules import CellRule
 from lq_spark.core.multilabel.scores import (
     AGGREGATORS,
     DEFAULT_ALPHA,
@@ -84,7 +83,7 @@ class MultilabelConfig(FittedConfig):
             if getattr(self, name) is not None and method != self.aggregator:
                 raise ValueError(f"{name} goes with aggregator {method!r}, got {self.aggregator!r}")
         aggregator_of(self.aggregator_kwargs)
-        CellRule(
+        Rule(
             self.filter_by,
             self.frac_noise,
             self.num_to_remove_per_class,

@@ -11,12 +11,6 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lq_spark.core.detection.api_boxes import (
-    compute_badloc_box_scores,
-    compute_overlooked_box_scores,
-    compute_swap_box_scores,
-    pool_box_scores_per_image,
-)
 from lq_spark.core.detection.images import Detections, Labels, Predictions, checked_detections
 from lq_spark.core.detection.issues import fit_detections, flag_boxes, flagged_images
 from lq_spark.core.detection.scores import (
@@ -26,33 +20,9 @@ from lq_spark.core.detection.scores import (
     image_scores,
     min_similarity,
 )
-from lq_spark.core.detection.summary import (
-    bounding_box_size_distribution,
-    calculate_per_class_metrics,
-    class_label_distribution,
-    get_average_per_class_confusion_matrix,
-    get_sorted_bbox_count_idxs,
-    object_counts_per_image,
-)
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.checks import checked_scores
 from lq_spark.errors import OptionError
-
-__all__ = [
-    "bounding_box_size_distribution",
-    "calculate_per_class_metrics",
-    "class_label_distribution",
-    "compute_badloc_box_scores",
-    "compute_overlooked_box_scores",
-    "compute_swap_box_scores",
-    "find_label_issues",
-    "get_average_per_class_confusion_matrix",
-    "get_label_quality_scores",
-    "get_sorted_bbox_count_idxs",
-    "issues_from_scores",
-    "object_counts_per_image",
-    "pool_box_scores_per_image",
-]
 
 
 def get_label_quality_scores(

@@ -13,21 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lq_spark.core.multiclass.ensemble import get_label_quality_ensemble_scores
 from lq_spark.core.multiclass.scores import require_method, score_data_set
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.checks import checked_inputs, checked_scores
 from lq_spark.errors import DataError, OptionError
-
-__all__ = [
-    "find_top_issues",
-    "get_confidence_weighted_entropy_for_each_label",
-    "get_label_quality_ensemble_scores",
-    "get_label_quality_scores",
-    "get_normalized_margin_for_each_label",
-    "get_self_confidence_for_each_label",
-    "order_label_issues",
-]
 
 
 def get_label_quality_scores(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lq_spark.core.label_issues.rules import lowest, usable_frac_noise, warn_of_unused_joint
+from lq_spark.core.label_issues.rules import Rule, lowest
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.multilabel.data import (
     class_scores,
@@ -25,7 +25,6 @@ from lq_spark.core.multilabel.data import (
     row_scores,
 )
 from lq_spark.core.multilabel.model import MultilabelModel
-from lq_spark.core.multilabel.rules import CellRule
 from lq_spark.core.multilabel.scores import DEFAULT_AGGREGATOR, aggregator_of
 from lq_spark.core.multilabel.sets import Bits, checked_label_sets
 from lq_spark.core.shared.blocks import Float64
@@ -196,9 +195,9 @@ confident_joint, n_jobs, verbose, low_memory
     >>> find_label_issues([[0], [0], [], []], probs)
     array([False,  True, False, False])
     """
-    frac_noise = usable_frac_noise(filter_by, frac_noise, stacklevel=2)
-    warn_of_unused_joint(filter_by, confident_joint, stacklevel=2)
-    rule = CellRule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class)
+    rule = Rule.of_cleanlab(
+        filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class, confident_joint
+    )
     require_rank(return_indices_ranked_by, rank_by_kwargs)
     bits, matrix = checked_label_sets(labels, pred_probs)
     if rule.is_low_score:
@@ -280,9 +279,9 @@ def find_multilabel_issues_per_class(
     >>> find_multilabel_issues_per_class([[0], [0], [], []], probs)[1]
     array([ True, False])
     """
-    frac_noise = usable_frac_noise(filter_by, frac_noise, stacklevel=2)
-    warn_of_unused_joint(filter_by, confident_joint, stacklevel=2)
-    rule = CellRule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class)
+    rule = Rule.of_cleanlab(
+        filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class, confident_joint
+    )
     require_rank(return_indices_ranked_by, rank_by_kwargs)
     bits, matrix = checked_label_sets(labels, pred_probs)
     mask = issue_cells(bits, matrix, rule, confident_joint)

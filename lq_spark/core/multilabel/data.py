@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.multilabel.cells import (
     cell_counts,
@@ -16,7 +17,7 @@ from lq_spark.core.multilabel.cells import (
     partial_cell_sums,
 )
 from lq_spark.core.multilabel.model import MultilabelModel
-from lq_spark.core.multilabel.rules import CellRule, flagged_cells
+from lq_spark.core.multilabel.rules import cell_quotas, flagged_cells
 from lq_spark.core.multilabel.scores import aggregator_of, score_cells
 from lq_spark.core.multilabel.sets import Bits
 from lq_spark.core.shared.blocks import Float64
@@ -48,7 +49,7 @@ def row_scores(bits: Bits, pred_probs: NDArray[np.floating], method: str, **kwar
 def issue_cells(
     bits: Bits,
     pred_probs: NDArray[np.floating],
-    rule: CellRule,
+    rule: Rule,
     confident_joint: ArrayLike | None = None,
 ) -> Bits:
     """Return which cells are label issues, shape (n, K).
@@ -59,8 +60,8 @@ def issue_cells(
     joints: NDArray[Any] = model.confident_joint
     if confident_joint is not None:
         joints = checked_joints(confident_joint, model.n_classes)
-    quotas = rule.quotas(joints, model.class_counts)
-    rule.warn_of_small_classes(model.class_counts, None, stacklevel=4)
+    quotas = cell_quotas(rule, joints, model.class_counts)
+    rule.warn_of_small_classes(model.class_counts[:, 1], stacklevel=4)
     return flagged_cells(bits, pred_probs, model.thresholds, rule, quotas)
 
 

@@ -13,18 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.segmentation.issues import count_tied, fit_pixels, issue_mask, issue_pixels
 from lq_spark.core.segmentation.pixels import image_facts, self_confidence, softmin_score
-from lq_spark.core.segmentation.summary import checked_images, common_label_issues, filter_by_class
+from lq_spark.core.segmentation.summary import checked_images
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.checks import checked_scores
 from lq_spark.errors import OptionError, require_one_of
-
-__all__ = [
-    "common_label_issues",
-    "filter_by_class",
-    "find_label_issues",
-    "get_label_quality_scores",
-    "issues_from_scores",
-]
 
 IMAGE_METHODS: Final = ("softmin", "num_pixel_issues")
 

@@ -26,19 +26,11 @@ from lq_spark.core.tokens.sentences import (
     require_sentence_method,
     sentence_scores,
 )
-from lq_spark.core.tokens.text import filter_by_token, flagged_words
+from lq_spark.core.tokens.text import flagged_words
 from lq_spark.errors import DataError, OptionError, require_one_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = [
-    "common_label_issues",
-    "filter_by_token",
-    "find_label_issues",
-    "get_label_quality_scores",
-    "issues_from_scores",
-]
 
 
 def get_label_quality_scores(

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.label_issues.quotas import require_a_number_each
+from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.multilabel.model import MultilabelModel
 from lq_spark.core.shared.checks import require_tolerance
@@ -23,11 +24,7 @@ from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.engine.keys import summarize_key
 from lq_spark.errors import InvalidRowsError, OptionError
-from lq_spark.tasks.multiclass.facts import (
-    Rule,
-    count_facts,
-    with_facts,
-)
+from lq_spark.tasks.multiclass.facts import count_facts, with_facts
 from lq_spark.tasks.multiclass.flags import (
     IS_LABEL_ISSUE,
     ISSUE_RANK,

@@ -16,11 +16,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, MapType, StructField, StructType
 
 from lq_spark.core.label_issues.quotas import require_a_number_each
+from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.multilabel.cells import CellCounts
 from lq_spark.core.multilabel.cuts import search_cuts
 from lq_spark.core.multilabel.model import MultilabelModel, calibrated_joints, with_diagonals
-from lq_spark.core.multilabel.rules import CellRule
+from lq_spark.core.multilabel.rules import cell_order, cell_quotas
 from lq_spark.core.multilabel.scores import DEFAULT_AGGREGATOR, aggregator_of
 from lq_spark.core.multilabel.sets import Bits
 from lq_spark.core.shared.blocks import Float64
@@ -60,7 +61,7 @@ class Request:
     ----------
     id : str
     table : LabelSetTable
-    rule : CellRule
+    rule : Rule
     by_row : bool
         Whether a low_* rule judges rows, not cells.
     fitted : MultilabelModel or None
@@ -71,7 +72,7 @@ class Request:
 
     id: str
     table: LabelSetTable
-    rule: CellRule
+    rule: Rule
     by_row: bool
     fitted: MultilabelModel | None
     method: str
@@ -98,7 +99,7 @@ def requested(
     aggregator_kwargs: Mapping[str, Any] = DEFAULT_AGGREGATOR,
 ) -> Request:
     """Return what :func:`lq_spark.multilabel.find_issues` is asked for, or raise what it raises."""
-    rule = CellRule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class)
+    rule = Rule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class)
     require_method(method, adjust_pred_probs=adjust_pred_probs)
     aggregator_of(aggregator_kwargs)
     require_key(df, "id", id)
@@ -158,7 +159,7 @@ def judged(df: DataFrame, request: Request, *, count: bool = False) -> Judgement
     if thresholds is None or not (orders or count):
         return Judgement(thresholds, None, none)
     counts = counted_cells(
-        df, table, thresholds, order=rule.order if orders and not request.by_row else None
+        df, table, thresholds, order=cell_order(rule) if orders and not request.by_row else None
     )
     if request.by_row:
         return Judgement(
@@ -168,8 +169,8 @@ def judged(df: DataFrame, request: Request, *, count: bool = False) -> Judgement
         return Judgement(thresholds, counts, none)
     model = fitted or MultilabelModel.of_counts(thresholds, counts)
     joints = calibrated_joints(with_diagonals(model.confident_counts), counts.class_counts)
-    quotas = rule.quotas(joints, counts.class_counts)
-    rule.warn_of_small_classes(counts.class_counts, table.classes, stacklevel=4)
+    quotas = cell_quotas(rule, joints, counts.class_counts)
+    rule.warn_of_small_classes(counts.class_counts[:, 1], table.classes, stacklevel=4)
     cuts = found_cuts(df, table, request.id, search_cuts(counts, rule, quotas))
     return Judgement(thresholds, counts, quotas, cuts)
 

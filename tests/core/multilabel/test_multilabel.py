@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lq_spark.core.confident.joint import row_facts
-from lq_spark.core.label_issues.rules import FILTERS, PRUNING
+from lq_spark.core.label_issues.rules import FILTERS, PRUNING, Rule
 from lq_spark.core.multiclass.scores import METHODS, score_rows
 from lq_spark.core.multilabel import (
     find_label_issues,
@@ -36,7 +36,6 @@ from lq_spark.core.multilabel.cells import (
     score_buckets,
 )
 from lq_spark.core.multilabel.model import MultilabelModel
-from lq_spark.core.multilabel.rules import CellRule
 from lq_spark.core.multilabel.scores import moving_averages, score_cells, softmins
 from lq_spark.core.shared.blocks import BLOCK_ELEMENTS
 from lq_spark.errors import DataError, OptionError
@@ -510,6 +509,6 @@ def test_classes_too_small_to_prune_are_named():
     with pytest.warns(UserWarning, match=r"classes 1 are given to at most 1 rows") as warned:
         find_label_issues([[0], [0, 1], []], np.full((3, 2), 0.5))
     assert warned[0].filename == __file__
-    rule = CellRule(min_examples_per_class=5)
+    rule = Rule(min_examples_per_class=5)
     with pytest.warns(UserWarning, match="classes 'b' are given to at most 5 rows"):
-        rule.warn_of_small_classes(np.array([[0, 6], [3, 3], [6, 0]]), list("abc"), stacklevel=2)
+        rule.warn_of_small_classes(np.array([6, 3, 0]), list("abc"), stacklevel=2)
