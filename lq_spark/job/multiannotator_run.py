@@ -35,8 +35,13 @@ from lq_spark.tasks.multiannotator.columns import (
     gathered,
     probability_columns,
 )
-from lq_spark.tasks.multiannotator.fit import GatheredItems, count_faults, fit_crowd, sum_thresholds
 from lq_spark.tasks.multiannotator.options import CrowdOptions, agreed_classes, require_fitted_for
+from lq_spark.tasks.multiannotator.passes import (
+    GatheredItems,
+    count_faults,
+    fit_crowd,
+    sum_thresholds,
+)
 from lq_spark.tasks.multiannotator.reader import CrowdReader
 from lq_spark.tasks.multiannotator.results import ITEM_COLUMNS, CrowdScores, rated_items
 from lq_spark.tasks.shared.table import INVALID_REASON

@@ -24,13 +24,18 @@ from lq_spark.tables.formats import Output
 from lq_spark.tasks import segmentation
 from lq_spark.tasks.segmentation.batches import ALL_TIED, ISSUES
 from lq_spark.tasks.segmentation.columns import first_image_size, image_columns, require_memory
-from lq_spark.tasks.segmentation.fit import class_sums_of, fitted_model, issue_pairs, pixels_taken
 from lq_spark.tasks.segmentation.health import SegmentationHealth, segmentation_health
 from lq_spark.tasks.segmentation.issues import (
     agreed_downsample,
     facts_of,
     flagged_facts,
     image_layout,
+)
+from lq_spark.tasks.segmentation.passes import (
+    class_sums_of,
+    fitted_model,
+    issue_pairs,
+    pixels_taken,
 )
 from lq_spark.tasks.shared.labels import (
     checked_classes,

@@ -41,8 +41,8 @@ from lq_spark.tasks.multiannotator.columns import (
     gathered,
     require_unique_items,
 )
-from lq_spark.tasks.multiannotator.fit import GatheredItems, counted_items, fit_crowd
 from lq_spark.tasks.multiannotator.options import CrowdOptions
+from lq_spark.tasks.multiannotator.passes import GatheredItems, counted_items, fit_crowd
 from lq_spark.tasks.multiannotator.reader import CrowdReader
 from lq_spark.tasks.multiannotator.results import CONSENSUS_LABEL, NUM_ANNOTATIONS
 from lq_spark.tasks.shared.probabilities import ModelProbs

@@ -2,7 +2,7 @@
 
 A table has one row an image, with the label boxes and the predicted boxes as arrays of structs. A
 score needs one number of the whole table, the lowest similarity of boxes; issues also need the
-average precision of each class: :mod:`lq_spark.tasks.detection.fit` has these passes.
+average precision of each class: :mod:`lq_spark.tasks.detection.passes` has these passes.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from lq_spark.tasks.detection.batches import (
     score_batch,
     score_schema,
 )
+from lq_spark.tasks.detection.boxes import from_boxes
 from lq_spark.tasks.detection.checks import validate
 from lq_spark.tasks.detection.columns import (
     LABEL,
@@ -37,8 +38,7 @@ from lq_spark.tasks.detection.columns import (
     detection_columns,
     resolved_n_classes,
 )
-from lq_spark.tasks.detection.fit import lowest_similarity, table_precisions, table_totals
-from lq_spark.tasks.detection.from_boxes import from_boxes
+from lq_spark.tasks.detection.passes import lowest_similarity, table_precisions, table_totals
 from lq_spark.tasks.detection.summary import DetectionSummary, summarize
 from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK, with_issue_rank
 from lq_spark.tasks.shared.streams import refuse_stream

@@ -41,7 +41,7 @@ from lq_spark.tasks.multiannotator.columns import (
     CrowdTables,
     numbered,
 )
-from lq_spark.tasks.multiannotator.fit import GatheredItems
+from lq_spark.tasks.multiannotator.passes import GatheredItems
 from lq_spark.tasks.shared.table import LABEL_QUALITY
 
 if TYPE_CHECKING:

@@ -26,13 +26,13 @@ from lq_spark.tasks.multiannotator.columns import (
     probability_columns,
     require_unique_items,
 )
-from lq_spark.tasks.multiannotator.fit import (
+from lq_spark.tasks.multiannotator.options import CrowdOptions, agreed_classes, require_fitted_for
+from lq_spark.tasks.multiannotator.passes import (
     GatheredItems,
     counted_items,
     fit_crowd,
     sum_thresholds,
 )
-from lq_spark.tasks.multiannotator.options import CrowdOptions, agreed_classes, require_fitted_for
 from lq_spark.tasks.multiannotator.reader import CrowdReader
 from lq_spark.tasks.multiannotator.results import CrowdScores, rated_items
 from lq_spark.tasks.shared.probabilities import ModelProbs

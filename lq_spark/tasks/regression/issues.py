@@ -37,7 +37,7 @@ from lq_spark.tasks.regression.columns import (
     RegressionTable,
     regression_table,
 )
-from lq_spark.tasks.regression.fit import (
+from lq_spark.tasks.regression.passes import (
     DEVIATION,
     TableRows,
     fit_deviations,

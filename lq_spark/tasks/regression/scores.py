@@ -17,8 +17,8 @@ from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.engine.keys import duplicate_keys
 from lq_spark.errors import require_one_of
 from lq_spark.tasks.regression.columns import regression_table
-from lq_spark.tasks.regression.fit import DEVIATION, fit_deviations, with_deviations
 from lq_spark.tasks.regression.issues import RegressionHealth, find_issues, summarize
+from lq_spark.tasks.regression.passes import DEVIATION, fit_deviations, with_deviations
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.shared.table import DUPLICATE_ID, INVALID_REASON, LABEL_QUALITY, NULL_ID
 

@@ -18,12 +18,17 @@ from lq_spark.engine.inputs import require_key
 from lq_spark.engine.kept import kept
 from lq_spark.tasks.segmentation.batches import ALL_TIED
 from lq_spark.tasks.segmentation.columns import image_columns
-from lq_spark.tasks.segmentation.fit import class_sums_of, fitted_model, issue_pairs, pixels_taken
 from lq_spark.tasks.segmentation.issues import (
     agreed_downsample,
     facts_of,
     image_layout,
     unique_key,
+)
+from lq_spark.tasks.segmentation.passes import (
+    class_sums_of,
+    fitted_model,
+    issue_pairs,
+    pixels_taken,
 )
 from lq_spark.tasks.shared.labels import (
     checked_classes,

@@ -38,8 +38,8 @@ from lq_spark.tasks.segmentation.batches import (
     issues_batch,
 )
 from lq_spark.tasks.segmentation.columns import ImageColumns, image_columns, image_n_classes
-from lq_spark.tasks.segmentation.fit import class_sums_of, fitted_model, pixels_taken
 from lq_spark.tasks.segmentation.layout import ImageLayout
+from lq_spark.tasks.segmentation.passes import class_sums_of, fitted_model, pixels_taken
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.shared.table import LABEL_QUALITY
 

@@ -10,7 +10,7 @@ from lq_spark.core import detection as core
 from lq_spark.core.detection.images import checked_detections
 from lq_spark.core.detection.issues import fit_detections
 from lq_spark.errors import InvalidRowsError
-from lq_spark.tasks.detection import fit as detection_fit
+from lq_spark.tasks.detection import passes
 
 N_CLASSES = 3
 CLASSES = ["cat", "größe 2", ""]
@@ -142,7 +142,7 @@ def test_any_partitions_equal_core(table_of, assert_scores_equal_core, monkeypat
     made = images()
     df = table_of(made).repartition(n_partitions)
     # Small runs in the odd cases: a class in several of them is walked twice.
-    monkeypatch.setattr(detection_fit, "RUN_BOXES", 16 if n_partitions in (2, 7) else 1 << 20)
+    monkeypatch.setattr(passes, "RUN_BOXES", 16 if n_partitions in (2, 7) else 1 << 20)
     fitted = detection.fit(df, n_classes=N_CLASSES)
     assert fitted == core_model(made)
     assert sum(fitted.average_precision) > 0.1

@@ -25,8 +25,8 @@ from lq_spark.tasks.multiannotator.batches import (
     sum_batch,
 )
 from lq_spark.tasks.multiannotator.columns import CODE_BITS, NO_ANNOTATOR, NULL_CODE, UNKNOWN_CODE
-from lq_spark.tasks.multiannotator.fit import counts_of_labels, fit_crowd, sum_thresholds
 from lq_spark.tasks.multiannotator.options import CrowdOptions
+from lq_spark.tasks.multiannotator.passes import counts_of_labels, fit_crowd, sum_thresholds
 from lq_spark.tasks.multiannotator.reader import CrowdReader
 
 K, A = 4, 9

@@ -8,7 +8,7 @@ from lq_spark.core.regression.api import residual_deviations
 from lq_spark.core.regression.outre import ArrayRows, fit_distances
 from lq_spark.core.regression.plane import deviations
 from lq_spark.errors import DataError
-from lq_spark.tasks.regression.fit import DEVIATION, score_batch
+from lq_spark.tasks.regression.passes import DEVIATION, score_batch
 
 
 def test_rows_without_numbers_have_none_and_change_no_other():

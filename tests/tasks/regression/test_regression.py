@@ -8,7 +8,7 @@ from lq_spark import regression
 from lq_spark.core.regression import find_label_issues, get_label_quality_scores
 from lq_spark.core.regression.rules import OUTRE_THRESHOLD, QUANTILES
 from lq_spark.engine import verbs
-from lq_spark.tasks.regression import fit as regression_scores
+from lq_spark.tasks.regression import passes
 
 
 def numbers(n_rows=400, seed=0):
@@ -53,7 +53,7 @@ def table(spark):
 )
 def test_scores_equal_those_of_core(table, by_id, monkeypatch, options, n_partitions):
     if n_partitions > 1:  # share out the distances over tasks
-        monkeypatch.setattr(regression_scores, "PAIRS_OF_A_PART", 1 << 14)
+        monkeypatch.setattr(passes, "PAIRS_OF_A_PART", 1 << 14)
     labels, predictions, _ = numbers()
     rows = table(labels, predictions).repartition(n_partitions)
     scored = regression.score(rows, **options)

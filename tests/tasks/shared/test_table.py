@@ -68,13 +68,13 @@ def test_a_table_knows_the_type_of_its_labels_and_its_classes(table_of):
 def test_k_is_what_the_caller_or_the_thresholds_say(unread, options, expected):
     df = unread(label="int", pred_probs="array<float>")
     table = labelled_table(df, label="label", pred_probs="pred_probs", classes=None)
-    assert resolved_n_classes(df, table, **options) == expected
+    assert resolved_n_classes(df, table.probabilities, table.label_type, **options) == expected
 
 
 def test_k_is_the_number_of_classes(unread):
     df = unread(label="int", pred_probs="array<float>")
     table = labelled_table(df, label="label", pred_probs="pred_probs", classes=NAMES)
-    assert resolved_n_classes(df, table, None) == 3
+    assert resolved_n_classes(df, table.probabilities, table.label_type, None) == 3
 
 
 @pytest.mark.parametrize(
@@ -91,14 +91,14 @@ def test_else_k_is_the_length_of_the_first_row_that_has_probabilities(spark, lis
     rows = [(0, probs) for probs in lists]
     df = spark.createDataFrame(rows, "size int, pred_probs array<double>").coalesce(1)
     table = labelled_table(df, label="size", pred_probs="pred_probs", classes=None)
-    assert resolved_n_classes(df, table, None) == expected
+    assert resolved_n_classes(df, table.probabilities, table.label_type, None) == expected
 
 
 def test_one_class_is_refused(unread):
     df = unread(label="int", pred_probs="array<float>")
     table = labelled_table(df, label="label", pred_probs="pred_probs", classes=None)
     with pytest.raises(DataError, match="K of at least 2 classes, got K = 1"):
-        resolved_n_classes(df, table, 1)
+        resolved_n_classes(df, table.probabilities, table.label_type, 1)
 
 
 @pytest.mark.parametrize(
