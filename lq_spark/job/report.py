@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
-from lq_spark.core.health.classes import class_overlaps
+from lq_spark.core.health.tables import class_overlaps
 from lq_spark.core.shared.exact import SCALE_BITS, exact_mean
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.sums import scaled_halves

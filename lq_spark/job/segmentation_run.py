@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyspark.sql import functions as F
 
-from lq_spark.core.confident.class_sums import ClassSums
+from lq_spark.core.confident.thresholds import ClassSums
 from lq_spark.core.segmentation.issues import SegmentationModel, pixel_thresholds
 from lq_spark.engine.inputs import require_key, require_new_columns
 from lq_spark.errors import LqError, listed

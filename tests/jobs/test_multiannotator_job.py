@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lq_spark.core.multiannotator.annotations import checked_annotations
-from lq_spark.core.multiannotator.whole import WholeCrowd
+from lq_spark.core.multiannotator.items import WholeCrowd
 from lq_spark.errors import OptionError
 from lq_spark.job.cli import parser
 from lq_spark.job.config import load_config

@@ -18,7 +18,7 @@ from lq_spark.core.multiannotator.crowdlab import (
     annotator_weights,
     predicted_labels,
 )
-from lq_spark.core.multiannotator.formats import wide_labels
+from lq_spark.core.multiannotator.items import WholeCrowd
 from lq_spark.core.multiannotator.majority import (
     VoteSummary,
     finish_votes,
@@ -26,8 +26,8 @@ from lq_spark.core.multiannotator.majority import (
     partial_votes,
     require_annotators,
 )
+from lq_spark.core.multiannotator.tables import wide_labels
 from lq_spark.core.multiannotator.temperature import Model, mean_probabilities
-from lq_spark.core.multiannotator.whole import WholeCrowd
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.checks import checked_members
 from lq_spark.errors import DataError, OptionError

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lq_spark.core.confident.class_sums import finish_thresholds, partial_class_sums
 from lq_spark.core.confident.joint import (
     COLLISION_RULES,
     SparseMatrix,
@@ -20,6 +19,7 @@ from lq_spark.core.confident.joint import (
     sparse,
     with_diagonal,
 )
+from lq_spark.core.confident.thresholds import finish_thresholds, partial_class_sums
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.checks import (
     checked_inputs,

@@ -1,14 +1,12 @@
 """Object detection: label quality of images with boxes, and label issues."""
 
 from lq_spark.core.detection.api import (
-    find_label_issues,
-    get_label_quality_scores,
-    issues_from_scores,
-)
-from lq_spark.core.detection.api_boxes import (
     compute_badloc_box_scores,
     compute_overlooked_box_scores,
     compute_swap_box_scores,
+    find_label_issues,
+    get_label_quality_scores,
+    issues_from_scores,
     pool_box_scores_per_image,
 )
 from lq_spark.core.detection.summary import (

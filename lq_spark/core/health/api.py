@@ -13,8 +13,13 @@ from numpy.typing import ArrayLike
 
 from lq_spark.core.confident.api import checked_joint, estimate_joint, num_label_issues
 from lq_spark.core.confident.joint import SparseMatrix
-from lq_spark.core.health.classes import Overlaps, class_health, class_overlaps
-from lq_spark.core.health.tables import class_table, overlap_table
+from lq_spark.core.health.tables import (
+    Overlaps,
+    class_health,
+    class_overlaps,
+    class_table,
+    overlap_table,
+)
 from lq_spark.core.shared.checks import require_one_label, warn_of_unused
 from lq_spark.core.shared.printed import print_score, print_tables
 from lq_spark.errors import OptionError

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.confident.api import checked_joint
-from lq_spark.core.confident.class_sums import finish_thresholds, partial_class_sums
 from lq_spark.core.confident.joint import (
     calibrated,
     confident_counts,
@@ -20,6 +19,7 @@ from lq_spark.core.confident.joint import (
     row_facts,
     with_diagonal,
 )
+from lq_spark.core.confident.thresholds import finish_thresholds, partial_class_sums
 from lq_spark.core.label_issues.rules import FILTERS, Evidence, Mask, Rule, require_two_classes
 from lq_spark.core.multiclass.api import order_label_issues
 from lq_spark.core.shared.checks import checked_inputs, require_one_label

@@ -17,6 +17,7 @@ from lq_spark.core.label_issues.margins import ClassPairs, pair_margins
 from lq_spark.core.label_issues.quotas import Quotas, are_enough, prune_quotas
 from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.core.shared.checks import warn_of_unused
+from lq_spark.core.shared.selection import lowest
 from lq_spark.errors import DataError, OptionError, listed, require_one_of
 
 Mask = NDArray[np.bool_]
@@ -30,11 +31,6 @@ class Evidence:
     pred_probs: NDArray[np.floating]
     facts: RowFacts
     quotas: Quotas
-
-
-def lowest(values: NDArray[np.floating], n: np.integer | int) -> NDArray[np.int64]:
-    """Return the positions of the n lowest values; of equal ones, the first."""
-    return np.argsort(values, kind="stable")[:n]
 
 
 def _prune_by_class(evidence: Evidence) -> Mask:

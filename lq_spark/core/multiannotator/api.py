@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lq_spark.core.multiannotator.formats import wide_labels
 from lq_spark.core.multiannotator.tables import (
     ReportParts,
     crowd_of,
     label_quality_report,
     log_agreement,
+    wide_labels,
 )
 from lq_spark.errors import ColumnError, DataError, OptionError, listed, require_one_of
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.label_issues.rules import Rule
-from lq_spark.core.multilabel.data import checked_joints, issue_cells, model_of
 from lq_spark.core.multilabel.model import calibrated_joints
+from lq_spark.core.multilabel.rules import checked_joints, issue_cells, model_of
 from lq_spark.core.multilabel.sets import checked_label_sets
 from lq_spark.core.shared.checks import checked_class_names
 from lq_spark.core.shared.printed import print_score, print_tables

@@ -17,9 +17,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lq_spark.core.confident.class_sums import ClassSums, finish_thresholds, merge_class_sums
 from lq_spark.core.confident.joint import SparseMatrix, counted_pairs
-from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.confident.thresholds import (
+    ClassSums,
+    Thresholds,
+    finish_thresholds,
+    merge_class_sums,
+)
 from lq_spark.core.segmentation.blocks import full_positions
 from lq_spark.core.segmentation.pixels import AGREES, ImageFacts
 from lq_spark.core.shared.constants import CONFIDENT_THRESHOLDS_LOWER_BOUND, FLOATING_POINT_SLACK

@@ -19,9 +19,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lq_spark.core.confident.class_sums import ClassSums, confidence_sums
+from lq_spark.core.confident.thresholds import ClassSums, confidence_sums
 from lq_spark.core.segmentation.blocks import (
-    BLOCK_ELEMENTS,
     Mask,
     Probabilities,
     full_positions,
@@ -31,9 +30,7 @@ from lq_spark.core.segmentation.blocks import (
 )
 from lq_spark.core.shared.checks import FAULT_REASONS, RowFault, row_faults
 from lq_spark.core.shared.constants import PROBABILITY_SLACK, SUM_TOLERANCE
-
-TEMPERATURE_LOWER_BOUND: Final = 1e-6
-"""Floor of a temperature, as in cleanlab."""
+from lq_spark.core.shared.segments import softmin
 
 AGREES: Final = -1
 """Stands for the class of the highest probability where it is the given one."""
@@ -158,18 +155,7 @@ def softmin_score(confidence: Probabilities, temperature: float = 0.1) -> float:
     >>> round(softmin_score(np.array([[0.5, 1.0]])), 3)
     0.503
     """
-    scores = confidence[~np.isnan(confidence)]
-    if not len(scores):
-        return 1.0
-    lowest = float(scores.min())
-    total = weights = 0.0
-    for start in range(0, len(scores), BLOCK_ELEMENTS):
-        block = scores[start : start + BLOCK_ELEMENTS].astype(np.float64)
-        with np.errstate(under="ignore"):
-            weight = np.exp((lowest - block) / max(temperature, TEMPERATURE_LOWER_BOUND))
-            total += float(np.add.reduce(weight * block))
-        weights += float(np.add.reduce(weight))
-    return total / weights
+    return softmin(confidence[~np.isnan(confidence)], temperature)
 
 
 def image_facts(

@@ -21,8 +21,7 @@ from pyspark.sql.types import (
 )
 
 from lq_spark.core.detection.images import BOX_REASONS, BoxFault, Detections, ImageBoxes, box_faults
-from lq_spark.core.detection.issues import BoxFlags, flag_boxes, flagged_images
-from lq_spark.core.detection.model import DetectionModel
+from lq_spark.core.detection.model import BoxFlags, DetectionModel, flag_boxes, flagged_images
 from lq_spark.core.detection.scores import ISSUE_KINDS, BoxScores, box_scores, image_scores
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.arrow import flat_lists

@@ -19,7 +19,8 @@ from pyspark.sql.types import (
 
 from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.core.shared.checks import FAULT_REASONS, RowFault, row_faults
-from lq_spark.core.tokens.sentences import sentence_scores, worst_tokens
+from lq_spark.core.shared.segments import first_minima
+from lq_spark.core.tokens.sentences import sentence_scores
 from lq_spark.engine.arrow import ListFault, flat_lists, nested_rows
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.shared.batches import LIST_REASONS, raise_unfit, reason_column, spread
@@ -193,7 +194,7 @@ def nested_batch(
             raise_unfit(batch.reasons, n_classes, "sentences", "tokens")
         scores = score_rows(batch.labels, batch.pred_probs, token_method)
         offsets = np.concatenate([[0], np.cumsum(batch.lengths)])
-        worst = worst_tokens(scores, offsets)
+        worst = first_minima(scores, offsets)
         at = (offsets[:-1] + worst)[worst >= 0]
         predicted = batch.pred_probs[at].argmax(axis=1)
         has_token = worst >= 0
@@ -225,7 +226,7 @@ def aggregated_batch(sentence_method: str, temperature: float) -> BatchFunction:
         scores, lengths, is_null = flat_lists(token_qualities)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         values = np.asarray(scores.to_numpy(zero_copy_only=False), dtype=np.float64)
-        worst = worst_tokens(values, offsets)
+        worst = first_minima(values, offsets)
         quality = sentence_scores(values, offsets, sentence_method, temperature)
         return {
             SENTENCE_QUALITY: pa.array(quality, mask=is_null),

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from lq_spark import NoiseModel, Thresholds
 from lq_spark.core.confident import compute_confident_joint
-from lq_spark.core.confident.class_sums import finish_thresholds, partial_class_sums
 from lq_spark.core.confident.joint import (
     COLLISION_RULES,
     SparseMatrix,
@@ -19,6 +18,7 @@ from lq_spark.core.confident.joint import (
     counted_pairs,
     row_facts,
 )
+from lq_spark.core.confident.thresholds import finish_thresholds, partial_class_sums
 from lq_spark.core.label_issues.quotas import prune_quotas
 from lq_spark.errors import DataError, OptionError, TableError
 

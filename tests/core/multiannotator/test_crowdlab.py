@@ -32,6 +32,7 @@ from lq_spark.core.multiannotator.crowdlab import (
     posteriors,
     predicted_labels,
 )
+from lq_spark.core.multiannotator.items import WholeCrowd
 from lq_spark.core.multiannotator.majority import (
     finish_votes,
     majority_votes,
@@ -46,7 +47,6 @@ from lq_spark.core.multiannotator.temperature import (
     merge_losses,
     partial_losses,
 )
-from lq_spark.core.multiannotator.whole import WholeCrowd
 from lq_spark.errors import DataError
 
 

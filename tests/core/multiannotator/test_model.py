@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from lq_spark.core.multiannotator.formats import wide_labels
+from lq_spark.core.multiannotator.items import WholeCrowd
 from lq_spark.core.multiannotator.model import CrowdModel
-from lq_spark.core.multiannotator.whole import WholeCrowd
+from lq_spark.core.multiannotator.tables import wide_labels
 from lq_spark.errors import OptionError
 
 

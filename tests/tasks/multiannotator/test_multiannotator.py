@@ -10,7 +10,7 @@ from pyspark.sql.types import LongType, StructField, StructType
 from lq_spark import CrowdModel, multiannotator
 from lq_spark.core.multiannotator import get_label_quality_multiannotator
 from lq_spark.core.multiannotator.annotations import checked_annotations
-from lq_spark.core.multiannotator.whole import WholeCrowd
+from lq_spark.core.multiannotator.items import WholeCrowd
 from lq_spark.errors import DataError
 
 CLASSES = ["ant", "bee", "", "größe 3"]

@@ -13,8 +13,8 @@ import pytest
 from lq_spark.core.activelab import get_active_learning_scores_ensemble
 from lq_spark.core.multiannotator.annotations import checked_annotations
 from lq_spark.core.multiannotator.annotators import merge_annotators
+from lq_spark.core.multiannotator.items import WholeCrowd
 from lq_spark.core.multiannotator.majority import merge_votes
-from lq_spark.core.multiannotator.whole import WholeCrowd
 from lq_spark.errors import DataError, InvalidRowsError
 from lq_spark.tasks.activelab.batches import active_batch
 from lq_spark.tasks.activelab.scores import active_model
