@@ -1,6 +1,6 @@
 """Every error that lq_spark raises on purpose.
 
-The message is the single positional argument and is complete by itself: Spark carries a worker's
+The message is the single positional argument and is complete by itself: Spark passes a worker's
 exception to the driver as text, so attributes would be lost.
 """
 
@@ -21,7 +21,7 @@ class OptionError(LqError, ValueError):
 
 
 class ColumnError(LqError, ValueError):
-    """A column is missing, ambiguous or there already, or has a type that is not allowed."""
+    """A column is missing, ambiguous or already there, or has a type that is not allowed."""
 
 
 class DataError(LqError, ValueError):
@@ -37,7 +37,7 @@ class TableError(LqError, OSError):
 
 
 class EngineError(LqError, RuntimeError):
-    """The engine that is asked for is not here, or cannot do what is asked for."""
+    """The requested engine is not installed, or cannot do what is requested."""
 
 
 def listed(names: Iterable[object], limit: int = 12) -> str:
@@ -62,7 +62,7 @@ def closest(name: str, allowed: Iterable[str]) -> str:
 
 
 def require_one_of(option: str, value: object, allowed: Collection[str]) -> None:
-    """Raise OptionError unless ``value`` is one of the words ``allowed`` for ``option``."""
+    """Raise OptionError unless ``value`` is one of the words that ``option`` allows."""
     if not isinstance(value, str) or value not in allowed:
         hint = closest(str(value), allowed)
         raise OptionError(f"{option} must be one of {listed(allowed)}, got {value!r}{hint}")
@@ -102,7 +102,7 @@ def require_whole_number(option: str, value: object, low: int) -> None:
 def require_ordered(option: str, names: object) -> None:
     """Raise OptionError unless ``names`` has an order that is the same in each run.
 
-    The names of a set are in another order in each process.
+    The names of a set are in a different order in each process.
     """
     unordered = isinstance(names, (Set, Mapping))
     if unordered or isinstance(names, (str, bytes)) or not isinstance(names, Iterable):

@@ -4,7 +4,7 @@
 >>> spark = local.session()  # doctest: +SKIP
 >>> multiclass.find_issues(spark.read.parquet("labels.parquet"))  # doctest: +SKIP
 
-Results are Spark's to the bit. What outgrows one machine is for Spark: see README.
+Results are the same as Spark's, to the bit. What outgrows one machine is for Spark: see README.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 _LEAST_MEMORY = 64 << 20
-"""With less, even a sort that uses files cannot begin."""
+"""With less, even a sort that uses files cannot start."""
 
 
 @dataclass(slots=True)
@@ -52,13 +52,13 @@ def session(*, memory: str | int | None = None, cores: int | None = None) -> Spa
     """Return a session of the embedded engine, which is started once a process.
 
     It listens on a port of this machine that the operating system chooses, and ends with the
-    process. Rows on their way lie in the folder for temporary files (``TMPDIR``).
+    process. Intermediate rows are in the folder for temporary files (``TMPDIR``).
 
     Parameters
     ----------
     memory : str or int, optional
-        How much memory sorts, joins and aggregates may take together, in bytes or as ``"4g"``;
-        beyond it they use files. Default: no limit. The batches in Python come on top.
+        How much memory sorts, joins and aggregates may use together, in bytes or as ``"4g"``;
+        beyond it they use files. Default: no limit. The batches in Python are not counted.
     cores : int, optional
         How many cores to use. Default: all.
 
@@ -66,9 +66,9 @@ def session(*, memory: str | int | None = None, cores: int | None = None) -> Spa
     ------
     EngineError
         If pysail or the Spark Connect client is not installed, or this process has a session of
-        Apache Spark, beside which there can be no other.
+        Apache Spark, which allows no other beside it.
     OptionError
-        If an option is wrong, or the engine runs already with another one.
+        If an option is wrong, or the engine is already running with another value.
     """
     global _server
     wanted = {
@@ -91,19 +91,19 @@ def session(*, memory: str | int | None = None, cores: int | None = None) -> Spa
 
 def _started(memory: int | None, cores: int | None) -> _Server:
     """Start the server. It stops when the process ends."""
-    # Its log is for its developers; what fails is told by exceptions.
+    # Its log is for its developers; failures are raised as exceptions.
     os.environ.setdefault("RUST_LOG", "off")
     try:
-        import grpc  # noqa: F401 - what the client cannot do without
+        import grpc  # noqa: F401 - the client needs it
         from pysail.spark import SparkConnectServer
     except ImportError as error:
         raise EngineError(
             f"the embedded engine is not installed ({error}): pip install 'lq-spark[local]'"
         ) from error
-    # Made when a checkpoint is asked for.
+    # Created by the first checkpoint.
     folder = Path(gettempdir()) / f"lq_spark_checkpoints_{os.getpid()}"
     settings: dict[str, str | None] = {
-        # A notebook may be left alone over night.
+        # A notebook may be left alone overnight.
         "SAIL_SPARK__SESSION_TIMEOUT_SECS": str(7 * 24 * 3600),
         "SAIL_EXECUTION__CHECKPOINT__PATH": f"file://{folder}",
     }
@@ -113,7 +113,7 @@ def _started(memory: int | None, cores: int | None) -> _Server:
     if cores is not None:
         settings["SAIL_EXECUTION__DEFAULT_PARALLELISM"] = str(cores)
         settings["TOKIO_WORKER_THREADS"] = str(cores)
-    with _environment(settings):  # which is read when the server is made
+    with _environment(settings):  # read when the server is created
         server = SparkConnectServer("127.0.0.1", 0)
     server.start(background=True)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -124,9 +124,9 @@ def _started(memory: int | None, cores: int | None) -> _Server:
 
 
 def _ending_interrupted(hook: Callable[..., object]) -> Callable[..., object]:
-    """Return a hook for errors of the program that ends an interrupted one at once.
+    """Return a hook for uncaught errors that ends an interrupted program at once.
 
-    The engine goes on with a query that nobody waits for any more, and an orderly end would wait.
+    The engine goes on with a query after the caller has given up, and an orderly exit would wait.
     """
 
     def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -147,11 +147,11 @@ def _connected(url: str) -> ConnectSession:
             "this process has a session of Apache Spark, beside which there can be no other: use "
             "that one, or stop it first"
         )
-    # A token of another server would have the client ask this one for TLS.
+    # With a token for another server the client would ask this one for TLS.
     with _environment({"SPARK_CONNECT_AUTHENTICATE_TOKEN": None}):
         spark = cast("ConnectSession", SparkSession.builder.remote(url).create())
-    # In one process no connection is lost. And Ctrl-C ends at once what waits for a query: Sail
-    # would answer a request to interrupt it only when the query gives way.
+    # Within one process no connection is lost. And Ctrl-C must end a waiting call at once: Sail
+    # answers a request to interrupt a query only when the query yields.
     spark.client.disable_reattachable_execute()
     spark.client.interrupt_operation = lambda _: []  # type: ignore[assignment]
     atexit.register(spark.stop)

@@ -1,18 +1,21 @@
-"""Time the scoring job against cleanlab and against Spark's own floor, on the same file and cores.
+"""Time lq_spark on both engines against cleanlab, on the same files and cores.
 
-    python scripts/bench.py                          # the three standard sizes, three rounds
+    python scripts/bench.py                          # the scoring job at three sizes, three rounds
     python scripts/bench.py --task issues            # adjusted scores and label issues
+    python scripts/bench.py --task detection --size 50000
     python scripts/bench.py --size 4000x21841 --rounds 1 --contenders lq_spark
     python scripts/bench.py --size 1000000x10 --rounds 1 --contenders sail --runs 10    # leaks?
     python scripts/bench.py --task issues --size 5000000x10 --largest-class 0.99
 
-Each contender runs in a process of its own, in turn (A B C, A B C, …), on the same two cores:
+The cases are in scripts/bench_cases, a module a capability; ``--task`` takes a capability or one of
+its cases. Each contender runs in a process of its own, in turn (A B C, A B C, …), from a Parquet
+file to a Parquet file:
 
-lq_spark   the body of jobs/score_dataset.py: keys, thresholds, scores (and issues), summary, swap
+lq_spark   on Apache Spark, a session of two cores
 sail       the same on the embedded engine: no JVM, no worker, all in the one process
-cleanlab   what a competent user would write: pyarrow read, zero-copy (n, K) array, adjusted scores
-           (and find_label_issues with its own parallelism), pyarrow write
-floor      Spark with an identity Arrow UDF over the same columns: the same read and write
+cleanlab   what a competent user would write, where it can hold the data
+floor      for rows of one label: Spark with an Arrow UDF that does nothing over the same columns
+core       for boxes: lq_spark's functions of cleanlab's names, on arrays in memory
 
 Session start (and for cleanlab the imports) is timed apart. "first" is the first run in a process:
 the JVM has compiled nothing yet. "warm" is the median of the later runs in the same process, what a
@@ -31,71 +34,16 @@ import json
 import os
 import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-SIZES = ("4000000x10", "800000x100", "80000x1000")
-WARM_RUNS = 3
-BLOCK_PROBABILITIES = 1 << 23
-ENGINE = "LQ_SPARK_BENCH_ENGINE"
-
-
-def make_data(
-    path: Path, n_rows: int, n_classes: int, largest_class: float | None = None, seed: int = 0
-) -> None:
-    """Write seeded softmax output as float32 Parquet, 10 % of the labels replaced by chance.
-
-    ``largest_class`` is the share of class 0 (and 1 % of the labels are replaced); where not given,
-    all classes are as large.
-    """
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    rng = np.random.default_rng(seed)
-    block = max(1, min(1 << 17, BLOCK_PROBABILITIES // n_classes))
-    schema = pa.schema(
-        {"id": pa.int64(), "label": pa.int32(), "pred_probs": pa.list_(pa.float32())}
-    )
-    with pq.ParquetWriter(path, schema, use_dictionary=["label"]) as writer:
-        for start in range(0, n_rows, block):
-            n = min(block, n_rows - start)
-            truth = rng.integers(0, n_classes, n)
-            if largest_class is not None:
-                truth[rng.random(n) < largest_class] = 0
-            logits = rng.standard_normal((n, n_classes), dtype=np.float32)
-            logits[np.arange(n), truth] += 3 + np.log(n_classes)
-            probs = np.exp(logits)
-            probs /= probs.sum(axis=1, keepdims=True)
-            noise = rng.integers(0, n_classes, n)
-            label = np.where(rng.random(n) < (0.1 if largest_class is None else 0.01), noise, truth)
-            offsets = pa.array(np.arange(n + 1, dtype=np.int32) * n_classes)
-            columns = [
-                pa.array(np.arange(start, start + n)),
-                pa.array(label.astype(np.int32)),
-                pa.ListArray.from_arrays(offsets, pa.array(probs.ravel())),
-            ]
-            writer.write_table(pa.table(columns, schema=schema), row_group_size=n)
-
-
-def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Return the arguments, and have :func:`spark_session` of all children give their engine."""
-    parser.add_argument(
-        "--engine", choices=("spark", "embedded"), help="what runs lq_spark (default: spark)"
-    )
-    options = parser.parse_args()
-    if options.engine:
-        os.environ[ENGINE] = options.engine
-    return options
 
 
 def embedded_session() -> Any:
@@ -106,9 +54,7 @@ def embedded_session() -> Any:
     return spark
 
 
-def spark_session() -> Any:
-    if os.environ.get(ENGINE) == "embedded":
-        return embedded_session()
+def spark_session(driver_memory: str = "1g") -> Any:
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master("local[2]").appName("bench")
@@ -116,89 +62,13 @@ def spark_session() -> Any:
         if line.strip() and not line.startswith("#"):
             key, value = line.split(None, 1)
             builder = builder.config(key, value.strip())
+    builder = builder.config("spark.driver.memory", driver_memory)
     spark = builder.config("spark.ui.enabled", "false").getOrCreate()
     spark.range(1).count()
     return spark
 
 
-def job_body(
-    session: Callable[[], Any], path: str, out: str, method: str, task: str
-) -> Callable[[], dict[str, float]]:
-    from lq_spark.job.config import load_config
-    from lq_spark.job.run import ScoreRun
-
-    spark = session()
-    flags = {"input": path, "output": f"{out}/scores", "method": method, "adjust_pred_probs": True}
-    flags["find_issues"] = task == "issues"
-    config = load_config(None, flags)
-    return lambda: ScoreRun(spark, config).run().seconds
-
-
-def cleanlab_body(path: str, out: str, method: str, task: str) -> Callable[[], dict[str, float]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from cleanlab.filter import find_label_issues
-    from cleanlab.rank import get_label_quality_scores
-
-    def run() -> dict[str, float]:
-        start = time.perf_counter()
-        table = pq.read_table(path)
-        probs = table["pred_probs"].combine_chunks()
-        matrix = probs.flatten().to_numpy().reshape(len(probs), -1)
-        label = table["label"].to_numpy()
-        read = time.perf_counter()
-        scores = get_label_quality_scores(label, matrix, method=method, adjust_pred_probs=True)
-        scored = time.perf_counter()
-        result = {
-            "id": table["id"],
-            "label": table["label"],
-            "predicted_label": matrix.argmax(axis=1),
-            "label_quality": scores,
-        }
-        if task == "issues":
-            result["is_label_issue"] = find_label_issues(label, matrix)
-        found = time.perf_counter()
-        pq.write_table(pa.table(result), f"{out}/scores.parquet")
-        return {
-            "read": read - start,
-            "scores": scored - read,
-            "issues": found - scored,
-            "write": time.perf_counter() - found,
-        }
-
-    return run
-
-
-def floor_body(path: str, out: str, method: str, task: str) -> Callable[[], dict[str, float]]:
-    import pyarrow as pa
-    from pyspark.sql import functions as F
-
-    spark = spark_session()
-
-    def same(label: pa.Array, pred_probs: pa.Array) -> pa.Array:
-        return pa.StructArray.from_arrays(
-            [label.cast(pa.float64()), label], names=["label_quality", "predicted_label"]
-        )
-
-    same.__annotations__ = {"label": pa.Array, "pred_probs": pa.Array, "return": pa.Array}
-    udf = F.arrow_udf(same, "struct<label_quality: double, predicted_label: int>")
-
-    def run() -> dict[str, float]:
-        start = time.perf_counter()
-        (
-            spark.read.parquet(Path(path).absolute().as_uri())
-            .withColumn("new", udf("label", "pred_probs"))
-            .select("id", "label", "new.predicted_label", "new.label_quality")
-            .write.mode("overwrite")
-            .parquet(f"file://{out}/floor")
-        )
-        return {"scores": time.perf_counter() - start}
-
-    return run
-
-
-JOBS = {"lq_spark": partial(job_body, spark_session), "sail": partial(job_body, embedded_session)}
-CONTENDERS = {**JOBS, "cleanlab": cleanlab_body, "floor": floor_body}
+OURS = ("lq_spark", "sail")
 
 
 def process_tree() -> dict[int, list[str]]:
@@ -262,18 +132,22 @@ class PeakMemory(threading.Thread):
         return {"driver_mib": round(own), "jvm_mib": round(jvm), "worker_mib": round(worker)}
 
 
-def contend(name: str, path: str, method: str, task: str, runs: int) -> None:
+def contend(case: Any, name: str, folder: str, runs: int) -> None:
     """Run one contender in this process; print one JSON line."""
     memory = PeakMemory()
     memory.start()
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
-        body = CONTENDERS[name](path, out, method, task)
+        if name in OURS:
+            ours_on = embedded_session() if name == "sail" else spark_session(case.driver_memory)
+            run = case.ours(ours_on, folder, out)
+        else:
+            run = case.others[name](folder, out)
         session = time.perf_counter() - start
         found: dict[str, list[Any]] = {"walls": [], "cpu": [], "phases": [], "left": []}
         for _ in range(runs):
             used, start = cpu_seconds() - memory.cpu_seconds, time.perf_counter()
-            found["phases"].append(body())
+            found["phases"].append(run() or {})
             found["walls"].append(time.perf_counter() - start)
             found["cpu"].append(cpu_seconds() - memory.cpu_seconds - used)
             found["left"].append(left_behind())
@@ -283,89 +157,99 @@ def contend(name: str, path: str, method: str, task: str, runs: int) -> None:
     os._exit(0)  # the JVM goes with its parent
 
 
-def passes(phases: dict[str, float]) -> float:
-    """Return the seconds from source to result, without the check of keys and the summary."""
-    return sum(phases.get(name, 0.0) for name in ("thresholds", "scores", "cuts", "issues"))
+def data_of(case: Any, size: str, folder: Path, largest_class: float | None) -> tuple[Path, int]:
+    """Return the folder of a case's data, made if it is not there, and how many units it holds."""
+    options = dict(case.data_options)
+    if largest_class is not None:
+        options["largest_class"] = largest_class
+    numbers = case.numbers(size)
+    module = case.make_data.__module__.rpartition(".")[2]
+    data = folder / "_".join(map(str, (module, *numbers, *options.values())))
+    counted = data / "units.txt"  # written last: it says that the data is whole
+    if not counted.exists():
+        data.mkdir(parents=True, exist_ok=True)
+        counted.write_text(str(case.make_data(data, *numbers, **options)))
+    return data, int(counted.read_text())
 
 
-def bench(size: str, contenders: list[str], folder: Path, options: Any) -> dict[str, Any]:
-    n_rows, n_classes = map(int, size.split("x"))
-    skew = "" if options.largest_class is None else f"_{options.largest_class}"
-    path = folder / f"{size}{skew}.parquet"
-    if not path.exists():
-        make_data(path, n_rows, n_classes, options.largest_class)
+def bench(case: Any, size: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Run the contenders of a case in turn; print and return what they took."""
+    data, n_units = data_of(case, size, folder, options.largest_class)
+    wanted = options.contenders and options.contenders.split(",")
+    contenders = [name for name in (*OURS, *case.others) if not wanted or name in wanted]
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
-    for _ in range(options.rounds):
-        for name in contenders:
-            command = [sys.executable, __file__, "--contend", name, "--data", str(path)]
-            command += ["--method", options.method, "--task", options.task]
-            command += ["--runs", str(options.runs)]
-            environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
-            with tempfile.TemporaryDirectory(prefix="bench_") as own:
-                environment |= {"TMPDIR": own, "SPARK_LOCAL_DIRS": own}
-                done = subprocess.run(
-                    command, check=True, capture_output=True, text=True, env=environment, cwd=ROOT
-                )
-            results[name].append(json.loads(done.stdout.splitlines()[-1]))
-    summary = {name: condense(name, found) for name, found in results.items()}
-    report(size, n_rows, summary)
-    return {"size": size, "task": options.task, "summary": summary, "runs": results}
+    for _, name in itertools.product(range(options.rounds or case.rounds), contenders):
+        runs = options.runs or (case.runs if name in OURS else case.runs_of_others)
+        command = [sys.executable, __file__, "--task", case.name, "--contend", name]
+        command += ["--data", str(data), "--runs", str(runs)]
+        environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
+        with tempfile.TemporaryDirectory(prefix="bench_") as own:
+            environment |= {"TMPDIR": own, "SPARK_LOCAL_DIRS": own}
+            done = subprocess.run(
+                command, check=True, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+            )
+        results[name].append(json.loads(done.stdout.splitlines()[-1]))
+    summary = {name: condense(found) for name, found in results.items()}
+    report(case, data.name, n_units, summary)
+    return {"task": case.task, "case": case.name, "size": size, "summary": summary, "runs": results}
 
 
-def condense(name: str, found: list[dict[str, Any]]) -> dict[str, Any]:
-    median = statistics.median
-    entry: dict[str, Any] = {
-        "session": median(run["session"] for run in found),
-        "first": median(run["walls"][0] for run in found),
-        "warm": median(median(run["walls"][1:] or run["walls"]) for run in found),
-        "cpu_first": median(run["cpu"][0] for run in found),
-        "cpu_warm": median(median(run["cpu"][1:] or run["cpu"]) for run in found),
-        "phases_first": {
-            k: median(r["phases"][0][k] for r in found) for k in found[0]["phases"][0]
-        },
-        "phases_warm": {
-            k: median(median(p[k] for p in run["phases"][1:] or run["phases"]) for run in found)
-            for k in found[0]["phases"][0]
-        },
-        **{k: max(run[k] for run in found) for k in ("driver_mib", "jvm_mib", "worker_mib")},
-        "left": found[-1]["left"],
-    }
-    if name in JOBS:
-        for state in ("first", "warm"):
-            entry[f"passes_{state}"] = passes(entry[f"phases_{state}"])
-    return entry
+def condense(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the medians over the processes of a contender, and their peaks of memory."""
+    entry: dict[str, Any] = {"session": median(run["session"] for run in found)}
+    # Of a contender that runs once, the one run is the warm one too.
+    chosen = {"first": lambda values: values[:1], "warm": lambda values: values[1:] or values}
+    for state, of in chosen.items():
+        entry[state] = median(median(of(run["walls"])) for run in found)
+        entry[f"cpu_{state}"] = median(median(of(run["cpu"])) for run in found)
+        entry[f"phases_{state}"] = {
+            name: median(median(phases[name] for phases in of(run["phases"])) for run in found)
+            for name in found[0]["phases"][0]
+        }
+    peaks = {key: max(run[key] for run in found) for key in ("driver_mib", "jvm_mib", "worker_mib")}
+    return {**entry, **peaks, "left": found[-1]["left"]}
 
 
-def report(size: str, n_rows: int, summary: dict[str, Any]) -> None:
-    print(f"\n{size} float32")
+def report(case: Any, data: str, n_units: int, summary: dict[str, Any]) -> None:
+    """Print the figures of the contenders, and the ratios of ours to the others."""
+    print(f"\n{case.task}, {case.name}: {n_units:,} {case.units} ({data})")
     head = f"  {'':10}{'session':>9}{'first':>8}{'warm':>8}{'CPU first':>11}{'CPU warm':>10}"
-    print(f"{head}{'rows/s warm':>14}{'driver':>9}{'JVM':>8}{'worker':>8}  MiB")
+    print(f"{head}{case.units + '/s warm':>20}{'driver':>9}{'JVM':>8}{'worker':>8}  MiB")
     for name, found in summary.items():
         print(
             f"  {name:10}{found['session']:9.2f}{found['first']:8.2f}{found['warm']:8.2f}"
             f"{found['cpu_first']:11.2f}{found['cpu_warm']:10.2f}"
-            f"{n_rows / found['warm']:14,.0f}{found['driver_mib']:9.0f}{found['jvm_mib']:8.0f}"
+            f"{n_units / found['warm']:20,.0f}{found['driver_mib']:9.0f}{found['jvm_mib']:8.0f}"
             f"{found['worker_mib']:8.0f}"
         )
-        spent = ", ".join(f"{k} {v:.2f}" for k, v in found["phases_warm"].items())
-        print(f"  {'':10}warm: {spent}")
+        if found["phases_warm"]:
+            spent = ", ".join(f"{k} {v:.2f}" for k, v in found["phases_warm"].items())
+            print(f"  {'':10}warm: {spent}")
         memory = " ".join(f"{of_run[0]:.0f}" for of_run in found["left"])
         files = " ".join(f"{of_run[1]:.2f}" for of_run in found["left"])
         print(f"  {'':10}after each run: memory {memory}; temporary files {files}  MiB")
-    jobs = [name for name in summary if name in JOBS]
-    for name, state in itertools.product(jobs, ("first", "warm")):
-        ours, ratios = summary[name], []
-        if "floor" in summary:
-            ratio = ours[f"phases_{state}"]["scores"] / summary["floor"][state]
-            ratios.append(f"scoring pass / floor {ratio:.2f}")
-        if "cleanlab" in summary:
-            theirs = summary["cleanlab"]
-            ratios.append(f"passes / cleanlab {ours[f'passes_{state}'] / theirs[state]:.2f}")
-            ratios.append(f"whole job / cleanlab {ours[state] / theirs[state]:.2f}")
-            ratio = ours[f"cpu_{state}"] / theirs[f"cpu_{state}"]
-            ratios.append(f"CPU / cleanlab {ratio:.2f}")
-        if ratios:
-            print(f"  {name} {state}: {', '.join(ratios)}")
+    ours = [name for name in OURS if name in summary]
+    others = [name for name in case.others if name in summary]
+    for name, state in itertools.product(ours, ("first", "warm")):
+        found = [ratios(case, summary[name], summary[other], other, state) for other in others]
+        if found:
+            print(f"  {name} {state}: {', '.join(found)}", flush=True)
+
+
+def ratios(case: Any, ours: dict[str, Any], theirs: dict[str, Any], other: str, state: str) -> str:
+    """Return what ours takes in units of what another contender takes."""
+    if other == "floor":
+        return f"scoring pass / floor {ours[f'phases_{state}']['scores'] / theirs[state]:.2f}"
+    parts = {"whole": ours[state] / theirs[state]}
+    if case.passes:  # from source to result, without the check of keys and the summary
+        seconds = sum(ours[f"phases_{state}"].get(name, 0.0) for name in case.passes)
+        parts = {"passes": seconds / theirs[state], **parts}
+    else:
+        common = ours[f"phases_{state}"].keys() & theirs[f"phases_{state}"].keys()
+        for phase in sorted(common):
+            parts[phase] = ours[f"phases_{state}"][phase] / theirs[f"phases_{state}"][phase]
+    parts["CPU"] = ours[f"cpu_{state}"] / theirs[f"cpu_{state}"]
+    return ", ".join(f"{part} / {other} {ratio:.2f}" for part, ratio in parts.items())
 
 
 def versions() -> dict[str, str]:
@@ -375,33 +259,37 @@ def versions() -> dict[str, str]:
 
 
 def main() -> None:
+    from bench_cases import CASES
+
+    tasks = list(dict.fromkeys(word for case in CASES for word in (case.task, case.name)))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", action="append", help=f"ROWSxCLASSES (default: {SIZES})")
-    parser.add_argument("--contenders", default=",".join(CONTENDERS))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--runs", type=int, default=1 + WARM_RUNS, help="runs in one process")
-    parser.add_argument("--method", default="self_confidence")
-    parser.add_argument("--task", choices=("scores", "issues"), default="scores")
+    parser.add_argument("--task", choices=tasks, default="scores", metavar="TASK")
+    parser.epilog = f"TASK is a capability or one of its cases: {', '.join(tasks)}"
+    parser.add_argument("--size", action="append", help="number of rows, or ROWSxCLASSES")
+    parser.add_argument("--contenders", help="names with commas (default: all of the case)")
+    parser.add_argument("--rounds", type=int, help="processes of each contender (default: 1 or 3)")
+    parser.add_argument("--runs", type=int, help="runs in one process")
     parser.add_argument("--largest-class", type=float, help="share of class 0 (default: balanced)")
     parser.add_argument("--json", type=Path, help="file for all figures")
     parser.add_argument("--folder", type=Path, help="where the made data stays (default: deleted)")
     parser.add_argument("--contend", help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    cases = [case for case in CASES if options.task in (case.task, case.name)]
     if options.contend:
-        contend(options.contend, options.data, options.method, options.task, options.runs)
+        contend(cases[0], options.contend, options.data, options.runs)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="bench_"))
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         found = [
-            bench(size, options.contenders.split(","), folder, options)
-            for size in options.size or SIZES
+            bench(case, size, folder, options)
+            for case in cases
+            for size in options.size or case.sizes
         ]
     finally:
         if options.folder is None:
             shutil.rmtree(folder)
     if options.json:
-        content = {"versions": versions(), "cores": os.cpu_count(), "sizes": found}
+        content = {"versions": versions(), "cores": os.cpu_count(), "cases": found}
         options.json.write_text(json.dumps(content, indent=1))
 
 

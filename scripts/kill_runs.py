@@ -23,7 +23,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bench import ROOT, make_data
+from bench import ROOT
+from bench_cases.multiclass import make_data
 from fetch_jars import settings
 
 METHODS = ("self_confidence", "normalized_margin")
@@ -50,8 +51,8 @@ class Place:
 
     def __init__(self, folder: Path, table_format: str, n_rows: int) -> None:
         self.folder, self.format = folder, table_format
-        self.source = folder / "source.parquet"
-        make_data(self.source, n_rows, 10)
+        self.source = folder / "rows.parquet"
+        make_data(folder, n_rows, 10)
         self.tables = folder / "tables"
         self.tables.mkdir()
         self.output = "lake.db.scores" if table_format == "iceberg" else f"{self.tables}/scores"

@@ -18,7 +18,7 @@ from lq_spark.errors import DataError
 
 
 class ListFault(IntEnum):
-    """Why a row's list is no row of a matrix; the first that applies."""
+    """Why a list cannot be a row of a matrix; the first reason that applies."""
 
     NONE = 0
     NULL = 1
@@ -28,7 +28,7 @@ class ListFault(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListRows:
-    """The lists of a column that are rows of a matrix, and why the others are not.
+    """The lists of a column that are rows of a matrix, and why the others cannot be.
 
     Attributes
     ----------
@@ -50,12 +50,12 @@ def list_rows(column: pa.Array | pa.ChunkedArray, width: int) -> ListRows:
     column : pyarrow Array or ChunkedArray
         Lists, large lists or fixed-size lists of float32 or float64; may be a slice.
     width : int
-        The length that a list must have.
+        The length that each list must have.
 
     Raises
     ------
     DataError
-        If the column is no list of floats.
+        If the column is not one of lists of floats.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def nested_rows(column: pa.Array | pa.ChunkedArray, width: int) -> NestedRows:
 def flat_lists(
     column: pa.Array | pa.ChunkedArray,
 ) -> tuple[pa.Array, NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the elements of all lists of a column, the lists' lengths, and which lists are null.
+    """Return the elements of all lists of a column, the lengths of the lists, and which are null.
 
     >>> flat_lists(pa.array([[1, 2], None, [3]]))[0].to_pylist()
     [1, 2, 3]

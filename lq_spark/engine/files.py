@@ -10,9 +10,9 @@ from lq_spark.errors import OptionError
 
 
 def files_of(uri: str) -> tuple[fs.FileSystem, str]:
-    """Return the file system of a URI and the path there; raise OSError if it is not reached."""
+    """Return the file system of a URI and the path there; raise OSError if it cannot be reached."""
     if uri.startswith("file:"):
-        return fs.LocalFileSystem(), local_path(uri)  # whose signs are not escaped
+        return fs.LocalFileSystem(), local_path(uri)  # its characters are not escaped
     files, path = fs.FileSystem.from_uri(uri)
     return files, path
 
@@ -23,7 +23,7 @@ def local_path(uri: str) -> str:
 
 
 def expanded(path: str) -> str:
-    """Return a path with the home folder in place of a ``~`` at its beginning.
+    """Return a path with the home folder in place of a leading ``~``.
 
     Raises OptionError if there is no such home folder.
     """

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 _NO_KEYS = ("variant", "geometry", "geography")
-"""Atomic types that cannot be grouped by, or compared with what is read back."""
+"""Atomic types that cannot be grouped by, or compared with values read back from a file."""
 
 
 def column(name: str) -> Column:
@@ -41,7 +41,7 @@ def column(name: str) -> Column:
 def require_columns(df: DataFrame, **names: str) -> None:
     """Raise ColumnError unless the table has each column, and it is the only one of its name.
 
-    ``option=name`` says who asked for it.
+    ``option=name``: the option that named the column, for the message.
     """
     for option, name in names.items():
         if name not in df.columns:
@@ -59,14 +59,14 @@ def require_columns(df: DataFrame, **names: str) -> None:
 def require_new_columns(df: DataFrame, names: Iterable[str]) -> None:
     """Raise ColumnError unless columns can be added to the table as it is.
 
-    It has none of them, and each of its own has a name of its own: all are handed on.
+    It must have none of them yet, and its own names must be unique: all columns are returned.
     """
     if same := _namesakes(df):
         raise ColumnError(
             f"the table, all of which is returned, has columns of the same name: {listed(same)}; "
             "rename or drop them but one, or select those that are needed"
         )
-    columns = {name.lower() for name in df.columns}  # Spark does not tell cases apart
+    columns = {name.lower() for name in df.columns}  # Spark ignores the case of names
     there = [name for name in names if name.lower() in columns]
     if there:
         raise ColumnError(
@@ -75,9 +75,10 @@ def require_new_columns(df: DataFrame, names: Iterable[str]) -> None:
 
 
 def columns_alone(df: DataFrame, names: Iterable[str]) -> DataFrame:
-    """Return these columns of a table alone: the others may have any names.
+    """Return a table with these columns alone: the others may have any names.
 
-    The table as it is if it lacks one, or has it twice: who reads it says so, and why.
+    If a column is missing or ambiguous, the table is returned unchanged: the check of the option
+    that named the column raises, with the reason.
     """
     named = list(dict.fromkeys(names))
     if any(name not in df.columns or _namesakes(df, name) for name in named):
@@ -86,7 +87,7 @@ def columns_alone(df: DataFrame, names: Iterable[str]) -> DataFrame:
 
 
 def _namesakes(df: DataFrame, name: str | None = None) -> list[str]:
-    """Return the columns, or those of this name, that a name does not tell apart."""
+    """Return the columns whose names are ambiguous: all of them, or those of this name."""
     names: list[str] = df.columns
     compared: Callable[[str], str] = str.lower
     if len(set(map(compared, names))) == len(names):
@@ -95,8 +96,8 @@ def _namesakes(df: DataFrame, name: str | None = None) -> list[str]:
     if not is_sail(spark) and spark.conf.get("spark.sql.caseSensitive", "false") == "true":
         compared = str
     counts = Counter(map(compared, names))
-    twice = [other for other in names if counts[compared(other)] > 1]
-    return [other for other in twice if name is None or compared(other) == compared(name)]
+    ambiguous = [other for other in names if counts[compared(other)] > 1]
+    return [other for other in ambiguous if name is None or compared(other) == compared(name)]
 
 
 def column_type(df: DataFrame, name: str) -> DataType:
@@ -105,7 +106,7 @@ def column_type(df: DataFrame, name: str) -> DataType:
 
 
 def require_integer_or_string(df: DataFrame, option: str, name: str) -> DataType:
-    """Return the type of a column of whole numbers or strings; raise ColumnError for another."""
+    """Return the type of a column of whole numbers or strings; raise ColumnError if not."""
     require_columns(df, **{option: name})
     kind = column_type(df, name)
     if not isinstance(kind, (IntegralType, StringType)):
@@ -117,7 +118,7 @@ def require_integer_or_string(df: DataFrame, option: str, name: str) -> DataType
 
 
 def require_key(df: DataFrame, option: str, name: str) -> DataType:
-    """Return the type of a column that can tell rows apart; raise ColumnError for another."""
+    """Return the type of a column that can identify rows; raise ColumnError for another type."""
     require_columns(df, **{option: name})
     kind = column_type(df, name)
     fit = isinstance(kind, AtomicType) and not isinstance(kind, (FloatType, DoubleType))
@@ -130,9 +131,9 @@ def require_key(df: DataFrame, option: str, name: str) -> DataType:
 
 
 def require_joined_key(option: str, name: str, **tables: DataFrame) -> None:
-    """Raise ColumnError unless a column is a key of one kind in all the tables that it joins.
+    """Raise ColumnError unless a column is a key of the same kind in all tables that it joins.
 
-    Of whole numbers and strings, engines differ in what they take for equal.
+    Engines differ in which whole numbers and strings they compare as equal.
     """
     kinds = {table: require_key(df, option, name) for table, df in tables.items()}
     (first, kind), *others = kinds.items()
@@ -146,7 +147,7 @@ def require_joined_key(option: str, name: str, **tables: DataFrame) -> None:
 
 
 def float_array(df: DataFrame, option: str, name: str) -> Column:
-    """Return a column of numbers as array<float> or array<double>; raise ColumnError for another.
+    """Return a column of numbers as array<float> or array<double>; raise ColumnError if it is none.
 
     A Spark ML vector, sparse or dense, becomes array<double>.
     """
@@ -166,7 +167,7 @@ def field_of_elements(spark: SparkSession, array: Column, field: str) -> Column:
     """Return an array of one field of the structs of an array; null where a struct is null."""
     if not is_sail(spark):
         return array.getField(field)
-    # Sail takes a name for a place in the array, and reads the fields of a null as zeros.
+    # Sail reads the name as an index into the array, and the fields of a null struct as zeros.
     return F.transform(array, lambda item: F.when(item.isNotNull(), item.getField(field)))
 
 

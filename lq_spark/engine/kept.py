@@ -1,4 +1,4 @@
-"""Rows that several passes read: made once, not once a pass."""
+"""Rows that several passes read: computed once, not once in each pass."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def kept(df: DataFrame) -> Iterator[DataFrame]:
-    """Give the rows of a table, kept where they are made until the context ends.
+    """Yield a table whose rows are kept until the context ends, once they are computed.
 
-    Spark persists them. Sail has no such thing: there they are a file of this machine.
+    Spark persists them. Sail cannot, so there they are written to a file on this machine.
     """
     if is_sail(df.sparkSession):
         with TemporaryDirectory(prefix="lq_spark_") as folder:
@@ -40,9 +40,9 @@ def kept(df: DataFrame) -> Iterator[DataFrame]:
 
 @contextmanager
 def frozen(df: DataFrame) -> Iterator[DataFrame]:
-    """Give the rows of a table, made now, without a trace of how, until the context ends.
+    """Yield a table whose rows are computed now, without their lineage, until the context ends.
 
-    Spark keeps them as a local checkpoint, which goes with the session.
+    Spark keeps them as a local checkpoint, which ends with the session.
     """
     if is_sail(df.sparkSession):
         with kept(df) as rows:
@@ -52,13 +52,13 @@ def frozen(df: DataFrame) -> Iterator[DataFrame]:
 
 
 def written(df: DataFrame, uri: str, *partition_by: str) -> DataFrame:
-    """Write rows to a Parquet folder, and return them read from there."""
-    # Static: the session may have it leave the partitions that the rows are not of.
+    """Write rows to a Parquet folder, and return them as read from there."""
+    # Static: under the session's mode, partitions without new rows might stay.
     writer = df.write.mode("overwrite").option("partitionOverwriteMode", "static")
     writer.partitionBy(*partition_by).parquet(uri)
     if is_sail(df.sparkSession):
         _make_if_empty(df, uri, bool(partition_by))
-    # The schema told: that of partition columns would be guessed from the folders' names.
+    # With the schema: the types of partition columns would be guessed from the folders' names.
     return df.sparkSession.read.schema(_nullable(df.schema)).parquet(uri)
 
 
@@ -73,14 +73,14 @@ def _nullable(schema: StructType) -> StructType:
 def in_one_file(rows: DataFrame, uri: str) -> None:
     """Write a few rows to a Parquet folder of one file."""
     if is_sail(rows.sparkSession):
-        # It writes several files of more than some thousand rows, whatever their partitions.
+        # Sail splits more than some thousand rows into several files, whatever their partitions.
         _write(rows.toArrow(), uri)
     else:
         rows.coalesce(1).write.parquet(uri)
 
 
 def _make_if_empty(df: DataFrame, uri: str, is_partitioned: bool) -> None:
-    """Write a table without rows, of which Sail writes nothing, as Spark does."""
+    """Write an empty table as Spark does: Sail writes nothing for it."""
     files, folder = files_of(uri)
     if files.get_file_info(folder).type == fs.FileType.NotFound:
         files.create_dir(folder)

@@ -1,4 +1,4 @@
-"""Whether the key column of a table tells its rows apart."""
+"""Whether the key column of a table is unique."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _SPARSE = 64
-"""Whole numbers spread over more than this many times their count are not put into bitmaps."""
+"""Whole numbers whose range is more than this many times their count do not go into bitmaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class KeySummary:
 
 
 def summarize_key(df: DataFrame, key: str) -> KeySummary:
-    """Count the rows of a table and check its key; reads the key column alone, exactly.
+    """Count the rows of a table and check its key exactly, reading the key column alone.
 
-    Whole numbers that lie close together are marked in bitmaps, one bit each. Other keys are
-    shuffled as 64-bit hashes, and themselves only if two hashes are equal.
+    Whole numbers in a narrow range are marked in bitmaps, one bit each. Other keys are shuffled as
+    64-bit hashes, and the keys themselves only if two hashes are equal.
     """
     if isinstance(require_key(df, "id", key), IntegralType):
         return _summarize_integers(df, key)

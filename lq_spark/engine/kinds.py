@@ -1,6 +1,6 @@
-"""Which engine a session is of: Apache Spark, or Sail, which runs in the Python process.
+"""Which engine a session uses: Apache Spark, or Sail, which runs in the Python process.
 
-Both speak the same DataFrame API. What one of them lacks is asked for here, and nowhere else.
+Both have the same DataFrame API. Code that depends on the engine asks here, and nowhere else.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ _KNOWN: WeakKeyDictionary[SparkSession, Engine] = WeakKeyDictionary()
 def engine_of(spark: SparkSession) -> Engine:
     """Return the engine of a session."""
     if spark not in _KNOWN:
-        _KNOWN[spark] = _asked(spark)
+        _KNOWN[spark] = _detected(spark)
     return _KNOWN[spark]
 
 
 def is_sail(spark: SparkSession) -> bool:
-    """Return whether a session is Sail's."""
+    """Return whether a session runs on Sail."""
     return engine_of(spark).name == SAIL
 
 
-def _asked(spark: SparkSession) -> Engine:
+def _detected(spark: SparkSession) -> Engine:
     api = spark.version
     if not type(spark).__module__.startswith("pyspark.sql.connect"):
         return Engine(SPARK, api)
-    # Sail gives the client's version for Spark's, and its own in SQL; Spark the same for both.
-    [(told,)] = spark.sql("SELECT version()").collect()
-    return Engine(SPARK, api) if told.startswith(api) else Engine(SAIL, told)
+    # Sail reports the client's version as Spark's, and its own in SQL; Spark reports one for both.
+    [(version,)] = spark.sql("SELECT version()").collect()
+    return Engine(SPARK, api) if version.startswith(api) else Engine(SAIL, version)

@@ -27,9 +27,9 @@ def ranked(rows: DataFrame, *, share: str = "value") -> DataFrame:
         Columns ``value`` (double, no NaN) and ``key`` (any type that can be ordered, different in
         every row), and any others.
     share : str
-        A column from 0 to 1 that is never lower for a higher value.
+        A column from 0 to 1 that does not decrease as the value increases.
     """
-    # A higher value is never in a lower bucket; finer near 0, where suspect rows crowd.
+    # A higher value is never in a lower bucket; buckets are finer near 0, where suspect rows are.
     fine = F.pow(F.greatest(F.col(share), F.lit(0.0)), F.lit(1.0 / 16.0))
     rows = rows.withColumn("value", one_zero("value"))
     bucketed = rows.withColumn("__bucket", F.floor(fine * F.lit(float(N_BUCKETS))))

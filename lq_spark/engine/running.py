@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 N_RANGES = 64
-"""How many ranges a pass splits the rows into, at keys chosen by their hash."""
+"""Into how many ranges a pass splits the rows, at keys chosen by their hash."""
 
 MAX_SORTED = 4096
-"""How many rows are sorted at most."""
+"""The most rows that are sorted."""
 
 
 def reaching(df: DataFrame, total: int) -> tuple[Any, int]:
-    """Return the key at which the running total of the counts is reached, and its share in it.
+    """Return the key at which the running total of the counts is reached, and its part of it.
 
-    The table is split into ranges of keys, the range that reaches the total again, until few rows
-    are left to be sorted: for a billion of them after four or five times.
+    The table is split into ranges of keys, then the range that reaches the total is split again,
+    until few rows are left to sort: four or five times for a billion rows.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def reaching(df: DataFrame, total: int) -> tuple[Any, int]:
     -------
     tuple
         The lowest key up to which the counts add up to ``total`` or more, and how much of its own
-        count it takes to get there.
+        count is needed to reach it.
     """
     n_rows = MAX_SORTED + 1
     while n_rows > MAX_SORTED:
@@ -61,7 +61,7 @@ def reaching(df: DataFrame, total: int) -> tuple[Any, int]:
 
 
 def _reached(counts: list[int], total: int) -> tuple[int, int]:
-    """Return the place at which the sum of the counts is total or more, and its share in it."""
+    """Return the place at which the sum of the counts is total or more, and its part of it."""
     totals = [0, *accumulate(counts)]
     place = bisect_left(totals, total) - 1
     return place, total - totals[place]

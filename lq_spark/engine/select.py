@@ -2,12 +2,12 @@
 
 The n-th lowest row of every group is found by narrowing: count the rows in buckets between the
 lowest and the highest value, go on inside the bucket that holds the n-th, until few rows are left
-to be sorted. All groups share a pass; each pass is a native aggregate with a bounded result. What
-counts is only that a lower bucket never holds a higher value, so the result is exact whatever the
+to sort. All groups share a pass; each pass is a native aggregate with a bounded result. All that
+matters is that a lower bucket never holds a higher value, so the result is exact whatever the
 values are; the buckets' shape (finer near the low end, where a few rows are sought among many)
-decides how many passes it takes: two or three, and one for groups that are small already.
+determines the number of passes: two or three, and one for groups that are small already.
 
-Rows with the very value of the cut are told apart by their key.
+Ties at the value of the cut are broken by the key.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 MAX_COUNTS = 1 << 18
-"""How many counts a pass brings to the driver at most, or MIN_BUCKETS a group."""
+"""The most counts that a pass brings to the driver, but for MIN_BUCKETS in each group."""
 
 MIN_BUCKETS, MAX_BUCKETS = 16, 4096
 _FINER_AT_LOW_END = 1.0 / 16.0
 
 MAX_SORTED = 1 << 14
-"""How many rows of a group are sorted at most, unless they have the same value."""
+"""The most rows of a group that are sorted, unless they have the same value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Where a group is cut: rows of a lower value are taken, and of this value up to this key.
+    """Where a group is cut: rows with a lower value are taken, and those of this value up to a key.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Cut:
     key : object or None
         None: all rows of this value are taken.
     n_missing : int
-        How many rows more were asked for than the group has.
+        How many more rows were requested than the group has.
     """
 
     value: float
@@ -62,16 +62,16 @@ class _Bracket:
 
     @property
     def scale(self) -> float:
-        """Return what makes a distance from ``low`` a share of the bracket.
+        """Return the factor that turns a distance from ``low`` into a share of the bracket.
 
-        A factor, because an engine may raise for a division of no rows.
+        A factor, because an engine may raise for a division by 0 even where there are no rows.
         """
         width = self.high - self.low
         return min(1.0 / width, sys.float_info.max) if width > 0.0 else 0.0
 
 
 def one_zero(name: str) -> Column:
-    """Return a column of doubles in which 0 has no sign: not every engine takes both for equal."""
+    """Return a column of doubles without -0.0, which not every engine treats as equal to 0.0."""
     return (F.col(name) + F.lit(0.0)).alias(name)
 
 
@@ -84,8 +84,8 @@ def lowest_cuts(df: DataFrame, quotas: Mapping[int, int]) -> dict[int, Cut]:
         Columns ``group`` (whole number), ``value`` (double, no NaN) and ``key`` (any type that can
         be ordered, different in every row of a group). It is read in each pass: keep it narrow.
     quotas : mapping of int to int
-        n of each group. A group that is not named, or has n = 0, loses no row; of a group with no
-        more than n rows all are taken.
+        n of each group. No row is taken of a group that is not named or has n = 0; all rows are
+        taken of a group that has no more than n.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def nth_lowest(df: DataFrame, ranks: Sequence[int]) -> list[float]:
     rows = df.select(one_zero("value"), F.lit(0).alias("key")).crossJoin(groups.hint("broadcast"))
     found = _narrowed(rows, dict(enumerate(ranks)))
     values = {group: cut.value for group, cut in found.cuts.items()}
-    # However many rows have the same value: they are not sorted, as keys are not asked for.
+    # Rows of one value are not sorted, however many: their keys are not needed.
     values |= {group: bracket.low for group, bracket in found.short.items()}
     left = {group: bracket for group, bracket in found.short.items() if bracket.low < bracket.high}
     if left:
@@ -160,7 +160,7 @@ def take(
     name : str
         Of the new column.
     group, value, key : Column
-        What :func:`lowest_cuts` was given of these rows.
+        What :func:`lowest_cuts` was given for these rows.
     key_type : DataType
         Of ``key``.
     """
@@ -181,7 +181,7 @@ def take(
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """How far each group has come: cut, few enough rows left to sort, or to be narrowed."""
+    """The state of each group: cut, few enough rows to sort, or still to be narrowed."""
 
     cuts: dict[int, Cut]
     short: dict[int, _Bracket]
@@ -199,7 +199,7 @@ class _Found:
 
 
 def _narrowed(rows: DataFrame, wanted: Mapping[int, int]) -> _Found:
-    """Return how far narrowing by counts comes for the n-th lowest row of each group."""
+    """Narrow by counts towards the n-th lowest row of each group; return the groups' states."""
     found = _Found({}, {}, {})
     ends = rows.groupBy("group").agg(F.count(F.lit(1)), F.min("value"), F.max("value"))
     for group, count, low, high in ends.collect():

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def scaled_halves(value: Column, bits: int) -> tuple[Column, Column]:
-    """Return a number near [0, 1] as two whole ones: value = high / 2^bits + low / 2^(2 bits).
+    """Return a number near [0, 1] as two integers: value = high / 2^bits + low / 2^(2 bits).
 
-    What is below 2^(-2 bits) is cut off. Sums of the halves are exact as bigint up to
+    Anything below 2^(-2 bits) is cut off. Sums of the halves are exact as bigint up to
     2^(63 - bits) rows, and native: Spark generates code for them.
     """
     scaled = value.cast("double") * F.lit(2.0**bits)
@@ -30,17 +30,17 @@ def scaled_halves(value: Column, bits: int) -> tuple[Column, Column]:
 def summed_vectors(
     df: DataFrame, partial: Callable[[pa.RecordBatch], NDArray[np.int64]], length: int
 ) -> NDArray[np.int64]:
-    """Return the sum of the vectors of whole numbers that partial makes of a table's batches.
+    """Return the sum of the integer vectors that ``partial`` makes from a table's batches.
 
-    Spark adds up what the partitions give: the driver gets at most one number a place, however
-    many they are.
+    Spark adds up the vectors of the partitions: the driver receives at most one number for each
+    place, however many partitions there are.
 
     Parameters
     ----------
     df : DataFrame
-        Holds just the columns that partial needs: all of them go to Python.
+        Holds only the columns that ``partial`` needs: all of them go to Python.
     partial : callable
-        RecordBatch -> vector of length.
+        RecordBatch -> vector, shape (length,).
     length : int
     """
 

@@ -1,9 +1,9 @@
 """The border between Arrow columns of arrays, nested or as bytes, and NumPy arrays of any shape.
 
 A value of such a column is one array, and the arrays of a column may differ in shape. As bytes it
-is written row by row (C order); two more columns say its shape and numpy's name of its type, with
-or without the order of its bytes, which is little-endian unless it says otherwise. Bytes need no
-conversion, nested lists do.
+is written row by row (C order); two more columns hold its shape and numpy's name of its type, with
+or without the byte order, which is little-endian unless it is given. Bytes need no conversion,
+nested lists do.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class TensorFault(IntEnum):
 
 
 def nested_tensor(column: pa.Array, row: int, ndim: int) -> NDArray[np.generic] | TensorFault:
-    """Return a value of a column of lists, nested ``ndim`` deep, of numbers.
+    """Return a value of a column of lists of numbers, nested ``ndim`` deep.
 
-    A view of Arrow's memory. An array without elements is ragged: its shape cannot be known.
+    A view of Arrow's memory. An array without elements counts as ragged: its shape is unknown.
 
     >>> nested_tensor(pa.array([[[1, 2], [3, 4]]]), 0, ndim=2)
     array([[1, 2],
@@ -70,7 +70,7 @@ def binary_tensor(
 ) -> NDArray[np.generic] | TensorFault:
     """Return a value of a column of bytes, with its shape and the name of its type.
 
-    A view of Arrow's memory, but for big-endian ones; truth values are given as uint8.
+    A view of Arrow's memory, except for big-endian values; booleans are returned as uint8.
 
     >>> array = np.array([[0.5, 0.25]])
     >>> columns = pa.array([array.tobytes()]), pa.array([[1, 2]]), pa.array(["<f8"])
@@ -96,7 +96,7 @@ def binary_tensor(
 
 @functools.lru_cache
 def _stored_type(name: str | None) -> np.dtype[Any] | None:
-    """Return the type of a name, as bytes are read by it; None where there is none.
+    """Return the type with this name, as it reads stored bytes; None where there is none.
 
     >>> _stored_type("|u1"), _stored_type(">i4"), _stored_type("bool"), _stored_type("pixel")
     (dtype('uint8'), dtype('>i4'), dtype('uint8'), None)

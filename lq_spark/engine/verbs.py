@@ -1,6 +1,6 @@
 """The verbs that run a batch function over a table: map rows or batches, reduce, fold in order.
 
-A batch function takes and gives Arrow arrays and knows nothing of Spark. UDFs are made here alone,
+A batch function takes and returns Arrow arrays and knows nothing of Spark. UDFs are made only here,
 by factories that bind their values: Spark Connect serialises a closure when the query runs.
 """
 
@@ -28,7 +28,7 @@ BatchFunction = Callable[..., dict[str, pa.Array]]
 """(one Arrow array a column) -> {new column: Arrow array of the same length}."""
 
 MAX_BATCH_BYTES = 64 << 20
-"""How much of a table a batch function is given at once, but for a single row."""
+"""The most bytes that a batch function is given at once, unless a single row has more."""
 
 HAS_ARROW_UDF = hasattr(F, "arrow_udf")
 """Spark 4.1 and later hand Arrow arrays to Python as they are."""
@@ -44,23 +44,23 @@ def map_rows(
     """Return a struct column: ``function`` of the inputs, batch by batch, in one Python pass.
 
     Only the inputs go to Python; the table's other columns stay in the JVM. Each row goes there
-    once, also where a later filter would drop it: filter by other columns before.
+    once, even if a later filter drops it: filter by other columns first.
 
     Parameters
     ----------
     function : BatchFunction
         A pure function of its batch.
     inputs : sequence of Column
-        What it takes, in order. Integer inputs hold no nulls: pandas has none.
+        Its arguments, in order. Integer inputs must hold no nulls: pandas has none.
     schema : StructType
-        The columns it gives.
+        The columns that it returns.
     arrow : bool, optional
-        Whether to use an Arrow UDF; where not given, if this Spark has it. Else the same function
-        runs under a pandas UDF, which is slower for list columns and gives the same numbers.
+        Whether to use an Arrow UDF; by default, if this Spark has them. Otherwise the same function
+        runs as a pandas UDF, which is slower for list columns and gives the same numbers.
     """
     use_arrow = HAS_ARROW_UDF if arrow is None else arrow
     udf = (_arrow_map if use_arrow else _pandas_map)(function, schema)
-    # Else Spark pushes a filter on a new column down to a second run of the same Python pass.
+    # Otherwise Spark would run the same Python pass twice for a filter on a new column.
     column: Column = udf.asNondeterministic()(*inputs)
     return column
 
@@ -83,7 +83,7 @@ def _arrow_map(function: BatchFunction, schema: StructType) -> Any:
 def _slices(columns: Sequence[pa.Array]) -> list[tuple[int, int]]:
     """Return the first row and the number of rows of each piece of a batch of bounded bytes.
 
-    Spark cuts batches by rows, as the session says; Sail by rows alone, however wide they are.
+    Spark cuts batches by rows, as the session is set; Sail by rows too, however wide they are.
     """
     n_rows = len(columns[0])
     width = sum(column.nbytes for column in columns) / max(n_rows, 1)
@@ -112,12 +112,12 @@ def map_batches(
     function: Callable[[pa.RecordBatch], pa.RecordBatch],
     schema: StructType,
 ) -> DataFrame:
-    """Return the rows that ``function`` makes of each batch of a table, any number of them. Lazy.
+    """Return the rows, any number of them, that ``function`` makes from each batch. Lazy.
 
     Parameters
     ----------
     df : DataFrame
-        Holds just the columns that ``function`` needs: all of them go to Python.
+        Holds only the columns that ``function`` needs: all of them go to Python.
     function : callable
         RecordBatch -> RecordBatch; a pure function of its batch.
     schema : StructType
@@ -137,14 +137,14 @@ def reduce_partitions(
     finish: Callable[[State], pa.RecordBatch],
     schema: StructType | str,
 ) -> DataFrame:
-    """Return the rows that ``finish`` makes of the state of each partition. Lazy.
+    """Return the rows that ``finish`` makes from the state of each partition. Lazy.
 
-    What is made of these rows must not depend on how the table is split. Parameters as for
+    The result computed from these rows must not depend on how the table is split. Parameters as for
     :func:`reduce_rows`.
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        states = map(partial, batches)  # lazy: a partition of any size holds two states
+        states = map(partial, batches)  # lazy: two states at a time
         first = next(states, None)
         if first is not None:
             yield finish(functools.reduce(merge, states, first))
@@ -161,27 +161,27 @@ def fold_sorted(
     finish: Callable[[State], pa.RecordBatch],
     schema: StructType | str,
 ) -> DataFrame:
-    """Return the rows that ``finish`` makes of states carried through the rows in an order. Lazy.
+    """Return the rows that ``finish`` makes from states carried through ordered rows. Lazy.
 
     A state sees whole groups, one after the other, a batch at a time: ``step`` keeps in it what the
-    next batch needs. What is made of the rows must not depend on where the batches are cut, nor on
-    which groups share a state.
+    next batch needs. The result must not depend on where the batches are cut, nor on which groups
+    share a state.
 
     Parameters
     ----------
     df : DataFrame
         Holds ``groups``, the columns of ``order``, and what ``step`` needs beside the groups.
     groups : sequence of str
-        Rows that are the same in these belong together.
+        Rows with the same values in these belong together.
     order : mapping
-        The columns by which the rows of a group are sorted; ``step`` may not see them.
+        The columns by which the rows of a group are sorted; ``step`` may not receive them.
     start, step, finish : callable
         () -> state; (state, RecordBatch) -> state; state -> RecordBatch.
     schema : StructType or str
-        The columns that ``finish`` gives.
+        The columns that ``finish`` returns.
     """
     if is_sail(df.sparkSession):
-        # It drops the sort below a Python function: a group is sorted there, in memory.
+        # Sail drops a sort below a Python function, so a group is sorted inside it, in memory.
         def run_group(group: pa.Table) -> pa.Table:
             batches = group.sort_by(list(order.items())).to_batches()
             return pa.Table.from_batches([finish(functools.reduce(step, batches, start()))])
@@ -201,7 +201,7 @@ def _map_partitions(
     function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
     schema: StructType | str,
 ) -> DataFrame:
-    """Return the rows that ``function`` makes of the filled batches of each partition. Lazy."""
+    """Return the rows that ``function`` makes from the non-empty batches of a partition. Lazy."""
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         forget_zip_importers()
@@ -225,7 +225,7 @@ def reduce_rows(
     Parameters
     ----------
     df : DataFrame
-        Holds just the columns that ``partial`` needs: all of them go to Python.
+        Holds only the columns that ``partial`` needs: all of them go to Python.
     partial : callable
         RecordBatch -> state, fresh for each batch.
     merge : callable

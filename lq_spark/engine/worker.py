@@ -1,4 +1,4 @@
-"""What keeps Spark's Python workers quick between our tasks."""
+"""What keeps Spark's Python workers fast between tasks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from zipimport import zipimporter
 
 
 def forget_zip_importers() -> None:
-    """Drop what the import system keeps of zip archives; it is made again where it is wanted.
+    """Drop the import system's cache of zip archives; it is rebuilt when it is needed.
 
     A worker of Spark calls ``importlib.invalidate_caches()`` at the start of each task, and older
     Pythons (3.11 is one) then read the index of a zip archive anew for each package in it that was

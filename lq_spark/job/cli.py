@@ -19,7 +19,7 @@ from lq_spark.job.common_config import JobConfig
 from lq_spark.job.config import load_config, read_config
 from lq_spark.job.engine import ENGINES, started_session
 from lq_spark.job.jobs import JOBS, Job
-from lq_spark.tables.spec import said
+from lq_spark.tables.spec import one_line
 
 DONE, RUN_TIME_ERROR, BAD_ARGUMENTS, GATE_FAILED = 0, 1, 2, 3
 
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None, task: str | None = None) -> int
         print(f"error: {error}", file=sys.stderr)
         return RUN_TIME_ERROR
     except Exception as error:  # noqa: BLE001 - whatever Spark raises is a run-time error
-        text = said(error)
+        text = one_line(error)
         if not text.startswith("[FAILED_READ_FILE"):  # which names the file and the column
             traceback.print_exc()
             text = f"{type(error).__name__}: {text}"

@@ -1,4 +1,4 @@
-"""What the catalog says of a table's name."""
+"""What the catalog knows about a table."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lq_spark.errors import OptionError
-from lq_spark.tables.spec import TableSpec, said
+from lq_spark.tables.spec import TableSpec, one_line
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
 def provider(spark: SparkSession, spec: TableSpec) -> str:
-    """Return the format of a table; ``view`` of a view.
+    """Return the format of a table, or ``view`` for a view.
 
     Raises
     ------
@@ -26,17 +26,17 @@ def provider(spark: SparkSession, spec: TableSpec) -> str:
     except Exception as error:
         hint = f"; the path is './{spec.name}'" if Path(spec.name).exists() else ""
         raise OptionError(
-            f"{spec.option}: no table {spec.name!r} to read{hint} ({said(error)})"
+            f"{spec.option}: no table {spec.name!r} to read{hint} ({one_line(error)})"
         ) from error
     names = [row[0] for row in described]
-    # A column may be called Provider too; the details come after the columns.
+    # A column may be named Provider too; the details come after the columns.
     detail = next((i for i, name in enumerate(names) if name.startswith("# Detailed")), len(names))
     found = [row[1] for row in described[detail:] if row[0] == "Provider"]
     return str(found[0]).lower() if found else "view"
 
 
 def partition_columns(spark: SparkSession, name: str) -> tuple[str, ...]:
-    """Return the columns by which a table is partitioned, or what is made of them: days(time)."""
+    """Return the columns by which a table is partitioned, or their transforms: days(time)."""
     rows = [tuple(row)[:2] for row in spark.sql(f"DESCRIBE TABLE {name}").collect()]  # its columns
     titles = ("# Partition Information", "# Partitioning")
     start = max((i for i, (title, _) in enumerate(rows) if title in titles), default=None)
@@ -50,7 +50,7 @@ def partition_columns(spark: SparkSession, name: str) -> tuple[str, ...]:
 
 
 def require_namespace(spark: SparkSession, spec: TableSpec) -> None:
-    """Raise OptionError unless a table could be made under its name."""
+    """Raise OptionError unless a table of this name could be created."""
     namespace = spec.name.rpartition(".")[0]
     if not namespace:
         return
@@ -58,8 +58,8 @@ def require_namespace(spark: SparkSession, spec: TableSpec) -> None:
         spark.sql(f"DESCRIBE NAMESPACE {namespace}")
     except Exception as error:
         if "NOT_FOUND]" not in str(error):
-            return  # a catalog's root may be no namespace to describe
+            return  # a catalog's root may not be a namespace that can be described
         raise OptionError(
             f"{spec.option}: there is no {namespace!r} to make the table {spec.name!r} in "
-            f"({said(error)})"
+            f"({one_line(error)})"
         ) from error

@@ -44,7 +44,7 @@ def pin(spark: SparkSession, spec: TableSpec) -> int:
     Raises
     ------
     OptionError
-        If there is no such table, or none so early.
+        If there is no such table, or no version that early.
     """
     if spec.version is not None:
         return spec.version
@@ -88,7 +88,7 @@ def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
     Raises
     ------
     OptionError
-        If there is something else in its place.
+        If something else is in its place.
     """
     try:
         df = (
@@ -114,7 +114,7 @@ def _is_empty(spec: TableSpec) -> bool:
 
 
 def _never_committed(spark: SparkSession, spec: TableSpec) -> bool:
-    """Return whether there is a log without a commit: of a first write that was killed."""
+    """Return whether there is a log without a commit, left by a first write that was killed."""
     try:
         return lines_at(spark, f"{as_uri(spec.name).rstrip('/')}/_delta_log").isEmpty()
     except Exception:  # noqa: BLE001 - there is none
@@ -127,7 +127,7 @@ def _commit_settings(properties: Mapping[str, str]) -> dict[str, str]:
 
 
 def commit_options(properties: Mapping[str, str]) -> dict[str, str]:
-    """Return the options of a writer by which its commit carries the properties."""
+    """Return the writer options with which its commit carries the properties."""
     return {"userMetadata": json.dumps(dict(properties))} if properties else {}
 
 
@@ -141,12 +141,12 @@ def _properties(spark: SparkSession, name: str) -> dict[str, str]:
 
 
 def _new_properties(schema: StructType) -> dict[str, str]:
-    """Return the mapping of columns, which a new table has only where a name needs it."""
+    """Return the property that maps columns, if a name needs it."""
     return {_MAPPING: "name"} if names_to_map(schema) else {}
 
 
 def _require_names(spark: SparkSession, spec: TableSpec, schema: StructType) -> None:
-    """Raise OptionError if a table that is there does not map columns that need it."""
+    """Raise OptionError if an existing table does not map columns that need it."""
     names, table = names_to_map(schema), identifier(spec)
     if names and _properties(spark, table).get(_MAPPING, "none") == "none":
         raise OptionError(
@@ -164,7 +164,7 @@ DELTA = TableFormat(
     commit_settings=_commit_settings,
     commit_options=commit_options,
     kept_properties=_kept_properties,
-    # Or the session may have it replace no more than the partitions that the rows are of.
+    # Otherwise the session's mode may replace only the partitions of the new rows.
     overwriting={"partitionOverwriteMode": "static"},
     new_columns={"overwriteSchema": "true"},
     new_properties=_new_properties,

@@ -1,4 +1,4 @@
-"""What lies in a folder: of a Delta, Iceberg or Hudi table not all Parquet files are its rows."""
+"""What a folder holds: not all Parquet files of a Delta, Iceberg or Hudi table are its rows."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 _NAMES = {"delta": "a Delta", "iceberg": "an Iceberg", "hudi": "a Hudi"}
 
 _SIGNS = {"delta": "_delta_log", "iceberg": "metadata/*.metadata.json", "hudi": ".hoodie"}
-"""What a folder has in it, and no other, by format."""
+"""What only a folder with a table of this format contains."""
 
 
 def format_to_read(spark: SparkSession, spec: TableSpec) -> str:
-    """Return the format of what is at a path: Delta or Iceberg where a folder is such a table.
+    """Return the format of the table at a path: Delta or Iceberg if the folder is such a table.
 
     Raises
     ------
     OptionError
-        If it is a part of such a table, another format than the one that is asked for, or one
-        that is not read.
+        If it is a part of such a table, of another format than requested, or of one that cannot
+        be read.
     """
     found, around = _table_at(spark, spec)
     if found and around:
@@ -55,7 +55,7 @@ def format_to_read(spark: SparkSession, spec: TableSpec) -> str:
 
 
 def require_format(spark: SparkSession, spec: TableSpec) -> None:
-    """Raise OptionError if at a path, or around it, there is a table of another format."""
+    """Raise OptionError if there is a table of another format at a path, or around it."""
     wanted = spec.format or "parquet"
     found, around = _table_at(spark, spec)
     if found and around:
@@ -73,7 +73,7 @@ def require_format(spark: SparkSession, spec: TableSpec) -> None:
 def _table_at(spark: SparkSession, spec: TableSpec) -> tuple[str | None, str | None]:
     """Return the format of the table at a path, and the table's folder if that is another.
 
-    A Delta table may show itself as Iceberg too: it is the one that is asked for, or Delta.
+    A Delta table may also be readable as Iceberg: it counts as the requested format, or Delta.
     """
     if not spec.is_path:
         return None, None
@@ -94,7 +94,7 @@ def _table_at(spark: SparkSession, spec: TableSpec) -> tuple[str | None, str | N
 
 
 def _places(uri: str, is_pattern: bool) -> list[str]:
-    """Return the local places that a URI is of, links followed; any other URI as it is."""
+    """Return the local places that a URI stands for, links followed; any other URI unchanged."""
     if not uri.startswith("file:"):
         return [uri]
     path = local_path(uri)
@@ -107,7 +107,7 @@ def _places(uri: str, is_pattern: bool) -> list[str]:
 
 
 def _alternatives(pattern: str) -> list[str]:
-    """Return the patterns without braces that one with braces is of: ``{a,b}``.
+    """Return the patterns without braces that a pattern with braces (``{a,b}``) stands for.
 
     >>> _alternatives("{a,b}/c")
     ['a/c', 'b/c']
@@ -121,7 +121,7 @@ def _alternatives(pattern: str) -> list[str]:
 
 
 def _around(uri: str) -> Iterator[str]:
-    """Yield a place and the folders around it, those of an object store while it is a part's."""
+    """Yield a place and the folders around it; in an object store only those around a part."""
     yield uri
     scheme, _, path = uri.partition("://")
     while "/" in path:
@@ -133,9 +133,9 @@ def _around(uri: str) -> Iterator[str]:
 
 def _has(spark: SparkSession, folder: str, sign: str) -> bool:
     if not folder.startswith("file:") and not is_sail(spark):
-        try:  # by Spark's own ways, with its credentials
+        try:  # through Spark, with its credentials
             lines_at(spark, f"{folder}/{sign}").schema  # noqa: B018
-        except Exception:  # noqa: BLE001 - whatever cannot be looked into is read, or fails, later
+        except Exception:  # noqa: BLE001 - what cannot be listed is read, or fails, later
             return False
         return True
     name, _, pattern = sign.partition("/")
@@ -152,4 +152,4 @@ def _has(spark: SparkSession, folder: str, sign: str) -> bool:
 
 def lines_at(spark: SparkSession, uri: str) -> DataFrame:
     """Return the lines of the files at a URI; Spark raises if nothing is there."""
-    return spark.read.text([uri, uri])  # of one path that is not there it logs a stack trace
+    return spark.read.text([uri, uri])  # for a single missing path it logs a stack trace

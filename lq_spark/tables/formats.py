@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from pyspark.sql import functions as F
@@ -33,21 +33,21 @@ class Source:
     Attributes
     ----------
     df : DataFrame
-        Its rows at that version, whatever is written to the table meanwhile; of a view, whatever
-        its own tables have when they are read.
+        Its rows at that version, whatever is written to the table meanwhile; for a view, the rows
+        of its tables at the time they are read.
     format : str
-        Its format; ``view`` of a view.
+        Its format, or ``view`` for a view.
     version : int or None
-        Delta version or Iceberg snapshot id; None where the format has none.
+        Delta version or Iceberg snapshot id; None where the format has no versions.
     """
 
-    df: DataFrame
+    df: DataFrame = field(repr=False)
     format: str
     version: int | None
 
     @property
     def text(self) -> str:
-        """Return what was opened in words: ``delta version 3``."""
+        """Return format and version as text: ``delta version 3``."""
         return self.format if self.version is None else f"{self.format} version {self.version}"
 
 
@@ -55,22 +55,22 @@ class Output(AbstractContextManager["Output"], Protocol):
     """A table about to be written: without ``commit``, nothing changes."""
 
     def check(self, schema: StructType) -> None:
-        """Raise if the table cannot be written, or rows of this schema do not fit to its rows."""
+        """Raise if the table cannot be written, or rows of this schema do not match its rows."""
 
     def stage(self, df: DataFrame) -> DataFrame:
-        """Make the rows that are to be committed, and return them as they will be."""
+        """Compute the rows to be committed, and return them as they will be."""
 
     def scratch(self, df: DataFrame) -> DataFrame:
-        """Make rows that are needed on the way, and return them; they are gone at the end."""
+        """Compute intermediate rows, and return them; they are deleted at the end."""
 
     def commit(self, properties: Mapping[str, str]) -> None:
         """Write the staged rows by the mode of the specification."""
 
 
 def read_table(spark: SparkSession, spec: TableSpec) -> Source:
-    """Open a table at one version: the one that is asked for, or the newest.
+    """Open a table at one version: the requested one, or the newest.
 
-    A folder is read as what it is: Delta and Iceberg tables are told by their logs. Parquet has no
+    A folder with the log of a Delta or Iceberg table is read as such a table. Parquet has no
     versions; on classic Spark the files that are there now are read, and no others.
 
     Raises
@@ -102,9 +102,9 @@ def read_table(spark: SparkSession, spec: TableSpec) -> Source:
 
 
 def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
-    """Return a table that was written by its specification, None if there is none yet.
+    """Return the table that a specification names, or None if there is none yet.
 
-    Raises OptionError if there is another thing in its place.
+    Raises OptionError if something else is in its place.
     """
     require_format(spark, spec)
     if _is_of_sail(spark, spec):
@@ -142,7 +142,7 @@ def write_table(df: DataFrame, spec: TableSpec, properties: Mapping[str, str] = 
     Raises
     ------
     OptionError, TableError
-        If the rows do not fit to the table, or it cannot be written.
+        If the rows do not match the table, or it cannot be written.
     """
     output = output_table(df.sparkSession, spec)
     output.check(df.schema)

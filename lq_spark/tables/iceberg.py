@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 def pin(spark: SparkSession, spec: TableSpec) -> int | None:
-    """Return the snapshot to read; None of a table into which nothing was ever written.
+    """Return the snapshot to read, or None for a table that was never written to.
 
     Raises
     ------
     OptionError
-        If there is no such table, or no snapshot so early.
+        If there is no such table, or no snapshot that early.
     """
     if spec.version is not None:
         return spec.version
     try:
-        spark.catalog.refreshTable(spec.name)  # catalogs remember tables for a while
+        spark.catalog.refreshTable(spec.name)  # catalogs cache tables for a while
         if spec.timestamp is None:
             main = spark.read.table(f"{spec.name}.refs").where(F.col("name") == "main")
             found = main.select("snapshot_id").first()

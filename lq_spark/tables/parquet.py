@@ -1,8 +1,8 @@
 """Parquet tables: written beside their place and swapped in; see :mod:`lq_spark.tables.staged`.
 
 To append or to merge, the rows that are there and the new ones are written beside the table
-together, so these are replaced whole or not at all too. Without versions, what a reader sees is
-fixed by the files that are there when it is opened.
+together, so that the table is again replaced as a whole or not at all. There are no versions: a
+reader sees the files that are there when it opens the table.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lq_spark.engine.kept import in_one_file, written
 from lq_spark.engine.kinds import is_sail
 from lq_spark.errors import OptionError, TableError
 from lq_spark.tables.schemas import require_same_columns
-from lq_spark.tables.spec import TableSpec, quoted, said
+from lq_spark.tables.spec import TableSpec, one_line, quoted
 from lq_spark.tables.staged import GLOB, StagedTable, as_uri, require_writable
 from lq_spark.tables.storable import require_storable
 
@@ -51,12 +51,14 @@ def read(spark: SparkSession, spec: TableSpec) -> DataFrame:
     except Exception as error:
         if "Fail to merge schema" in str(error) and (files := _files_that_differ(as_uri(name))):
             raise OptionError(f"{spec.option}: {files}") from error
-        raise OptionError(f"{spec.option}: no table {name!r} to read ({said(error)})") from error
+        raise OptionError(
+            f"{spec.option}: no table {name!r} to read ({one_line(error)})"
+        ) from error
     return df
 
 
 def _files_that_differ(uri: str) -> str | None:
-    """Return which file of a folder has a column of another type than a file before it."""
+    """Return which file of a folder has a column of another type than an earlier file."""
     files, folder = files_of(uri)
     seen: dict[str, tuple[pa.DataType, str]] = {}
     for info in sorted(
@@ -75,7 +77,7 @@ def _files_that_differ(uri: str) -> str | None:
 
 
 def _pinned(spark: SparkSession, uri: str) -> DataFrame:
-    """Return a table of the files that are there now: Sail would look for them in each pass."""
+    """Return a table of the files that are there now: Sail would list them in each pass."""
     places = [uri]
     if uri.startswith("file://") and GLOB & set(uri):
         found = glob(uri.removeprefix("file://"))  # noqa: PTH207 - of an absolute pattern
@@ -96,12 +98,12 @@ def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
     except Exception as error:
         if "[PATH_NOT_FOUND]" in str(error) or "[UNABLE_TO_INFER_SCHEMA]" in str(error):
             return None
-        raise TableError(f"{spec.option}: cannot read {spec.name!r} ({said(error)})") from error
-    return df if df.columns else None  # Sail reads nothing as a table without columns
+        raise TableError(f"{spec.option}: cannot read {spec.name!r} ({one_line(error)})") from error
+    return df if df.columns else None  # Sail reads a missing table as one without columns
 
 
 def add_rows(rows: DataFrame, spec: TableSpec) -> None:
-    """Add a few rows as one file, moved in when it is whole, whoever else adds to the table.
+    """Add a few rows as one complete file; others may add to the table at the same time.
 
     Raises TableError if they cannot be written.
     """
@@ -109,7 +111,9 @@ def add_rows(rows: DataFrame, spec: TableSpec) -> None:
     try:
         in_one_file(rows, f"{place.uri}/{name}")
     except Exception as error:
-        raise TableError(f"{spec.option}: cannot write {spec.name!r} ({said(error)})") from error
+        raise TableError(
+            f"{spec.option}: cannot write {spec.name!r} ({one_line(error)})"
+        ) from error
     place.take_in(name)
 
 
@@ -130,7 +134,7 @@ class ParquetOutput:
         self._n_scratch = 0
 
     def check(self, schema: StructType) -> None:
-        """Raise if the table cannot be written, or rows of this schema do not fit to its rows."""
+        """Raise if the table cannot be written, or rows of this schema do not match its rows."""
         require_storable(self._spark, self._spec, schema)
         self._place.require_replaceable()
         if self._spec.mode == "overwrite":
@@ -143,13 +147,13 @@ class ParquetOutput:
         return self
 
     def stage(self, df: DataFrame) -> DataFrame:
-        """Write rows beside the table, and return them read from there."""
+        """Write rows beside the table, and return them as read from there."""
         self._schema = df.schema
         return written(df, self._place.staging, *self._spec.partition_by)
 
     def scratch(self, df: DataFrame) -> DataFrame:
-        """Write rows on their way, and return them read from there."""
-        self._n_scratch += 1  # each by itself, all gone at the end
+        """Write intermediate rows, and return them as read from there."""
+        self._n_scratch += 1  # each in its own folder, all deleted at the end
         return written(df, f"{self._place.scratch}/{self._n_scratch}")
 
     def commit(self, properties: Mapping[str, str]) -> None:
@@ -157,7 +161,7 @@ class ParquetOutput:
         spec = self._spec
         if spec.mode == "overwrite" or not self._place.exists:
             return self._place.commit()
-        # Once more: what was there may have been put back, or made, since the first look.
+        # Once more: a table may have been restored, or created, since the first check.
         check_rows(self._spark, spec, self._schema)
         new = self._spark.read.schema(self._schema).parquet(self._place.staging)
         there = self._spark.read.schema(self._schema).parquet(self._place.uri)
@@ -165,7 +169,7 @@ class ParquetOutput:
             keys = list(spec.groups or spec.keys)
             replaced = new.select(*map(quoted, keys)).distinct()
             there = there.join(replaced, keys, "left_anti")
-        # Beside the rows on their way, which are not the table's.
+        # Beside the intermediate rows, which are not the table's.
         written(there.unionByName(new), f"{self._place.scratch}/table", *spec.partition_by)
         return self._place.commit(scratch="table")
 

@@ -1,6 +1,6 @@
 """Delta and Iceberg tables by path, as Sail reads and writes them.
 
-Sail has no SQL for a table's history or properties, and no place for tables between sessions. So
+Sail has no SQL for a table's history or properties, and no catalog that outlives a session. So
 tables are paths, a version is looked up in the table's own files, and what only Spark can do is
 refused before anything is read.
 """
@@ -20,7 +20,7 @@ from lq_spark.engine.files import files_of, local_path
 from lq_spark.engine.kinds import engine_of, is_sail
 from lq_spark.errors import EngineError, OptionError
 from lq_spark.tables import delta
-from lq_spark.tables.schemas import require_same_columns, takes
+from lq_spark.tables.schemas import accepts, require_same_columns
 from lq_spark.tables.spec import TableSpec, no_table, quoted
 from lq_spark.tables.staged import as_uri, real_uri, require_writable
 from lq_spark.tables.storable import require_storable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
 _LOG = {"delta": "_delta_log", "iceberg": "metadata"}
-"""The folder in a table that says which files are its rows."""
+"""The folder of a table that records which files are its rows."""
 
 
 def require_engine(spark: SparkSession, spec: TableSpec) -> None:
@@ -74,9 +74,9 @@ def require_engine(spark: SparkSession, spec: TableSpec) -> None:
 
 
 def pin(spec: TableSpec) -> int | None:
-    """Return the version or snapshot to read: the newest, or the one that is asked for.
+    """Return the version or snapshot to read: the requested one, or the newest.
 
-    None of a table into which nothing was ever written.
+    None for a table that was never written to.
 
     Raises
     ------
@@ -119,14 +119,14 @@ def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
 class SailOutput(TransactionalOutput):
     """A Delta or Iceberg table at a path; see :class:`lq_spark.tables.formats.Output`.
 
-    A commit of Delta carries the properties, but for a merge.
+    A Delta commit carries the properties, except for a merge.
     """
 
     def __init__(self, spark: SparkSession, spec: TableSpec) -> None:
         super().__init__(spark, spec, _FORMATS[str(spec.format)])
 
     def check(self, schema: StructType) -> None:
-        """Raise if the table cannot be written, or rows of this schema do not fit to its rows."""
+        """Raise if the table cannot be written, or rows of this schema do not match its rows."""
         require_storable(self._spark, self._spec, schema)
         there = existing(self._spark, self._spec)
         require_writable(self._spec.option, self._spec.name, folder=True)
@@ -147,7 +147,7 @@ class SailOutput(TransactionalOutput):
 
     def _overwrite(self, properties: Mapping[str, str]) -> None:
         spec, there = self._spec, existing(self._spark, self._spec)
-        fits = there is not None and takes(spec, there.schema, self._staged.schema)
+        fits = there is not None and accepts(spec, there.schema, self._staged.schema)
         if spec.partition_by and fits:
             fits = _partition_columns(spec) == spec.partition_by
         self._save("overwrite", properties, {} if fits else {"overwriteSchema": "true"})
@@ -161,7 +161,7 @@ class SailOutput(TransactionalOutput):
 
 
 def _require_nothing_else(spec: TableSpec) -> None:
-    """Raise OptionError if a local folder has files, and is no table of which a write began."""
+    """Raise OptionError if a local folder has files, and no write of a table began there."""
     place = Path(local_path(as_uri(spec.name)))
     name = str(spec.format)
     if place.is_dir() and any(place.iterdir()) and not (place / _LOG[name]).is_dir():
@@ -172,14 +172,14 @@ def _require_nothing_else(spec: TableSpec) -> None:
 
 
 def _mark(spec: TableSpec) -> None:
-    """Make the folder of the log first: a killed write's files are told by it from another's."""
+    """Create the log's folder first: it identifies the files that a killed write leaves."""
     uri = real_uri(spec.name)
     if uri.startswith("file:"):
         (Path(local_path(uri)) / _LOG[str(spec.format)]).mkdir(parents=True, exist_ok=True)
 
 
 def _partition_columns(spec: TableSpec) -> tuple[str, ...] | None:
-    """Return the columns by which a Delta table is partitioned, as its log tells; None if not."""
+    """Return the columns by which a Delta table is partitioned, from its log; else None."""
     if spec.format != "delta":
         return None
     files, path = files_of(as_uri(spec.name))

@@ -1,4 +1,4 @@
-"""Whether rows fit to a table that is there."""
+"""Whether rows match an existing table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def require_same_columns(
 ) -> None:
     """Raise OptionError unless two schemas have the same columns of the same types, in any order.
 
-    ``but_of`` are columns of which the type is not compared.
+    The types of the columns in ``but_of`` are not compared.
     """
     if faults := _differences(spec, there, new, but_of):
         raise OptionError(
@@ -27,8 +27,8 @@ def require_same_columns(
         )
 
 
-def takes(spec: TableSpec, there: StructType, new: StructType) -> bool:
-    """Return whether a table takes rows of another schema as it is, in any order of columns."""
+def accepts(spec: TableSpec, there: StructType, new: StructType) -> bool:
+    """Return whether a table accepts rows of another schema unchanged, in any order of columns."""
     return not _differences(spec, there, new, ()) and all(
         field.nullable or not new[field.name].nullable for field in there
     )
@@ -37,7 +37,7 @@ def takes(spec: TableSpec, there: StructType, new: StructType) -> bool:
 def _differences(
     spec: TableSpec, there: StructType, new: StructType, but_of: Collection[str]
 ) -> list[str]:
-    """Return what tells the columns of a table from those of rows."""
+    """Return how the columns of a table differ from those of rows."""
     before, after = (
         {field.name: _kind(spec, field) for field in schema} for schema in (there, new)
     )

@@ -1,4 +1,4 @@
-"""Which table: its format, its name, which version of it, how it is written."""
+"""Which table: its format, its name, its version, and how it is written."""
 
 from __future__ import annotations
 
@@ -24,27 +24,26 @@ class TableSpec:
     option : str
         The option that named the table, for messages.
     format : str or None
-        One of :data:`FORMATS`; None to read what lies at a path, and what the catalog says of a
-        name.
+        One of :data:`FORMATS`; None to read the format found at a path, or known to the catalog.
     version : int or None
         Version of a Delta table, or snapshot id of an Iceberg table, to read; None for the newest.
     timestamp : str or None
-        Read what was the newest at this time instead, in the session's time zone.
+        Read instead the newest version at this time, in the session's time zone.
     mode : str
         One of :data:`WRITE_MODES`: replace all rows; add rows; replace the rows with the same keys
         and add the others.
     keys : tuple of str
         The columns by which rows are merged.
     groups : tuple of str
-        Some of the keys: rows that are there are replaced with all that have the same of these,
-        as the tokens of a sentence. Empty: each row by itself.
+        Some of the keys: existing rows are replaced together with all rows of the same values in
+        these, such as the tokens of a sentence. Empty: each row by itself.
     partition_by : tuple of str
-        The columns by which a table is partitioned that is made, or replaced.
+        The columns by which a new or replaced table is partitioned.
 
     Raises
     ------
     OptionError
-        If the attributes do not go together.
+        If the attributes contradict each other.
     """
 
     name: str
@@ -82,20 +81,20 @@ class TableSpec:
 
 
 def quoted(name: str) -> str:
-    """Return the name of a column as SQL has it."""
+    """Return the name of a column as SQL quotes it."""
     return "`" + name.replace("`", "``") + "`"
 
 
 def no_table(spec: TableSpec, table_format: str, error: Exception) -> OptionError:
     """Return the error that there is no such table of a format to open."""
     name = table_format.capitalize()
-    return OptionError(f"{spec.option}: no {name} table {spec.name!r} ({said(error)})")
+    return OptionError(f"{spec.option}: no {name} table {spec.name!r} ({one_line(error)})")
 
 
-def said(error: Exception) -> str:
-    """Return in one line what Spark said of a failure."""
+def one_line(error: Exception) -> str:
+    """Return Spark's message of a failure in one line."""
     text = str(error)
-    line = r"[^\n]*(?:(?<=:)\n[^\n]*)?"  # one that ends with a colon goes on in the next
+    line = r"[^\n]*(?:(?<=:)\n[^\n]*)?"  # a line that ends with a colon continues in the next
     # Its error class; or, under py4j, the line of the Java exception without its package.
     for start in (r"(\[[A-Z][A-Z0-9_.]+\]", r"^: (?:[a-z0-9_]+\.)*(\w+: "):
         if found := re.search(f"{start}{line})", text, flags=re.MULTILINE):

@@ -1,15 +1,15 @@
-"""A folder of Parquet files, replaced whole or not at all.
+"""A folder of Parquet files, replaced as a whole or not at all.
 
 A table is written beside its place and moved there when it is complete:
 
-1. the rows go to ``<name>.staging``, if need be by way of ``<name>.scratch``; a run that fails or
+1. the rows go to ``<name>.staging``, if necessary through ``<name>.scratch``; a run that fails or
    is killed here changes nothing;
 2. the earlier table is moved to ``<name>.previous`` and the new one to ``<name>``: two renames;
 3. the earlier table is deleted.
 
-A run that is killed between the two renames of step 2 leaves both tables whole but none in place;
-the next run puts the earlier one back first. On a local disk a lock keeps two runs from writing one
-table at once; the operating system drops it with the process.
+A run that is killed between the two renames of step 2 leaves both tables complete but none in
+place; the next run puts the earlier one back first. On a local disk a lock keeps two runs
+from writing one table at once; the operating system releases it with the process.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from lq_spark.engine.files import files_of, local_path
 from lq_spark.errors import OptionError, TableError
 
 GLOB = frozenset("{}[]*?")
-"""What Spark reads as a pattern of names."""
+"""Characters that Spark reads as a pattern of names."""
 
 _OF_SPARK = re.compile(r"\..*|_SUCCESS|_(common_)?metadata|_(started|committed)_\w+")
-"""Files that Spark, or what commits its jobs, writes beside the rows."""
+"""Files that Spark, or the committer of its jobs, writes beside the rows."""
 
 
 class StagedTable:
@@ -44,12 +44,12 @@ class StagedTable:
         The option that named the path, for messages.
     path : str
         Local path, or a ``file:`` or ``hdfs:`` URI. Other file systems have no rename that
-        replaces a table whole.
+        replaces a whole table.
 
     Raises
     ------
     OptionError
-        If the path is on another file system, or what is there is no Parquet table.
+        If the path is on another file system, or something else than a Parquet table is there.
     TableError
         If it cannot be written to, or another run is writing it.
     """
@@ -80,7 +80,7 @@ class StagedTable:
 
     @property
     def scratch(self) -> str:
-        """Return the URI of a place for rows on their way, deleted at the end."""
+        """Return the URI of a place for intermediate rows, deleted at the end."""
         return f"{self._uri}.scratch"
 
     @property
@@ -116,7 +116,7 @@ class StagedTable:
         try:
             made = self._staging if scratch is None else f"{self._scratch}/{scratch}"
             with self._files.open_output_stream(f"{made}/_SUCCESS"):
-                pass  # the mark of a whole table, by which the next run knows it
+                pass  # marks a complete table for the next run
             if self.exists:
                 self._files.move(self._target, self._previous)
             self._files.move(made, self._target)
@@ -144,12 +144,12 @@ class StagedTable:
             raise TableError(f"{self.option}: another run is writing {self.path!r}") from error
 
     def _drop_lock(self) -> None:
-        # The lock file stays: deleting it would let a third run lock a file that nobody sees.
+        # The lock file stays: if it were deleted, a third run could lock a new one meanwhile.
         if self._lock is not None:
             self._lock.close()
 
     def _repair(self) -> None:
-        """Clear away what a killed run left."""
+        """Remove what a killed run left behind."""
         if self._exists(self._previous):
             if self._exists(self._target):
                 self._delete(self._previous)
@@ -173,7 +173,7 @@ class StagedTable:
             raise TableError(f"{self.option}: cannot write {self.path!r} ({error})") from error
 
     def require_replaceable(self) -> None:
-        """Raise OptionError if what is in the table's place was not written by Spark."""
+        """Raise OptionError if something that Spark did not write is in the table's place."""
         info = self._files.get_file_info(self._target)
         if info.type == fs.FileType.NotFound:
             return

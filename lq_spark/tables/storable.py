@@ -1,4 +1,4 @@
-"""What a format can hold: types of columns, at any depth, and characters of their names."""
+"""What a format can store: types of columns, at any depth, and characters of their names."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _REFUSED = {
     ("delta", "Sail"): {*_INTERVALS, "time", "void", "nested void"},
     ("iceberg", "Sail"): {*_INTERVALS, "nested void"},
 }
-"""Types that a write fails for, by format and engine."""
+"""Types for which a write fails, by format and engine."""
 
 _NOT_IN_DELTA = " ,;{}()\n\t="
-"""Characters of names that Delta on Spark has only in tables that map their columns."""
+"""Characters of names that Delta on Spark allows only in tables that map their columns."""
 
 
 def require_storable(spark: SparkSession, spec: TableSpec, schema: StructType) -> None:
-    """Raise OptionError if a column is of a type that the format does not hold."""
+    """Raise OptionError if a column is of a type that the format cannot store."""
     name = spec.format or "parquet"
     refused = _REFUSED[name, "Sail" if is_sail(spark) else "Spark"]
     for field in schema:
@@ -48,7 +48,7 @@ def require_storable(spark: SparkSession, spec: TableSpec, schema: StructType) -
 
 
 def names_to_map(schema: StructType) -> list[str]:
-    """Return the columns that Delta on Spark holds only where the table maps its columns."""
+    """Return the columns that Delta on Spark stores only if the table maps its columns."""
     return [
         field.name
         for field in schema
@@ -57,7 +57,7 @@ def names_to_map(schema: StructType) -> list[str]:
 
 
 def _parts(name: str, kind: DataType) -> Iterator[tuple[str, DataType]]:
-    """Yield the name and the type of a column, and of what is in it."""
+    """Yield the name and the type of a column, and of the fields and elements in it."""
     yield name, kind
     if isinstance(kind, StructType):
         for field in kind:

@@ -1,11 +1,11 @@
 """What Delta and Iceberg tables have in common: rows kept on the executors, then one commit.
 
-Rows on their way lie with the executors, as local checkpoints, and vanish with the session; those
-of the embedded engine lie in a temporary folder. A run that is killed leaves no more behind than
-that and files that the table does not know of, which the format's own cleaning takes away (VACUUM,
+Intermediate rows stay on the executors, as local checkpoints, and end with the session; those of
+the embedded engine are in a temporary folder. A run that is killed leaves nothing more behind than
+these and files that the table does not refer to, which the format's own cleaning removes (VACUUM,
 remove_orphan_files); a run that loses an executor fails. The table is changed by one commit of its
-format: a reader sees the old rows or the new, whatever happens. Of two runs that change the same
-rows at once the format lets one through and refuses the other, or takes one after the other.
+format: a reader sees the old rows or the new, whatever happens. If two runs change the same rows at
+once, the format accepts one and refuses the other, or commits one after the other.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from pyspark.sql import functions as F
 from lq_spark.engine.kept import frozen
 from lq_spark.errors import OptionError, TableError
 from lq_spark.tables.catalog import partition_columns, provider, require_namespace
-from lq_spark.tables.schemas import require_same_columns, takes
-from lq_spark.tables.spec import TableSpec, quoted, said
+from lq_spark.tables.schemas import accepts, require_same_columns
+from lq_spark.tables.spec import TableSpec, one_line, quoted
 from lq_spark.tables.staged import as_uri, require_writable
 from lq_spark.tables.storable import require_storable
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
 _ONE_AT_A_TIME = threading.RLock()
-"""Held while the settings of a session are those of one run's commit."""
+"""Held while the session has the settings of one run's commit."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableFormat:
-    """What tells one transactional format from another.
+    """What differs between the transactional formats.
 
     Attributes
     ----------
@@ -47,19 +47,19 @@ class TableFormat:
     identifier : callable
         spec -> the table's name in SQL.
     existing : callable
-        (spark, spec) -> the table, or None if there is none; raises if there is another thing.
+        (spark, spec) -> the table, or None if there is none; raises if something else is there.
     commit_settings : callable
-        properties -> settings of the session under which a commit in SQL carries them.
+        properties -> settings of the session with which a commit in SQL carries them.
     commit_options : callable
-        properties -> options of a writer, whose commit carries them whatever the session says.
+        properties -> options of a writer whose commit carries them, whatever the settings.
     kept_properties : callable
         (spark, identifier) -> the user's properties that replacing the table would lose.
     overwriting : mapping
         Options of a writer that overwrites all rows.
     new_columns : mapping or None
-        Options of one that gives the table the columns of the rows too; None if there are none.
+        Options of a writer that also changes the table's columns; None if there are none.
     new_properties : callable
-        schema -> properties that a new table of such columns needs.
+        schema -> properties that a new table with these columns needs.
     require_names : callable
         (spark, spec, schema) -> raises if the table cannot have columns of such names.
     """
@@ -85,7 +85,7 @@ class TransactionalOutput:
         self._kept = ExitStack()
 
     def check(self, schema: StructType) -> None:
-        """Raise if the table cannot be written, or rows of this schema do not fit to its rows."""
+        """Raise if the table cannot be written, or rows of this schema do not match its rows."""
         require_storable(self._spark, self._spec, schema)
         there = self._format.existing(self._spark, self._spec)
         if there is not None:
@@ -101,27 +101,27 @@ class TransactionalOutput:
         return self
 
     def stage(self, df: DataFrame) -> DataFrame:
-        """Make the rows, keep them with the executors, and return them."""
+        """Compute the rows, keep them on the executors, and return them."""
         self._staged = self.scratch(df)
         return self._staged
 
     def scratch(self, df: DataFrame) -> DataFrame:
-        """Do the same with rows on their way."""
-        # Not persisted alone: scores are marked as not deterministic, which MERGE refuses.
+        """Do the same with intermediate rows."""
+        # Persisting is not enough: scores are marked as non-deterministic, which MERGE refuses.
         return self._kept.enter_context(frozen(df))
 
     def commit(self, properties: Mapping[str, str]) -> None:
-        """Change the table by the staged rows in one commit, which carries the properties."""
+        """Apply the staged rows to the table in one commit, which carries the properties."""
         spec = self._spec
         ways = {"overwrite": self._overwrite, "append": self._append, "merge": self._merge}
         try:
-            # Without properties of its own a commit carries the session's, but no other run's.
+            # Without properties of its own a commit has the session's, but not another run's.
             with nullcontext() if properties else self._settings({}):
                 if not self._created(properties):
                     ways[spec.mode](properties)
         except Exception as error:
             raise TableError(
-                f"{spec.option}: cannot write {spec.name!r} ({said(error)})"
+                f"{spec.option}: cannot write {spec.name!r} ({one_line(error)})"
             ) from error
 
     def __exit__(
@@ -142,7 +142,7 @@ class TransactionalOutput:
             )
 
     def _created(self, properties: Mapping[str, str]) -> bool:
-        """Make the table of the staged rows if there is none; return whether it was made."""
+        """Create the table from the staged rows if there is none; return whether it was created."""
         if self._format.existing(self._spark, self._spec) is not None:
             return False
         try:
@@ -150,10 +150,10 @@ class TransactionalOutput:
                 self._maker().create()
         except Exception:
             if self._format.existing(self._spark, self._spec) is not None:
-                return False  # another run has made it meanwhile
+                return False  # another run has created it meanwhile
             if not self._spec.is_path:
                 raise
-            # What a killed first write has left is in the way of a new table, not of new rows.
+            # What a killed first write left behind prevents a new table, but not an append.
             writer = self._staged.write.format(self._format.name).mode("append")
             writer = writer.options(
                 **self._format.commit_options(properties),
@@ -165,12 +165,12 @@ class TransactionalOutput:
     def _overwrite(self, properties: Mapping[str, str]) -> None:
         """Overwrite the rows: the table stays the one that streams read and grants name.
 
-        Its columns and partitions become those of the rows where they are others; where the format
-        has no other way, the table is replaced.
+        Its columns and partitions become those of the rows where they differ; if the format offers
+        no other way, the table is replaced.
         """
         spec, how = self._spec, self._format
         there = how.existing(self._spark, spec)
-        fits = there is not None and takes(spec, there.schema, self._staged.schema)
+        fits = there is not None and accepts(spec, there.schema, self._staged.schema)
         options = {**how.overwriting, **how.commit_options(properties)}
         parts: tuple[str, ...] = ()
         if spec.partition_by or not fits:
@@ -213,7 +213,7 @@ class TransactionalOutput:
         same = " AND ".join(f"there.{key} = new.{key}" for key in map(quoted, self._spec.keys))
         try:
             with self._settings(properties):
-                # Each column by its name: the session may have SET * add what else a source has.
+                # Each column by name: under some settings SET * adds other columns of the source.
                 self._spark.sql(
                     f"MERGE INTO {self._identifier} AS there USING {name} AS new ON {same} "
                     f"{when_stale}"
@@ -225,9 +225,9 @@ class TransactionalOutput:
             self._spark.catalog.dropTempView(name)
 
     def _with_stale_rows(self, mark: str) -> DataFrame:
-        """Return the staged rows, and marked, of their groups, those of the table that are to go.
+        """Return the staged rows, and those of the table in their groups that are to be deleted.
 
-        ``mark`` is a column that tells them.
+        The column ``mark`` is true for the latter.
         """
         spec, new = self._spec, self._staged
         rows = new.withColumn(mark, F.lit(False))
@@ -238,14 +238,14 @@ class TransactionalOutput:
         stale = there.join(groups, list(spec.groups), "left_semi").join(
             new.select(*map(quoted, spec.keys)), list(spec.keys), "left_anti"
         )
-        # Frozen: MERGE does not plan a source that reads the table itself.
+        # Frozen: MERGE cannot have a source that reads the table itself.
         return self.scratch(rows.unionByName(stale.withColumn(mark, F.lit(True))))
 
     @contextmanager
     def _settings(self, properties: Mapping[str, str]) -> Iterator[None]:
-        """Have the session's commits carry the properties, until the context ends.
+        """Make the session's commits carry the properties, until the context ends.
 
-        Only of commits that have no options for it; in one thread at a time.
+        For commits that have no options for it; in one thread at a time.
         """
         conf, settings = self._spark.conf, self._format.commit_settings(properties)
         with _ONE_AT_A_TIME, ExitStack() as stack:

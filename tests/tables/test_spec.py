@@ -1,7 +1,7 @@
 import pytest
 
 from lq_spark.errors import OptionError
-from lq_spark.tables.spec import TableSpec, said
+from lq_spark.tables.spec import TableSpec, one_line
 
 
 @pytest.mark.parametrize(
@@ -46,5 +46,5 @@ def test_a_name_with_a_slash_is_a_path():
         ("", "ValueError"),
     ],
 )
-def test_a_failure_of_spark_is_told_in_one_line(text, line):
-    assert said(ValueError(text)) == line
+def test_a_failure_of_spark_is_given_in_one_line(text, line):
+    assert one_line(ValueError(text)) == line

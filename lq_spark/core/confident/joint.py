@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from lq_spark.core.shared.blocks import Float64, float64_blocks
 from lq_spark.core.shared.constants import FLOATING_POINT_SLACK, TINY
+from lq_spark.core.shared.display import Displayed
 
 MAX_DENSE_CLASSES = 2048
 """Up to this K a K by K array is made where cleanlab's very last bit depends on it: 32 MiB."""
@@ -26,8 +27,8 @@ NOT_CONFIDENT = -1
 """Guess of a row that reaches no class threshold."""
 
 
-@dataclass(frozen=True, slots=True)
-class SparseMatrix:
+@dataclass(frozen=True, slots=True, repr=False)
+class SparseMatrix(Displayed):
     """A K × K matrix by its non-zero entries, ordered by row (given), then column (guess).
 
     Attributes
@@ -53,6 +54,13 @@ class SparseMatrix:
         return np.bincount(
             self.given, weights=self.values.astype(np.float64), minlength=self.n_classes
         ).astype(np.float64)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "classes": self.n_classes,
+            "entries": len(self.values),
+            "sum": float(self.values.sum()),
+        }
 
 
 def sparse(matrix: NDArray[Any]) -> SparseMatrix:

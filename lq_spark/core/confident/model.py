@@ -22,11 +22,12 @@ from lq_spark.core.confident.latent import PY_METHODS, noise_matrices, prior
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.constants import TINY
+from lq_spark.core.shared.display import SmallTable, lowest, names_at
 from lq_spark.core.shared.saved import Saved
 from lq_spark.errors import DataError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NoiseModel(Saved):
     """Class thresholds, confident joint and noise matrices of a data set.
 
@@ -117,6 +118,26 @@ class NoiseModel(Saved):
         return prior(
             PY_METHODS["cnt"](self.class_counts / self.n_rows, *noise_matrices(joint), joint)
         )
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "classes": self.n_classes,
+            "rows": self.n_rows,
+            "label issues": self.n_label_issues,
+            "health score": self.health_score if self.n_rows else None,
+        }
+
+    def _tables(self) -> list[SmallTable]:
+        counts = self.confident_counts
+        other = np.flatnonzero(counts.given != counts.guess)
+        most = other[lowest(-counts.values[other])]
+        columns = {
+            "given": names_at(self.classes, counts.given[most]),
+            "confidently": names_at(self.classes, counts.guess[most]),
+            "rows": counts.values[most].tolist(),
+        }
+        pairs = SmallTable("most confused pairs", columns, {"rows": None})
+        return [pairs, *self.thresholds._tables()]
 
     def _noise_matrices(self) -> tuple[Float64, Float64]:
         return noise_matrices(self.confident_joint.astype(np.float64))

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lq_spark.core.shared.constants import ABSENT_CLASS_THRESHOLD, CONFIDENT_THRESHOLDS_LOWER_BOUND
+from lq_spark.core.shared.display import SmallTable, lowest, names_at
 from lq_spark.core.shared.exact import MAX_TERMS, exact_mean, scaled_halves
 from lq_spark.core.shared.saved import Saved
 from lq_spark.errors import DataError
@@ -83,7 +84,7 @@ def finish_thresholds(state: ClassSums) -> NDArray[np.float64]:
     return thresholds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Thresholds(Saved):
     """The confident threshold of each class, and the data set that it was computed from.
 
@@ -134,6 +135,29 @@ class Thresholds(Saved):
     def as_array(self) -> NDArray[np.float64]:
         """Return the thresholds as an array, shape (K,)."""
         return np.array(self.values, dtype=np.float64)
+
+    def _facts(self) -> dict[str, Any]:
+        there = [v for v, n in zip(self.values, self.class_counts, strict=True) if n]
+        return {
+            "classes": self.n_classes,
+            "rows": self.n_rows,
+            "thresholds": f"{min(there):.4g} to {max(there):.4g}" if there else None,
+            "absent": self.class_counts.count(0) or None,
+        }
+
+    def _tables(self) -> list[SmallTable]:
+        return [self._lowest("rows")]
+
+    def _lowest(self, noun: str) -> SmallTable:
+        """Return the classes with the lowest thresholds; their rows are called ``noun``."""
+        there = np.flatnonzero(self.class_counts)
+        places = there[lowest(self.as_array()[there])]
+        columns = {
+            "class": names_at(self.classes, places),
+            noun: [self.class_counts[k] for k in places],
+            "threshold": [self.values[k] for k in places],
+        }
+        return SmallTable("lowest thresholds", columns, {"threshold": 1.0})
 
     def _content(self) -> dict[str, Any]:
         return {

@@ -18,6 +18,7 @@ from lq_spark.core.detection.average_precision import BoxCounts, average_precisi
 from lq_spark.core.detection.images import Detections
 from lq_spark.core.detection.scores import BoxScores, min_similarity
 from lq_spark.core.shared.blocks import Float64
+from lq_spark.core.shared.display import SmallTable, lowest, names_at
 from lq_spark.core.shared.saved import Saved
 from lq_spark.errors import DataError
 
@@ -28,7 +29,7 @@ THRESHOLD_FACTOR: Final = 0.8
 """Share of that which a box score must not exceed to be an issue, for each kind of issue."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class DetectionModel(Saved):
     """What the scores and flags of boxes depend on beside their image.
 
@@ -85,6 +86,26 @@ class DetectionModel(Saved):
         Source: Tkachenko, Thyagarajan, Mueller (2023), arXiv:2309.00832.
         """
         return THRESHOLD_FACTOR * (PRECISION_FACTOR * np.array(self.average_precision))
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "classes": self.n_classes,
+            "images": self.n_images,
+            "labelled boxes": sum(self.label_counts),
+            "predicted boxes": sum(self.prediction_counts),
+            "mAP": float(np.mean(self.average_precision)),
+        }
+
+    def _tables(self) -> list[SmallTable]:
+        labelled = np.flatnonzero(self.label_counts)
+        places = labelled[lowest(np.array(self.average_precision)[labelled])]
+        columns = {
+            "class": names_at(self.classes, places),
+            "labelled boxes": [self.label_counts[k] for k in places],
+            "predicted boxes": [self.prediction_counts[k] for k in places],
+            "average precision": [self.average_precision[k] for k in places],
+        }
+        return [SmallTable("worst predicted classes", columns, {"average precision": 1.0})]
 
     def _content(self) -> dict[str, Any]:
         return {

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lq_spark.core.confident.joint import SparseMatrix
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.shared.blocks import Float64
+from lq_spark.core.shared.display import Displayed, SmallTable, class_column, frame_table
 from lq_spark.errors import require_ordered
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ def class_overlaps(joint: SparseMatrix, n_rows: int, *, asymmetric: bool = False
     return Overlaps(a[order], b[order], counts[order], values[order])
 
 
-@dataclass(frozen=True, eq=False)
-class DatasetHealth:
+@dataclass(frozen=True, eq=False, repr=False)
+class DatasetHealth(Displayed):
     """The health of a data set.
 
     Attributes
@@ -118,6 +119,32 @@ class DatasetHealth:
     overall_label_health_score: float
     classes_by_label_quality: pd.DataFrame
     overlapping_classes: pd.DataFrame
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "classes": len(self.classes_by_label_quality),
+            "estimated issues": self.classes_by_label_quality["Label Issues"].sum(),
+            "overlapping pairs": len(self.overlapping_classes),
+            "health score": self.overall_label_health_score,
+        }
+
+    def _tables(self) -> list[SmallTable]:
+        classes, pairs = self.classes_by_label_quality, self.overlapping_classes
+        score = {"health score": [self.overall_label_health_score]}
+        figures = {"estimated issues": "Label Issues", "label quality": "Label Quality Score"}
+        ends = {"class": class_column(pairs, " A"), "and": class_column(pairs, " B")}
+        rows = {"rows": "Num Overlapping Examples"}
+        return [
+            SmallTable("overall", score, {"health score": 1.0}),
+            frame_table(
+                "worst classes",
+                classes,
+                {"class": class_column(classes)},
+                figures,
+                {"label quality": 1.0},
+            ),
+            frame_table("most confused pairs", pairs, ends, rows, {"rows": None}),
+        ]
 
 
 def dataset_health(model: NoiseModel, *, asymmetric: bool = False) -> DatasetHealth:

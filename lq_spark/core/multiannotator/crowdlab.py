@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from lq_spark.core.multiannotator.majority import VoteSummary
 from lq_spark.core.multiannotator.temperature import Model
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.constants import CLIPPING_LOWER_BOUND
+from lq_spark.core.shared.display import Displayed
 from lq_spark.errors import DataError
 
 NOTHING_TO_COMPARE: Final = "each item has one label, so annotators cannot be compared"
@@ -48,8 +49,8 @@ class ConsensusCounts:
     model_errors: NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class CrowdlabWeights:
+@dataclass(frozen=True, slots=True, repr=False)
+class CrowdlabWeights(Displayed):
     """How much each annotator and model counts.
 
     Attributes
@@ -66,6 +67,14 @@ class CrowdlabWeights:
     models: Float64
     agreement: float
     labels_per_item: float
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "annotators": len(self.annotators),
+            "models": len(self.models),
+            "agreement": self.agreement,
+            "labels per item": self.labels_per_item,
+        }
 
 
 def predicted_labels(models: Sequence[Model]) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from lq_spark.core.multiannotator.annotations import Annotations, Votes
 from lq_spark.core.multiannotator.temperature import Model, mean_probabilities
 from lq_spark.core.shared.blocks import Float64
+from lq_spark.core.shared.display import Displayed
 from lq_spark.errors import DataError
 
 
@@ -47,8 +49,8 @@ class VoteCounts:
     others_agreeing: NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class VoteSummary:
+@dataclass(frozen=True, slots=True, repr=False)
+class VoteSummary(Displayed):
     """What the steps after the count of votes need of the whole data set.
 
     Attributes
@@ -69,6 +71,13 @@ class VoteSummary:
     clear_agreement: Float64
     agreement: Float64
     labels_per_item: float
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "classes": len(self.class_counts),
+            "annotators": len(self.agreement),
+            "labels per item": self.labels_per_item,
+        }
 
 
 def partial_votes(annotations: Annotations, votes: Votes) -> VoteCounts:

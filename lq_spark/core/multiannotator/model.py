@@ -18,6 +18,7 @@ from lq_spark.core.multiannotator.crowdlab import CrowdlabWeights
 from lq_spark.core.multiannotator.items import Crowd
 from lq_spark.core.multiannotator.majority import VoteSummary
 from lq_spark.core.multiannotator.temperature import Model
+from lq_spark.core.shared.display import SmallTable, lowest
 from lq_spark.core.shared.saved import Saved
 from lq_spark.errors import DataError
 
@@ -35,7 +36,7 @@ _KEYS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CrowdModel(Saved):
     """How much each annotator and each model counts, and what decides tied votes.
 
@@ -101,6 +102,28 @@ class CrowdModel(Saved):
         if self.consensus_method == "majority_vote":
             return crowd.majority
         return crowd.best_consensus(self.majority_weights)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "classes": self.n_classes,
+            "annotators": len(self.annotators),
+            "models": self.n_models,
+            "labels per item": self.votes.labels_per_item,
+            "consensus by": self.consensus_method,
+        }
+
+    def _tables(self) -> list[SmallTable]:
+        if not self.annotators:
+            return []
+        places = lowest(self.votes.agreement)
+        columns: dict[str, list[Any]] = {
+            "annotator": [str(self.annotators[a]) for a in places],
+            "agreement with others": self.votes.agreement[places].tolist(),
+        }
+        if self.weights is not None:
+            columns["weight"] = self.weights.annotators[places].tolist()
+        bars = {"agreement with others": 1.0}
+        return [SmallTable("annotators who agree least with others", columns, bars)]
 
     def _content(self) -> dict[str, Any]:
         return {

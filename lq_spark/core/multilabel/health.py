@@ -18,6 +18,7 @@ from lq_spark.core.multilabel.model import calibrated_joints
 from lq_spark.core.multilabel.rules import checked_joints, issue_cells, model_of
 from lq_spark.core.multilabel.sets import checked_label_sets
 from lq_spark.core.shared.checks import checked_class_names
+from lq_spark.core.shared.display import Displayed, SmallTable, class_column, frame_table
 from lq_spark.core.shared.printed import print_score, print_tables
 from lq_spark.errors import OptionError
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, eq=False)
-class MultilabelHealth:
+@dataclass(frozen=True, eq=False, repr=False)
+class MultilabelHealth(Displayed):
     """The health of a data set of label sets.
 
     Attributes
@@ -42,6 +43,29 @@ class MultilabelHealth:
     overall_multilabel_health_score: float
     classes_by_multilabel_quality: pd.DataFrame
     common_multilabel_issues: pd.DataFrame
+
+    def _facts(self) -> dict[str, Any]:
+        classes = self.classes_by_multilabel_quality
+        return {
+            "classes": len(classes),
+            "wrong labels": classes["Label Issues"].sum(),
+            "missing labels": classes["Inverse Label Issues"].sum(),
+            "health score": self.overall_multilabel_health_score,
+        }
+
+    def _tables(self) -> list[SmallTable]:
+        classes, issues = self.classes_by_multilabel_quality, self.common_multilabel_issues
+        score = {"health score": [self.overall_multilabel_health_score]}
+        by_class = {"wrong": "Label Issues", "missing": "Inverse Label Issues"}
+        by_class["label quality"] = "Label Quality Score"
+        by_issue = {"given": "In Given Label", "suggested": "In Suggested Label"}
+        by_issue["rows"] = "Num Examples"
+        names = {"class": class_column(classes)}
+        return [
+            SmallTable("overall", score, {"health score": 1.0}),
+            frame_table("worst classes", classes, names, by_class, {"label quality": 1.0}),
+            frame_table("most common issues", issues, names, by_issue, {"rows": None}),
+        ]
 
 
 def multilabel_health(

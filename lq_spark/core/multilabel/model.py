@@ -15,11 +15,12 @@ from lq_spark.core.confident.joint import calibrated, sparse, with_diagonal
 from lq_spark.core.multilabel.cells import CellCounts
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.constants import ABSENT_CLASS_THRESHOLD, TINY
+from lq_spark.core.shared.display import SmallTable, lowest, names_at
 from lq_spark.core.shared.saved import Saved
 from lq_spark.errors import DataError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MultilabelModel(Saved):
     """Thresholds and confident joints of K binary problems, one for each class.
 
@@ -73,6 +74,24 @@ class MultilabelModel(Saved):
         """Return the joint distributions (given bit, true bit), shape (K, 2, 2), each of sum 1."""
         joint = self.confident_joint
         return np.asarray(joint / np.maximum(joint.sum(axis=(1, 2), keepdims=True), TINY))
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "classes": self.n_classes,
+            "rows": self.n_rows if self.n_classes else 0,
+            "with a label issue": self.n_issue_rows,
+        }
+
+    def _tables(self) -> list[SmallTable]:
+        wrong, missing = self.confident_counts[:, 1, 0], self.confident_counts[:, 0, 1]
+        places = lowest(-(wrong + missing))
+        columns = {
+            "class": names_at(self.classes, places),
+            "given, confidently absent": wrong[places].tolist(),
+            "not given, confidently present": missing[places].tolist(),
+        }
+        bars = dict.fromkeys(list(columns)[1:])
+        return [SmallTable("most contradicted classes", columns, bars)]
 
     def _content(self) -> dict[str, Any]:
         return {

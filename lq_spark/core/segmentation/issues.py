@@ -27,6 +27,7 @@ from lq_spark.core.confident.thresholds import (
 from lq_spark.core.segmentation.blocks import full_positions
 from lq_spark.core.segmentation.pixels import AGREES, ImageFacts
 from lq_spark.core.shared.constants import CONFIDENT_THRESHOLDS_LOWER_BOUND, FLOATING_POINT_SLACK
+from lq_spark.core.shared.display import SmallTable
 from lq_spark.core.shared.saved import Saved
 from lq_spark.core.shared.selection import nth_lowest
 from lq_spark.errors import DataError
@@ -34,7 +35,7 @@ from lq_spark.errors import DataError
 Doubtful = NDArray[np.void]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SegmentationModel(Saved):
     """What the pixels of a data set say of their labels, frozen: thresholds, and where to cut.
 
@@ -74,6 +75,18 @@ class SegmentationModel(Saved):
     def n_classes(self) -> int:
         """Return K."""
         return self.thresholds.n_classes
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "classes": self.n_classes,
+            "pixels": self.thresholds.n_rows,
+            "candidate issues": self.n_lowest,
+            "self-confidence up to": self.cut,
+            "downsample": None if self.downsample == 1 else str(self.downsample),
+        }
+
+    def _tables(self) -> list[SmallTable]:
+        return [self.thresholds._lowest("pixels")]
 
     def _content(self) -> dict[str, Any]:
         return {

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from lq_spark.core.shared.display import Displayed
 from lq_spark.errors import DataError, OptionError, TableError, listed
 
 SavedObject = TypeVar("SavedObject", bound="Saved")
 
 
-class Saved(ABC):
+class Saved(Displayed):
     """An object with a JSON form: a subclass names its format and says what it holds."""
 
     __slots__ = ()

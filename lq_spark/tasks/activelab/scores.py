@@ -19,6 +19,7 @@ from lq_spark.core.multiannotator.crowdlab import CrowdlabWeights
 from lq_spark.core.multiannotator.majority import VoteCounts, finish_votes, merge_votes
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
+from lq_spark.core.shared.display import Displayed
 from lq_spark.engine.inputs import column, column_type, require_columns
 from lq_spark.engine.rank import ranked
 from lq_spark.engine.verbs import map_rows
@@ -58,8 +59,8 @@ VALIDATE = "activelab.validate"
 _NEW = "__lq_new"
 
 
-@dataclass(frozen=True, eq=False)
-class ActiveScores:
+@dataclass(frozen=True, eq=False, repr=False)
+class ActiveScores(Displayed):
     """How well each item is known.
 
     Attributes
@@ -97,6 +98,14 @@ class ActiveScores:
         )
         found = ranked(rows.where(F.col("value").isNotNull()))
         return found.select("row.*", F.col("rank").alias(ACTIVE_LEARNING_RANK))
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "annotators": len(self.weights.annotators),
+            "models": len(self.weights.models),
+            "agreement": self.weights.agreement,
+            "lazy table": "items",
+        }
 
 
 def score(

@@ -20,6 +20,7 @@ from lq_spark.core.detection.average_precision import (
     partial_counts,
 )
 from lq_spark.core.detection.boxes import SIDES, size_classes
+from lq_spark.core.shared.display import Displayed, SmallTable, frame_table
 from lq_spark.engine.inputs import column, require_key
 from lq_spark.engine.sums import summed_vectors
 from lq_spark.errors import OptionError
@@ -40,8 +41,8 @@ _METRICS = ("precision", "recall", "f1")
 _IMAGES = ("num_images_by_labels", "num_images_by_predictions")
 
 
-@dataclass(frozen=True, eq=False)
-class DetectionSummary:
+@dataclass(frozen=True, eq=False, repr=False)
+class DetectionSummary(Displayed):
     """What a table of images with boxes holds.
 
     Attributes
@@ -66,6 +67,36 @@ class DetectionSummary:
     object_counts: pd.DataFrame
     most_labels: pd.DataFrame
     most_predictions: pd.DataFrame
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "classes": len(self.classes),
+            "images": self.object_counts["num_images_by_labels"].sum(),
+            "labelled boxes": self.classes["num_labels"].sum(),
+            "predicted boxes": self.classes["num_predictions"].sum(),
+        }
+
+    def _tables(self) -> list[SmallTable]:
+        labelled = self.classes[self.classes["num_labels"] > 0].sort_values("f1", kind="stable")
+        metrics = {name: name for name in _METRICS}
+        counts = {"labelled boxes": "num_labels", "predicted boxes": "num_predictions"}
+        most, boxes = self.most_labels, {"boxes": "num_boxes"}
+        return [
+            frame_table(
+                "worst predicted classes",
+                labelled,
+                {"class": "class"},
+                {**counts, **metrics},
+                dict.fromkeys(metrics, 1.0),
+            ),
+            frame_table(
+                "images with most labelled boxes",
+                most,
+                {"image": most.columns[0]},
+                boxes,
+                {"boxes": None},
+            ),
+        ]
 
 
 def summarize(

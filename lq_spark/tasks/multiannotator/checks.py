@@ -50,6 +50,9 @@ class CrowdChecks(NamedTuple):
     annotations: DataFrame
     items: DataFrame
 
+    def __repr__(self) -> str:
+        return f"<CrowdChecks: annotations and items with {INVALID_REASON}>"
+
 
 def require_unchecked(tables: CrowdTables) -> None:
     """Raise ColumnError unless both tables can have ``invalid_reason`` added."""

@@ -20,6 +20,7 @@ from pyspark.sql.types import (
     StructType,
 )
 
+from lq_spark.core.shared.display import Displayed
 from lq_spark.engine.inputs import (
     column,
     column_type,
@@ -71,8 +72,8 @@ NAME, NUMBER = "__lq_name", "__lq_number"
 _PROBS = "__lq_probs"
 
 
-@dataclass(frozen=True)
-class CrowdTables:
+@dataclass(frozen=True, repr=False)
+class CrowdTables(Displayed):
     """The two tables, and their columns as the caller names them.
 
     Attributes
@@ -120,6 +121,13 @@ class CrowdTables:
     def as_label(self, index: Column) -> Column:
         """Return a class index as a label."""
         return label_of(index, self.label_type, self.classes)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "classes": None if self.classes is None else len(self.classes),
+            "models": len(self.pred_probs),
+            "columns": f"{self.item}, {self.annotator}, {self.label}",
+        }
 
 
 def crowd_tables(

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from lq_spark.core.multiannotator.annotators import merge_annotators
 from lq_spark.core.multiannotator.consensus import ThresholdSums
 from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.shared.display import Displayed, SmallTable
 from lq_spark.engine.inputs import column_type
 from lq_spark.engine.verbs import map_rows, reduce_partitions
 from lq_spark.tasks.multiannotator.batches import (
@@ -64,8 +65,8 @@ def rated_items(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class CrowdScores:
+@dataclass(frozen=True, eq=False, repr=False)
+class CrowdScores(Displayed):
     """The quality of items, of their annotations and of the annotators. All tables are lazy.
 
     Each of the three is made of ``rated``: persist that one where more than one is read.
@@ -158,6 +159,17 @@ class CrowdScores:
             F.col(f"{_NEW}.{N_LABELLED}"),
             F.col(f"{_NEW}.{ANNOTATOR_WEIGHT}"),
         )
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "classes": self.model.n_classes,
+            "annotators": len(self.model.annotators),
+            "models": self.model.n_models,
+            "lazy tables": "items, annotations, annotators",
+        }
+
+    def _tables(self) -> list[SmallTable]:
+        return self.model._tables()
 
     def _item(self) -> Column:
         kind = column_type(self.tables.items, self.tables.item)

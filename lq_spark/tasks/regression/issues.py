@@ -16,6 +16,7 @@ from lq_spark.core.regression.rules import (
     n_issues,
     require_score_options,
 )
+from lq_spark.core.shared.display import Displayed, SmallTable
 from lq_spark.core.shared.exact import SCALE_BITS, exact_mean
 from lq_spark.engine.inputs import (
     column,
@@ -120,8 +121,8 @@ def find_issues(
     return found.select(*map(column, df.columns), *added)
 
 
-@dataclass(frozen=True, slots=True)
-class RegressionHealth:
+@dataclass(frozen=True, slots=True, repr=False)
+class RegressionHealth(Displayed):
     """What the labels and predictions of a table have in common.
 
     Attributes
@@ -150,6 +151,24 @@ class RegressionHealth:
     def issue_rate(self) -> float | None:
         """Return the share of rows that are label issues."""
         return self.n_label_issues / self.n_rows if self.n_rows else None
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "rows": self.n_rows,
+            "label issues": self.n_label_issues,
+            "mean label quality": self.mean_label_quality,
+            "R²": self.r_squared,
+            "RMS residual": self.rms_residual,
+        }
+
+    def _tables(self) -> list[SmallTable]:
+        quantiles = self.residual_quantiles
+        overall = {"mean label quality": [self.mean_label_quality], "R²": [self.r_squared]}
+        residuals = {"share of rows": list(quantiles), "residual up to": list(quantiles.values())}
+        return [
+            SmallTable("overall", overall, dict.fromkeys(overall, 1.0)),
+            SmallTable("residuals", residuals, {"share of rows": 1.0}),
+        ]
 
 
 def summarize(df: DataFrame, **options: Any) -> RegressionHealth:

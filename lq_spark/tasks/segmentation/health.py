@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from lq_spark.core.confident.joint import SparseMatrix
 from lq_spark.core.segmentation.issues import SegmentationModel
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
+from lq_spark.core.shared.display import Displayed, SmallTable, frame_table
 from lq_spark.engine.inputs import require_key
 from lq_spark.engine.kept import kept
 from lq_spark.tasks.segmentation.batches import ALL_TIED
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-@dataclass(frozen=True, eq=False)
-class SegmentationHealth:
+@dataclass(frozen=True, eq=False, repr=False)
+class SegmentationHealth(Displayed):
     """What the pixels with label issues of a table of images have in common.
 
     Attributes
@@ -63,6 +64,26 @@ class SegmentationHealth:
     n_pixel_issues: int
     classes: pd.DataFrame
     common_issues: pd.DataFrame
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "classes": len(self.classes),
+            "images": self.n_images,
+            "pixels": self.n_pixels,
+            "pixel issues": self.n_pixel_issues,
+        }
+
+    def _tables(self) -> list[SmallTable]:
+        figures = {"pixels": "num_pixels", "issues": "num_pixel_issues"}
+        figures["share of issues"] = "pixel_issue_share"
+        labels = {"given": "given_label", "predicted": "predicted_label"}
+        pixels, bars = {"pixels": "num_pixel_issues"}, {"share of issues": 1.0}
+        return [
+            frame_table("worst classes", self.classes, {"class": "class"}, figures, bars),
+            frame_table(
+                "most confused pairs", self.common_issues, labels, pixels, {"pixels": None}
+            ),
+        ]
 
 
 def summarize(

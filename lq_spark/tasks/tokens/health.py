@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from lq_spark.core.health.tables import DatasetHealth, dataset_health
+from lq_spark.core.shared.display import Displayed, SmallTable, frame_table
 from lq_spark.engine.inputs import column, columns_alone
 from lq_spark.errors import OptionError
 from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-@dataclass(frozen=True, eq=False)
-class TokenHealth:
+@dataclass(frozen=True, eq=False, repr=False)
+class TokenHealth(Displayed):
     """What the label issues of a table of tokens have in common.
 
     Attributes
@@ -39,6 +40,20 @@ class TokenHealth:
     health: DatasetHealth
     common_tokens: pd.DataFrame | None
     common_issues: pd.DataFrame
+
+    def _facts(self) -> dict[str, Any]:
+        return self.health._facts()
+
+    def _tables(self) -> list[SmallTable]:
+        found = list(self.health._tables())
+        labels = {"token": "token", "given": "given_label", "predicted": "predicted_label"}
+        shown = {"most common issues": self.common_issues}
+        if self.common_tokens is not None:
+            shown["tokens with most issues"] = self.common_tokens
+        counts = {"issues": "num_label_issues"}
+        for title, frame in shown.items():
+            found.append(frame_table(title, frame, labels, counts, {"issues": None}))
+        return found
 
 
 def summarize(

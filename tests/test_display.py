@@ -1,0 +1,246 @@
+"""How the objects that calls return show themselves: in one line, and in a notebook."""
+
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lq_spark
+from lq_spark import (
+    CrowdModel,
+    DetectionModel,
+    MultilabelModel,
+    NoiseModel,
+    SegmentationModel,
+    Thresholds,
+)
+from lq_spark.core.confident.joint import sparse
+from lq_spark.core.health.tables import dataset_health
+from lq_spark.core.multiannotator.crowdlab import CrowdlabWeights
+from lq_spark.core.multiannotator.majority import VoteSummary
+from lq_spark.core.multilabel.health import multilabel_health
+from lq_spark.tables.formats import Source
+from lq_spark.tasks.activelab import ActiveScores, CrowdChecks
+from lq_spark.tasks.detection import DetectionSummary
+from lq_spark.tasks.multiannotator import CrowdScores
+from lq_spark.tasks.multiannotator.columns import CrowdTables
+from lq_spark.tasks.regression import RegressionHealth
+from lq_spark.tasks.segmentation.health import segmentation_health
+from lq_spark.tasks.tokens import TokenHealth
+
+TASKS = [name for name in lq_spark.__all__ if name[0].islower()]
+
+
+def names_of(k):
+    return ("<script>alert(1)</script>", *(f"class {i}" for i in range(1, k)))[:k]
+
+
+def thresholds(k):
+    counts = [10 * i + 3 for i in range(k)]
+    if k > 2:
+        counts[1] = 0
+    return Thresholds(tuple(0.5 if n else 2.0 for n in counts), tuple(counts), names_of(k))
+
+
+def noise_model(k):
+    matrix = np.diag(np.arange(1, k + 1) * 7)
+    matrix[1:, 0] = np.arange(k - 1)
+    return NoiseModel(thresholds(k), sparse(matrix), k - 1)
+
+
+def multilabel_model(k):
+    counts = np.tile([[[5, 2], [1, 3]]], (k, 1, 1))
+    rows = counts.sum(axis=2)
+    return MultilabelModel(np.full((k, 2), 0.5), rows, counts, 3, names_of(k))
+
+
+def detection_model(k):
+    return DetectionModel(0.01, (0.25,) * k, (3,) * k, (50,) * k, 1200, names_of(k))
+
+
+def weights(k):
+    return CrowdlabWeights(np.linspace(0, 1, k), np.array([0.5]), 0.75, 2.5)
+
+
+def crowd_model(k):
+    votes = VoteSummary(np.arange(k), np.linspace(0, 1, k), np.linspace(0, 1, k), 2.5)
+    how = {"consensus_method": "best_quality", "quality_method": "crowdlab"}
+    parts = {"temperatures": (None,), "votes": votes, "majority_weights": None}
+    return CrowdModel(names_of(k), k, names_of(k), **how, **parts, weights=weights(k))
+
+
+def images(k):
+    pairs = sparse(np.triu(np.ones((k, k), dtype=int), 1))
+    return segmentation_health(40, np.full(k, 4000), pairs, names_of(k))
+
+
+def boxes(k):
+    counts = {"num_labels": 3, "num_predictions": 50, "precision": 0.5, "recall": 0.5, "f1": 0.5}
+    classes = pd.DataFrame({"class": names_of(k), **counts})
+    sizes = pd.DataFrame({"num_boxes": [3], "num_images_by_labels": [k]})
+    most = pd.DataFrame({"id": names_of(k), "num_boxes": range(k)})
+    return DetectionSummary(classes, sizes, sizes, most, most)
+
+
+def tokens(k):
+    rows = {"token": names_of(k), "num_label_issues": range(k)}
+    labels = {"given_label": names_of(k), "predicted_label": names_of(k)}
+    health = dataset_health(noise_model(k))
+    return TokenHealth(health, pd.DataFrame(rows), pd.DataFrame({**rows, **labels}))
+
+
+def numbers(k):
+    return RegressionHealth(100 * k, k, 0.75, 0.5, -1.25, 12345.6, {0.01: -10.0, 0.99: 10.0})
+
+
+def crowd_tables(k):
+    names = names_of(k)
+    return CrowdTables(None, None, "item", "annotator", "label", ("p",), None, None, None, names)
+
+
+OBJECTS = {
+    Thresholds: (thresholds, "5 classes, 102 rows"),
+    NoiseModel: (noise_model, "5 classes, 102 rows, 4 label issues, health score 0.9608"),
+    MultilabelModel: (multilabel_model, "5 classes, 11 rows, 3 with a label issue"),
+    DetectionModel: (detection_model, "5 classes, 1,200 images, 15 labelled boxes"),
+    SegmentationModel: (
+        lambda k: SegmentationModel(thresholds(k), 4, 0.25, 2, 1),
+        "5 classes, 102 pixels, 4 candidate issues",
+    ),
+    CrowdModel: (crowd_model, "5 classes, 5 annotators, 1 model, labels per item 2.5"),
+    type(dataset_health(noise_model(3))): (
+        lambda k: dataset_health(noise_model(k)),
+        "5 classes, 6 estimated issues, 3 overlapping pairs, health score 0.9608",
+    ),
+    type(multilabel_health(np.ones((2, 2), dtype=int), 9, 1)): (
+        lambda k: multilabel_health(np.ones((k, 2), dtype=int), 90, 3, names_of(k)),
+        "5 classes, 5 wrong labels, 5 missing labels, health score 0.9667",
+    ),
+    TokenHealth: (tokens, "5 classes, 6 estimated issues"),
+    type(images(2)): (images, "5 classes, 40 images, 20,000 pixels, 10 pixel issues"),
+    RegressionHealth: (numbers, "500 rows, 5 label issues, mean label quality 0.75"),
+    DetectionSummary: (boxes, "5 classes, 5 images, 15 labelled boxes"),
+    CrowdScores: (
+        lambda k: CrowdScores(None, crowd_model(k), None, names_of(k)),
+        "5 classes, 5 annotators, 1 model, lazy tables items, annotations, annotators",
+    ),
+    ActiveScores: (lambda k: ActiveScores(None, "item", weights(k)), "5 annotators, 1 model"),
+    CrowdChecks: (lambda k: CrowdChecks(None, None), "annotations and items with invalid_reason"),
+    # What is an attribute of these.
+    type(sparse(np.eye(2))): (lambda k: sparse(np.eye(k)), "5 classes, 5 entries, sum 5"),
+    VoteSummary: (lambda k: crowd_model(k).votes, "5 classes, 5 annotators"),
+    CrowdlabWeights: (weights, "5 annotators, 1 model, agreement 0.75"),
+    CrowdTables: (crowd_tables, "5 classes, 1 model, columns item, annotator, label"),
+    Source: (lambda k: Source(None, "delta", k), "format='delta', version=5"),
+}
+
+each = pytest.mark.parametrize("kind", OBJECTS, ids=lambda kind: kind.__name__)
+shown = pytest.mark.parametrize(
+    "kind",
+    [kind for kind in OBJECTS if hasattr(kind, "_repr_html_")],
+    ids=lambda kind: kind.__name__,
+)
+
+
+class Page(HTMLParser):
+    """The tags of a page, which are closed in the order in which they were opened."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.text = [], set(), ""
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.open.append(tag)
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@each
+def test_an_object_is_one_short_line_with_its_key_figures(kind):
+    make, figures = OBJECTS[kind]
+    assert figures in repr(make(5))
+    for k in (1, 2, 5, 1000):
+        text = repr(make(k))
+        assert kind.__name__ in text
+        assert len(text.splitlines()) == 1
+        assert len(text) <= 120
+
+
+@shown
+def test_a_notebook_shows_small_tables_whatever_the_names_and_their_number(kind):
+    make, _ = OBJECTS[kind]
+    for k in (1, 2, 1000):
+        text = make(k)._repr_html_()
+        assert len(text) < 10_000
+        assert Page(text).tags <= {
+            "div",
+            "b",
+            "table",
+            "caption",
+            "thead",
+            "tbody",
+            "tr",
+            "th",
+            "td",
+        }
+        assert kind.__name__ in Page(text).text
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [Thresholds, NoiseModel, MultilabelModel, DetectionModel, CrowdModel, TokenHealth, CrowdScores],
+)
+def test_names_are_escaped(kind):
+    make, _ = OBJECTS[kind]
+    text = make(2)._repr_html_()
+    assert "<script>" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+def test_a_health_summary_shows_the_worst_classes_and_the_most_confused_pairs():
+    page = Page(dataset_health(noise_model(8))._repr_html_())
+    for text in ("overall", "health score", "worst classes", "most confused pairs", "class 7"):
+        assert text in page.text
+    bars = re.findall(r"rgba\([^)]*\) (\d+)%", dataset_health(noise_model(8))._repr_html_())
+    assert all(0 <= int(bar) <= 100 for bar in bars)
+    assert bars.count("100") >= 1
+
+
+def test_objects_without_rows_are_shown_too():
+    empty = NoiseModel(Thresholds((2.0, 2.0), (0, 0)), sparse(np.zeros((2, 2), dtype=int)), 0)
+    assert repr(empty) == "<NoiseModel: 2 classes, 0 rows, 0 label issues>"
+    assert Page(empty._repr_html_()).tags == {"div", "b"}
+    no_rows = RegressionHealth(0, 0, None, None, None, None, {})
+    assert repr(no_rows) == "<RegressionHealth: 0 rows, 0 label issues>"
+    assert no_rows._repr_html_()
+
+
+def test_each_class_that_the_tasks_name_is_tested_here():
+    named = {getattr(lq_spark, name) for name in lq_spark.__all__}
+    for task in TASKS:
+        module = importlib.import_module(f"lq_spark.tasks.{task}")
+        named |= {getattr(module, name) for name in getattr(module, "__all__", ())}
+    assert {kind for kind in named if inspect.isclass(kind)} <= set(OBJECTS)
+
+
+def test_nothing_heavy_is_imported_for_it():
+    code = (
+        "import sys; from lq_spark import Thresholds; t = Thresholds((0.5,), (3,)); "
+        "repr(t), t._repr_html_(); print(*sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"pandas", "pyarrow", "pyspark", "IPython"} & set(run.stdout.split())
