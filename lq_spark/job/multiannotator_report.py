@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.shared.exact import SCALE_BITS, exact_mean
 from lq_spark.engine.inputs import column
 from lq_spark.engine.sums import scaled_halves
@@ -133,7 +133,7 @@ def summarize_crowd(
     annotations: DataFrame,
     annotators: DataFrame,
     config: MultiannotatorConfig,
-    model: CrowdModel,
+    model: MultiannotatorModel,
     bad_annotations: Mapping[str, int],
 ) -> CrowdSummary:
     """Return the three tables, as they were written, in short."""

@@ -16,7 +16,7 @@ import numpy as np
 from pyspark.sql import functions as F
 
 from lq_spark.core.multiannotator.majority import VoteCounts, VoteSummary
-from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.engine.inputs import column, require_new_columns
 from lq_spark.engine.keys import summarize_key
 from lq_spark.errors import InvalidRowsError, listed
@@ -26,7 +26,7 @@ from lq_spark.job.invalid import count_reasons, reasons_text
 from lq_spark.job.multiannotator_report import CrowdSummary, summarize_crowd
 from lq_spark.job.task_run import TaskRun
 from lq_spark.tables.formats import Output, read_table
-from lq_spark.tasks.multiannotator.checks import CrowdChecks, checked_crowd
+from lq_spark.tasks.multiannotator.checks import MultiannotatorChecks, checked_crowd
 from lq_spark.tasks.multiannotator.columns import (
     CrowdTables,
     annotator_names,
@@ -43,7 +43,7 @@ from lq_spark.tasks.multiannotator.passes import (
     sum_thresholds,
 )
 from lq_spark.tasks.multiannotator.reader import CrowdReader
-from lq_spark.tasks.multiannotator.results import ITEM_COLUMNS, CrowdScores, rated_items
+from lq_spark.tasks.multiannotator.results import ITEM_COLUMNS, MultiannotatorScores, rated_items
 from lq_spark.tasks.shared.table import INVALID_REASON
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class MultiannotatorRun(TaskRun["MultiannotatorConfig"]):
         require_new_columns(kept, ITEM_COLUMNS)
         with self._timed("open"):
             self.annotations = read_table(spark, config.annotations_spec).df
-            self.model = CrowdModel.load(config.fitted) if config.fitted else None
+            self.model = MultiannotatorModel.load(config.fitted) if config.fitted else None
             self.classes = agreed_classes(config.classes, config.n_classes, self.model)
             tables = self._crowd_tables(self.annotations, self.source)
             self.classes = tables.classes
@@ -204,7 +204,7 @@ class MultiannotatorRun(TaskRun["MultiannotatorConfig"]):
     def _crowd_tables(self, annotations: DataFrame, items: DataFrame) -> CrowdTables:
         return crowd_tables(annotations, items, **self.config.columns, classes=self.classes)
 
-    def _checks(self, items: DataFrame) -> CrowdChecks:
+    def _checks(self, items: DataFrame) -> MultiannotatorChecks:
         tables = self._crowd_tables(self.annotations, items)
         known = self.model.annotators if self.config.fitted and self.model else None
         return checked_crowd(tables, self.n_classes, self.config.tolerance, known=known)
@@ -233,28 +233,28 @@ class MultiannotatorRun(TaskRun["MultiannotatorConfig"]):
             raise items.reader.error(faults)
         return Gathered(tables, items, counts, names)
 
-    def _scores(self, found: Gathered, keep: Output) -> CrowdScores:
+    def _scores(self, found: Gathered, keep: Output) -> MultiannotatorScores:
         config = self.config
         if self.model is None:
             classes = found.tables.classes
             self.model = fit_crowd(found.items, found.counts, found.names, classes, self.options)
         thresholds = sum_thresholds(found.items, self.model) if config.adjust_pred_probs else None
         rated = rated_items(found.items, self.model, config.method, thresholds)
-        return CrowdScores(keep.scratch(rated), self.model, found.tables, found.names)
+        return MultiannotatorScores(keep.scratch(rated), self.model, found.tables, found.names)
 
-    def _no_scores(self, rows: DataFrame) -> CrowdScores:
+    def _no_scores(self, rows: DataFrame) -> MultiannotatorScores:
         """Return tables without rows."""
         tables = self._crowd_tables(self.annotations.where(F.lit(False)), rows)
         reader = CrowdReader(0, self.n_classes, self.config.tolerance, fail=True)
         items = GatheredItems(gathered(tables, ()), probability_columns(tables), reader)
         model = self._empty_model()
         rated = rated_items(items, model, self.config.method, None)
-        return CrowdScores(rated.where(F.lit(False)), model, tables, ())
+        return MultiannotatorScores(rated.where(F.lit(False)), model, tables, ())
 
-    def _empty_model(self) -> CrowdModel:
+    def _empty_model(self) -> MultiannotatorModel:
         nobody, nothing = np.zeros(0), np.zeros(self.n_classes, dtype=np.int64)
         classes = None if self.classes is None else tuple(self.classes)
-        return CrowdModel(
+        return MultiannotatorModel(
             annotators=(),
             n_classes=self.n_classes,
             classes=classes,

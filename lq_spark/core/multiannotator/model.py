@@ -37,7 +37,7 @@ _KEYS = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CrowdModel(Saved):
+class MultiannotatorModel(Saved):
     """How much each annotator and each model counts, and what decides tied votes.
 
     Attributes
@@ -58,7 +58,7 @@ class CrowdModel(Saved):
     cleanlab_compatible : bool
     """
 
-    NOUN: ClassVar[str] = "crowd_model"
+    NOUN: ClassVar[str] = "crowd_model"  # the name in files that are there, older than the class's
     FORMAT_VERSION: ClassVar[int] = 1
 
     annotators: tuple[int, ...] | tuple[str, ...]
@@ -77,7 +77,7 @@ class CrowdModel(Saved):
         """Return M."""
         return len(self.temperatures)
 
-    def unnamed(self) -> CrowdModel:
+    def unnamed(self) -> MultiannotatorModel:
         """Return the model without the names, which no formula needs."""
         return replace(self, annotators=())
 
@@ -145,7 +145,7 @@ class CrowdModel(Saved):
         }
 
     @classmethod
-    def _from_content(cls, content: dict[str, Any]) -> CrowdModel:
+    def _from_content(cls, content: dict[str, Any]) -> MultiannotatorModel:
         cls._require_keys(content, _KEYS)
         names = cls._checked_list(content, "annotators", (int, str))
         try:

@@ -2,14 +2,14 @@
 
 from lq_spark.tasks.activelab.scores import (
     ActiveScores,
-    CrowdChecks,
+    MultiannotatorChecks,
     score,
     validate,
 )
 
 __all__ = [
     "ActiveScores",
-    "CrowdChecks",
+    "MultiannotatorChecks",
     "score",
     "validate",
 ]

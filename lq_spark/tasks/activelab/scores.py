@@ -32,7 +32,11 @@ from lq_spark.tasks.activelab.batches import (
     count_model_votes,
 )
 from lq_spark.tasks.multiannotator.batches import CONSENSUS, N_LABELS
-from lq_spark.tasks.multiannotator.checks import CrowdChecks, checked_crowd, require_unchecked
+from lq_spark.tasks.multiannotator.checks import (
+    MultiannotatorChecks,
+    checked_crowd,
+    require_unchecked,
+)
 from lq_spark.tasks.multiannotator.columns import (
     IS_ITEM,
     ITEM,
@@ -52,7 +56,7 @@ from lq_spark.tasks.shared.streams import refuse_streams
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["ActiveScores", "CrowdChecks", "score", "validate"]
+__all__ = ["ActiveScores", "MultiannotatorChecks", "score", "validate"]
 
 ACTIVE_LEARNING_SCORE, ACTIVE_LEARNING_RANK = "active_learning_score", "active_learning_rank"
 VALIDATE = "activelab.validate"
@@ -197,7 +201,7 @@ def validate(
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
     tolerance: float = SUM_TOLERANCE,
-) -> CrowdChecks:
+) -> MultiannotatorChecks:
     """Return both tables with ``invalid_reason``: why a row cannot be scored, else null. Lazy.
 
     As :func:`lq_spark.multiannotator.validate`, but an item needs no annotation.

@@ -24,7 +24,7 @@ from lq_spark.core.multiannotator.annotators import (
     partial_annotators,
 )
 from lq_spark.core.multiannotator.consensus import ThresholdSums
-from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.arrow import flat_lists
 from lq_spark.engine.verbs import BatchFunction
@@ -63,7 +63,7 @@ ANNOTATOR_SCHEMA = StructType(
 
 
 def rate_batch(
-    reader: CrowdReader, model: CrowdModel, method: str, thresholds: ThresholdSums | None
+    reader: CrowdReader, model: MultiannotatorModel, method: str, thresholds: ThresholdSums | None
 ) -> BatchFunction:
     """Return gathered columns -> consensus, its quality, the qualities of the labels.
 
@@ -143,7 +143,7 @@ def sum_rows(sums: AnnotatorSums) -> pa.RecordBatch:
     )
 
 
-def annotator_batch(model: CrowdModel) -> BatchFunction:
+def annotator_batch(model: MultiannotatorModel) -> BatchFunction:
     """Return (all sums of an annotator) -> what is known of it, for some annotators at a time."""
     n_classes, weights = model.n_classes, model.weights
 

@@ -44,14 +44,14 @@ NULL_ITEM, DUPLICATE_ITEM = "null item", "duplicate item"
 _REASON, _IS_FIT, _NEW, _TWICE = (f"__lq_{name}" for name in ("reason", "is_fit", "new", "twice"))
 
 
-class CrowdChecks(NamedTuple):
+class MultiannotatorChecks(NamedTuple):
     """Annotations and items with ``invalid_reason``."""
 
     annotations: DataFrame
     items: DataFrame
 
     def __repr__(self) -> str:
-        return f"<CrowdChecks: annotations and items with {INVALID_REASON}>"
+        return f"<MultiannotatorChecks: annotations and items with {INVALID_REASON}>"
 
 
 def require_unchecked(tables: CrowdTables) -> None:
@@ -67,7 +67,7 @@ def checked_crowd(
     *,
     known: Sequence[Any] | None = None,
     needs_labels: bool = True,
-) -> CrowdChecks:
+) -> MultiannotatorChecks:
     """Return both tables with the reason why a row cannot be scored, null if it can. Lazy.
 
     Parameters
@@ -88,7 +88,9 @@ def checked_crowd(
         items = items.join(fit, F.col(ITEM) == F.col(_NEW), "left").withColumn(
             _REASON, F.coalesce(_REASON, reason)
         )
-    return CrowdChecks(_as_given(annotations, tables.annotations), _as_given(items, tables.items))
+    return MultiannotatorChecks(
+        _as_given(annotations, tables.annotations), _as_given(items, tables.items)
+    )
 
 
 def _items_by_themselves(tables: CrowdTables, n_classes: int, tolerance: float) -> DataFrame:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pyspark.sql.types import StringType
 
 from lq_spark.core.multiannotator.api import CONSENSUS_METHODS, QUALITY_METHODS
-from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.errors import OptionError, listed, require_one_of
 from lq_spark.tasks.multiannotator.columns import CrowdTables
 from lq_spark.tasks.shared.labels import checked_classes
@@ -41,14 +41,14 @@ class CrowdOptions:
 
 
 def agreed_classes(
-    classes: Sequence[str] | None, n_classes: int | None, fitted: CrowdModel | None
+    classes: Sequence[str] | None, n_classes: int | None, fitted: MultiannotatorModel | None
 ) -> Sequence[str] | None:
     """Return the classes of the call or of what was fitted; raise OptionError if they differ."""
     classes = checked_classes(classes)
     if fitted is None:
         return classes
-    if not isinstance(fitted, CrowdModel):
-        raise OptionError(f"fitted must be a CrowdModel or None, got {fitted!r}")
+    if not isinstance(fitted, MultiannotatorModel):
+        raise OptionError(f"fitted must be a MultiannotatorModel or None, got {fitted!r}")
     if n_classes not in (None, fitted.n_classes):
         raise OptionError(f"fitted has K = {fitted.n_classes} classes, n_classes is {n_classes}")
     if classes is not None and fitted.classes is not None and classes != fitted.classes:
@@ -58,7 +58,7 @@ def agreed_classes(
     return fitted.classes if classes is None else classes
 
 
-def require_fitted_for(tables: CrowdTables, fitted: CrowdModel) -> None:
+def require_fitted_for(tables: CrowdTables, fitted: MultiannotatorModel) -> None:
     """Raise OptionError if what was fitted has other models or names of another kind."""
     if len(tables.pred_probs) != fitted.n_models:
         raise OptionError(

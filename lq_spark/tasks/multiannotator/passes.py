@@ -25,7 +25,7 @@ from lq_spark.core.multiannotator.majority import (
     merge_votes,
     partial_votes,
 )
-from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.multiannotator.temperature import (
     COARSE_TEMPERATURES,
     TemperatureLosses,
@@ -160,7 +160,7 @@ def fit_crowd(
     names: Sequence[Any],
     classes: tuple[str, ...] | None,
     options: CrowdOptions,
-) -> CrowdModel:
+) -> MultiannotatorModel:
     """Return what the items say of their annotators and models.
 
     Passes: two for temperatures, if asked; one for the weights under the majority vote, and one
@@ -173,7 +173,7 @@ def fit_crowd(
     """
     if counts.n_single == counts.n_items:
         raise DataError(f"{NOTHING_TO_COMPARE}; use lq_spark.multiclass.score")
-    model = CrowdModel(
+    model = MultiannotatorModel(
         tuple(names),
         items.reader.n_classes,
         classes,
@@ -194,7 +194,7 @@ def fit_crowd(
     return replace(model, weights=_weights(items, model))
 
 
-def sum_thresholds(items: GatheredItems, model: CrowdModel) -> ThresholdSums:
+def sum_thresholds(items: GatheredItems, model: MultiannotatorModel) -> ThresholdSums:
     """Return what adjusted scores are adjusted by; one pass."""
     model = model.unnamed()
 
@@ -205,7 +205,7 @@ def sum_thresholds(items: GatheredItems, model: CrowdModel) -> ThresholdSums:
     return items.reduce(partial, merge_thresholds)
 
 
-def _weights(items: GatheredItems, model: CrowdModel) -> CrowdlabWeights:
+def _weights(items: GatheredItems, model: MultiannotatorModel) -> CrowdlabWeights:
     """Return the weights under the consensus of a model; one pass."""
     model = model.unnamed()
 

@@ -11,12 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import require_one_of
-from lq_spark.tasks.multiannotator.checks import CrowdChecks, checked_crowd, require_unchecked
+from lq_spark.tasks.multiannotator.checks import (
+    MultiannotatorChecks,
+    checked_crowd,
+    require_unchecked,
+)
 from lq_spark.tasks.multiannotator.columns import (
     CrowdTables,
     annotator_names,
@@ -34,7 +38,7 @@ from lq_spark.tasks.multiannotator.passes import (
     sum_thresholds,
 )
 from lq_spark.tasks.multiannotator.reader import CrowdReader
-from lq_spark.tasks.multiannotator.results import CrowdScores, rated_items
+from lq_spark.tasks.multiannotator.results import MultiannotatorScores, rated_items
 from lq_spark.tasks.shared.probabilities import ModelProbs
 from lq_spark.tasks.shared.streams import refuse_streams
 
@@ -43,7 +47,14 @@ if TYPE_CHECKING:
 
 VALIDATE = "multiannotator.validate"
 
-__all__ = ["CrowdChecks", "CrowdModel", "CrowdScores", "fit", "score", "validate"]
+__all__ = [
+    "MultiannotatorChecks",
+    "MultiannotatorModel",
+    "MultiannotatorScores",
+    "fit",
+    "score",
+    "validate",
+]
 
 
 def fit(
@@ -62,7 +73,7 @@ def fit(
     on_invalid: str = "fail",
     tolerance: float = SUM_TOLERANCE,
     cleanlab_compatible: bool = False,
-) -> CrowdModel:
+) -> MultiannotatorModel:
     """Return how much each annotator and each model counts. Runs now.
 
     The result can be saved, and applied to other items by :func:`score`; it does not depend, to the
@@ -149,11 +160,11 @@ def score(
     calibrate_probs: bool = False,
     method: str = "self_confidence",
     adjust_pred_probs: bool = False,
-    fitted: CrowdModel | None = None,
+    fitted: MultiannotatorModel | None = None,
     on_invalid: str = "fail",
     tolerance: float = SUM_TOLERANCE,
     cleanlab_compatible: bool = False,
-) -> CrowdScores:
+) -> MultiannotatorScores:
     """Return the consensus and quality of items, the quality of annotations and annotators.
 
     What the annotators and models count is found now; the three tables are lazy.
@@ -168,7 +179,7 @@ consensus_method, quality_method, calibrate_probs, tolerance, cleanlab_compatibl
     adjust_pred_probs : bool
         Whether to correct these probabilities first by thresholds: of the classes for the
         consensus, the annotator's own for a label. Reads the items once more, now.
-    fitted : CrowdModel, optional
+    fitted : MultiannotatorModel, optional
         What :func:`fit` said of other items, applied as it is, with its options. An annotation by
         an annotator that it does not know cannot be scored.
     on_invalid : {"fail", "null"}
@@ -211,7 +222,7 @@ consensus_method, quality_method, calibrate_probs, tolerance, cleanlab_compatibl
     reader = CrowdReader(len(model.annotators), n_classes, tolerance, fail)
     rows = GatheredItems(gathered(tables, names), probability_columns(tables), reader)
     thresholds = sum_thresholds(rows, model) if adjust_pred_probs else None
-    return CrowdScores(rated_items(rows, model, method, thresholds), model, tables, names)
+    return MultiannotatorScores(rated_items(rows, model, method, thresholds), model, tables, names)
 
 
 def validate(
@@ -224,9 +235,9 @@ def validate(
     pred_probs: ModelProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
-    fitted: CrowdModel | None = None,
+    fitted: MultiannotatorModel | None = None,
     tolerance: float = SUM_TOLERANCE,
-) -> CrowdChecks:
+) -> MultiannotatorChecks:
     """Return both tables with ``invalid_reason``: why a row cannot be scored, else null. Lazy.
 
     A row with several faults has one of them as its reason.
@@ -262,7 +273,7 @@ def validate(
 
 def _fitted(
     tables: CrowdTables, n_classes: int, options: CrowdOptions, *, fail: bool, tolerance: float
-) -> tuple[CrowdModel, tuple[Any, ...]]:
+) -> tuple[MultiannotatorModel, tuple[Any, ...]]:
     """Return the model, and all annotators' names, the model's first."""
     reader = CrowdReader(0, n_classes, tolerance, fail)
     with counted_items(tables, reader) as (items, counts, names):

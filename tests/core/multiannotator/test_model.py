@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lq_spark.core.multiannotator.items import WholeCrowd
-from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.multiannotator.tables import wide_labels
 from lq_spark.errors import OptionError
 
@@ -16,7 +16,7 @@ def model_of(labels, pred_probs, **methods):
     annotations = wide_labels(labels).annotations(pred_probs.shape[1])
     whole = WholeCrowd.of(annotations, [pred_probs], calibrate=True)
     weights = whole.weights_under(whole.best_consensus())
-    model = CrowdModel(
+    model = MultiannotatorModel(
         annotators=tuple(f"größe {a}" for a in range(labels.shape[1])),
         n_classes=pred_probs.shape[1],
         classes=None,
@@ -41,7 +41,7 @@ def fitted():
 def test_a_saved_model_says_the_same_of_any_items(fitted, tmp_path, assert_same_bits):
     model, whole = fitted
     model.save(tmp_path / "crowd.json")
-    loaded = CrowdModel.load(tmp_path / "crowd.json")
+    loaded = MultiannotatorModel.load(tmp_path / "crowd.json")
     assert loaded.to_json() == model.to_json()
     assert (loaded.annotators, loaded.n_models) == (model.annotators, 1)
     rated = whole.rated(whole.best_consensus())
@@ -68,4 +68,4 @@ def test_a_file_that_is_no_fitted_model_is_refused(fitted, tmp_path, change, mes
     path = tmp_path / "broken.json"
     path.write_text(json.dumps({**json.loads(fitted[0].to_json()), **change}))
     with pytest.raises(OptionError, match=message):
-        CrowdModel.load(path)
+        MultiannotatorModel.load(path)

@@ -7,7 +7,7 @@ from pyspark.ml.linalg import DenseVector, VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StructField, StructType
 
-from lq_spark import CrowdModel, multiannotator
+from lq_spark import MultiannotatorModel, multiannotator
 from lq_spark.core.multiannotator import get_label_quality_multiannotator
 from lq_spark.core.multiannotator.annotations import checked_annotations
 from lq_spark.core.multiannotator.items import WholeCrowd
@@ -144,7 +144,7 @@ def test_what_is_fitted_is_saved_and_applied_to_other_items(crowd, crowd_tables,
     columns = {"pred_probs": "p0"}
     fitted = multiannotator.fit(annotations.where(first), items.where(first), **columns)
     fitted.save(tmp_path / "crowd.json")
-    loaded = CrowdModel.load(tmp_path / "crowd.json")
+    loaded = MultiannotatorModel.load(tmp_path / "crowd.json")
     assert loaded.to_json() == fitted.to_json()
     scores = multiannotator.score(
         annotations.where(~first), items.where(~first), fitted=loaded, **columns
