@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lq_spark.core.shared.constants import ABSENT_CLASS_THRESHOLD, CONFIDENT_THRESHOLDS_LOWER_BOUND
-from lq_spark.core.shared.display import SmallTable, lowest, names_at
+from lq_spark.core.shared.display import N_SHOWN, SmallTable, names_at
 from lq_spark.core.shared.exact import MAX_TERMS, exact_mean, scaled_halves
 from lq_spark.core.shared.saved import Saved
+from lq_spark.core.shared.selection import lowest
 from lq_spark.errors import DataError
 
 _EXACT_BINCOUNT_ROWS = 1 << 21
@@ -151,7 +152,7 @@ class Thresholds(Saved):
     def _lowest(self, noun: str) -> SmallTable:
         """Return the classes with the lowest thresholds; their rows are called ``noun``."""
         there = np.flatnonzero(self.class_counts)
-        places = there[lowest(self.as_array()[there])]
+        places = there[lowest(self.as_array()[there], N_SHOWN)]
         columns = {
             "class": names_at(self.classes, places),
             noun: [self.class_counts[k] for k in places],

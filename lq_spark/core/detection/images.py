@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.shared.blocks import Float64
+from lq_spark.core.shared.checks import first_faults
 from lq_spark.core.shared.segments import offsets_of, owners
 from lq_spark.errors import DataError, OptionError
 
@@ -116,23 +117,16 @@ def box_faults(
     array([0, 3], dtype=uint8)
     """
     x1, y1, x2, y2 = coordinates
-    finite = np.isfinite(coordinates).all(axis=0)
-    conditions = [
-        ((classes < 0) | (classes >= n_classes), BoxFault.CLASS_OUT_OF_RANGE),
-        (~finite, BoxFault.NOT_FINITE),
-        (x2 < x1, BoxFault.X2_BELOW_X1),
-        (y2 < y1, BoxFault.Y2_BELOW_Y1),
-    ]
+    conditions = {
+        BoxFault.CLASS_OUT_OF_RANGE: (classes < 0) | (classes >= n_classes),
+        BoxFault.NOT_FINITE: ~np.isfinite(coordinates).all(axis=0),
+        BoxFault.X2_BELOW_X1: x2 < x1,
+        BoxFault.Y2_BELOW_Y1: y2 < y1,
+    }
     if probs is not None:
-        conditions += [
-            (~np.isfinite(probs), BoxFault.PROB_NOT_FINITE),
-            ((probs < 0.0) | (probs > 1.0), BoxFault.PROB_OUT_OF_RANGE),
-        ]
-    return np.select(
-        [condition for condition, _ in conditions],
-        [np.uint8(fault) for _, fault in conditions],
-        default=np.uint8(BoxFault.NONE),
-    )
+        conditions[BoxFault.PROB_NOT_FINITE] = ~np.isfinite(probs)
+        conditions[BoxFault.PROB_OUT_OF_RANGE] = (probs < 0.0) | (probs > 1.0)
+    return first_faults(conditions)
 
 
 def checked_detections(

@@ -18,8 +18,9 @@ from lq_spark.core.detection.average_precision import BoxCounts, average_precisi
 from lq_spark.core.detection.images import Detections
 from lq_spark.core.detection.scores import BoxScores, min_similarity
 from lq_spark.core.shared.blocks import Float64
-from lq_spark.core.shared.display import SmallTable, lowest, names_at
+from lq_spark.core.shared.display import N_SHOWN, SmallTable, names_at
 from lq_spark.core.shared.saved import Saved
+from lq_spark.core.shared.selection import lowest
 from lq_spark.errors import DataError
 
 PRECISION_FACTOR: Final = 0.25
@@ -98,7 +99,7 @@ class DetectionModel(Saved):
 
     def _tables(self) -> list[SmallTable]:
         labelled = np.flatnonzero(self.label_counts)
-        places = labelled[lowest(np.array(self.average_precision)[labelled])]
+        places = labelled[lowest(np.array(self.average_precision)[labelled], N_SHOWN)]
         columns = {
             "class": names_at(self.classes, places),
             "labelled boxes": [self.label_counts[k] for k in places],

@@ -73,7 +73,7 @@ class Rated:
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
+class Items:
     """Any batch of items, their votes, models and majority: no item depends on the others.
 
     Attributes
@@ -103,8 +103,8 @@ class Crowd:
         item_ids: NDArray[np.int64] | None = None,
         *,
         cleanlab_compatible: bool = False,
-    ) -> Crowd:
-        """Return the crowd of a batch, see :mod:`lq_spark.core.multiannotator.majority`."""
+    ) -> Items:
+        """Return a batch of items with their majority votes, by :func:`majority_votes`."""
         majority = majority_votes(annotations, votes, summary, models, item_ids)
         return cls(annotations, votes, tuple(models), majority, cleanlab_compatible)
 
@@ -159,17 +159,17 @@ class Crowd:
 
 
 @dataclass(frozen=True, slots=True)
-class WholeCrowd:
+class Dataset:
     """All items of a data set, and what passes over them found.
 
     Attributes
     ----------
-    items : Crowd
+    items : Items
     counts : VoteCounts
     summary : VoteSummary
     """
 
-    items: Crowd
+    items: Items
     counts: VoteCounts
     summary: VoteSummary
 
@@ -182,8 +182,8 @@ class WholeCrowd:
         calibrate: bool = False,
         cleanlab_compatible: bool = False,
         item_ids: NDArray[np.int64] | None = None,
-    ) -> WholeCrowd:
-        """Return the crowd of annotations and M models' checked pred_probs, shape (n, K)."""
+    ) -> Dataset:
+        """Return the data set of annotations and M models' checked pred_probs, shape (n, K)."""
         votes = count_votes(annotations)
         counts = partial_votes(annotations, votes)
         summary = finish_votes(counts)
@@ -193,7 +193,7 @@ class WholeCrowd:
                 fit_temperature(annotations, votes, member, cleanlab_compatible=cleanlab_compatible)
                 for member in pred_probs
             ]
-        items = Crowd.of(
+        items = Items.of(
             annotations,
             votes,
             tuple(map(Model, pred_probs, temperatures)),

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.multiannotator.annotations import Annotations, checked_annotations
 from lq_spark.core.multiannotator.annotators import AnnotatorTable
-from lq_spark.core.multiannotator.items import Rated, WholeCrowd
+from lq_spark.core.multiannotator.items import Dataset, Rated
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.checks import checked_members
@@ -141,14 +141,14 @@ class ReportParts:
     weights: bool
 
 
-def crowd_of(
+def dataset_of(
     wide: WideLabels,
     pred_probs: Sequence[ArrayLike],
     *,
     calibrate: bool = False,
     cleanlab_compatible: bool = False,
-) -> WholeCrowd:
-    """Return the crowd of a table of labels and M models' probabilities.
+) -> Dataset:
+    """Return the data set of a table of labels and M models' probabilities.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def crowd_of(
     """
     members = checked_members(pred_probs, len(wide.index)) if len(pred_probs) else []
     annotations = wide.annotations(members[0].shape[1] if members else None)
-    return WholeCrowd.of(
+    return Dataset.of(
         annotations, members, calibrate=calibrate, cleanlab_compatible=cleanlab_compatible
     )
 
@@ -182,20 +182,22 @@ def label_quality_report(
     if not len(pred_probs):
         raise DataError("pred_probs is empty; at least 1 model's pred_probs are needed")
     wide = wide_labels(labels_multiannotator)
-    crowd = crowd_of(wide, pred_probs, calibrate=calibrate, cleanlab_compatible=cleanlab_compatible)
-    crowd.require_several()
+    dataset = dataset_of(
+        wide, pred_probs, calibrate=calibrate, cleanlab_compatible=cleanlab_compatible
+    )
+    dataset.require_several()
     if verbose:
-        log_agreement(crowd)
+        log_agreement(dataset)
     found: dict[str, Any] = {}
     weights: dict[str, Any] = {}
     for method in consensus_methods:
-        consensus = crowd.items.majority
+        consensus = dataset.items.majority
         if method == "best_quality":
-            consensus = crowd.best_consensus(quality_method)
+            consensus = dataset.best_consensus(quality_method)
         if verbose:
-            _log_lost_classes(crowd, consensus, method)
-        rated = crowd.rated(consensus, quality_method, **score_options)
-        table = quality_table(rated, crowd.items.annotations, wide.index)
+            _log_lost_classes(dataset, consensus, method)
+        rated = dataset.rated(consensus, quality_method, **score_options)
+        table = quality_table(rated, dataset.items.annotations, wide.index)
         of_tables = not found
         # cleanlab's weights are of the last consensus, though its tables are of the first.
         if parts.weights and rated.weights is not None and (of_tables or cleanlab_compatible):
@@ -211,15 +213,15 @@ def label_quality_report(
         if parts.detailed_quality:
             found["detailed_label_quality"] = detailed_table(rated.label_quality, wide)
         if parts.annotator_stats:
-            found["annotator_stats"] = annotator_frame(crowd.annotator_table(rated), wide.columns)
+            found["annotator_stats"] = annotator_frame(dataset.annotator_table(rated), wide.columns)
     return {**found, **weights}
 
 
-def log_agreement(crowd: WholeCrowd) -> None:
+def log_agreement(dataset: Dataset) -> None:
     """Log that no two annotators agree, and who labelled nothing that others labelled."""
-    if not crowd.counts.n_agreeing:
+    if not dataset.counts.n_agreeing:
         _log.warning("no two annotators agree on any item")
-    alone = np.flatnonzero(crowd.counts.others == 0)
+    alone = np.flatnonzero(dataset.counts.others == 0)
     if len(alone):
         _log.info(
             "%d annotators have no item in common with others (for instance number %d); their "
@@ -229,9 +231,9 @@ def log_agreement(crowd: WholeCrowd) -> None:
         )
 
 
-def _log_lost_classes(crowd: WholeCrowd, consensus: NDArray[np.int64], method: str) -> None:
-    counts = np.bincount(consensus, minlength=crowd.items.annotations.n_classes)
-    lost = np.flatnonzero((crowd.counts.class_counts > 0) & (counts == 0))
+def _log_lost_classes(dataset: Dataset, consensus: NDArray[np.int64], method: str) -> None:
+    counts = np.bincount(consensus, minlength=dataset.items.annotations.n_classes)
+    lost = np.flatnonzero((dataset.counts.class_counts > 0) & (counts == 0))
     if len(lost):
         _log.info("no consensus by %s is one of the classes %s", method, listed(lost.tolist()))
 

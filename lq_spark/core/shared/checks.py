@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -73,17 +74,23 @@ def row_faults(
 def _probability_faults(
     block: NDArray[np.float64], sums_to_one: NDArray[np.bool_], tolerance: float
 ) -> NDArray[np.uint8]:
-    conditions = [
-        (~np.isfinite(block).all(axis=1), RowFault.NOT_FINITE),
-        (block.min(axis=1) < -PROBABILITY_SLACK, RowFault.NEGATIVE),
-        (block.max(axis=1) > 1.0 + tolerance, RowFault.ABOVE_ONE),
-        (~sums_to_one, RowFault.SUM_NOT_ONE),
-    ]
-    return np.select(
-        [condition for condition, _ in conditions],
-        [np.uint8(fault) for _, fault in conditions],
-        default=np.uint8(RowFault.NONE),
+    return first_faults(
+        {
+            RowFault.NOT_FINITE: ~np.isfinite(block).all(axis=1),
+            RowFault.NEGATIVE: block.min(axis=1) < -PROBABILITY_SLACK,
+            RowFault.ABOVE_ONE: block.max(axis=1) > 1.0 + tolerance,
+            RowFault.SUM_NOT_ONE: ~sums_to_one,
+        }
     )
+
+
+def first_faults(conditions: Mapping[Any, Any]) -> NDArray[np.uint8]:
+    """Return the code of the first fault that each row has, 0 where it has none.
+
+    ``conditions`` say for each fault, by its code, which rows have it: arrays of shape (n,).
+    """
+    codes = [np.uint8(fault) for fault in conditions]
+    return np.select(list(conditions.values()), codes, default=np.uint8(0))
 
 
 def require_tolerance(tolerance: float) -> None:

@@ -8,7 +8,7 @@ value is left. Two rounds find a float32; a double takes one or two more.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ BUCKET_BITS: Final = 17
 """A round has at most 2^17 buckets; in two of them 63 bits become the 29 that a float32 lacks."""
 
 
-def lowest(values: NDArray[np.floating], n: np.integer | int | None = None) -> NDArray[np.int64]:
+def lowest(values: NDArray[Any], n: np.integer | int | None = None) -> NDArray[np.int64]:
     """Return the positions of the n lowest values, lowest first; of equal ones, the first.
 
     All of them where n is not given.

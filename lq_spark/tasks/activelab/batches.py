@@ -77,7 +77,7 @@ def active_batch(reader: CrowdReader, model: ActiveModel) -> BatchFunction:
             models = model.models(batch.pred_probs)
             quality = mean_probabilities(models, np.arange(len(consensus)), consensus)
         else:
-            crowd = model.crowd.crowd(annotations, batch.pred_probs, batch.ids)
+            crowd = model.crowd.items_of(annotations, batch.pred_probs, batch.ids)
             consensus = model.crowd.consensus(crowd)
             quality = crowd.rated(consensus, model.weights).quality
         known = labelled_scores(quality, annotations, model.weights)

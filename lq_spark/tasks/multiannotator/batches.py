@@ -72,7 +72,7 @@ def rate_batch(
 
     def run(*columns: pa.Array) -> dict[str, pa.Array]:
         batch, n_rows = reader.read(columns), len(columns[0])
-        crowd = model.crowd(batch.annotations, batch.pred_probs, batch.ids)
+        crowd = model.items_of(batch.annotations, batch.pred_probs, batch.ids)
         rated = crowd.rated(model.consensus(crowd), model.weights, method, thresholds)
         n_labels = batch.annotations.sizes
 

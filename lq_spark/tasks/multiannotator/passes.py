@@ -199,7 +199,7 @@ def sum_thresholds(items: GatheredItems, model: MultiannotatorModel) -> Threshol
     model = model.unnamed()
 
     def partial(batch: CrowdBatch) -> ThresholdSums:
-        crowd = model.crowd(batch.annotations, batch.pred_probs, batch.ids)
+        crowd = model.items_of(batch.annotations, batch.pred_probs, batch.ids)
         return crowd.threshold_sums(model.consensus(crowd), model.weights)
 
     return items.reduce(partial, merge_thresholds)
@@ -210,7 +210,7 @@ def _weights(items: GatheredItems, model: MultiannotatorModel) -> CrowdlabWeight
     model = model.unnamed()
 
     def partial(batch: CrowdBatch) -> ConsensusCounts:
-        crowd = model.crowd(batch.annotations, batch.pred_probs, batch.ids)
+        crowd = model.items_of(batch.annotations, batch.pred_probs, batch.ids)
         return crowd.consensus_counts(model.consensus(crowd))
 
     return finish_consensus(items.reduce(partial, merge_consensus), model.votes)
