@@ -116,7 +116,7 @@ def box_pairs(firsts: Places, counts: Places) -> Iterator[tuple[Places, Places]]
 
     Examples
     --------
-    >>> [(left, right)] = pairs(np.array([3, 0, 0]), np.array([2, 0, 1]))
+    >>> [(left, right)] = box_pairs(np.array([3, 0, 0]), np.array([2, 0, 1]))
     >>> left, right
     (array([0, 0, 2]), array([3, 4, 0]))
     """

@@ -1,4 +1,4 @@
-"""The boxes of many images as flat arrays with offsets, and what makes a box unfit."""
+"""The boxes of many images as flat arrays with offsets, and what makes a box unusable."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ def box_faults(
     n_classes: int,
     probs: Float64 | None = None,
 ) -> NDArray[np.uint8]:
-    """Return the fault of each box as a BoxFault code, 0 where it is fit.
+    """Return the fault of each box as a BoxFault code, 0 where it is usable.
 
     Parameters
     ----------
     coordinates : ndarray of float64, shape (4, b)
     classes : ndarray of int64, shape (b,)
-        Fit are 0 to K - 1.
+        Usable are 0 to K - 1.
     n_classes : int
         K.
     probs : ndarray of float64, shape (b,), optional
@@ -189,8 +189,8 @@ def checked_detections(
         ),
         np.ascontiguousarray(rows[:, 4]),
     )
-    _require_fit("label", found.labels, n_classes, None)
-    _require_fit("predicted", found.predictions, n_classes, found.probs)
+    _require_usable("label", found.labels, n_classes, None)
+    _require_usable("predicted", found.predictions, n_classes, found.probs)
     return found, n_classes
 
 
@@ -259,7 +259,7 @@ def _box_rows(what: str, values: ArrayLike, width: int) -> Float64:
     return array.astype(np.float64, copy=False)
 
 
-def _require_fit(kind: str, boxes: ImageBoxes, n_classes: int, probs: Float64 | None) -> None:
+def _require_usable(kind: str, boxes: ImageBoxes, n_classes: int, probs: Float64 | None) -> None:
     faults = box_faults(boxes.coordinates, boxes.classes, n_classes, probs)
     bad = np.flatnonzero(faults)
     if len(bad):

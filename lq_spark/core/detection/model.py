@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lq_spark.core.detection.average_precision import BoxCounts, average_precisions
 from lq_spark.core.detection.images import Detections
 from lq_spark.core.detection.scores import BoxScores, min_similarity
-from lq_spark.core.shared.blocks import Float64
+from lq_spark.core.shared.blocks import Float64, Mask
 from lq_spark.core.shared.display import N_SHOWN, SmallTable, names_at
 from lq_spark.core.shared.saved import Saved
 from lq_spark.core.shared.selection import lowest
@@ -137,9 +136,6 @@ class DetectionModel(Saved):
             n_images=n_images,
             classes=cls._checked_list(content, "classes", (str,)) if named else None,
         )
-
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ from lq_spark.core.confident.joint import (
     with_diagonal,
 )
 from lq_spark.core.confident.thresholds import finish_thresholds, partial_class_sums
-from lq_spark.core.label_issues.rules import FILTERS, Evidence, Mask, Rule, require_two_classes
+from lq_spark.core.label_issues.rules import FILTERS, Evidence, Rule, require_two_classes
 from lq_spark.core.multiclass.api import order_label_issues
+from lq_spark.core.shared.blocks import Mask
 from lq_spark.core.shared.checks import checked_inputs, require_one_label
 
 

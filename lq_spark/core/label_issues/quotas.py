@@ -66,8 +66,8 @@ def numbers_to_remove(
     array([1, 1])
     """
     wanted = np.asarray(numbers)
-    fits = wanted.shape in ((), class_counts.shape) and wanted.dtype.kind in "iu"
-    if not fits or (wanted < 0).any() or (wanted.ndim and (wanted > class_counts).any()):
+    is_valid = wanted.shape in ((), class_counts.shape) and wanted.dtype.kind in "iu"
+    if not is_valid or (wanted < 0).any() or (wanted.ndim and (wanted > class_counts).any()):
         raise OptionError(_wrong_numbers(numbers, len(class_counts)))
     return np.broadcast_to(wanted.astype(np.int64), class_counts.shape)
 

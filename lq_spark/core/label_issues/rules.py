@@ -16,11 +16,10 @@ from lq_spark.core.confident.joint import COLLISION_RULES, RowFacts, SparseMatri
 from lq_spark.core.label_issues.margins import ClassPairs, pair_margins
 from lq_spark.core.label_issues.quotas import Quotas, are_enough, prune_quotas
 from lq_spark.core.multiclass.scores import score_rows
+from lq_spark.core.shared.blocks import Mask
 from lq_spark.core.shared.checks import warn_of_unused
 from lq_spark.core.shared.selection import lowest
 from lq_spark.errors import DataError, OptionError, listed, require_one_of
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

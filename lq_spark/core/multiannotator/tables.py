@@ -153,7 +153,7 @@ def dataset_of(
     Raises
     ------
     DataError
-        If labels or probabilities are unfit, or do not fit together.
+        If labels or probabilities cannot be used, or do not go together.
     """
     members = checked_members(pred_probs, len(wide.index)) if len(pred_probs) else []
     annotations = wide.annotations(members[0].shape[1] if members else None)

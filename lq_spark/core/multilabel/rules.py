@@ -161,8 +161,8 @@ def issue_cells(
 def checked_joints(confident_joint: ArrayLike, n_classes: int) -> NDArray[Any]:
     """Return K joints of counts as an array (K, 2, 2); raise DataError for anything else."""
     joints = np.asarray(confident_joint)
-    fits = joints.shape == (n_classes, 2, 2) and joints.dtype.kind in "iuf"
-    if not fits or not (joints >= 0).all():
+    is_valid = joints.shape == (n_classes, 2, 2) and joints.dtype.kind in "iuf"
+    if not is_valid or not (joints >= 0).all():
         raise DataError(
             f"confident_joint must be an array of counts of shape ({n_classes}, 2, 2), "
             f"got {joints.dtype} of shape {joints.shape}"

@@ -1,4 +1,4 @@
-"""Sets of labels as a matrix of bits, and what makes a row of them unfit for scoring.
+"""Sets of labels as a matrix of bits, and what makes a row of them unusable.
 
 Each class is a binary problem of its own: its label is a bit (given or not), its probabilities are
 (1 - p, p). A *cell* is a row's part in one of the K problems.
@@ -125,7 +125,7 @@ def checked_label_sets(
     Raises
     ------
     DataError
-        If the shapes do not fit, there is no row, or rows cannot be scored: the first is named.
+        If the shapes differ, there is no row, or rows cannot be scored: the first is named.
 
     Examples
     --------

@@ -127,7 +127,7 @@ def find_label_issues(
     OptionError
         If ``frac_issues`` is no share.
     DataError
-        If a number is not fit, or lengths differ.
+        If a number cannot be used, or lengths differ.
 
     Notes
     -----

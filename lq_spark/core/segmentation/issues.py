@@ -104,9 +104,9 @@ class SegmentationModel(Saved):
         cls._require_keys(content, {"thresholds", "cut", *names})
         numbers = {name: content[name] for name in names}
         cut = content["cut"]
-        fit = all(type(number) is int and number >= 0 for number in numbers.values())
-        fit = fit and numbers["downsample"] >= 1 and isinstance(content["thresholds"], dict)
-        if not fit or not (cut is None or isinstance(cut, float)):
+        is_cut = all(type(number) is int and number >= 0 for number in numbers.values())
+        is_cut = is_cut and numbers["downsample"] >= 1 and isinstance(content["thresholds"], dict)
+        if not is_cut or not (cut is None or isinstance(cut, float)):
             raise DataError(f"{cls.NOUN}: no cut of numbers of pixels, got {numbers}, {cut!r}")
         return cls(Thresholds._from_content(content["thresholds"]), cut=cut, **numbers)
 

@@ -1,4 +1,4 @@
-"""What makes a row unfit for scoring, and the one check of labels and probabilities in core."""
+"""What makes a row unusable, and the one check of labels and probabilities in core."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def row_faults(
     *,
     tolerance: float = SUM_TOLERANCE,
 ) -> NDArray[np.uint8]:
-    """Return the fault of each row as a RowFault code, 0 where the row is fit for scoring.
+    """Return the fault of each row as a RowFault code, 0 where the row is usable.
 
     Parameters
     ----------
     labels : ndarray of int, shape (n,)
-        Given labels; fit are 0 to K - 1.
+        Given labels; usable are 0 to K - 1.
     pred_probs : ndarray of float, shape (n, K)
         Predicted probabilities.
     tolerance : float
@@ -177,7 +177,7 @@ def checked_pred_probs(pred_probs: ArrayLike) -> NDArray[np.floating]:
 def checked_inputs(
     labels: ArrayLike, pred_probs: ArrayLike, *, tolerance: float = SUM_TOLERANCE
 ) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
-    """Return labels (n,) and pred_probs (n, K), or raise a DataError that names the unfit rows."""
+    """Return labels (n,) and pred_probs (n, K), or raise a DataError that names rows at fault."""
     label_array, matrix = checked_labels(labels), checked_pred_probs(pred_probs)
     if len(label_array) != len(matrix):
         raise DataError(f"labels has {len(label_array)} rows, pred_probs has {len(matrix)}")
