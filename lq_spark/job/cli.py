@@ -15,10 +15,10 @@ from types import NoneType
 from typing import Any, get_args
 
 from lq_spark.errors import ColumnError, EngineError, LqError, OptionError, require_one_of
-from lq_spark.job.common_config import JobConfig
-from lq_spark.job.config import load_config, read_config
+from lq_spark.job.config import JobConfig
+from lq_spark.job.config_file import DEFAULT_TASK, load_config, read_config
 from lq_spark.job.engine import ENGINES, started_session
-from lq_spark.job.jobs import JOBS, Job
+from lq_spark.job.tasks.registry import TASKS, Entry
 from lq_spark.tables.spec import one_line
 
 DONE, RUN_TIME_ERROR, BAD_ARGUMENTS, GATE_FAILED = 0, 1, 2, 3
@@ -30,15 +30,15 @@ def main(arguments: Sequence[str] | None = None, task: str | None = None) -> int
     ``task`` is what the arguments and the configuration need not say.
     """
     try:
-        job = JOBS[task or told_task(arguments)]
-        flags = vars(parser(job).parse_args(arguments))
+        entry = TASKS[task or chosen_task(arguments)]
+        flags = vars(parser(entry).parse_args(arguments))
         if flags.pop("print_schema", False):
-            print(json.dumps(job.config.model_json_schema(), indent=2))
+            print(json.dumps(entry.config.model_json_schema(), indent=2))
             return DONE
         where = {name: flags.pop(name, None) for name in ("engine", "memory", "cores")}
         dry_run = flags.pop("dry_run", False)
-        config = load_config(flags.pop("config", None), flags, job.config)
-        return run(config, job, dry_run=dry_run, **where)
+        config = load_config(flags.pop("config", None), flags, entry.task)
+        return run(config, dry_run=dry_run, **where)
     except (OptionError, ColumnError, EngineError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_ARGUMENTS
@@ -62,8 +62,8 @@ def command() -> None:
     sys.exit(main())
 
 
-def told_task(arguments: Sequence[str] | None) -> str:
-    """Return the task that the flags or the configuration name, or else multiclass.
+def chosen_task(arguments: Sequence[str] | None) -> str:
+    """Return the task that the flags or the configuration name, or else multi-class.
 
     Raises OptionError if there is no such task, or the file cannot be read.
     """
@@ -72,21 +72,23 @@ def told_task(arguments: Sequence[str] | None) -> str:
     first.add_argument("--config")
     flags, _ = first.parse_known_args(arguments)
     in_file = read_config(flags.config).get("task") if flags.config else None
-    task = flags.task or in_file or "multiclass"
-    require_one_of("task", task, JOBS)
+    task = flags.task or in_file or DEFAULT_TASK
+    require_one_of("task", task, TASKS)
     return str(task)
 
 
-def run(config: JobConfig, job: Job, *, dry_run: bool = False, **where: Any) -> int:
+def run(config: JobConfig, *, dry_run: bool = False, **where: Any) -> int:
     """Run a job on the engine that :func:`started_session` gives; print what was done."""
-    with started_session(f"lq_spark {job.task}", **where) as spark:
-        from lq_spark.job.record import RunRecord, execute
+    with started_session(f"lq_spark {config.task}", **where) as spark:
+        from lq_spark.job.plan import plan
+        from lq_spark.job.record.record import RunRecord
+        from lq_spark.job.run import JobRun, execute
 
         if dry_run:
             RunRecord(spark, config).look_back()
-            print(job.kind()(spark, config).plan())
+            print(plan(JobRun(spark, config)))
             return DONE
-        outcome = execute(spark, config, job.kind())
+        outcome = execute(spark, config)
         print(outcome.text(config))
         return GATE_FAILED if outcome.gate_failed else DONE
 
@@ -106,11 +108,12 @@ def _one_or_list(text: str) -> str | list[str]:
     return names if len(names) > 1 else text
 
 
-def parser(job: Job) -> argparse.ArgumentParser:
+def parser(entry: Entry) -> argparse.ArgumentParser:
     """Return the parser: one flag a config key. A flag that is not given is absent."""
+    tasks = ", ".join(f"{entry.task} ({entry.title})" for entry in TASKS.values())
     result = argparse.ArgumentParser(
-        description=job.description,
-        epilog=f"Each task has flags of its own: --task NAME --help; tasks are {', '.join(JOBS)}. "
+        description=entry.description,
+        epilog=f"Each task has flags of its own: --task NAME --help; tasks are {tasks}. "
         "exit codes: 0 done, 1 run-time error, 2 bad arguments or config, 3 done, but a "
         "condition of fail_if is met",
         argument_default=argparse.SUPPRESS,
@@ -135,7 +138,7 @@ def parser(job: Job) -> argparse.ArgumentParser:
         "--memory", metavar="4G", help="embedded engine: how much sorts and joins may take"
     )
     result.add_argument("--cores", type=int, metavar="INT", help="embedded engine: cores to use")
-    for name, field in job.config.model_fields.items():
+    for name, field in entry.config.model_fields.items():
         kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
         kind: Any = field.annotation if not kinds else kinds[0]
         default = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import operator
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from lq_spark.errors import OptionError, closest, listed
@@ -47,8 +47,8 @@ class Reading:
     earlier: bool = False
 
     def __str__(self) -> str:
-        said = self.metric if self.name is None else f"{self.metric}[{self.name!r}]"
-        return f"previous({said})" if self.earlier else said
+        text = self.metric if self.name is None else f"{self.metric}[{self.name!r}]"
+        return f"previous({text})" if self.earlier else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,15 @@ class Condition:
 
 
 def parse_condition(
-    option: str, text: str, metrics: Collection[str], class_metrics: Collection[str]
+    option: str,
+    text: str,
+    metrics: Collection[str],
+    class_metrics: Collection[str],
+    renamed: Mapping[str, str] = {},
 ) -> Condition:
     """Return a condition over metrics of the whole table and metrics of each class.
+
+    ``renamed`` says what metrics of other names are called now, for the message.
 
     Raises
     ------
@@ -109,7 +115,7 @@ def parse_condition(
         raise OptionError(
             f"{option}: a condition must be nested at most {MAX_DEPTH} deep, got {text!r}"
         )
-    tree = _Parser(option, text, metrics, class_metrics).condition(body)
+    tree = _Parser(option, text, metrics, class_metrics, renamed).condition(body)
     return Condition(option, text, tree, tuple(dict.fromkeys(_readings(tree))))
 
 
@@ -133,6 +139,7 @@ class _Parser:
     text: str
     metrics: Collection[str]
     class_metrics: Collection[str]
+    renamed: Mapping[str, str]
 
     def condition(self, node: ast.expr) -> Tree:
         match node:
@@ -184,7 +191,8 @@ class _Parser:
         known = [*self.metrics, *self.class_metrics]
         if metric not in known:
             must = f"a metric must be one of {listed(known, len(known))}"
-            raise self.error(must, node, closest(metric, known))
+            now = self.renamed.get(metric)
+            raise self.error(must, node, closest(now or metric, known))
         if name is None:
             return Reading(metric, each=metric in self.class_metrics)
         if metric in self.metrics:

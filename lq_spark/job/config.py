@@ -1,127 +1,294 @@
-"""The configuration of a run: YAML keys and flags of the same names, checked before Spark."""
+"""What the configurations of all jobs have in common."""
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import os
+import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from lq_spark.core.multiclass.scores import METHODS, require_method
 from lq_spark.engine.files import expanded
-from lq_spark.errors import OptionError, closest, listed
-from lq_spark.job.common_config import JobConfig, Name, Place
-from lq_spark.job.labelled_config import LabelledConfig
-from lq_spark.job.metric_names import (
-    CLASS_DRIFT,
-    CLASS_ISSUES,
-    CLASS_ROWS,
-    DRIFT,
-    ISSUES,
-    ROWS,
-    THRESHOLDS,
-)
+from lq_spark.job.conditions import Condition, parse_condition, require_classes
+from lq_spark.tables.spec import FORMATS, TableSpec
 
-Config = TypeVar("Config", bound=JobConfig)
+SUFFIXES = (".staging", ".scratch", ".previous")
+"""Of the names beside a table's place that :mod:`lq_spark.tables.staged` uses."""
+
+COMMON_METRICS = ("rows", "rows_scored", "rows_quarantined")
+"""The metrics of every task: rows are what the output has one of, as sentences and images."""
+
+Format = Literal["parquet", "delta", "iceberg"]
+WriteMode = Literal["overwrite", "append", "merge"]
+Name = Annotated[str, Field(min_length=1)]
+Place = Annotated[Name, AfterValidator(expanded)]
+"""A path, whose ``~`` is the home folder, or the name of a table."""
 
 
-class ScoreConfig(LabelledConfig):
-    """One run of the job that scores rows."""
+class JobConfig(BaseModel):
+    """What the jobs have in common. Each field is a config key and a command-line flag.
 
-    task: Literal["multiclass"] = Field("multiclass", description="what the labels are")
-    id: Name = Field("id", description="column that tells rows apart")
-    label: Name = Field("label", description="column of the given label")
-    method: str = Field("self_confidence", description=f"score: {', '.join(METHODS)}")
-    adjust_pred_probs: bool = Field(
-        False, description="correct the probabilities by the class thresholds first (two passes)"
+    The class of a task says its ``task``, which column tells rows apart and which metrics it has.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    key: ClassVar[str] = "id"
+    """The option that names the column that tells rows apart."""
+
+    metrics_of_task: ClassVar[tuple[str, ...]] = ()
+    """The metrics that are of the table as a whole, beside those that every task has."""
+
+    metrics_of_classes: ClassVar[tuple[str, ...]] = ()
+    """The metrics of each class."""
+
+    class_counts: ClassVar[str | None] = None
+    """The one of them that counts: how its shares shift is measured as drift."""
+
+    renamed_metrics: ClassVar[Mapping[str, str]] = {}
+    """What metrics were called in earlier versions, for messages."""
+
+    task: str
+    input: Place = Field(description="path (with a slash) or catalog name of the table to score")
+    input_format: Format | None = Field(
+        None, description=f"{', '.join(FORMATS)} (default: what the folder or the catalog says)"
     )
-    thresholds: Place | None = Field(
-        None, description="JSON file of thresholds saved by an earlier run, used as they are"
+    input_version: int | None = Field(
+        None, ge=0, description="Delta version or Iceberg snapshot to read (default: the newest)"
     )
-    save_thresholds: Place | None = Field(
-        None, description="JSON file to save this run's thresholds to"
+    input_timestamp: Name | None = Field(
+        None, description="read what was the newest at this time (2026-11-21 06:00:00)"
     )
+    output: Place = Field(description="path or catalog name that the scores are written to")
+    output_format: Format = Field(
+        "parquet", description=f"of all tables that are written: {', '.join(FORMATS)}"
+    )
+    write_mode: WriteMode = Field(
+        "overwrite",
+        description="replace the output, append to it, or merge: replace rows of the same id",
+    )
+    partition_by: list[Name] = Field([], description="columns that the output is partitioned by")
+    keep_columns: list[Name] = Field([], description="further columns to carry to the output")
+    on_invalid: Literal["fail", "quarantine"] = Field(
+        "fail", description="rows that cannot be scored: stop before writing, or set them aside"
+    )
+    quarantine: Place | None = Field(
+        None, description="path or name for the rows set aside (default: OUTPUT_quarantine)"
+    )
+    metrics: Place | None = Field(
+        None, description="path or name that metrics are added to (default: OUTPUT_metrics)"
+    )
+    fail_if: list[Name] = Field(
+        [], description="conditions over the metrics under which the gate fails (exit code 3)"
+    )
+    warn_if: list[Name] = Field([], description="conditions that are reported, and no more")
+    reference: Name | None = Field(
+        None, description="run id to measure drift from (default: the last that succeeded)"
+    )
+
+    @model_validator(mode="after")
+    def _places_agree(self) -> JobConfig:
+        if self.on_invalid != "quarantine":
+            for name in self.quarantines:
+                if getattr(self, name):
+                    raise ValueError(f"{name} is given, so on_invalid must be 'quarantine'")
+        names = self.class_names
+        for condition in self.conditions:
+            if names is not None:
+                require_classes(condition, names)
+        # Building them checks that a format goes with a name, a version or a mode.
+        read = [spec.name for spec in self.inputs]
+        replaced = [spec.name for spec in (*self.outputs.values(), *self.quarantines.values())]
+        places = [*read, *self.places]
+        compared = places
+        if self.output_format == "parquet":
+            # It is written to paths alone: there, an input without a slash is another place.
+            compared = [*(place for place in read if "/" in place), *self.places]
+        else:  # Spark does not tell the cases of names apart
+            compared = [
+                place if "/" in place else _unquoted(place).lower().removeprefix("spark_catalog.")
+                for place in compared
+            ]
+        resolved = [_resolved(place) for place in compared]
+        # A run writes a table beside its place first, and clears away what is there.
+        staged = [f"{_resolved(place)}{end}" for place in replaced for end in SUFFIXES]
+        for place, other in itertools.permutations(resolved + staged, 2):
+            if place == other or place.startswith(f"{other}/"):
+                raise ValueError(
+                    "input, output, metrics and quarantine must be different places, none inside "
+                    f"another or where a run stages an output ({', '.join(SUFFIXES)}), got {places}"
+                )
+        return self
 
     @property
     def row_id(self) -> str:
         """Return the column that tells the rows of the source apart."""
-        return self.id
+        return str(getattr(self, self.key))
 
     @property
     def metric_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the metrics of the table, and those of each class."""
-        return ROWS + ISSUES + DRIFT, CLASS_ROWS + CLASS_ISSUES + CLASS_DRIFT + THRESHOLDS
+        """Return the metrics of the table, and those of each class, that conditions may read."""
+        of_table, of_classes = (*COMMON_METRICS, *self.metrics_of_task), self.metrics_of_classes
+        if self.class_counts is not None:
+            of_table, of_classes = (
+                (*of_table, "drift_class_shares"),
+                (*of_classes, "drift_class_share"),
+            )
+        if "issue_rate" in of_table:
+            of_table = (*of_table, "drift_issue_rate")
+        if "class_threshold" in of_classes:
+            of_classes = (*of_classes, "drift_class_threshold")
+        return of_table, of_classes
 
     @property
-    def _local_files(self) -> tuple[str, ...]:
-        return (*super()._local_files, "thresholds", "save_thresholds")
+    def class_names(self) -> list[str] | None:
+        """Return what metrics of each class call the classes, where the configuration says it."""
+        return None
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """Return the conditions of the gate."""
+        return [
+            parse_condition(option, text, *self.metric_names, self.renamed_metrics)
+            for option in ("fail_if", "warn_if")
+            for text in getattr(self, option)
+        ]
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Return the files that the run writes, by option."""
+        return {}
+
+    @property
+    def input_spec(self) -> TableSpec:
+        """Return which table is read."""
+        return TableSpec(
+            self.input,
+            "input",
+            self.input_format,
+            version=self.input_version,
+            timestamp=self.input_timestamp,
+        )
+
+    @property
+    def inputs(self) -> list[TableSpec]:
+        """Return all tables that are read."""
+        return [self.input_spec]
+
+    @property
+    def outputs(self) -> dict[str, TableSpec]:
+        """Return the tables that the scores are written to, by option; ``output`` first."""
+        partitions = tuple(self.partition_by)
+        spec = self._written("output", self.output, keys=(self.row_id,), partition_by=partitions)
+        return {"output": spec}
+
+    @property
+    def quarantines(self) -> dict[str, TableSpec]:
+        """Return where rows go that cannot be scored, by option; ``quarantine`` first.
+
+        As the scores, but never merged by a key.
+        """
+        return {"quarantine": self._set_aside("quarantine", beside(self.output, "_quarantine"))}
+
+    @property
+    def records(self) -> dict[str, TableSpec]:
+        """Return the tables that every run adds to, the metrics first."""
+        metrics = self.metrics or beside(self.output, "_metrics")
+        return {"metrics": self._written("metrics", metrics, mode="append")}
+
+    @property
+    def tables(self) -> dict[str, TableSpec]:
+        """Return every table that a run may write, by option."""
+        return {**self.outputs, **self.quarantines, **self.records}
+
+    @property
+    def places(self) -> list[str]:
+        """Return where the run writes tables."""
+        return [spec.name for spec in self.tables.values()]
+
+    def place(self, option: str) -> str:
+        """Return where the run writes the table of an option."""
+        return self.tables[option].name
+
+    def _beside(self, option: str, ending: str, **how: Any) -> TableSpec:
+        """Return a further output: where its option says, or beside the first one."""
+        return self._written(option, getattr(self, option) or beside(self.output, ending), **how)
+
+    def _set_aside(self, option: str, default: str) -> TableSpec:
+        mode = "append" if self.write_mode == "append" else "overwrite"
+        return self._written(option, getattr(self, option) or default, mode=mode)
+
+    def _written(self, option: str, name: str, **how: Any) -> TableSpec:
+        if self.output_format == "parquet" and "/" not in name:
+            name = f"./{name}"  # Parquet is written to paths alone
+        return TableSpec(name, option, self.output_format, **{"mode": self.write_mode, **how})
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a hash that is the same for the same configuration."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+class FittedConfig(JobConfig):
+    """A job that can save what it fits on the rows, and judge other rows by it."""
+
+    local_files: ClassVar[tuple[str, ...]] = ("fitted", "save_fitted")
+    """The options that name files, which are read and written without Spark."""
+
+    for_fitting: ClassVar[tuple[str, ...]] = ("save_fitted",)
+    """The options that do not go with what an earlier run has fitted."""
+
+    fitted: Place | None = Field(
+        None, description="JSON file saved by an earlier run, used as is instead of fitting"
+    )
+    save_fitted: Place | None = Field(
+        None, description="JSON file to save what this run fits (thresholds and the like) to"
+    )
 
     @model_validator(mode="after")
-    def _scores_agree(self) -> ScoreConfig:
-        require_method(self.method, adjust_pred_probs=self.adjust_pred_probs)
-        if self.fitted and (self.thresholds or self.save_fitted or self.save_thresholds):
-            raise ValueError(
-                "fitted is given, so thresholds and joint are loaded, not fitted: thresholds, "
-                "save_fitted and save_thresholds do not go with it"
-            )
-        if self.save_fitted and self.save_fitted == self.save_thresholds:
-            raise ValueError(
-                f"save_fitted and save_thresholds must be two files, got {self.save_fitted!r} twice"
-            )
-        if self.thresholds and self.find_issues:
-            raise ValueError("thresholds does not go with find_issues; give fitted")
-        if self.thresholds and not self.adjust_pred_probs:
-            raise ValueError("thresholds is given, so adjust_pred_probs must be true")
-        if self.thresholds and self.save_thresholds:
-            raise ValueError("save_thresholds is given, but thresholds are loaded, not fitted")
+    def _files_agree(self) -> FittedConfig:
+        for name in self.local_files:
+            if ":/" in (getattr(self, name) or ""):
+                raise ValueError(
+                    f"{name}: must be a path on this machine, got {getattr(self, name)!r}"
+                )
+        given = [
+            name
+            for name in self.for_fitting
+            if name in self.model_fields_set and getattr(self, name) is not None
+        ]
+        if self.fitted and given:
+            raise ValueError(f"fitted is given, so {', '.join(given)} does not go with it")
         return self
 
     @property
-    def carried(self) -> list[str]:
-        """Return the source's columns that the output has, each once."""
-        return list(dict.fromkeys([self.id, self.label, *self.keep_columns]))
+    def files(self) -> dict[str, str]:
+        """Return the files that the run writes, by option."""
+        named = {name: getattr(self, name) for name in self.local_files if "save" in name}
+        return {option: path for option, path in named.items() if path is not None}
 
 
-def read_config(path: str) -> dict[str, Any]:
-    """Return the keys and values of a YAML file; raise OptionError if it cannot be read."""
-    try:
-        loaded = yaml.safe_load(Path(expanded(path)).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise OptionError(f"config: cannot read {path!r} ({error})") from error
-    if not isinstance(loaded, dict):
-        raise OptionError(f"config: {path!r} must hold keys and values, got {loaded!r}")
-    return loaded
+def beside(place: str, ending: str) -> str:
+    """Return the place of a table that is called after another, by an ending of its name.
 
-
-def load_config(
-    path: str | None,
-    flags: Mapping[str, Any],
-    kind: type[Config] = ScoreConfig,  # type: ignore[assignment]
-) -> Config:
-    """Return the configuration of a YAML file with flags put over it.
-
-    Raises
-    ------
-    OptionError
-        If the file cannot be read, a key is unknown (the closest known one is named), or a value
-        is missing or not allowed.
+    >>> beside("out/scores/", "_metrics"), beside("lake.db.`product-scores`", "_metrics")
+    ('out/scores_metrics', 'lake.db.`product-scores_metrics`')
     """
-    values = {} if path is None else read_config(path)
-    try:
-        return kind.model_validate({**values, **flags})
-    except ValidationError as error:
-        raise OptionError("; ".join(_sentence(item, kind) for item in error.errors())) from error
+    place = place.rstrip("/")
+    if place.endswith("`") and "/" not in place:
+        return f"{place[:-1]}{ending}`"
+    return f"{place}{ending}"
 
 
-def _sentence(item: Any, kind: type[JobConfig]) -> str:
-    key = ".".join(str(part) for part in item["loc"])
-    known = list(kind.model_fields)
-    if item["type"] == "extra_forbidden":
-        hint = closest(key, known) or f"; known are {listed(known, limit=len(known))}"
-        return f"unknown config key {key!r}{hint}"
-    if item["type"] == "missing":
-        return f"{key} is missing: give it in the config or as --{key.replace('_', '-')}"
-    message = item["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}, got {item['input']!r}" if key else message
+def _unquoted(name: str) -> str:
+    """Return the name of a table without the quotes of its parts."""
+    return re.sub(r"`((?:[^`]|``)*)`", lambda part: part[1].replace("``", "`"), name)
+
+
+def _resolved(place: str) -> str:
+    """Return a place in one spelling, however it was spelt."""
+    local = place.removeprefix("file://").removeprefix("file:")
+    return place.rstrip("/") if ":/" in local else os.path.realpath(local)

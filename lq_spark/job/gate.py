@@ -16,7 +16,8 @@ from lq_spark.job.conditions import Condition, Junction, Reading, Tree, no_class
 Metrics = Mapping[tuple[str, str | None], float | None]
 """(metric, class or None for the whole table) -> value; None where it is undefined."""
 
-N_CLASSES = 5  # named in what is said
+N_CLASSES = 5
+"""How many classes an explanation names."""
 
 Value = float | tuple[str, ...]
 """A number or a truth, or the reasons why it is unknown."""
@@ -24,7 +25,7 @@ Value = float | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a condition is met (None: not judged), for which classes, and what to print of it.
+    """Whether a condition is met (None: not judged), for which classes, and why.
 
     ``warning`` says which classes the condition names that the run does not have: a slip of the pen
     would otherwise be a gate that never fails.
@@ -33,7 +34,7 @@ class Verdict:
     condition: Condition
     met: bool | None
     classes: tuple[str, ...]
-    said: str
+    explanation: str
     warning: str | None = None
 
 
@@ -69,8 +70,9 @@ def _judged(condition: Condition, now: Metrics, before: Metrics | None) -> Verdi
     else:
         seen = ", ".join(_class_seen(condition, name, reads[name]) for name in met[:N_CLASSES])
         seen += f" and {len(met) - N_CLASSES} more" if len(met) > N_CLASSES else ""
-    said = f"{condition.text}: {seen}" if seen else condition.text
-    return Verdict(condition, bool(met), tuple(name for name in met if name is not None), said)
+    explanation = f"{condition.text}: {seen}" if seen else condition.text
+    names_met = tuple(name for name in met if name is not None)
+    return Verdict(condition, bool(met), names_met, explanation)
 
 
 def _read(reading: Reading, at: str | None, now: Metrics, before: Metrics | None) -> Value:

@@ -1,116 +1,87 @@
-"""One run of the scoring job: read, score beside the output, check, put in place.
+"""One run, of whatever task: read, score beside the outputs, check, put in place, record.
 
-Passes over the source: its key column alone; one probability a row for the thresholds, natively;
-the probabilities once more for the scores, in Python (and what :mod:`lq_spark.job.issues` says for
-the issues). A clean table is not read again: a row that cannot be scored has a null score, and only
-if there is one the source is validated row by row.
+Passes over the source: its keys alone; those of the task itself. A clean table is not validated
+row by row: only if its keys do not tell the rows apart, or a row could not be scored, the rows are
+looked at one by one, set aside or named, and the others scored anew.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import copy
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from lq_spark.core.confident.model import NoiseModel
-from lq_spark.core.confident.thresholds import Thresholds
-from lq_spark.core.label_issues.quotas import require_a_number_each
-from lq_spark.engine.inputs import column, require_key, require_new_columns
-from lq_spark.engine.keys import summarize_key
-from lq_spark.errors import InvalidRowsError, LqError, listed
-from lq_spark.job.base import JobRun, RunId
+from lq_spark.engine.inputs import column, require_columns
+from lq_spark.errors import DataError, InvalidRowsError, LqError, OptionError, listed
 from lq_spark.job.comments import commented
-from lq_spark.job.invalid import count_reasons, reasons_text
-from lq_spark.job.issues import facts_of, no_rows_with_issues, rows_with_issues, rule_of
-from lq_spark.job.report import Report, ScoredRows, summarize_scores
-from lq_spark.tables.formats import Output, output_table
-from lq_spark.tasks import multiclass
-from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK
-from lq_spark.tasks.multiclass.issues import agreed_n_classes
-from lq_spark.tasks.shared.labels import (
-    require_room,
-)
-from lq_spark.tasks.shared.table import (
-    INVALID_REASON,
-    LABEL_QUALITY,
-    PREDICTED_LABEL,
-    WRONG_LENGTH,
-    agreed_classes,
-    labelled_table,
-    resolved_n_classes,
-)
+from lq_spark.job.reasons import count_reasons, reasons_text
+from lq_spark.job.record.record import Outcome, RunId, RunRecord, run_properties
+from lq_spark.job.summary import Report, SetAside
+from lq_spark.job.tasks.registry import TASKS
+from lq_spark.tables.formats import Output, output_table, read_table
+from lq_spark.tables.staged import require_writable
+from lq_spark.tasks.shared.table import INVALID_REASON
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-    from lq_spark.job.config import ScoreConfig
+    from lq_spark.job.config import JobConfig
+    from lq_spark.job.task import Task
     from lq_spark.tables.spec import TableSpec
 
+Tables = Mapping[str, "DataFrame"]
+Places = dict[str, Output]
 
-class ScoreRun(JobRun["ScoreConfig"]):
-    """A run: its configuration and its source, checked.
+
+class JobRun:
+    """A run: its configuration, and its source, opened at one version and checked.
 
     Raises
     ------
     OptionError, ColumnError, DataError
-        If there is no such table, a column is missing or of another type, or K is 1.
+        If there is no such table or version, a column is missing or of another type, or options do
+        not go with the table.
     """
 
-    def __init__(
-        self, spark: SparkSession, config: ScoreConfig, which: RunId | None = None
-    ) -> None:
-        super().__init__(spark, config, which)
-        with self._timed("open"):
-            self.fitted = NoiseModel.load(config.fitted) if config.fitted else None
-            self.thresholds = self.fitted.thresholds if self.fitted else None
-            if config.thresholds:
-                self.thresholds = Thresholds.load(config.thresholds)
-            self.noise: NoiseModel | None = None
-            require_key(self.source, "id", config.id)
-            added = [LABEL_QUALITY, PREDICTED_LABEL, INVALID_REASON]
-            if config.find_issues:
-                rule_of(config, self.fitted)
-                added += [IS_LABEL_ISSUE] + [ISSUE_RANK] * config.issue_rank
-            require_new_columns(self.source, added)
-            classes = agreed_classes(config.classes, self.thresholds)
-            self.columns: dict[str, Any] = {
-                "label": config.label,
-                "pred_probs": config.pred_probs,
-                "classes": classes,
-            }
-            table = labelled_table(self.source, **self.columns)
-            classes = self.columns["classes"] = table.classes
-            if self.fitted:
-                self.n_classes = agreed_n_classes(
-                    self.source,
-                    table.probabilities,
-                    table.label_type,
-                    self.fitted,
-                    config.n_classes,
-                )
-            else:
-                self.n_classes = resolved_n_classes(
-                    self.source,
-                    table.probabilities,
-                    table.label_type,
-                    config.n_classes,
-                    self.thresholds,
-                )
-            require_room(table.label_type, config.label, self.n_classes)
-            require_a_number_each(config.num_to_remove_per_class, self.n_classes)
-            if self.thresholds is not None and classes is not None:
-                self.thresholds = replace(self.thresholds, classes=tuple(classes))
-        self.bound_batches(8 * self.n_classes)
+    def __init__(self, spark: SparkSession, config: JobConfig, which: RunId | None = None) -> None:
+        self.spark, self.config, self.which = spark, config, which or RunId()
+        self.clock = Clock()
+        with self.clock.timed("open"):
+            self.opened = read_table(spark, config.input_spec)
+            for kept in config.keep_columns:
+                require_columns(self.opened.df, keep_columns=kept)
+            kind = TASKS[config.task].load()
+            self.task: Task[Any] = kind(spark, config, self.opened.df, self.clock.timed)
 
-    def outputs(self) -> list[tuple[TableSpec, StructType]]:
-        """Return the tables that the run writes, with the columns of their rows."""
-        tables = [(self.config.output_spec, self._scored(self.source).schema)]
+    def check_outputs(self) -> list[tuple[TableSpec, StructType]]:
+        """Return the tables that the run writes, with the columns of their rows.
+
+        Raises
+        ------
+        OptionError, TableError
+            If a table or a file of the run cannot be written.
+        """
+        tables, specs = self.task.no_rows(), dict(self.config.outputs)
         if self.config.on_invalid == "quarantine":
-            tables.append((self.config.quarantine_spec, self.checked(self.source).schema))
-        return tables
+            specs |= self.config.quarantines
+            tables |= self.task.checked()
+        outputs = [(spec, self._commented(tables[option]).schema) for option, spec in specs.items()]
+        for spec, schema in outputs:
+            if missing := [name for name in spec.partition_by if name not in schema.names]:
+                raise OptionError(
+                    f"partition_by: {spec.option} has no {listed(missing)}; "
+                    f"it has {listed(schema.names)}"
+                )
+            output_table(self.spark, spec).check(schema)
+        for option, path in self.config.files.items():
+            require_writable(option, path, folder=False)
+        return outputs
 
     def run(self) -> Report:
         """Score the table and put the scores in place; return what was done.
@@ -120,163 +91,173 @@ class ScoreRun(JobRun["ScoreConfig"]):
         InvalidRowsError
             If rows cannot be scored and are to stop the run: nothing is put in place.
         OptionError, TableError
-            If the output cannot be written.
+            If an output cannot be written.
+        LqError
+            If rows were lost or added while the table was read.
         """
-        config = self.config
+        config, timed = self.config, self.clock.timed
         self.check_outputs()
         with ExitStack() as stack:
-            output = stack.enter_context(output_table(self.spark, config.output_spec))
-            quarantine = None
+            outputs = _opened(stack, self.spark, config.outputs)
+            quarantines: Places = {}
             if config.on_invalid == "quarantine":
-                quarantine = stack.enter_context(output_table(self.spark, config.quarantine_spec))
-
-            with self._timed("keys"):
-                keys = summarize_key(self.source, config.id)
-            reasons: dict[str, int] = {}
-            scored = self._score(self.source, keys.n_rows, output) if keys.is_unique else None
-            if scored is None:
-                reasons = self._set_aside(keys.n_rows, quarantine or output)
-                n_fit = keys.n_rows - sum(reasons.values())
-                scored = self._score(self._fit_rows(), n_fit, output)
-            elif quarantine is not None:
-                quarantine.stage(self.checked(self.source).where(F.lit(False)))
-            if scored is None or keys.n_rows != scored.n_rows + sum(reasons.values()):
+                quarantines = _opened(stack, self.spark, config.quarantines)
+            with timed("keys"):
+                keys = self.task.keys()
+            attempt = _Attempt(self, keys.n_rows, outputs)
+            rows = {"quarantine": self.task.rows, **self.task.further_rows}
+            set_aside = {option: SetAside(name, {}) for option, name in rows.items()}
+            if not keys.is_unique or not attempt.score(self.task.source):
+                checked = {o: self._commented(table) for o, table in self.task.checked().items()}
+                with timed("invalid rows"):
+                    faults = {
+                        option: self._written(table, quarantines.get(option), outputs["output"])
+                        for option, table in checked.items()
+                    }
+                    for option, table in faults.items():
+                        set_aside[option] = replace(set_aside[option], reasons=count_reasons(table))
+                    self._require_usable(keys.n_rows, set_aside, faults, attempt.why)
+                usable = checked["quarantine"].where(column(INVALID_REASON).isNull())
+                attempt = _Attempt(self, keys.n_rows - set_aside["quarantine"].n, outputs)
+                attempt.score(usable.drop(INVALID_REASON))
+            elif quarantines:
+                for option, table in self.task.checked().items():
+                    quarantines[option].stage(self._commented(table.where(F.lit(False))))
+            n_bad = set_aside["quarantine"].n
+            if attempt.n_unscored or keys.n_rows != attempt.n_scored + n_bad:
                 raise LqError(
-                    f"{keys.n_rows} rows read, but {scored and scored.n_rows} scored and "
-                    f"{sum(reasons.values())} set aside; did the table change during the run?"
+                    f"{keys.n_rows} {self.task.rows} read, but {attempt.n_scored} scored and "
+                    f"{n_bad} set aside; did the table change during the run?{attempt.why}"
                 )
-
-            # The output last: whatever cannot be written leaves the earlier one as it was.
-            if config.save_thresholds and self.thresholds is not None:
-                self.thresholds.save(config.save_thresholds)
-            if config.save_fitted and self.noise is not None:
-                self.noise.save(config.save_fitted)
-            with self._timed("write"):
-                if quarantine is not None:
-                    quarantine.commit(self.properties)
-                output.commit(self.properties)
+            with timed("summary"):
+                found = attempt.task.summarize(attempt.staged)
+            self._save(attempt.task)
+            with timed("write"):
+                # The output last: whatever cannot be written leaves the earlier one as it was.
+                for place in (*quarantines.values(), *reversed(outputs.values())):
+                    place.commit(run_properties(config, self.which))
         return Report(
             self.which.run_id,
             keys.n_rows,
-            reasons,
-            self._known_n_classes(keys.n_rows),
-            scored,
-            self.thresholds,
-            self.noise,
-            self.seconds,
-            config.find_issues,
+            attempt.n_scored,
+            set_aside,
+            found,
+            self.clock.seconds,
         )
 
-    def _known_n_classes(self, n_rows: int) -> int | None:
-        """Return K; None where only rows could say it, and there is none."""
-        told = self.config.n_classes or self.columns["classes"] or self.thresholds
-        return self.n_classes if told or n_rows else None
+    def _written(self, checked: DataFrame, quarantine: Output | None, output: Output) -> DataFrame:
+        """Write the rows that cannot be scored; return their keys and reasons."""
+        key, task = self.config.row_id, self.task
+        invalid = checked.where(column(INVALID_REASON).isNotNull())
+        if quarantine is not None:
+            invalid = quarantine.stage(invalid)
+        else:  # to be counted and named, not kept
+            invalid = output.scratch(invalid.select(column(key), INVALID_REASON))
+        reason = F.regexp_replace(column(INVALID_REASON), *task.place_in_reason)
+        invalid = invalid.select(column(key), reason.alias(INVALID_REASON))
+        return invalid.distinct() if task.shares_key else invalid
 
-    def said_of_classes(self) -> str:
-        """Return what a dry run says of the classes."""
-        names = self.columns["classes"]
-        return f"{self.n_classes:,}" + (f": {listed(names)}" if names else "")
-
-    def _score(self, rows: DataFrame, n_rows: int, output: Output) -> ScoredRows | None:
-        """Write scores to the staging place; None if some rows cannot be scored."""
-        config = self.config
-        try:
-            self._fit_thresholds(rows, n_rows)
-            if config.find_issues and n_rows and self.thresholds is not None:
-                found = self._with_issues(rows, self.thresholds, output)
-            else:
-                found = self._scored(rows)
-        except InvalidRowsError:
-            return None
-        with self._timed("issues" if config.find_issues else "scores"):
-            staged = output.stage(commented(found))
-        with self._timed("summary"):
-            return summarize_scores(
-                staged,
-                config.id,
-                config.label,
-                self.columns["classes"],
-                self._known_n_classes(n_rows),
+    def _require_usable(
+        self, n_rows: int, set_aside: Mapping[str, SetAside], faults: Tables, why: str
+    ) -> None:
+        """Raise if rows that cannot be scored are to stop the run, or none was found."""
+        unclear = self.task.unclear(set_aside["quarantine"].reasons)
+        if not any(found.reasons for found in set_aside.values()):
+            raise LqError(
+                f"some {self.task.rows} could not be scored, but no one has a fault; "
+                f"did the table change during the run?{why}"
             )
+        if not unclear and self.config.on_invalid == "quarantine":
+            return
+        messages = []
+        for option, found in set_aside.items():
+            if found.reasons:
+                n = f"{found.n} of {n_rows}" if option == "quarantine" else f"{found.n}"
+                text = reasons_text(faults[option], self.config.row_id, found.reasons)
+                messages.append(f"{n} {found.rows} cannot be scored: {text}")
+        raise InvalidRowsError("; ".join(messages) + unclear)
 
-    def _fit_thresholds(self, rows: DataFrame, n_rows: int) -> None:
-        config = self.config
-        loaded = config.thresholds or config.fitted
-        if not loaded:
-            self.thresholds = None  # of rows that have been set aside since
-        wanted = config.save_thresholds or config.save_fitted
-        needed = (config.adjust_pred_probs or config.find_issues) and not loaded
-        if wanted or (needed and n_rows):
-            with self._timed("thresholds"):
-                self.thresholds = multiclass.fit_thresholds(
-                    rows, **self.columns, tolerance=config.tolerance
+    def _save(self, task: Task[Any]) -> None:
+        for option, path in self.config.files.items():
+            fitted = task.fitted()[option]
+            if fitted is None:
+                raise DataError(
+                    f"{option}: the table is empty, or has nothing that can be fitted, "
+                    "so there is nothing to save"
                 )
-            if self.thresholds.n_classes != self.n_classes:
-                raise InvalidRowsError(f"rows have {self.thresholds.n_classes} probabilities")
+            fitted.save(path)
 
-    def _with_issues(self, rows: DataFrame, thresholds: Thresholds, output: Output) -> DataFrame:
-        table = labelled_table(rows, **self.columns)
-        with self._timed("scores"):
-            made = output.scratch(facts_of(rows, table, self.config, thresholds, self.fitted))
-        with self._timed("cuts"):
-            found, self.noise = rows_with_issues(
-                made, rows, table, self.config, thresholds, self.fitted
-            )
-        return found
+    def _commented(self, table: DataFrame) -> DataFrame:
+        return commented(table, self.task.comments)
 
-    def _scored(self, rows: DataFrame) -> DataFrame:
-        config = self.config
-        adjust = config.adjust_pred_probs and self.thresholds is not None  # None: no rows
-        scored = multiclass.score(
-            rows,
-            **self.columns,
-            n_classes=self.n_classes,
-            method=config.method,
-            adjust_pred_probs=adjust,
-            thresholds=self.thresholds if adjust else None,
-            predicted_label=True,
-            on_invalid="null",
-            tolerance=config.tolerance,
-        )
-        scored = scored.select(*map(column, [*config.carried, PREDICTED_LABEL, LABEL_QUALITY]))
-        if not config.find_issues:
-            return scored
-        return no_rows_with_issues(scored, config.id, config.issue_rank)
 
-    def checked(self, rows: DataFrame) -> DataFrame:
-        """Return rows of the source with the reason why they cannot be scored, or null."""
-        return commented(
-            multiclass.validate(
-                rows,
-                id=self.config.id,
-                **self.columns,
-                n_classes=self.n_classes,
-                tolerance=self.config.tolerance,
-            )
-        )
+class _Attempt:
+    """An attempt to score rows, and how far it has come."""
 
-    def _fit_rows(self) -> DataFrame:
-        checked = self.checked(self.source)
-        return checked.where(column(INVALID_REASON).isNull()).drop(INVALID_REASON)
+    def __init__(self, run: JobRun, n_rows: int, outputs: Places) -> None:
+        self.run, self.n_rows, self.outputs = run, n_rows, outputs
+        self.task = copy.copy(run.task)
+        self.staged: dict[str, DataFrame] = {}
+        self.n_scored = self.n_unscored = 0
+        self.why = ""
 
-    def _set_aside(self, n_rows: int, place: Output) -> dict[str, int]:
-        """Stage the rows that cannot be scored, or raise; return how many for each reason."""
-        with self._timed("invalid rows"):
-            invalid = self.checked(self.source).where(column(INVALID_REASON).isNotNull())
-            if self.config.on_invalid == "quarantine":
-                invalid = place.stage(invalid)
-            else:  # to be counted and named, not kept
-                invalid = place.scratch(invalid.select(column(self.config.id), INVALID_REASON))
-            reasons = count_reasons(invalid)
-        guessed_wrong = WRONG_LENGTH in reasons and self._known_n_classes(0) is None
-        if self.config.on_invalid == "fail" or guessed_wrong:
-            text = reasons_text(invalid, self.config.id, reasons)
-            hint = (
-                f"; K = {self.n_classes} was read off the first row, give n_classes to be certain"
-                if guessed_wrong
-                else ""
-            )
-            raise InvalidRowsError(
-                f"{sum(reasons.values())} of {n_rows} rows cannot be scored: {text}{hint}"
-            )
-        return reasons
+    def score(self, rows: DataFrame) -> bool:
+        """Stage the tables of these rows; return whether all of them could be scored."""
+        with self.run.clock.timed("scores"):
+            try:
+                for option, table in self._tables(rows):
+                    staged = self.outputs[option].stage(commented(table, self.task.comments))
+                    self.staged[option] = staged
+                    if option == "output":
+                        score = column(self.task.score_column)
+                        [(n, self.n_scored)] = staged.agg(F.count("*"), F.count(score)).collect()
+                        self.n_unscored = n - self.n_scored
+                    if self.n_unscored:
+                        return False
+            except InvalidRowsError as error:
+                self.n_scored, self.n_unscored = 0, self.n_rows
+                self.why = f" ({error})"
+        return not self.n_unscored
+
+    def _tables(self, rows: DataFrame) -> Iterator[tuple[str, DataFrame]]:
+        if self.n_rows:
+            yield from self.task.score(rows, self.n_rows, self.outputs["output"].scratch)
+        else:
+            yield from self.task.no_rows().items()
+
+
+class Clock:
+    """How long each phase of a run took, on the wall."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._within = 0.0
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """Add the time of a block to a phase; a phase within another one counts for itself."""
+        start, outer = time.perf_counter(), self._within
+        self._within = 0.0
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - start
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + spent - self._within
+            self._within = outer + spent
+
+
+def _opened(stack: ExitStack, spark: SparkSession, specs: Mapping[str, TableSpec]) -> Places:
+    return {o: stack.enter_context(output_table(spark, spec)) for o, spec in specs.items()}
+
+
+def execute(spark: SparkSession, config: JobConfig) -> Outcome:
+    """Run a job: score, write, judge and record; a run that fails is recorded too."""
+    record, run = RunRecord(spark, config), None
+    try:
+        record.look_back()
+        run = JobRun(spark, config, record.which)
+        report = run.run()
+    except Exception as error:
+        record.failed(None if run is None else run.opened.version, error)
+        raise
+    return record.succeeded(run.opened, report)

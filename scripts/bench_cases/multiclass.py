@@ -45,12 +45,12 @@ def make_data(
 
 def job(spark: Any, folder: str, out: str, *, find_issues: bool) -> Run:
     """Return the body of jobs/score_dataset.py: keys, scores (and issues), summary, swap."""
-    from lq_spark.job.config import load_config
-    from lq_spark.job.run import ScoreRun
+    from lq_spark.job.config_file import load_config
+    from lq_spark.job.run import JobRun
 
     flags = {"input": f"{folder}/rows.parquet", "output": f"{out}/scores"}
     config = load_config(None, {**flags, "adjust_pred_probs": True, "find_issues": find_issues})
-    return lambda: ScoreRun(spark, config).run().seconds
+    return lambda: JobRun(spark, config).run().seconds
 
 
 def cleanlab(folder: str, out: str, *, find_issues: bool) -> Run:

@@ -335,23 +335,22 @@ class Run:
 
     @property
     def quarantine(self) -> pa.Table:
-        return pq.read_table(self.config.quarantine_path)
+        return pq.read_table(self.config.place("quarantine"))
 
 
 @pytest.fixture(scope="session")
 def run_in(_spark_session):
     """Run the job's own code, without its process, on a table written to a folder or elsewhere."""
     # Imported here, so that the tests of the config run without Spark.
-    from lq_spark.job.config import load_config
-    from lq_spark.job.record import execute
-    from lq_spark.job.run import ScoreRun
+    from lq_spark.job.config_file import load_config
+    from lq_spark.job.run import execute
 
     def score(folder: Path, source: pa.Table | str, **flags: Any) -> Run:
         if isinstance(source, pa.Table):
             pq.write_table(source, folder / "input.parquet")
             source = str(folder / "input.parquet")
         config = load_config(None, {"input": source, "output": str(folder / "scores"), **flags})
-        return Run(config, execute(_spark_session, config, ScoreRun).report)
+        return Run(config, execute(_spark_session, config).report)
 
     return score
 

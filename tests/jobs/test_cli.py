@@ -13,7 +13,7 @@ from lq_spark.errors import (
     TableError,
 )
 from lq_spark.job import cli
-from lq_spark.job.jobs import JOBS
+from lq_spark.job.tasks.registry import TASKS
 
 PLACES = ["--input", "./in", "--output", "./out"]
 
@@ -23,7 +23,7 @@ def run_raises(monkeypatch):
     """Let the run itself, which needs Spark, raise an error."""
 
     def replace(error):
-        def run(config, job, **options):
+        def run(config, **options):
             raise error
 
         monkeypatch.setattr(cli, "run", run)
@@ -34,7 +34,7 @@ def run_raises(monkeypatch):
 @pytest.fixture
 def run_ends(monkeypatch):
     """Let a session and the run itself end at once, with a verdict; return what was started."""
-    from lq_spark.job import record
+    from lq_spark.job import run
 
     started = SimpleNamespace(stopped=0, runs=[])
 
@@ -45,14 +45,14 @@ def run_ends(monkeypatch):
         started.stopped += 1
 
     def replace(gate_failed):
-        def execute(spark, config, kind):
-            started.runs.append(kind.__name__)
+        def execute(spark, config):
+            started.runs.append(config.task)
             return SimpleNamespace(
                 gate_failed=gate_failed, text=lambda config: f"scored {config.input}"
             )
 
         monkeypatch.setattr(cli, "started_session", session)
-        monkeypatch.setattr(record, "execute", execute)
+        monkeypatch.setattr(run, "execute", execute)
         return started
 
     return replace
@@ -108,7 +108,7 @@ def run_ends(monkeypatch):
 )
 def test_a_flag_gives_its_key_alone(flag, value, key, expected):
     arguments = [flag] if value is None else [flag, value]
-    assert vars(cli.parser(JOBS["multiclass"]).parse_args(arguments)) == {key: expected}
+    assert vars(cli.parser(TASKS["multiclass"]).parse_args(arguments)) == {key: expected}
 
 
 @pytest.mark.parametrize("level", ["fail_if", "warn_if"])
@@ -116,7 +116,7 @@ def test_each_flag_of_a_condition_adds_one_in_order(level):
     flag = f"--{level.replace('_', '-')}"
     arguments = [flag, "rows < 9", flag, "class_rows['a, b'] < 1"]
     expected = {level: ["rows < 9", "class_rows['a, b'] < 1"]}
-    assert vars(cli.parser(JOBS["multiclass"]).parse_args(arguments)) == expected
+    assert vars(cli.parser(TASKS["multiclass"]).parse_args(arguments)) == expected
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_a_good_run_prints_its_summary_and_ends_with_0(run_ends, capsys):
     started = run_ends(gate_failed=False)
     assert cli.main(PLACES) == cli.DONE == 0
     assert capsys.readouterr() == ("scored ./in\n", "")
-    assert (started.runs, started.stopped) == (["ScoreRun"], 1)
+    assert (started.runs, started.stopped) == (["multiclass"], 1)
 
 
 def test_a_run_whose_gate_fails_prints_its_summary_and_ends_with_3(run_ends, capsys):
@@ -261,23 +261,23 @@ def test_a_run_whose_gate_fails_prints_its_summary_and_ends_with_3(run_ends, cap
     arguments = [*PLACES, "--fail-if", "tokens_scored < 1"]
     assert cli.main(arguments, "tokens") == cli.GATE_FAILED == 3
     assert capsys.readouterr() == ("scored ./in\n", "")
-    assert (started.runs, started.stopped) == (["TokensRun"], 1)
+    assert (started.runs, started.stopped) == (["tokens"], 1)
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_a_dry_run_is_one_only_if_told(dry_run, monkeypatch):
     told = []
 
-    def run(config, job, *, dry_run, **where):
-        told.append((config.input, job, dry_run))
+    def run(config, *, dry_run, **where):
+        told.append((config.input, config.task, dry_run))
         return cli.DONE
 
     monkeypatch.setattr(cli, "run", run)
     assert cli.main([*PLACES, *["--dry-run"] * dry_run]) == 0
-    assert told == [("./in", JOBS["multiclass"], dry_run)]
+    assert told == [("./in", "multiclass", dry_run)]
 
 
-@pytest.mark.parametrize("job", JOBS.values(), ids=lambda job: job.task)
+@pytest.mark.parametrize("job", TASKS.values(), ids=lambda job: job.task)
 def test_the_schema_of_the_config_is_printed_without_a_config(job, run_raises, capsys):
     run_raises(AssertionError("nothing is to be run"))
     assert cli.main(["--print-schema", "--task", job.task]) == 0

@@ -8,10 +8,11 @@ import yaml
 
 from lq_spark.errors import OptionError
 from lq_spark.job import cli
-from lq_spark.job.config import ScoreConfig, load_config
-from lq_spark.job.jobs import JOBS
+from lq_spark.job.config_file import load_config
+from lq_spark.job.tasks.multiclass import MulticlassConfig
+from lq_spark.job.tasks.registry import TASKS
 
-FIELDS = set(ScoreConfig.model_fields)
+FIELDS = set(MulticlassConfig.model_fields)
 PLACES = {"input": "./in", "output": "./out"}
 OPTIONAL_PLACES = (
     *("thresholds", "save_thresholds", "fitted", "save_fitted"),
@@ -258,19 +259,19 @@ def test_keys_that_contradict_each_other_are_refused(flags, message):
 
 
 @pytest.mark.parametrize("known", [{"classes": ["0", "1"]}, {"n_classes": 2}], ids=str)
-@pytest.mark.parametrize("task", JOBS)
+@pytest.mark.parametrize("task", TASKS)
 def test_a_condition_about_a_class_that_is_not_there_is_refused(task, known):
     needed = {"item": "i", "annotations": "./a"} if task == "multiannotator" else {}
     names = ("1", "2")
     if task == "regression":
         known, names = {}, ("0.5", "0.51")
-    config = JOBS[task].config
-    for metric in load_config(None, {**PLACES, **needed, **known}, config).metric_names[1]:
+    config = TASKS[task].config
+    for metric in load_config(None, {**PLACES, **needed, **known}, task).metric_names[1]:
         issues = {"find_issues": True} if "find_issues" in config.model_fields else {}
         flags = {**PLACES, **needed, **known, **issues}
-        assert load_config(None, {**flags, "fail_if": [f"{metric}['{names[0]}'] < 1"]}, config)
+        assert load_config(None, {**flags, "fail_if": [f"{metric}['{names[0]}'] < 1"]}, task)
         with pytest.raises(OptionError, match=f"{metric} has no '{names[1]}'; it has '"):
-            load_config(None, {**flags, "fail_if": [f"{metric}['{names[1]}'] < 1"]}, config)
+            load_config(None, {**flags, "fail_if": [f"{metric}['{names[1]}'] < 1"]}, task)
 
 
 @pytest.mark.parametrize(
@@ -301,10 +302,13 @@ def test_no_table_is_written_over_another(places):
 
 def test_metrics_and_quarantine_lie_beside_the_output_unless_told():
     config = load_config(None, {"input": "db.table", "output": "./out/"})
-    assert (config.metrics_path, config.quarantine_path) == ("./out_metrics", "./out_quarantine")
+    assert (config.place("metrics"), config.place("quarantine")) == (
+        "./out_metrics",
+        "./out_quarantine",
+    )
     told = {"metrics": "./m", "quarantine": "./q", "on_invalid": "quarantine"}
     config = load_config(None, {**PLACES, **told})
-    assert (config.metrics_path, config.quarantine_path) == ("./m", "./q")
+    assert (config.place("metrics"), config.place("quarantine")) == ("./m", "./q")
 
 
 def test_the_fingerprint_is_of_the_values_alone(yaml_file):
@@ -397,6 +401,6 @@ def test_a_config_is_checked_without_pyspark(module):
 
 
 def test_every_flag_is_a_key_and_every_key_a_flag():
-    flags = {action.dest for action in cli.parser(JOBS["multiclass"])._actions}
+    flags = {action.dest for action in cli.parser(TASKS["multiclass"])._actions}
     of_the_process = {"help", "config", "dry_run", "print_schema", "engine", "memory", "cores"}
     assert flags - of_the_process == FIELDS

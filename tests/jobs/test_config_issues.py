@@ -6,7 +6,7 @@ import pytest
 
 from lq_spark.core.label_issues.rules import FILTERS, PRUNING
 from lq_spark.errors import OptionError
-from lq_spark.job.config import load_config
+from lq_spark.job.config_file import load_config
 
 PLACES = {"input": "./in", "output": "./out"}
 FINDING = {**PLACES, "find_issues": True}
@@ -62,10 +62,7 @@ def test_saying_no_to_what_is_off_is_no_fault():
     ids=str,
 )
 def test_what_is_loaded_is_not_fitted_again_or_saved(other):
-    message = (
-        "fitted is given, so thresholds and joint are loaded, not fitted: thresholds, "
-        "save_fitted and save_thresholds do not go with it"
-    )
+    message = f"fitted is given, so {next(iter(other))} does not go with it"
     with pytest.raises(OptionError, match=f"^{message}$"):
         load_config(None, {**FINDING, "fitted": "f.json", **other})
 
@@ -158,10 +155,13 @@ def test_numbers_to_remove_may_stand_in_the_file(tmp_path):
 
 def test_health_tables_lie_beside_the_metrics():
     config = load_config(None, FINDING)
-    assert config.class_health_path == "./out_metrics_classes"
-    assert config.class_overlaps_path == "./out_metrics_overlaps"
+    assert config.place("class_health") == "./out_metrics_classes"
+    assert config.place("class_overlaps") == "./out_metrics_overlaps"
     config = load_config(None, {**FINDING, "metrics": "./m/"})
-    assert (config.class_health_path, config.class_overlaps_path) == ("./m_classes", "./m_overlaps")
+    assert (config.place("class_health"), config.place("class_overlaps")) == (
+        "./m_classes",
+        "./m_overlaps",
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from lq_spark.core import detection as core
 from lq_spark.core.detection.images import checked_detections
 from lq_spark.core.detection.model import fit_detections
 from lq_spark.errors import InvalidRowsError, OptionError
-from lq_spark.job.config import load_config
-from lq_spark.job.detection_config import DetectionConfig
+from lq_spark.job.config_file import load_config
 
 CLASSES = ["person", "car"]
 FIELDS = ("x1", "y1", "x2", "y2", "label", "prob")
@@ -90,14 +89,14 @@ def assert_output(folder, made):
 @pytest.fixture
 def run(spark, batch_size, tmp_path):
     """Run the job's own code on a table; ``batch_size`` is asked for as a run may set it."""
-    from lq_spark.job.detection_run import DetectionRun
-    from lq_spark.job.record import execute
+
+    from lq_spark.job.run import execute
 
     def score(table, **flags):
         pq.write_table(table, tmp_path / "in.parquet")
         places = {"input": str(tmp_path / "in.parquet"), "output": str(tmp_path / "out")}
-        config = load_config(None, {**places, "classes": CLASSES, **flags}, DetectionConfig)
-        return execute(spark, config, DetectionRun)
+        config = load_config(None, {**places, "classes": CLASSES, **flags}, "detection")
+        return execute(spark, config)
 
     return score
 
@@ -233,4 +232,4 @@ def test_a_wrong_class_stops_a_run_before_it_starts(run):
 )
 def test_a_wrong_option_is_refused(flags, message):
     with pytest.raises(OptionError, match=message):
-        load_config(None, {"input": "a/b", "output": "c/d", **flags}, DetectionConfig)
+        load_config(None, {"input": "a/b", "output": "c/d", **flags}, "detection")

@@ -5,9 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lq_spark.job.config import load_config
-from lq_spark.job.jobs import JOBS
-from lq_spark.job.record import execute
+from lq_spark.job.config_file import load_config
+from lq_spark.job.run import execute
+from lq_spark.job.tasks.registry import TASKS
 from lq_spark.tables.formats import read_table
 
 pytestmark = pytest.mark.spark_only
@@ -121,8 +121,8 @@ def told(session, task, folder, output_format):
     flags |= {"output": f"{folder}/{type(session).__module__}/{output_format}/out"}
     if "annotations" in flags:
         flags |= {"annotations": f"{folder}/annotations.parquet"}
-    job = JOBS[task]
-    config = load_config(None, {k: v for k, v in flags.items() if v is not None}, job.config)
+    job = TASKS[task]
+    config = load_config(None, {k: v for k, v in flags.items() if v is not None}, job.task)
     outcome = execute(session, config, job.kind())
     tables = [rows_of(session, spec) for spec, _ in job.kind()(session, config).outputs()]
     metrics = read_table(session, config.metrics_spec).df.collect()
@@ -134,7 +134,7 @@ def told(session, task, folder, output_format):
     return tables, numbers, [verdict.met for verdict in outcome.verdicts]
 
 
-@pytest.mark.parametrize("task", JOBS)
+@pytest.mark.parametrize("task", TASKS)
 def test_tables_and_metrics_are_the_same_in_both_formats(task, spark, on_embedded, tmp_path):
     make, flags = CASES[task]
     rng = np.random.default_rng(5)

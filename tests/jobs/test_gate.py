@@ -212,11 +212,11 @@ def test_a_condition_is_known_by_its_option_and_text():
     ],
 )
 def test_a_verdict_says_the_condition_with_what_it_saw(text, seen):
-    assert verdict(text).said == f"{text}: {seen}"
+    assert verdict(text).explanation == f"{text}: {seen}"
 
 
 def test_a_condition_without_a_metric_says_itself():
-    assert verdict("1 < 2").said == "1 < 2"
+    assert verdict("1 < 2").explanation == "1 < 2"
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_condition_without_a_metric_says_itself():
 )
 def test_what_is_unknown_is_not_judged_and_says_why(text, reason):
     found = verdict(text)
-    assert (found.met, found.classes, found.said) == (None, (), f"not judged: {reason}")
+    assert (found.met, found.classes, found.explanation) == (None, (), f"not judged: {reason}")
 
 
 @pytest.mark.parametrize(
@@ -279,17 +279,17 @@ def test_where_the_classes_are_known_a_condition_names_one_of_them():
 @pytest.mark.parametrize("text", ["rows < previous(rows)", "class_rows < previous(class_rows)"])
 def test_without_an_earlier_run_what_is_about_it_is_not_judged(text):
     found = verdict(text, before=None)
-    assert (found.met, found.said) == (None, "not judged: no earlier successful run")
+    assert (found.met, found.explanation) == (None, "not judged: no earlier successful run")
 
 
 def test_an_earlier_run_may_lack_a_metric():
     found = verdict("rows < previous(rows)", before={})
-    assert (found.met, found.said) == (None, "not judged: previous(rows) has no value")
+    assert (found.met, found.explanation) == (None, "not judged: previous(rows) has no value")
 
 
 def test_nan_is_no_value():
     found = verdict("rows < 1 or not rows < 1", now={("rows", None): math.nan})
-    assert (found.met, found.said) == (None, "not judged: rows has no value")
+    assert (found.met, found.explanation) == (None, "not judged: rows has no value")
 
 
 def test_infinity_is_a_value():
@@ -323,7 +323,7 @@ def test_what_is_unknown_is_so_only_where_it_matters(text, met):
 
 def test_only_reasons_that_matter_are_said():
     text = f"({U} and {F}) or rows / 0 > 1"
-    assert verdict(text).said == "not judged: division by zero"
+    assert verdict(text).explanation == "not judged: division by zero"
 
 
 @pytest.mark.parametrize(
@@ -350,19 +350,19 @@ def test_a_metric_of_each_class_is_judged_at_every_class(text, met, classes):
 
 
 def test_where_no_class_can_be_judged_the_condition_is_not():
-    assert verdict("class_rows / 0 > 1").said == "not judged: division by zero"
+    assert verdict("class_rows / 0 > 1").explanation == "not judged: division by zero"
     unknown = {("class_issue_rate", "cat"): None, ("class_issue_rate", "dog"): None}
     found = verdict("class_issue_rate > 0.3", now=unknown)
-    assert (found.met, found.said) == (None, "not judged: class_issue_rate has no value")
+    assert (found.met, found.explanation) == (None, "not judged: class_issue_rate has no value")
     found = verdict("class_issue_rate > 0.3", now={("rows", None): 0.0})
-    assert (found.met, found.said) == (None, "not judged: no class has class_issue_rate")
+    assert (found.met, found.explanation) == (None, "not judged: no class has class_issue_rate")
 
 
 def test_a_verdict_names_a_few_of_many_classes_and_has_them_all():
     now = {("class_rows", f"c{i}"): float(i) for i in range(8)}
     found = verdict("class_rows >= 0", now=now)
     assert found.classes == tuple(f"c{i}" for i in range(8))
-    assert found.said == (
+    assert found.explanation == (
         "class_rows >= 0: class 'c0' 0, class 'c1' 1, class 'c2' 2, class 'c3' 3, class 'c4' 4 "
         "and 3 more"
     )

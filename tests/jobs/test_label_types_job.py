@@ -7,9 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lq_spark.errors import InvalidRowsError
-from lq_spark.job.config import load_config
-from lq_spark.job.jobs import JOBS
-from lq_spark.job.record import execute
+from lq_spark.job.config_file import load_config
+from lq_spark.job.run import execute
 
 LABELS = [0, 1, 1, 0, 1, 0, 0, 1]
 PROBS = [
@@ -56,8 +55,8 @@ def run(spark, tmp_path):
             given["label"] = pa.array([*labels, labels[1], *labels[1:]], kind)
             pq.write_table(pa.table(given), folder / "annotations.parquet")
             options["annotations"] = f"{folder}/annotations.parquet"
-        config = load_config(None, options, JOBS[task].config)
-        outcome = execute(spark, config, JOBS[task].kind())
+        config = load_config(None, options, task)
+        outcome = execute(spark, config)
         return outcome, pq.read_table(folder / "out"), pq.read_table(folder / "out_metrics")
 
     return go

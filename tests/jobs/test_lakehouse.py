@@ -8,13 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from lq_spark.errors import LqError, OptionError
-from lq_spark.job.config import load_config
-from lq_spark.job.record import execute
-from lq_spark.job.run import ScoreRun
-from lq_spark.job.token_config import TokensConfig
-from lq_spark.job.token_run import TokensRun
+from lq_spark.job.config_file import load_config
+from lq_spark.job.run import execute
 from lq_spark.tables.formats import read_table, write_table
 from lq_spark.tables.spec import TableSpec
+from lq_spark.tasks import multiclass
 
 ICEBERG = pytest.param("iceberg", marks=pytest.mark.spark)
 MERGED = ["delta", pytest.param("iceberg", marks=pytest.mark.spark_only)]
@@ -65,24 +63,24 @@ def source(spark, place, labelled_rows):
 def run(spark, place):
     """Run the job on a table; return its outcome."""
 
-    def score(source, output_format="parquet", kind=ScoreRun, **flags):
+    def score(source, output_format="parquet", **flags):
         output = place.name(output_format, "scores")
         flags = {"input": source, "output": output, "output_format": output_format, **flags}
         config = load_config(None, flags)
-        return config, execute(spark, config, kind)
+        return config, execute(spark, config)
 
     return score
 
 
 def scores(spark, config):
-    rows = read_table(spark, config.output_spec).df.collect()
+    rows = read_table(spark, config.outputs["output"]).df.collect()
     return {row["id"]: row.asDict() for row in rows}
 
 
 def metrics(spark, config, status=None):
     """Return {run id: {(metric, class): value}} of the metrics table."""
     runs = {}
-    for row in read_table(spark, config.metrics_spec).df.collect():
+    for row in read_table(spark, config.records["metrics"]).df.collect():
         if status in (None, row["status"]):
             runs.setdefault(row["run_id"], {})[row["metric"], row["class"]] = row["value"]
     return runs
@@ -131,29 +129,30 @@ def test_parquet_is_not_written_into_a_table_of_another_format(option, source, r
 
 
 @pytest.mark.parametrize("table_format", ["delta", ICEBERG])
-def test_both_passes_see_the_version_that_was_opened(table_format, spark, place, source, run):
+def test_both_passes_see_the_version_that_was_opened(
+    table_format, spark, place, source, run, monkeypatch
+):
     name = source(table_format)
-    opened = {}
+    version = read_table(spark, TableSpec(name, format=table_format)).version
+    fit_thresholds = multiclass.fit_thresholds
 
-    class Slow(ScoreRun):
-        """Another writer appends after each pass."""
+    def slowly(*arguments, **options):
+        """Fit; another writer appends before and after."""
+        source(table_format, seed=4, mode="append", first=5000)
+        thresholds = fit_thresholds(*arguments, **options)
+        source(table_format, seed=5, mode="append", first=9000)
+        return thresholds
 
-        def __init__(self, *arguments):
-            super().__init__(*arguments)
-            opened["version"] = self.opened.version
-
-        def _fit_thresholds(self, *arguments):
-            source(table_format, seed=4, mode="append", first=5000)
-            super()._fit_thresholds(*arguments)
-            source(table_format, seed=5, mode="append", first=9000)
-
-    config, _ = run(name, table_format, kind=Slow, **OPTIONS)
+    monkeypatch.setattr(multiclass, "fit_thresholds", slowly)
+    config, outcome = run(name, table_format, **OPTIONS)
+    monkeypatch.undo()
+    assert outcome.source.version == version
     found = scores(spark, config)
     assert len(found) == 300
-    recorded = read_table(spark, config.metrics_spec).df.select("source_version").distinct()
-    assert [row[0] for row in recorded.collect()] == [opened["version"]]
+    recorded = read_table(spark, config.records["metrics"]).df.select("source_version").distinct()
+    assert [row[0] for row in recorded.collect()] == [version]
     assert read_table(spark, TableSpec(name, format=table_format)).df.count() == 900
-    again, _ = run(name, table_format, input_version=opened["version"], **OPTIONS)
+    again, _ = run(name, table_format, input_version=version, **OPTIONS)
     assert scores(spark, again) == found
 
 
@@ -217,7 +216,7 @@ def test_rows_set_aside_go_to_a_table_of_the_same_format(spark, place, source, r
     write_table(bad, TableSpec(name, "source", "delta", mode="append"))
     config, outcome = run(name, "delta", on_invalid="quarantine", n_classes=4)
     assert len(scores(spark, config)) == 300
-    [row] = read_table(spark, config.quarantine_spec).df.collect()
+    [row] = read_table(spark, config.quarantines["quarantine"]).df.collect()
     assert (row["id"], row["invalid_reason"]) == (7, "pred_probs of wrong length")
     assert outcome.report.quarantined == {"pred_probs of wrong length": 1}
 
@@ -300,11 +299,10 @@ def test_sentences_and_tokens_are_merged_by_their_keys(spark, place):
             "write_mode": "merge",
             "find_issues": True,
         }
-        config = load_config(None, flags, TokensConfig)
-        execute(spark, config, TokensRun)
+        config = load_config(None, flags, "tokens")
+        execute(spark, config)
         found[output_format] = [
-            sorted(read_table(spark, spec).df.collect())
-            for spec in (config.output_spec, config.token_output_spec)
+            sorted(read_table(spark, spec).df.collect()) for spec in config.outputs.values()
         ]
     assert found["delta"] == found["parquet"]
     assert [len(table) for table in found["delta"]] == [3, 6]

@@ -9,16 +9,15 @@ from lq_spark.core.multiannotator.annotations import checked_annotations
 from lq_spark.core.multiannotator.items import Dataset
 from lq_spark.errors import OptionError
 from lq_spark.job.cli import parser
-from lq_spark.job.config import load_config
-from lq_spark.job.jobs import JOBS
-from lq_spark.job.multiannotator_config import MultiannotatorConfig
+from lq_spark.job.config_file import load_config
+from lq_spark.job.tasks.registry import TASKS
 
 PLACES = {"input": "./items", "annotations": "./annotations", "output": "./out"}
 CLASSES = ["ant", "bee", "cat"]
 
 
 def load(path=None, **flags):
-    return load_config(path, flags, MultiannotatorConfig)
+    return load_config(path, flags, "multiannotator")
 
 
 def crowd(n_items=120, n_annotators=8, seed=0):
@@ -63,13 +62,13 @@ def test_every_key_is_a_flag_and_the_tables_have_places_of_their_own():
     config = load(**PLACES)
     assert (config.models, config.row_id) == (["pred_probs"], "item")
     assert (config.method, config.quality_method) == ("self_confidence", "crowdlab")
-    assert config.annotation_output_path == "./out_annotations"
-    assert config.annotator_output_path == "./out_annotators"
-    assert config.annotation_quarantine_path == "./out_quarantine_annotations"
+    assert config.place("annotation_output") == "./out_annotations"
+    assert config.place("annotator_output") == "./out_annotators"
+    assert config.place("annotation_quarantine") == "./out_quarantine_annotations"
     line = [*flags_of(PLACES), "--task", "multiannotator", "--pred-probs", "p,q"]
     line += ["--calibrate-probs", "--fail-if", "mean_annotator_agreement < 0.5"]
-    found = vars(parser(JOBS["multiannotator"]).parse_args(line))
-    config = load_config(None, found, MultiannotatorConfig)
+    found = vars(parser(TASKS["multiannotator"]).parse_args(line))
+    config = load_config(None, found, "multiannotator")
     assert (config.models, config.calibrate_probs) == (["p", "q"], True)
     for place in ("./annotations", "./out/annotations", "./out_annotators", "./out_metrics"):
         with pytest.raises(OptionError, match="must be different places, none inside another"):
@@ -85,7 +84,7 @@ def test_every_key_is_a_flag_and_the_tables_have_places_of_their_own():
         ({"method": "margin"}, "method must be one of "),
         ({"pred_probs": []}, "pred_probs must name columns, each once, got"),
         ({"annotation_quarantine": "./q"}, "annotation_quarantine is given, so on_invalid must"),
-        ({"fitted": "a.json", "save_fitted": "b.json"}, "fitted is given, so 'save_fitted' does"),
+        ({"fitted": "a.json", "save_fitted": "b.json"}, "fitted is given, so save_fitted does"),
         ({"fail_if": ["label_issues > 1"]}, "fail_if: a metric must be one of 'rows', "),
         ({"find_issues": True}, "unknown config key 'find_issues'"),
     ],
@@ -140,7 +139,7 @@ def test_a_good_run_writes_what_core_says_and_shows_the_worst(submit, read_metri
     assert metrics["mean_consensus_quality", None] == pytest.approx(rated.quality.mean())
     assert metrics["model_weight", "p"] == rated.weights.models[0]
     assert metrics["class_rows", "bee"] == (rated.consensus == 1).sum()
-    assert "\n120 of 120 rows scored" in done.stdout
+    assert "\n120 of 120 items scored" in done.stdout
     worst = int(np.argmin(table.quality))
     lines = done.stdout.splitlines()
     at = lines.index("least reliable annotators (1 good, 0 bad):")
@@ -175,12 +174,12 @@ def test_a_wrong_column_is_refused(submit, expected_error, tmp_path):
 @pytest.fixture
 def run(spark, batch_size):
     """Run the job's own code; a run sets the size of batches, which the fixture puts back."""
-    from lq_spark.job.multiannotator_run import MultiannotatorRun
-    from lq_spark.job.record import execute
+
+    from lq_spark.job.run import execute
 
     def execute_with(**flags):
         config = load(**flags)
-        return execute(spark, config, MultiannotatorRun).report.text(config)
+        return execute(spark, config).report.text(config)
 
     return execute_with
 
@@ -202,8 +201,8 @@ def test_rows_set_aside_leave_what_the_others_say(run, tmp_path):
     given = np.where(is_bad, "dog", table["label"].to_numpy(zero_copy_only=False))
     pq.write_table(table.set_column(2, "label", [given.tolist()]), options["annotations"])
     text = run(**options, on_invalid="quarantine", save_fitted=str(tmp_path / "fitted.json"))
-    assert "39 of 40 rows scored" in text
-    assert "4 set aside (item that cannot be scored: 3; label not in classes: 1)" in text
+    assert "39 of 40 items scored" in text
+    assert "(4 annotations: item that cannot be scored: 3; label not in classes: 1)" in text
     out = tmp_path / "all"
     assert pq.read_table(out / "out_quarantine")["item"].to_pylist() == ["i007"]
     aside = pq.read_table(out / "out_quarantine_annotations").to_pylist()
@@ -236,6 +235,6 @@ def test_tables_without_rows_give_tables_without_rows(run, tmp_path):
     options = write_tables(tmp_path, *crowd(20))
     for name in ("input", "annotations"):
         pq.write_table(pq.read_table(options[name]).slice(0, 0), options[name])
-    assert "0 of 0 rows scored" in run(**options)
+    assert "0 of 0 items scored" in run(**options)
     for name in ("out", "out_annotations", "out_annotators"):
         assert pq.read_table(tmp_path / name).num_rows == 0

@@ -12,22 +12,22 @@ from lq_spark.core.multilabel.health import multilabel_health_summary
 from lq_spark.core.multilabel.model import MultilabelModel
 from lq_spark.errors import OptionError
 from lq_spark.job.cli import parser
-from lq_spark.job.config import load_config
-from lq_spark.job.jobs import JOBS
-from lq_spark.job.multilabel_config import MultilabelConfig
+from lq_spark.job.config_file import load_config
+from lq_spark.job.tasks.multilabel import MultilabelConfig
+from lq_spark.job.tasks.registry import TASKS
 
 CLASSES = ["cat", "dog", "indoor", "night"]
 PLACES = {"input": "./in", "output": "./out"}
 
 
 def load(path=None, **flags):
-    return load_config(path, flags, MultilabelConfig)
+    return load_config(path, flags, "multilabel")
 
 
 def test_without_further_keys_rows_are_scored_by_their_moving_average():
     config = load(**PLACES)
     assert config.aggregator_kwargs == {"method": "exponential_moving_average", "alpha": 0.8}
-    assert config.issue_output_path == "./out_issues"
+    assert config.place("issue_output") == "./out_issues"
     softmin = load(**PLACES, aggregator="softmin", temperature=0)
     assert softmin.aggregator_kwargs == {"method": "softmin", "temperature": 0}
 
@@ -55,7 +55,7 @@ def test_options_that_do_not_agree_are_refused(flags, message):
 
 
 def test_every_key_is_a_flag_and_the_example_config_is_one(repository):
-    known = {action.dest for action in parser(JOBS["multilabel"])._actions}
+    known = {action.dest for action in parser(TASKS["multilabel"])._actions}
     assert set(MultilabelConfig.model_fields) < known
     path = repository / "conf" / "score_multilabel.yaml"
     assert load(str(path)).classes is not None
@@ -149,13 +149,13 @@ def test_bad_rows_stop_a_run_and_are_named(submit, expected_error, tmp_path, fai
 @pytest.fixture
 def run(spark, batch_size, tmp_path):
     """Run the job's own code in the tests' session: (config, outcome)."""
-    from lq_spark.job.multilabel_run import MultilabelRun
-    from lq_spark.job.record import execute
+
+    from lq_spark.job.run import execute
 
     def score(source, **flags):
         places = {"input": str(source), "output": str(tmp_path / "out"), "classes": CLASSES}
         config = load(**places, **flags)
-        return config, execute(spark, config, MultilabelRun)
+        return config, execute(spark, config)
 
     return score
 
@@ -168,7 +168,7 @@ def test_bad_rows_are_set_aside_and_a_model_is_applied_as_it_is(run, tmp_path):
     source = write(tmp_path / "in.parquet", *bad)
     options = {"filter_by": "confident_learning", "fitted": str(tmp_path / "model.json")}
     config, outcome = run(source, on_invalid="quarantine", **options)
-    aside = pq.read_table(config.quarantine_path).sort_by("id")
+    aside = pq.read_table(config.place("quarantine")).sort_by("id")
     assert aside["invalid_reason"].to_pylist() == [row[2] for row in BAD]
     assert "40 of 44 rows scored" in outcome.text(config)
     rows = pq.read_table(config.output).sort_by("id").to_pandas()
@@ -194,7 +194,7 @@ def test_a_table_without_rows_gives_tables_without_rows(run, tmp_path, filter_by
     pq.write_table(empty, tmp_path / "in.parquet")
     config, outcome = run(tmp_path / "in.parquet", issue_rank=True, filter_by=filter_by)
     assert "0 of 0 rows scored" in outcome.text(config)
-    for place in (config.output, config.issue_output_path):
+    for place in (config.output, config.place("issue_output")):
         assert pq.read_table(place).num_rows == 0
 
 

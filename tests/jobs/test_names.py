@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lq_spark.errors import OptionError
-from lq_spark.job.config import load_config
-from lq_spark.job.jobs import JOBS
-from lq_spark.job.record import execute
+from lq_spark.job.config_file import load_config
+from lq_spark.job.run import execute
+from lq_spark.job.tasks.registry import TASKS
 
 FLAGS = {
     "multiclass": {"find_issues": True, "issue_rank": True},
@@ -32,7 +32,7 @@ def run_of(spark, batch_size, tmp_path):
     before = spark.conf.get(reader)
 
     def run(folder, case, tables, columns, end="", **flags):
-        job, folder = JOBS[case.task], tmp_path / folder
+        job, folder = TASKS[case.task], tmp_path / folder
         folder.mkdir()
         places = {}
         for place, table in zip(PLACES.get(flags.pop("name"), ("input",)), tables, strict=True):
@@ -40,8 +40,8 @@ def run_of(spark, batch_size, tmp_path):
             pq.write_table(table, places[place])
         named = {o: names for o, names in columns.items() if o in job.config.model_fields}
         output = str(folder / "out")
-        config = load_config(None, {**places, "output": output, **named, **flags}, job.config)
-        outcome = execute(spark, config, job.kind())
+        config = load_config(None, {**places, "output": output, **named, **flags}, job.task)
+        outcome = execute(spark, config)
         assert outcome.report.text(config)
         return {
             path.name: sorted(
@@ -75,20 +75,20 @@ def test_columns_and_places_of_any_name_give_the_same(run_of, name):
     assert bool(expected["out_quarantine"]) == (name != "boxes")
 
 
-@pytest.mark.parametrize("task", list(JOBS))
+@pytest.mark.parametrize("task", list(TASKS))
 def test_tables_beside_one_whose_name_has_quotes_have_names_that_sql_reads(task):
-    kind = JOBS[task].config
+    kind = TASKS[task].config
     more = {"annotations": "lake.db.labels"} if task == "multiannotator" else {}
     flags = {"input": "lake.db.rows", **more, "output_format": "iceberg"}
     if "find_issues" in kind.model_fields:
         flags["find_issues"] = True
-    quoted = load_config(None, {**flags, "output": "lake.db.`product-scores`"}, kind)
-    plain = load_config(None, {**flags, "output": "lake.db.scores"}, kind)
+    quoted = load_config(None, {**flags, "output": "lake.db.`product-scores`"}, task)
+    plain = load_config(None, {**flags, "output": "lake.db.scores"}, task)
     assert len(set(plain.places)) >= 3
     assert quoted.places == [
         place.replace("lake.db.scores", "lake.db.`product-scores") + "`" for place in plain.places
     ]
-    assert quoted.metrics_path == "lake.db.`product-scores_metrics`"
+    assert quoted.place("metrics") == "lake.db.`product-scores_metrics`"
 
 
 @pytest.mark.parametrize("metrics", ["lake.`db`.scores", "`lake`.db.`Scores`", "LAKE.DB.SCORES"])
@@ -96,7 +96,7 @@ def test_a_table_is_the_same_with_and_without_quotes(metrics):
     flags = {"input": "lake.db.rows", "output": "lake.db.`scores`", "output_format": "iceberg"}
     with pytest.raises(OptionError, match="must be different places"):
         load_config(None, {**flags, "metrics": metrics})
-    assert load_config(None, {**flags, "metrics": "lake.db.`scores_2`"}).metrics_path
+    assert load_config(None, {**flags, "metrics": "lake.db.`scores_2`"}).place("metrics")
 
 
 @pytest.mark.spark_only
@@ -112,9 +112,9 @@ def test_tables_of_names_in_quotes_are_written_and_read(spark, interpreted, tmp_
     config = load_config(None, {**flags, **columns, "find_issues": True})
     try:
         for _ in range(2):  # what is there is replaced, and drift is measured
-            execute(spark, config, JOBS["multiclass"].kind())
+            execute(spark, config)
         assert spark.read.table(name).count() == every_task.N
-        metrics = spark.read.table(config.metrics_path)
+        metrics = spark.read.table(config.place("metrics"))
         assert metrics.select("run_id").distinct().count() == 2
         assert spark.read.table(name).columns[0] == columns["id"]
     finally:

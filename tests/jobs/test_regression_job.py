@@ -8,8 +8,7 @@ import pytest
 from lq_spark.core.regression import find_label_issues, get_label_quality_scores
 from lq_spark.core.regression.rules import OUTRE_THRESHOLD
 from lq_spark.errors import OptionError
-from lq_spark.job.config import load_config
-from lq_spark.job.regression_config import RegressionConfig
+from lq_spark.job.config_file import load_config
 
 PLACES = {"input": "data/in", "output": "data/out"}
 
@@ -34,9 +33,9 @@ NAMES = ("--label", "price", "--prediction", "guess")
 def test_an_uncertainty_is_a_column_or_a_number():
     how = {"method": "uncertainty", "frac_issues": 0.1}
     for given, told in (("0.5", 0.5), (2.0, 2.0), ("spread", "spread")):
-        config = load_config(None, {**PLACES, **how, "uncertainty": given}, RegressionConfig)
-        assert config.told_uncertainty == told
-    assert load_config(None, dict(PLACES), RegressionConfig).told_uncertainty is None
+        config = load_config(None, {**PLACES, **how, "uncertainty": given}, "regression")
+        assert config.number_or_column == told
+    assert load_config(None, dict(PLACES), "regression").number_or_column is None
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ def test_an_uncertainty_is_a_column_or_a_number():
 )
 def test_a_wrong_key_is_refused(keys, message):
     with pytest.raises(OptionError) as error:
-        load_config(None, {**PLACES, **keys}, RegressionConfig)
+        load_config(None, {**PLACES, **keys}, "regression")
     assert message in str(error.value)
 
 
@@ -127,15 +126,15 @@ def test_a_bad_run_names_the_rows_and_writes_only_that_it_has_failed(
 @pytest.fixture
 def run(spark, tmp_path):
     """Run the job's own code on rows: (report, config)."""
-    from lq_spark.job.record import execute
-    from lq_spark.job.regression_run import RegressionRun
+
+    from lq_spark.job.run import execute
 
     def run(table, **flags):
         pq.write_table(table, tmp_path / "in.parquet")
         places = {"input": str(tmp_path / "in.parquet"), "output": str(tmp_path / "out")}
         names = {"label": "price", "prediction": "guess"}
-        config = load_config(None, {**places, **names, **flags}, RegressionConfig)
-        return execute(spark, config, RegressionRun).report, config
+        config = load_config(None, {**places, **names, **flags}, "regression")
+        return execute(spark, config).report, config
 
     return run
 
@@ -148,7 +147,7 @@ def test_rows_set_aside_leave_the_others_the_scores_of_their_own(run, by_id):
     table = table_of(ids, labels, predictions, spoilt)
     report, config = run(table, **how, on_invalid="quarantine")
     assert report.quarantined == {"uncertainty below 0": 1}
-    assert pq.read_table(config.quarantine_path)["id"].to_pylist() == [ids[7]]
+    assert pq.read_table(config.place("quarantine"))["id"].to_pylist() == [ids[7]]
     fit = np.arange(60) != 7
     found = by_id(pq.read_table(config.output), table.filter(fit)["id"])
     expected = find_label_issues(
@@ -161,6 +160,6 @@ def test_rows_set_aside_leave_the_others_the_scores_of_their_own(run, by_id):
 
 def test_a_table_without_rows_gives_one_without_rows(run):
     report, config = run(table_of(*prices(3)).slice(0, 0))
-    assert report.found.n_rows == 0
+    assert report.n_scored == 0
     assert pq.read_table(config.output).num_rows == 0
     assert "0 of 0 rows scored" in report.text(config)

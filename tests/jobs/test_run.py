@@ -11,7 +11,6 @@ from lq_spark.core import multiclass
 from lq_spark.core.confident import get_confident_thresholds
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.errors import DataError
-from lq_spark.tasks.shared.batches import REASONS
 
 SIMPLE = {
     "id": [3, 1, 2],
@@ -34,11 +33,10 @@ def test_an_empty_table_gives_an_empty_table(adjust, on_invalid, run, read_metri
     metrics = metrics_of(done)
     assert {key: value for key, value in metrics.items() if key[0] != "seconds"} == {
         **{(name, None): 0 for name in ("rows", "rows_scored", "rows_quarantined")},
-        **{("rows_quarantined", reason): 0 for reason in REASONS},
         ("classes", None): None,
         ("mean_label_quality", None): None,
     }
-    assert read_metrics(done.config.metrics_path) == {done.report.run_id: metrics}
+    assert read_metrics(done.config.place("metrics")) == {done.report.run_id: metrics}
     assert "0 of 0 rows scored" in done.report.text(done.config)
 
 
@@ -105,7 +103,7 @@ def test_columns_may_have_any_name(run):
     table = pa.table(SIMPLE).rename_columns(["the.id", "given label", "p`s"])
     done = run(table, id="the.id", label="given label", pred_probs="p`s", adjust_pred_probs=True)
     assert done.scores.column_names[:2] == ["the.id", "given label"]
-    assert done.report.scored.n_rows == 3
+    assert done.report.n_scored == 3
 
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.int16()], ids=str)
@@ -150,7 +148,7 @@ def test_the_lowest_rows_and_class_means_are_right_with_ties_by_id(run):
     pred_probs = np.column_stack([first, 1 - first, np.zeros((n, n_classes - 2))])
     labels, ids = rng.integers(0, n_classes, n), rng.permutation(n)
     table = pa.table({"id": ids, "label": labels, "pred_probs": list(pred_probs)})
-    scored = run(table).report.scored
+    scored = run(table).report.found
 
     scores = pred_probs[np.arange(n), labels]
     predicted = pred_probs.argmax(axis=1)

@@ -19,6 +19,7 @@ from lq_spark.core.health import overall_label_health_score
 from lq_spark.core.label_issues import find_label_issues
 from lq_spark.core.multiclass import get_label_quality_scores
 from lq_spark.core.multiclass.scores import score_rows
+from lq_spark.job.summary import count_issues
 
 CLASSES = ["cat", "dog", "sea horse", "ant"]
 
@@ -155,7 +156,7 @@ def test_the_metrics_say_what_the_flags_say(two_runs, read_metrics):
             assert metrics["class_issue_rate", str(k)] == of_class.sum() / len(of_class)
             assert metrics["class_threshold", str(k)] == two_runs.fitted.thresholds.values[k]
         phases = {detail for name, detail in metrics if name == "seconds"}
-        assert {"scores", "cuts", "issues", "write"} <= phases
+        assert {"open", "keys", "thresholds", "scores", "cuts", "summary", "write"} >= phases
         facts = row_facts(run.labels, run.pred_probs, two_runs.fitted.thresholds.as_array())
         n_confident = facts.is_confident_issue(run.labels).sum()
         assert metrics["label_health_score", None] == 1.0 - n_confident / n_rows
@@ -195,13 +196,14 @@ def test_nothing_is_left_beside_the_tables_and_the_file(two_runs):
 
 def test_the_summary_says_how_many_issues_there_are_and_where(two_runs):
     report, config = two_runs.old.done.report, two_runs.old.done.config
-    n = report.n_issues
+    n = count_issues(report.found.classes)
     text = report.text(config)
-    assert f"issues      {n} labels, {n / 400:.2%}, by prune_by_noise_rate; label heal" in text
-    assert f"health      {config.class_health_path}, {config.class_overlaps_path}" in text
-    assert f"fitted      {config.save_fitted}" in text
+    assert f"issues       {n} labels, {n / 400:.2%}, by prune_by_noise_rate; label heal" in text
+    places = [config.place(option) for option in ("class_health", "class_overlaps")]
+    assert f"health       {', '.join(places)}" in text
+    assert f"save_fitted  {config.save_fitted}" in text
     assert "labels most often given for another class, estimated:" in text
-    by_class = {q.name: q.n_issues for q in report.scored.classes}
+    by_class = {q.name: q.n_issues for q in report.found.classes}
     rows = [line.split() for line in text.split("\n\n")[1].splitlines()[2:]]
     assert {row[0]: int(row[-1]) for row in rows} == by_class
 
@@ -234,7 +236,7 @@ def test_names_of_classes_and_columns_and_ids_may_be_any(run, assert_health):
     assert scores["issue_rank"].to_pylist() == ranks_of(quality, expected)
     assert scores["note"].to_pylist() == ids
     assert scores["predicted_label"].to_pylist() == names[pred_probs.argmax(axis=1)].tolist()
-    assert_health(done.config.metrics_path, done.report.run_id, labels, pred_probs, CLASSES)
+    assert_health(done.config.place("metrics"), done.report.run_id, labels, pred_probs, CLASSES)
     metrics = metrics_of(done)
     for k, name in enumerate(CLASSES):
         assert metrics["class_label_issues", name] == expected[labels == k].sum()

@@ -12,9 +12,8 @@ from lq_spark.core.label_issues import find_label_issues
 from lq_spark.core.label_issues.rules import COMPARING
 from lq_spark.core.multiclass import get_label_quality_scores
 from lq_spark.errors import ColumnError, DataError, InvalidRowsError, OptionError, TableError
-from lq_spark.job.config import load_config
-from lq_spark.job.run import ScoreRun
-from lq_spark.tasks.shared.batches import REASONS
+from lq_spark.job.config_file import load_config
+from lq_spark.job.run import JobRun
 
 SIMPLE = {
     "id": [3, 1, 2],
@@ -78,7 +77,6 @@ def test_an_empty_table_gives_an_empty_table_with_the_columns_of_issues(
     assert run_id == done.report.run_id
     assert {key: value for key, value in metrics.items() if key[0] != "seconds"} == {
         **{(name, None): 0 for name in ("rows", "rows_scored", "rows_quarantined")},
-        **{("rows_quarantined", reason): 0 for reason in REASONS},
         ("classes", None): None,
         ("mean_label_quality", None): None,
         ("label_issues", None): 0,
@@ -145,7 +143,7 @@ def test_rows_that_cannot_be_judged_are_as_if_they_were_not_there(
     assert_same_bits(scores["label_quality"].to_numpy(), quality)
     np.testing.assert_array_equal(NoiseModel.load(saved).class_counts, np.bincount(labels))
     names = ["0", "1", "2"]
-    assert_health(done.config.metrics_path, done.report.run_id, labels, pred_probs, names)
+    assert_health(done.config.place("metrics"), done.report.run_id, labels, pred_probs, names)
     assert ("issue_rate", None, expected.sum() / 150) in list(done.report.metrics())
     tables = {f"scores{end}" for end in ("", "_quarantine", "_metrics")}
     tables |= {"scores_metrics_classes", "scores_metrics_overlaps"}
@@ -261,7 +259,7 @@ def test_a_class_has_one_name_in_all_metrics(run, saved_model):
     names = ["cat", "dog", "ant"]
     flags = {"find_issues": True, "filter_by": "confident_learning", "classes": names}
     done = run(pa.table(SIMPLE), fitted=saved_model(3), **flags)
-    health = pq.read_table(done.config.class_health_path)
+    health = pq.read_table(done.config.place("class_health"))
     assert set(health["class"].to_pylist()) == set(names)
     of_classes = {detail for name, detail, _ in done.report.metrics() if name.startswith("class_")}
     assert of_classes == set(names)
@@ -272,7 +270,7 @@ def test_as_many_numbers_to_remove_as_classes_are_asked_for_before_a_row_is_read
     places = {"input": str(tmp_path / "input.parquet"), "output": str(tmp_path / "scores")}
     options = {"find_issues": True, "n_classes": 3, "num_to_remove_per_class": [1, 0]}
     with pytest.raises(OptionError, match="num_to_remove_per_class must be 3 numbers"):
-        ScoreRun(spark, load_config(None, {**places, **options}))
+        JobRun(spark, load_config(None, {**places, **options}))
 
 
 def test_a_run_that_cannot_write_the_health_tables_writes_nothing(run, tmp_path):

@@ -6,8 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lq_spark.core import tokens as core
-from lq_spark.job.config import load_config
-from lq_spark.job.token_config import TokensConfig
+from lq_spark.job.config_file import load_config
 
 CLASSES = ["O", "B-LOC", "I-LOC"]
 
@@ -59,7 +58,7 @@ def test_a_good_run_shows_the_ten_worst_sentences(submit, tmp_path):
     assert "Traceback" not in errors
     assert " ERROR " not in errors
     quality, of_tokens = core.get_label_quality_scores(labels, probs)
-    head = f"25 sentences of {sum(map(len, labels))} tokens scored, token score self_confidence"
+    head = f"25 of 25 sentences scored, {sum(map(len, labels))} tokens, token score self_confidence"
     assert printed.splitlines()[1].startswith(head)
     expected = []
     for s in np.argsort(quality, kind="stable")[:10]:
@@ -94,7 +93,7 @@ def test_a_bad_run_says_why_in_one_line_and_writes_nothing_but_that_it_has_faile
     assert code == 1, errors
     assert "Traceback" not in errors
     [line] = [line for line in (printed + errors).splitlines() if line.startswith("error: ")]
-    assert line.startswith("error: 4 sentences cannot be scored: ")
+    assert line.startswith("error: 4 of 4 sentences cannot be scored: ")
     assert "labels, tokens and pred_probs differ in length" in line
     left = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
     assert left == {"in.parquet", "out_metrics"}
@@ -104,8 +103,8 @@ def test_a_bad_run_says_why_in_one_line_and_writes_nothing_but_that_it_has_faile
 @pytest.fixture
 def excerpts(spark, tmp_path):
     """Run the job's own code on sentences of one doubtful token each: (texts, summary)."""
-    from lq_spark.job.record import execute
-    from lq_spark.job.token_run import TokensRun
+
+    from lq_spark.job.run import execute
 
     def run(lengths_and_places, shape, **flags):
         rows = [
@@ -130,9 +129,9 @@ def excerpts(spark, tmp_path):
             flags = {"tokens": "tokens", **flags}
         pq.write_table(table, tmp_path / "in.parquet")
         places = {"input": str(tmp_path / "in.parquet"), "output": str(tmp_path / "out")}
-        config = load_config(None, {**places, **flags}, TokensConfig)
-        report = execute(spark, config, TokensRun).report
-        return report.excerpts, report.text(config)
+        config = load_config(None, {**places, **flags}, "tokens")
+        report = execute(spark, config).report
+        return report.found.excerpts, report.text(config)
 
     return run
 

@@ -8,8 +8,7 @@ import pytest
 from lq_spark import SegmentationModel
 from lq_spark.core import segmentation as core
 from lq_spark.errors import DataError, InvalidRowsError, OptionError
-from lq_spark.job.config import load_config
-from lq_spark.job.segmentation_config import SegmentationConfig
+from lq_spark.job.config_file import load_config
 
 CLASSES = ["road", "sky", "tree"]
 NAMES = ("label_mask", "pred_probs")
@@ -47,8 +46,8 @@ def spoilt(table, row, name, value):
 @pytest.fixture
 def run(spark, batch_size, tmp_path):
     """Run the job's own code on a table; ``batch_size`` is asked for as a run sets it."""
-    from lq_spark.job.record import execute
-    from lq_spark.job.segmentation_run import SegmentationRun
+
+    from lq_spark.job.run import execute
 
     reader = "spark.sql.parquet.columnarReaderBatchSize"
     before = spark.conf.get(reader)
@@ -56,8 +55,8 @@ def run(spark, batch_size, tmp_path):
     def score(table, **flags):
         pq.write_table(table, tmp_path / "in.parquet")
         places = {"input": str(tmp_path / "in.parquet"), "output": str(tmp_path / "out")}
-        config = load_config(None, {**places, **flags}, SegmentationConfig)
-        return execute(spark, config, SegmentationRun)
+        config = load_config(None, {**places, **flags}, "segmentation")
+        return execute(spark, config)
 
     yield score
     spark.conf.set(reader, before)
@@ -161,9 +160,7 @@ def test_new_images_are_judged_by_an_earlier_run(run, tmp_path, read_metrics):
 def test_a_table_without_images_gives_a_table_without_scores(run, tmp_path):
     outcome = run(table_of(*images(2)).slice(0, 0))
     assert pq.read_table(tmp_path / "out").num_rows == 0
-    assert outcome.report.text(
-        load_config(None, {"input": "a/b", "output": "c/d"}, SegmentationConfig)
-    )
+    assert outcome.report.text(load_config(None, {"input": "a/b", "output": "c/d"}, "segmentation"))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +177,7 @@ def test_a_table_without_images_gives_a_table_without_scores(run, tmp_path):
 )
 def test_a_wrong_option_is_refused(flags, message):
     with pytest.raises(OptionError, match=message):
-        load_config(None, {"input": "a/b", "output": "c/d", **flags}, SegmentationConfig)
+        load_config(None, {"input": "a/b", "output": "c/d", **flags}, "segmentation")
 
 
 def test_a_run_reads_few_large_images_at_a_time(run, spark, tmp_path):
@@ -231,5 +228,5 @@ def test_ignored_pixels_count_nowhere_and_another_run_judges_alike(run, tmp_path
 def test_images_of_ignored_pixels_alone_are_told_of(run, tmp_path):
     masks, probs = images(2)
     outcome = run(table_of(np.full_like(masks, 255), probs), ignore_label=255)
-    config = load_config(None, {"input": "a/b", "output": "c/d"}, SegmentationConfig)
+    config = load_config(None, {"input": "a/b", "output": "c/d"}, "segmentation")
     assert "label issues at 0 of 0 pixels (0.00%), in 0 images" in outcome.report.text(config)

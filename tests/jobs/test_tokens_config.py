@@ -7,15 +7,15 @@ import pytest
 from lq_spark.core.multiclass.scores import METHODS
 from lq_spark.errors import OptionError
 from lq_spark.job.cli import parser
-from lq_spark.job.config import load_config
-from lq_spark.job.jobs import JOBS
-from lq_spark.job.token_config import TokensConfig
+from lq_spark.job.config_file import load_config
+from lq_spark.job.tasks.registry import TASKS
+from lq_spark.job.tasks.tokens import TokensConfig
 
 PLACES = {"input": "./in", "output": "./out"}
 
 
 def load(path=None, **flags):
-    return load_config(path, flags, TokensConfig)
+    return load_config(path, flags, "tokens")
 
 
 def test_without_further_keys_a_row_is_a_sentence_scored_by_its_minimum():
@@ -26,9 +26,12 @@ def test_without_further_keys_a_row_is_a_sentence_scored_by_its_minimum():
     assert (config.tokens, config.token_index, config.token) == (None, None, None)
     assert (config.token_score_method, config.sentence_score_method) == ("self_confidence", "min")
     assert config.sentence_score_kwargs == {}
-    assert config.token_output_path == "./out_tokens"
-    assert (config.metrics_path, config.quarantine_path) == ("./out_metrics", "./out_quarantine")
-    assert load(**PLACES, token_output="./words").token_output_path == "./words"
+    assert config.place("token_output") == "./out_tokens"
+    assert (config.place("metrics"), config.place("quarantine")) == (
+        "./out_metrics",
+        "./out_quarantine",
+    )
+    assert load(**PLACES, token_output="./words").place("token_output") == "./words"
 
 
 @pytest.mark.parametrize(
@@ -112,8 +115,10 @@ def test_keys_of_the_job_of_rows_are_unknown(key):
         ({"write_mode": "replace"}, "write_mode: .*'overwrite', 'append' or 'merge'"),
         ({"output_format": "csv"}, "output_format: .*'parquet', 'delta' or 'iceberg'"),
         ({"input_format": "parquet", "input_version": 3}, "^input: Parquet has no versions; "),
-        ({"fail_if": ["rows < 1"]}, "^fail_if: a metric must be one of 'sentences_scored', "),
-        ({"warn_if": ["class_rows < 1"]}, "^warn_if: a metric must be one of 'sentences_sc"),
+        ({"fail_if": ["rowz < 1"]}, "^fail_if: a metric must be one of 'rows', "),
+        ({"fail_if": ["sentences_scored < 1"]}, "^fail_if: .*; did you mean 'rows_scored'"),
+        ({"warn_if": ["sentences_quarantined > 0"]}, "^warn_if: .*; did you mean 'rows_quarant"),
+        ({"warn_if": ["class_rows < 1"]}, "^warn_if: a metric must be one of 'rows'"),
         ({"fail_if": ["issue_rate > 0.1"]}, "^fail_if: .* is about 'issue_rate', so find_issues"),
         ({"reference": ""}, "reference: "),
     ],
@@ -165,7 +170,7 @@ def test_every_key_is_a_flag():
         *("--fail-if", "tokens_scored < 9", "--fail-if", "class_tokens['B-LOC'] < 1"),
         *("--warn-if", "issue_rate > 0.5"),
     ]
-    config = load_config(None, vars(parser(JOBS["tokens"]).parse_args(line)), TokensConfig)
+    config = load_config(None, vars(parser(TASKS["tokens"]).parse_args(line)), "tokens")
     assert (config.token_index, config.token, config.temperature) == ("place", "word", float("inf"))
     assert (config.token_score_method, config.classes) == (list(METHODS)[1], ["O", "B-LOC"])
     assert config.num_to_remove_per_class == [3, 0]
@@ -179,7 +184,7 @@ def test_every_key_is_a_flag():
     )
     assert config.fail_if == ["tokens_scored < 9", "class_tokens['B-LOC'] < 1"]
     assert config.warn_if == ["issue_rate > 0.5"]
-    known = {action.dest for action in parser(JOBS["tokens"])._actions}
+    known = {action.dest for action in parser(TASKS["tokens"])._actions}
     assert set(TokensConfig.model_fields) < known
 
 

@@ -12,8 +12,7 @@ from lq_spark.core.confident import calibrate_confident_joint, compute_confident
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.label_issues import find_label_issues
 from lq_spark.errors import InvalidRowsError
-from lq_spark.job.config import load_config
-from lq_spark.job.token_config import TokensConfig
+from lq_spark.job.config_file import load_config
 
 CLASSES = ["O", "B-LOC", "I-LOC"]
 LONG = {"token_index": "token_index", "token": "token"}
@@ -66,19 +65,19 @@ def corpus_of(n_sentences=30, seed=0, classes=None):
 
 def run_in(spark, folder, source, **flags):
     """Run the job's own code, without its process, on a table written to a folder."""
-    from lq_spark.job.record import execute
-    from lq_spark.job.token_run import TokensRun
+
+    from lq_spark.job.run import execute
 
     pq.write_table(source, folder / "input.parquet")
     places = {"input": str(folder / "input.parquet"), "output": str(folder / "scores")}
-    config = load_config(None, {**places, **flags}, TokensConfig)
-    report = execute(spark, config, TokensRun).report
+    config = load_config(None, {**places, **flags}, "tokens")
+    report = execute(spark, config).report
     return SimpleNamespace(
         config=config,
         report=report,
         folder=folder,
         sentences=pq.read_table(config.output).sort_by("sentence_id"),
-        tokens=pq.read_table(config.token_output_path).sort_by(
+        tokens=pq.read_table(config.place("token_output")).sort_by(
             [("sentence_id", "ascending"), ("token_index", "ascending")]
         ),
         metrics={(name, detail): value for name, detail, value in report.metrics()},
@@ -160,13 +159,13 @@ def test_metrics_and_health_are_those_of_the_tokens(two_runs, read_metrics, asse
     for corpus in (two_runs.old, two_runs.new):
         metrics = read_metrics(path)[corpus.done.report.run_id]
         n, n_issues = len(corpus.labels), sum(corpus.done.tokens["is_label_issue"].to_pylist())
-        assert metrics["sentences_scored", None] == corpus.nested.num_rows
-        assert metrics["sentences_quarantined", None] == 0
+        assert metrics["rows_scored", None] == corpus.nested.num_rows
+        assert metrics["rows_quarantined", None] == 0
         assert metrics["tokens_scored", None] == n
         assert metrics["label_issues", None] == n_issues
         assert metrics["issue_rate", None] == n_issues / n
         phases = {detail for name, detail in metrics if name == "seconds"}
-        assert {"open", "ids", "sentences", "issues", "summary", "write"} == phases
+        assert {"open", "keys", "scores", "tokens", "summary", "write"} == phases
         for k, name in enumerate(CLASSES if corpus is two_runs.old else map(str, range(3))):
             given = corpus.labels == k
             name = name if ("class_tokens", name) in metrics else CLASSES[k]
@@ -223,10 +222,10 @@ def test_nothing_is_left_beside_the_outputs(two_runs):
 def test_the_summary_says_what_was_written_where(two_runs):
     done, n = two_runs.old.done, len(two_runs.old.labels)
     text = done.report.text(done.config)
-    assert f"30 sentences of {n} tokens scored, token score self_confidence, sentence" in text
-    assert f"tokens      {two_runs.folder}/scores_tokens" in text
+    assert f"30 of 30 sentences scored, {n} tokens, token score self_confidence, sentence" in text
+    assert f"token_output  {two_runs.folder}/scores_tokens" in text
     n_issues = int(done.metrics["label_issues", None])
-    assert f"issues      {n_issues} tokens, {n_issues / n:.2%}, by prune_by_noise_rate" in text
+    assert f"issues        {n_issues} tokens, {n_issues / n:.2%}, by prune_by_noise_rate" in text
 
 
 def spoiled(corpus, shape):
@@ -261,7 +260,7 @@ def test_a_bad_token_sets_its_whole_sentence_aside(run, shape, find_issues):
     assert min(len(part) for part in corpus.split[0][3:7]) > 1  # they have good tokens too
     table, reasons = spoiled(corpus, shape)
     done = run(table, **NAMES[shape], on_invalid="quarantine", find_issues=find_issues)
-    aside = pq.read_table(done.config.quarantine_path)
+    aside = pq.read_table(done.config.place("quarantine"))
     expected = [
         {**row, "invalid_reason": reasons[row["sentence_id"]]}
         for row in table.to_pylist()
@@ -281,9 +280,9 @@ def test_a_bad_token_sets_its_whole_sentence_aside(run, shape, find_issues):
         issues = [(kept[s], t) for s, t in core.find_label_issues(*split)]
         assert [places[row] for row in found] == sorted(issues)
     n_aside = len(reasons) + (shape == "nested")  # both rows of an id that occurs twice
-    assert done.metrics["sentences_scored", None] == len(kept)
-    assert done.metrics["sentences_quarantined", None] == n_aside
-    assert done.metrics["sentences_quarantined", "a token: probabilities do not sum to 1"] == 1
+    assert done.metrics["rows_scored", None] == len(kept)
+    assert done.metrics["rows_quarantined", None] == n_aside
+    assert done.metrics["rows_quarantined", "a token: probabilities do not sum to 1"] == 1
     assert f"({n_aside} sentences: " in done.report.text(done.config)
 
 
@@ -300,7 +299,9 @@ def test_a_run_that_fails_writes_nothing_but_that_it_has_failed(
     with pytest.raises(InvalidRowsError) as error:
         run(table, **names, find_issues=True, save_fitted=str(tmp_path / "fitted.json"))
     n_bad = len(reasons) + (shape == "nested")
-    assert str(error.value).startswith(f"{n_bad} sentences cannot be scored: ")
+    assert str(error.value).startswith(
+        f"{n_bad} of {len(corpus.nested) + (shape == 'nested')} sentences cannot be scored: "
+    )
     assert "a token: probabilities do not sum to 1" in str(error.value)
     (tmp_path / "input.parquet").unlink()
     left = snapshot(tmp_path)
@@ -323,8 +324,9 @@ def test_an_empty_table_gives_empty_tables(run, read_metrics, shape, find_issues
     assert ("is_label_issue" in done.tokens.column_names) == find_issues
     classes = ["0", "1", "2"]
     expected = {
-        **{(name, None): 0 for name in ("sentences_scored", "tokens_scored")},
-        ("sentences_quarantined", None): 0,
+        **{
+            (name, None): 0 for name in ("rows", "rows_scored", "rows_quarantined", "tokens_scored")
+        },
         ("mean_sentence_quality", None): None,
         **{("class_tokens", name): 0 for name in classes},
         **{("class_mean_label_quality", name): None for name in classes},
@@ -340,8 +342,8 @@ def test_an_empty_table_gives_empty_tables(run, read_metrics, shape, find_issues
         }
     found = {key: value for key, value in done.metrics.items() if key[0] != "seconds"}
     assert found == expected
-    assert read_metrics(done.config.metrics_path) == {done.report.run_id: done.metrics}
-    assert "0 sentences of 0 tokens scored" in done.report.text(done.config)
+    assert read_metrics(done.config.place("metrics")) == {done.report.run_id: done.metrics}
+    assert "0 of 0 sentences scored, 0 tokens" in done.report.text(done.config)
 
 
 @pytest.mark.parametrize("shape", ["nested", "long"])

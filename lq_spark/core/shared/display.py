@@ -159,7 +159,9 @@ def _table_html(table: SmallTable) -> str:
         + "</tr>"
         for row in rows
     )
-    caption = f'<caption style="text-align:left">{html.escape(table.title)}</caption>'
+    caption = (
+        f'<caption style="text-align:left;white-space:nowrap">{html.escape(table.title)}</caption>'
+    )
     return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 

@@ -224,23 +224,26 @@ def issue_batch(
     weights: Mapping[str, float] | None,
     *,
     overlapping_label_check: bool,
+    fail: bool,
 ) -> BatchFunction:
     """Return (arrays of the boxes) -> whether an image has a label issue, and which of its boxes.
 
-    An image that cannot be scored fails the batch.
+    An image that cannot be scored fails the batch, or gets nulls.
     """
 
     def run(*arrays: pa.Array) -> dict[str, pa.Array]:
-        found = fit_images(arrays, model.n_classes, classes, fail=True).found
+        batch = fit_images(arrays, model.n_classes, classes, fail=fail)
+        found = batch.found
         scores = box_scores(
             found, model.min_similarity, overlapping_label_check=overlapping_label_check
         )
         flags = flag_boxes(found, scores, model.issue_thresholds())
-        return {
+        columns = {
             IS_LABEL_ISSUE: pa.array(flagged_images(found, flags)),
             LABEL_QUALITY: pa.array(image_scores(found, scores, weights)),
             **_issue_lists(found, scores, flags),
         }
+        return _spread(columns, batch)
 
     return run
 

@@ -56,10 +56,14 @@ RUN_BOXES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What one pass finds: the lowest similarity, and the boxes of each class by probability."""
+    """What one pass finds: the lowest similarity, and the boxes of each class by probability.
+
+    Of images that can be scored; ``n_unusable`` is how many others there are.
+    """
 
     min_similarity: float
     counts: BoxCounts
+    n_unusable: int
 
 
 def lowest_similarity(
@@ -82,18 +86,19 @@ def lowest_similarity(
     return 1.0 if lowest is None else float(lowest)
 
 
-def table_totals(df: DataFrame, columns: DetectionColumns, n_classes: int) -> Totals:
+def table_totals(df: DataFrame, columns: DetectionColumns, n_classes: int, *, fail: bool) -> Totals:
     """Return the totals of a table; reads it once.
 
-    Raises an error of Spark that names InvalidRowsError for an image that cannot be scored.
+    An image that cannot be scored fails the query, or is left out and counted.
     """
     n_buckets = max(1, MAX_CELLS // n_classes)
     classes = columns.names
 
     def partial(batch: pa.RecordBatch) -> tuple[float, NDArray[np.int64]]:
-        found = fit_images(batch.columns, n_classes, classes, fail=True).found
+        images = fit_images(batch.columns, n_classes, classes, fail=fail)
+        found, n_unusable = images.found, batch.num_rows - images.found.n_images
         counts = partial_counts(found, match_boxes(found), n_classes, n_buckets)
-        return min_similarity(found), counts.as_vector()
+        return min_similarity(found), np.append(counts.as_vector(), n_unusable)
 
     def merge(a: Any, b: Any) -> tuple[float, NDArray[np.int64]]:
         return min(a[0], b[0]), a[1] + b[1]
@@ -108,12 +113,13 @@ def table_totals(df: DataFrame, columns: DetectionColumns, n_classes: int) -> To
 
     schema = "place bigint, number bigint, lowest double"
     parts = reduce_partitions(inputs_alone(df, columns), partial, merge, finish, schema)
-    numbers = np.zeros(BoxCounts.length(n_classes, n_buckets), dtype=np.int64)
+    numbers = np.zeros(BoxCounts.length(n_classes, n_buckets) + 1, dtype=np.int64)
     lowest = 1.0
     # Spark adds up what the partitions give, so that the driver gets one number a place.
     for row in parts.groupBy("place").agg(F.sum("number"), F.min("lowest")).collect():
         numbers[row[0]], lowest = row[1], min(lowest, row[2])
-    return Totals(lowest, BoxCounts.of_vector(numbers, n_classes, n_buckets))
+    counts = BoxCounts.of_vector(numbers[:-1], n_classes, n_buckets)
+    return Totals(lowest, counts, int(numbers[-1]))
 
 
 def table_precisions(

@@ -107,7 +107,22 @@ def fit(
             f"id: column {id!r} has nulls or values that occur twice; "
             "detection.validate says which rows"
         )
-    totals = table_totals(df, columns, n_classes)
+    return fit_model(df, columns, id, n_classes, fail=True)
+
+
+def fit_model(
+    df: DataFrame, columns: DetectionColumns, id: str, n_classes: int, *, fail: bool
+) -> DetectionModel:
+    """Return :func:`fit` of a table that is checked.
+
+    An image that cannot be scored fails the query, or else InvalidRowsError is raised after it.
+    """
+    totals = table_totals(df, columns, n_classes, fail=fail)
+    if totals.n_unusable:
+        raise InvalidRowsError(
+            f"{totals.n_unusable} images cannot be scored with K = {n_classes} classes; "
+            "detection.validate says which and why"
+        )
     precisions = table_precisions(df, columns, id, totals.counts)
     return detection_model(totals.min_similarity, precisions, totals.counts, columns.classes)
 
@@ -266,17 +281,35 @@ def find_issues(
         )
     else:
         resolved_n_classes(df, columns, n_classes, fitted)
+    flagged = with_issues(
+        df, columns, fitted, weights, overlapping_label_check=overlapping_label_check, fail=True
+    )
+    return with_issue_rank(flagged, id) if issue_rank else flagged
+
+
+def with_issues(
+    df: DataFrame,
+    columns: DetectionColumns,
+    fitted: DetectionModel,
+    weights: Mapping[str, float] | None,
+    *,
+    overlapping_label_check: bool,
+    fail: bool,
+) -> DataFrame:
+    """Return a table that is checked with its label issues, by what was fitted. Lazy.
+
+    An image that cannot be scored fails the query, or gets nulls.
+    """
     function = issue_batch(
-        fitted, columns.names, weights, overlapping_label_check=overlapping_label_check
+        fitted, columns.names, weights, overlapping_label_check=overlapping_label_check, fail=fail
     )
     found = df.withColumn(_NEW, map_rows(function, columns.inputs, issue_schema()))
-    made = {
-        IS_LABEL_ISSUE: F.col(f"{_NEW}.{IS_LABEL_ISSUE}"),
-        LABEL_QUALITY: F.col(f"{_NEW}.{LABEL_QUALITY}"),
-        BOX_ISSUES: _box_issues(columns),
-    }
-    flagged = found.select(*map(column, df.columns), *(made[name].alias(name) for name in added))
-    return with_issue_rank(flagged, id) if issue_rank else flagged
+    return found.select(
+        *map(column, df.columns),
+        F.col(f"{_NEW}.{IS_LABEL_ISSUE}"),
+        F.col(f"{_NEW}.{LABEL_QUALITY}"),
+        _box_issues(columns).alias(BOX_ISSUES),
+    )
 
 
 def _box_issues(columns: DetectionColumns) -> Column:

@@ -167,7 +167,7 @@ class RegressionHealth(Displayed):
         residuals = {"share of rows": list(quantiles), "residual up to": list(quantiles.values())}
         return [
             SmallTable("overall", overall, dict.fromkeys(overall, 1.0)),
-            SmallTable("residuals", residuals, {"share of rows": 1.0}),
+            SmallTable("residuals", residuals),
         ]
 
 

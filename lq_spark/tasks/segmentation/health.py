@@ -77,7 +77,7 @@ class SegmentationHealth(Displayed):
         figures = {"pixels": "num_pixels", "issues": "num_pixel_issues"}
         figures["share of issues"] = "pixel_issue_share"
         labels = {"given": "given_label", "predicted": "predicted_label"}
-        pixels, bars = {"pixels": "num_pixel_issues"}, {"share of issues": 1.0}
+        pixels, bars = {"pixels": "num_pixel_issues"}, {"share of issues": None}
         return [
             frame_table("worst classes", self.classes, {"class": "class"}, figures, bars),
             frame_table(

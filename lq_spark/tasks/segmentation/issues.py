@@ -210,9 +210,14 @@ def facts_of(
     layout: ImageLayout,
     keep: Sequence[str],
     temperature: float = DEFAULT_TEMPERATURE,
+    *,
+    fail: bool = True,
 ) -> DataFrame:
-    """Return the facts of images beside the columns to keep. Lazy; fails if one is not fit."""
-    function = facts_batch(layout, temperature, fail=True)
+    """Return the facts of images beside the columns to keep. Lazy.
+
+    An image that cannot be scored fails the query, or has nulls.
+    """
+    function = facts_batch(layout, temperature, fail=fail)
     new = map_rows(function, columns.inputs, image_schema(FACTS))
     return with_fields(df.withColumn(NEW, new), keep, FACTS)
 

@@ -11,7 +11,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, require_new_columns
-from lq_spark.engine.keys import duplicate_keys
+from lq_spark.engine.keys import KeySummary, duplicate_keys
 from lq_spark.engine.verbs import map_rows
 from lq_spark.tasks import multiclass
 from lq_spark.tasks.shared.probabilities import PredProbs
@@ -150,9 +150,21 @@ def _is_broken(place: Column, rows: Column) -> Column:
 
 def broken_sentences(df: DataFrame, columns: TokenColumns) -> DataFrame:
     """Return the ids of the sentences of a table of tokens whose token_index is broken, or null."""
+    return _sentences(df, columns).where("broken").select("id")
+
+
+def summarize_sentences(df: DataFrame, columns: TokenColumns) -> KeySummary:
+    """Count the sentences of a table of tokens, and check that each is whole and has an id."""
+    sentences = _sentences(df, columns)
+    [(n, n_broken)] = sentences.agg(F.count(F.lit(1)), F.count_if("broken")).collect()
+    return KeySummary(n, n_broken == 0)
+
+
+def _sentences(df: DataFrame, columns: TokenColumns) -> DataFrame:
+    """Return the id of each sentence of a table of tokens, and whether it is broken."""
     sentence, place = column(columns.sentence_id), column(str(columns.token_index))
     places = df.groupBy(sentence.alias("id"), place.alias("place")).agg(
         F.count(F.lit(1)).alias("rows")
     )
     broken = _is_broken(F.col("place"), F.col("rows")) | F.col("id").isNull()
-    return places.groupBy("id").agg(broken.alias("broken")).where("broken").select("id")
+    return places.groupBy("id").agg(broken.alias("broken"))

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
 
 from lq_spark import __version__
-from lq_spark.core.confident.model import NoiseModel
 from lq_spark.engine.kinds import Engine, engine_of
-from lq_spark.job.base import JobRun, RunId, run_properties
-from lq_spark.job.common_config import JobConfig
-from lq_spark.job.drift import Joint, drift
+from lq_spark.job.config import JobConfig
 from lq_spark.job.gate import Metrics, Verdict, judge
-from lq_spark.job.history import EarlierRun, earlier_run
-from lq_spark.job.metrics import (
+from lq_spark.job.record.history import EarlierRun, Joint, drift, earlier_run
+from lq_spark.job.record.metrics import (
     CLASSES,
     FAILED,
     GATE_FAILED,
@@ -25,6 +24,7 @@ from lq_spark.job.metrics import (
     Row,
     health_rows,
 )
+from lq_spark.job.summary import Report
 from lq_spark.tables.formats import Source, add_rows, check_rows
 
 if TYPE_CHECKING:
@@ -34,16 +34,21 @@ if TYPE_CHECKING:
     from lq_spark.tables.spec import TableSpec
 
 
-class Report(Protocol):
-    """What a run did."""
+@dataclass(frozen=True, slots=True)
+class RunId:
+    """Which run it is."""
 
-    noise: NoiseModel | None
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    started_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
-    def metrics(self) -> Sequence[tuple[str, str | None, float | None]]:
-        """Return (metric, class or reason or phase or None, value)."""
 
-    def text(self, config: Any) -> str:
-        """Return the summary that the job prints."""
+def run_properties(config: JobConfig, which: RunId) -> dict[str, str]:
+    """Return what the commits of a run say of it."""
+    return {
+        "lq_spark.version": __version__,
+        "lq_spark.run_id": which.run_id,
+        "lq_spark.config_fingerprint": config.fingerprint,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,6 @@ class Outcome:
     Attributes
     ----------
     report : Report
-        Of the kind of the job.
     verdicts : list of Verdict
         Of each condition of the gate.
     drift : dict
@@ -64,7 +68,7 @@ class Outcome:
         What it read.
     """
 
-    report: Any
+    report: Report
     verdicts: list[Verdict]
     drift: dict[tuple[str, str | None], float | None]
     engine: Engine
@@ -78,19 +82,21 @@ class Outcome:
     def text(self, config: JobConfig) -> str:
         """Return what the job prints."""
         read = "" if self.source.version is None else f", input read as {self.source.text}"
-        lines = [f"lq_spark {__version__} on {self.engine}{read}", str(self.report.text(config))]
+        lines = [f"lq_spark {__version__} on {self.engine}{read}", self.report.text(config)]
         whole = [(metric, value) for (metric, name), value in self.drift.items() if name is None]
         if whole:
-            told = ", ".join(f"{metric.removeprefix('drift_')} {v:+.4f}" for metric, v in whole)
-            lines += ["", f"drift since the earlier run: {told}"]
+            drifts = ", ".join(f"{metric.removeprefix('drift_')} {v:+.4f}" for metric, v in whole)
+            lines += ["", f"drift since the earlier run: {drifts}"]
         if self.verdicts:
             lines.append("")
         for verdict in self.verdicts:
             option, text = verdict.condition.option, verdict.condition.text
             if verdict.met is None:
-                lines.append(f"{option} {verdict.said} ({text})")
+                lines.append(f"{option} {verdict.explanation} ({text})")
             else:
-                lines.append(f"{option} {'MET' if verdict.met else 'not met'}: {verdict.said}")
+                lines.append(
+                    f"{option} {'MET' if verdict.met else 'not met'}: {verdict.explanation}"
+                )
             if verdict.warning is not None:
                 lines.append(
                     f"WARNING: {option} ({text}) names what is not there: {verdict.warning}"
@@ -110,7 +116,9 @@ class RunRecord:
     def __init__(self, spark: SparkSession, config: JobConfig) -> None:
         self.spark, self.config, self.which = spark, config, RunId()
         self._tables: dict[TableSpec, StructType] = {}
-        for spec, columns in zip(config.record_specs, (METRICS, CLASSES, OVERLAPS), strict=False):
+        for spec, columns in zip(
+            config.records.values(), (METRICS, CLASSES, OVERLAPS), strict=False
+        ):
             schema = spark.createDataFrame([], columns).schema
             check_rows(spark, spec, schema)
             self._tables[spec] = schema
@@ -129,7 +137,7 @@ class RunRecord:
         if self.config.reference is not None:
             self.reference = earlier_run(self.spark, self.config, self.config.reference)
 
-    def succeeded(self, run: JobRun[Any], report: Report) -> Outcome:
+    def succeeded(self, source: Source, report: Report) -> Outcome:
         """Judge and record a run that has written its outputs.
 
         Raises TableError if it cannot be recorded.
@@ -142,11 +150,13 @@ class RunRecord:
             (metric, name): None if value is None else float(value)
             for metric, name, value in report.metrics()
         }
+        if self.previous is not None:
+            now = {**self.previous.reasons(), **now}
         changes = self._drift(now, None if report.noise is None else joint_of(overlaps))
         now |= changes
         before = None if self.previous is None else self.previous.metrics
         verdicts = [judge(condition, now, before) for condition in self.config.conditions]
-        outcome = Outcome(report, verdicts, changes, engine_of(self.spark), run.opened)
+        outcome = Outcome(report, verdicts, changes, engine_of(self.spark), source)
         for verdict in verdicts:
             # Null: it could not be judged.
             met = None if verdict.met is None else float(verdict.met)
@@ -156,13 +166,12 @@ class RunRecord:
         tables = list(zip(self._tables.items(), (rows, classes, overlaps), strict=False))
         for (spec, schema), added in reversed(tables):  # a run that has metrics has all
             if added:
-                self._add(spec, schema, run.opened.version, status, added)
+                self._add(spec, schema, source.version, status, added)
         return outcome
 
-    def failed(self, run: JobRun[Any] | None, error: Exception) -> None:
+    def failed(self, version: int | None, error: Exception) -> None:
         """Record a run that has failed; if that fails too, say so and let the first error go on."""
         [(spec, schema), *_] = self._tables.items()
-        version = None if run is None else run.opened.version
         try:
             self._add(spec, schema, version, FAILED, [("failed", type(error).__name__, 1.0)])
         except Exception as another:  # noqa: BLE001
@@ -176,7 +185,7 @@ class RunRecord:
         if joint is not None:
             [*_, overlaps] = self._tables
             joint_before = earlier.joint(self.spark, overlaps)
-        found = drift(now, earlier.metrics, joint, joint_before)
+        found = drift(now, earlier.metrics, joint, joint_before, self.config.class_counts)
         return {(metric, name): value for metric, name, value in found}
 
     def _add(
@@ -205,16 +214,3 @@ class RunRecord:
 def joint_of(overlaps: Sequence[Row]) -> Joint:
     """Return a joint of the rows that the table of overlaps has of it."""
     return {(given, true): value for _, given, _, true, _, value in overlaps}
-
-
-def execute(spark: SparkSession, config: JobConfig, kind: type[JobRun[Any]]) -> Outcome:
-    """Run a job: score, write, judge and record; a run that fails is recorded too."""
-    record, run = RunRecord(spark, config), None
-    try:
-        record.look_back()
-        run = kind(spark, config, record.which)
-        report = run.run()
-    except Exception as error:
-        record.failed(run, error)
-        raise
-    return record.succeeded(run, report)

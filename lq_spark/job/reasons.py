@@ -1,4 +1,4 @@
-"""What is said of the rows that cannot be scored."""
+"""Which rows cannot be scored, in words."""
 
 from __future__ import annotations
 

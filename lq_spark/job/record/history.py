@@ -1,0 +1,145 @@
+"""Earlier runs, as the metrics table has them, and how a run differs from one: its drift."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+
+from lq_spark.errors import OptionError
+from lq_spark.job.gate import Metrics
+from lq_spark.job.record.metrics import SUCCEEDED
+from lq_spark.job.summary import Metric
+from lq_spark.tables.formats import existing
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from lq_spark.job.config import JobConfig
+    from lq_spark.tables.spec import TableSpec
+
+Joint = Mapping[tuple[str, str], float]
+"""(given, true) class -> share of the rows; pairs of two classes alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """A run that has succeeded: what it measured."""
+
+    run_id: str
+    metrics: dict[tuple[str, str | None], float | None]
+
+    def reasons(self) -> dict[tuple[str, str | None], float | None]:
+        """Return a count of 0 for each reason for which this run set rows aside, or counted 0.
+
+        So a reason that was found once has a count in every later run: counts can be compared.
+        """
+        return {
+            (metric, reason): 0.0
+            for metric, reason in self.metrics
+            if metric.endswith("_quarantined") and reason is not None
+        }
+
+    def joint(self, spark: SparkSession, spec: TableSpec) -> Joint:
+        """Return the joint of labels that it has estimated, without the diagonal.
+
+        ``spec`` is the table of overlaps.
+        """
+        overlaps = existing(spark, spec)
+        if overlaps is None:
+            return {}
+        # As many as pairs of classes that overlap.
+        rows = overlaps.where(F.col("run_id") == self.run_id).select(
+            "given", "true", "joint_probability"
+        )
+        return {(given, true): value for given, true, value in rows.collect()}
+
+
+def earlier_run(spark: SparkSession, config: JobConfig, run_id: str | None) -> EarlierRun | None:
+    """Return a run by its id, or the last of the same source and output, that succeeded.
+
+    Raises
+    ------
+    OptionError
+        If no run with this id has succeeded.
+    """
+    spec = config.records["metrics"]
+    table = existing(spark, spec)
+    newest = None
+    if table is not None:
+        wanted = F.col("status") == SUCCEEDED
+        if run_id is not None:
+            wanted &= F.col("run_id") == run_id
+        else:  # several jobs may share the table, and a source
+            wanted &= (F.col("source") == config.input) & (F.col("output") == config.output)
+        runs = table.where(wanted).orderBy(F.desc("started_at"), F.desc("run_id"))
+        newest = runs.select("run_id").first()
+    if table is None or newest is None:
+        if run_id is not None:
+            raise OptionError(f"reference: no successful run {run_id!r} in {spec.name!r}")
+        return None
+    rows = table.where(F.col("run_id") == newest[0]).select("metric", "class", "value").collect()
+    return EarlierRun(newest[0], {(metric, name): value for metric, name, value in rows})
+
+
+def drift(
+    now: Metrics,
+    before: Metrics,
+    joint: Joint | None,
+    joint_before: Joint,
+    class_counts: str | None,
+) -> Iterator[Metric]:
+    """Yield (metric, class or None, now minus before), of what both runs have.
+
+    ``class_counts`` is the metric of each class whose shares are compared.
+
+    Distances between shares, and between joints, are total variation distances: half the sum of
+    the absolute differences, 0 the same, 1 nothing in common.
+    """
+    shares, shares_before = (_shares(run, class_counts) for run in (now, before))
+    if shares and shares_before:
+        for label in dict.fromkeys([*shares, *shares_before]):
+            change = shares.get(label, 0.0) - shares_before.get(label, 0.0)
+            yield "drift_class_share", label, change
+        yield "drift_class_shares", None, _distance(shares, shares_before)
+        if joint is not None and before.get(("label_issues", None)) is not None:
+            full, full_before = _full(joint, shares), _full(joint_before, shares_before)
+            yield "drift_joint", None, _distance(full, full_before)
+    for (metric, name), value in now.items():
+        if metric == "class_threshold":
+            yield from _difference("drift_class_threshold", name, value, before.get((metric, name)))
+    rate = ("issue_rate", None)
+    yield from _difference("drift_issue_rate", None, now.get(rate), before.get(rate))
+
+
+def _difference(
+    metric: str, name: str | None, now: float | None, before: float | None
+) -> Iterator[Metric]:
+    if now is not None and before is not None:
+        yield metric, name, now - before
+
+
+def _shares(metrics: Metrics, class_counts: str | None) -> dict[str, float]:
+    """Return the share of each class; nothing of an empty table."""
+    counts = {
+        str(name): value
+        for (metric, name), value in metrics.items()
+        if metric == class_counts and value is not None
+    }
+    total = sum(counts.values())
+    return {name: count / total for name, count in counts.items()} if total else {}
+
+
+def _full(joint: Joint, shares: Mapping[str, float]) -> dict[tuple[str, str], float]:
+    """Return a joint with its diagonal: each class has its share of the rows in all."""
+    diagonal: defaultdict[str, float] = defaultdict(float, shares)
+    for (given, _), value in joint.items():
+        diagonal[given] -= value
+    return {**joint, **{(name, name): value for name, value in diagonal.items()}}
+
+
+def _distance(now: Mapping[Any, float], before: Mapping[Any, float]) -> float:
+    return 0.5 * sum(abs(now.get(key, 0.0) - before.get(key, 0.0)) for key in {**now, **before})

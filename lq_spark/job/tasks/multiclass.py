@@ -1,0 +1,327 @@
+"""The job of multi-class labels: a label and K probabilities a row.
+
+Passes over the source beside its keys: one probability a row for the thresholds, natively; all of
+them once more for the scores, in Python. Where issues are sought, scores and facts of the rows are
+made in that pass and written to a scratch place: the joint is counted and the cuts are found
+there, and what is written in the end is read from there too. The source is looked at again only
+where :mod:`lq_spark.tasks.multiclass.cuts` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.label_issues.quotas import require_a_number_each
+from lq_spark.core.label_issues.rules import require_two_classes
+from lq_spark.core.multiclass.scores import METHODS, require_method
+from lq_spark.errors import InvalidRowsError
+from lq_spark.job.config import Name, Place
+from lq_spark.job.summary import (
+    ClassQuality,
+    Metric,
+    Summary,
+    class_lines,
+    class_metrics,
+    issue_facts,
+    lowest_lines,
+)
+from lq_spark.job.task import Fitted, Scratch
+from lq_spark.job.tasks.options import (
+    CLASS_ISSUE_METRICS,
+    ISSUE_METRICS,
+    Id,
+    LabelledConfig,
+    LabelledTask,
+    rule_of,
+)
+from lq_spark.tasks.shared.names import (
+    IS_LABEL_ISSUE,
+    ISSUE_RANK,
+    LABEL_QUALITY,
+    PREDICTED_LABEL,
+    WRONG_LENGTH,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+class MulticlassConfig(LabelledConfig):
+    """A run over rows of one label each, of K classes."""
+
+    task: Literal["multiclass"] = Field("multiclass", description="what the labels are")
+    id: Id = "id"
+    label: Name = Field("label", description="column of the given label")
+    method: str = Field("self_confidence", description=f"score: {', '.join(METHODS)}")
+    adjust_pred_probs: bool = Field(
+        False, description="correct the probabilities by the class thresholds first (two passes)"
+    )
+    thresholds: Place | None = Field(
+        None, description="JSON file of thresholds saved by an earlier run, used as they are"
+    )
+    save_thresholds: Place | None = Field(
+        None, description="JSON file to save this run's thresholds to"
+    )
+
+    metrics_of_task: ClassVar[tuple[str, ...]] = ("classes", "mean_label_quality", *ISSUE_METRICS)
+    metrics_of_classes: ClassVar[tuple[str, ...]] = (
+        *("class_rows", "class_mean_label_quality", "class_rows_predicted_otherwise"),
+        *CLASS_ISSUE_METRICS,
+        "class_threshold",
+    )
+    local_files: ClassVar[tuple[str, ...]] = (
+        *LabelledConfig.local_files,
+        *("thresholds", "save_thresholds"),
+    )
+    for_fitting: ClassVar[tuple[str, ...]] = ("thresholds", "save_fitted", "save_thresholds")
+
+    @model_validator(mode="after")
+    def _scores_agree(self) -> MulticlassConfig:
+        require_method(self.method, adjust_pred_probs=self.adjust_pred_probs)
+        if self.save_fitted and self.save_fitted == self.save_thresholds:
+            raise ValueError(
+                f"save_fitted and save_thresholds must be two files, got {self.save_fitted!r} twice"
+            )
+        if self.thresholds and self.find_issues:
+            raise ValueError("thresholds does not go with find_issues; give fitted")
+        if self.thresholds and not self.adjust_pred_probs:
+            raise ValueError("thresholds is given, so adjust_pred_probs must be true")
+        if self.thresholds and self.save_thresholds:
+            raise ValueError("save_thresholds is given, but thresholds are loaded, not fitted")
+        return self
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Return what metrics of each class call the classes, where the configuration says it."""
+        return None if self.thresholds and self.classes is None else super().class_names
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRows(Summary):
+    """The scores of a table in short.
+
+    Attributes
+    ----------
+    n_classes : int or None
+        K; None where only rows could say it, and there is none.
+    mean : float or None
+        Mean label quality of all rows; None without rows.
+    classes : list of ClassQuality
+        In the order of the classes.
+    worst : list of tuple
+        (id, label, predicted label, label quality) of the lowest scores, ties by id.
+    thresholds : Thresholds or None
+    sought : bool
+        Whether label issues were sought.
+    noise : NoiseModel or None
+        What the rows say of the label noise, where they were.
+    """
+
+    n_classes: int | None
+    mean: float | None
+    classes: list[ClassQuality]
+    worst: list[tuple[Any, ...]]
+    thresholds: Thresholds | None
+    sought: bool
+    noise: NoiseModel | None = None
+
+    def metrics(self) -> Iterator[Metric]:
+        """Yield the metrics that only this task has."""
+        yield "classes", None, self.n_classes
+        yield "mean_label_quality", None, self.mean
+        yield from class_metrics(
+            self.classes, self.noise, self.thresholds, rows="rows", sought=self.sought
+        )
+
+    def details(self, config: MulticlassConfig) -> str:
+        """Return how the first line goes on."""
+        adjusted = ", adjusted by class thresholds" if config.adjust_pred_probs else ""
+        n_classes = f", {self.n_classes:,} classes" if self.n_classes else ""
+        return f"{n_classes}, method {config.method}{adjusted}"
+
+    def facts(self, config: MulticlassConfig) -> Mapping[str, str]:
+        """Return where the health of the classes is, and how many issues there are."""
+        return issue_facts(self.classes, self.noise, config, "labels")
+
+    def lines(self, config: MulticlassConfig) -> list[str]:
+        """Return the classes and the rows of lowest label quality."""
+        same = config.adjust_pred_probs and config.method == "self_confidence"
+        note = " (adjusted self-confidence has the same mean in every class)" if same else ""
+        title = f"mean label quality {self.mean:.4f}; by given class"
+        header = (config.id, "given", "predicted", "quality")
+        return [
+            *class_lines(title, "rows", self.classes, self.noise, note),
+            *lowest_lines(header, self.worst),
+        ]
+
+
+class MulticlassTask(LabelledTask[MulticlassConfig]):
+    """Rows of one label each."""
+
+    config_type = MulticlassConfig
+
+    def open(self) -> None:
+        """Check columns and options, before a pass over the source."""
+        from lq_spark.tasks.multiclass.issues import agreed_n_classes
+        from lq_spark.tasks.shared.labels import require_room
+        from lq_spark.tasks.shared.table import agreed_classes, labelled_table, resolved_n_classes
+
+        config = self.config
+        self.loaded = NoiseModel.load(config.fitted) if config.fitted else None
+        self.thresholds = self.loaded.thresholds if self.loaded else None
+        if config.thresholds:
+            self.thresholds = Thresholds.load(config.thresholds)
+        self.noise: NoiseModel | None = None
+        added = [LABEL_QUALITY, PREDICTED_LABEL]
+        if config.find_issues:
+            rule_of(config, self.loaded)
+            added += [IS_LABEL_ISSUE] + [ISSUE_RANK] * config.issue_rank
+        self.require_new(*added)
+        self.columns: dict[str, Any] = {
+            "label": config.label,
+            "pred_probs": config.pred_probs,
+            "classes": agreed_classes(config.classes, self.thresholds),
+        }
+        table = labelled_table(self.source, **self.columns)
+        self.classes = self.columns["classes"] = table.classes
+        known = self.source, table.probabilities, table.label_type
+        if self.loaded:
+            self.n_classes = agreed_n_classes(*known, self.loaded, config.n_classes)
+        else:
+            self.n_classes = resolved_n_classes(*known, config.n_classes, self.thresholds)
+        self.is_guessed = not (config.n_classes or self.classes or self.thresholds)
+        require_room(table.label_type, config.label, self.n_classes)
+        require_a_number_each(config.num_to_remove_per_class, self.n_classes)
+        if self.thresholds is not None and self.classes is not None:
+            self.thresholds = replace(self.thresholds, classes=tuple(self.classes))
+        self.bound_batches(8 * self.n_classes)
+
+    def validate(self, rows: DataFrame) -> DataFrame:
+        """Return rows of the source with the reason why they cannot be scored, or null."""
+        from lq_spark.tasks import multiclass
+
+        return multiclass.validate(
+            rows,
+            id=self.config.id,
+            **self.columns,
+            n_classes=self.n_classes,
+            tolerance=self.config.tolerance,
+        )
+
+    def unclear(self, reasons: Mapping[str, int]) -> str:
+        """Return that K was guessed, if rows have another number of probabilities."""
+        if not self.is_guessed or WRONG_LENGTH not in reasons:
+            return ""
+        return f"; K = {self.n_classes} was read off the first row, give n_classes to be certain"
+
+    def no_rows(self) -> dict[str, DataFrame]:
+        """Return the output without rows."""
+        scored = self._scored(self.none)
+        return {"output": self.without_issues(scored) if self.config.find_issues else scored}
+
+    def score(
+        self, rows: DataFrame, n_rows: int, scratch: Scratch
+    ) -> Iterator[tuple[str, DataFrame]]:
+        """Yield the rows with their scores, and their issues if sought."""
+        from lq_spark.tasks import multiclass
+
+        config = self.config
+        wanted = config.adjust_pred_probs or config.find_issues
+        if self.thresholds is None and (wanted or config.files):
+            with self.timed("thresholds"):
+                self.thresholds = multiclass.fit_thresholds(
+                    rows, **self.columns, tolerance=config.tolerance
+                )
+            if self.thresholds.n_classes != self.n_classes:
+                raise InvalidRowsError(f"rows have {self.thresholds.n_classes} probabilities")
+        if config.find_issues and self.thresholds is not None:
+            yield "output", self._with_issues(rows, self.thresholds, scratch)
+        else:
+            yield "output", self._scored(rows)
+
+    def _with_issues(self, rows: DataFrame, thresholds: Thresholds, scratch: Scratch) -> DataFrame:
+        from lq_spark.engine.inputs import column
+        from lq_spark.tasks.multiclass.cuts import flagged
+        from lq_spark.tasks.multiclass.facts import fact_columns, with_facts
+        from lq_spark.tasks.multiclass.flags import judged
+        from lq_spark.tasks.shared.batches import score_columns
+        from lq_spark.tasks.shared.table import labelled_table
+
+        config, rule = self.config, rule_of(self.config, self.loaded)
+        table = labelled_table(rows, **self.columns)
+        if self.loaded is None:
+            require_two_classes(rule.filter_by, thresholds.class_counts)
+        adjusting = thresholds if config.adjust_pred_probs else None
+        made = with_facts(
+            rows,
+            table,
+            thresholds,
+            rule,
+            scores=score_columns(config.method, adjusting, table.label_type, table.classes),
+            fail=False,
+            tolerance=config.tolerance,
+        )
+        facts = scratch(self.select(made, *self._columns(), *fact_columns(rule)))
+        whole = rows.select(
+            column(config.id).alias("key"),
+            table.index.alias("index"),
+            table.pred_probs.alias("pred_probs"),
+        )
+        with self.timed("cuts"):
+            self.noise, cuts = judged(facts, whole, config.id, rule, thresholds, self.loaded)
+            found = flagged(facts, config.id, rule, cuts, self.noise.n_classes, IS_LABEL_ISSUE)
+        return self.ranked(found.drop(*fact_columns(rule)))
+
+    def _scored(self, rows: DataFrame) -> DataFrame:
+        from lq_spark.tasks import multiclass
+
+        config = self.config
+        adjust = config.adjust_pred_probs and self.thresholds is not None  # None: no rows
+        scored = multiclass.score(
+            rows,
+            **self.columns,
+            n_classes=self.n_classes,
+            method=config.method,
+            adjust_pred_probs=adjust,
+            thresholds=self.thresholds if adjust else None,
+            predicted_label=True,
+            on_invalid="null",
+            tolerance=config.tolerance,
+        )
+        return self.select(scored, *self._columns())
+
+    def _columns(self) -> list[str]:
+        return [self.config.label, *self.config.keep_columns, PREDICTED_LABEL, LABEL_QUALITY]
+
+    def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredRows:
+        """Return the scores in short."""
+        from lq_spark.engine.inputs import column
+        from lq_spark.job.scores import lowest, scores_of_classes
+
+        output, config = tables["output"], self.config
+        shown = [column(config.id), column(config.label), PREDICTED_LABEL, LABEL_QUALITY]
+        worst = lowest(output, config.id, shown, LABEL_QUALITY)
+        n_classes = self.n_classes if worst or not self.is_guessed else None
+        classes, mean = scores_of_classes(output, config.label, self.classes, n_classes)
+        return ScoredRows(
+            n_classes,
+            mean,
+            classes,
+            worst,
+            self.thresholds,
+            config.find_issues,
+            self.noise,
+        )
+
+    def fitted(self) -> Mapping[str, Fitted | None]:
+        """Return what was fitted, by the option that says where to save it."""
+        return {"save_thresholds": self.thresholds, "save_fitted": self.noise}
+
+
+TASK = MulticlassTask

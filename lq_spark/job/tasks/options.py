@@ -1,0 +1,159 @@
+"""What the configurations of several tasks have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar
+
+from pydantic import Field, model_validator
+
+from lq_spark.core.confident.joint import COLLISION_RULES
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.label_issues.rules import FILTERS, Rule
+from lq_spark.core.shared.constants import SUM_TOLERANCE
+from lq_spark.errors import listed
+from lq_spark.job.config import FittedConfig, Name, beside
+from lq_spark.job.task import Task
+from lq_spark.tables.spec import TableSpec
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+ISSUE_METRICS = ("label_issues", "issue_rate", "label_health_score")
+CLASS_ISSUE_METRICS = ("class_label_issues", "class_issue_rate")
+
+HEALTH_TABLES = {"class_health": "_classes", "class_overlaps": "_overlaps"}
+"""Endings of the tables beside the metrics; see :mod:`lq_spark.job.record.metrics`."""
+
+Id = Annotated[Name, Field(description="column that tells rows apart")]
+PredProbs = Annotated[
+    Name | list[Name],
+    Field(description="column of the predicted probabilities, or a column a class"),
+]
+IssueRank = Annotated[bool, Field(description="rank the issues, 1 the worst")]
+Tolerance = Annotated[
+    float, Field(ge=0, lt=1, description="how far a row's probabilities may sum from 1")
+]
+FilterBy = Annotated[str, Field(description=f"rule: {', '.join(FILTERS)}")]
+FracNoise = Annotated[
+    float,
+    Field(description="share of the estimated issues to flag; for the prune_* rules and both"),
+]
+NumToRemove = list[Annotated[int, Field(ge=0)]]
+
+
+class ClassesConfig(FittedConfig):
+    """A job over labels of K classes."""
+
+    classes: list[Name] | None = Field(
+        None, description="class names in the order of the probabilities; for string labels"
+    )
+    n_classes: int | None = Field(
+        None, ge=2, description="number of classes, where nothing else says it (else the first row)"
+    )
+
+    class_counts: ClassVar[str | None] = "class_rows"
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """Return what metrics of each class call the classes, where the configuration says it."""
+        if self.classes is not None:
+            return list(self.classes)
+        if self.n_classes is None or self.fitted:  # which may have names
+            return None
+        return [str(k) for k in range(self.n_classes)]
+
+
+class LabelledConfig(ClassesConfig):
+    """A job over labels and probabilities of K exclusive classes, and the rule of label issues."""
+
+    pred_probs: PredProbs = "pred_probs"
+    find_issues: bool = Field(
+        False, description="say also which labels are issues, and how healthy each class is"
+    )
+    filter_by: FilterBy = "prune_by_noise_rate"
+    frac_noise: FracNoise = 1.0
+    min_examples_per_class: int = Field(
+        1, description="classes with no more rows than this have none flagged"
+    )
+    num_to_remove_per_class: NumToRemove | None = Field(
+        None, description="how many rows of each class to flag instead of the estimated number"
+    )
+    collision_rule: str | None = Field(
+        None,
+        description=f"class of a row that reaches several thresholds: {', '.join(COLLISION_RULES)}",
+    )
+    issue_rank: IssueRank = False
+    tolerance: Tolerance = SUM_TOLERANCE
+
+    for_issues: ClassVar[tuple[str, ...]] = (
+        *("filter_by", "frac_noise", "min_examples_per_class", "num_to_remove_per_class"),
+        *("collision_rule", "issue_rank", "fitted", "save_fitted"),
+    )
+
+    @model_validator(mode="after")
+    def _rules_agree(self) -> LabelledConfig:
+        Rule(
+            self.filter_by,
+            self.frac_noise,
+            self.num_to_remove_per_class,
+            self.min_examples_per_class,
+            "highest_of_all" if self.collision_rule is None else self.collision_rule,
+        )
+        if self.find_issues:
+            return self
+        for name in self.for_issues:
+            value = getattr(self, name) if name in self.model_fields_set else None
+            if value is not None and value is not False:
+                raise ValueError(f"{name} is given, so find_issues must be true")
+        of_issues = {*ISSUE_METRICS, *CLASS_ISSUE_METRICS, "drift_issue_rate", "drift_joint"}
+        for condition in self.conditions:
+            if named := of_issues.intersection(reading.metric for reading in condition.readings):
+                raise ValueError(
+                    f"{condition.option}: {condition.text!r} is about {listed(sorted(named))}, so "
+                    "find_issues must be true"
+                )
+        return self
+
+    @property
+    def metric_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the metrics of the table, and those of each class, that conditions may read."""
+        of_table, of_classes = super().metric_names
+        return (*of_table, "drift_joint"), of_classes
+
+    @property
+    def records(self) -> dict[str, TableSpec]:
+        """Return the tables of metrics and, if issues are sought, of the health of classes."""
+        tables = super().records
+        if self.find_issues:
+            for option, ending in HEALTH_TABLES.items():
+                place = beside(tables["metrics"].name, ending)
+                tables[option] = self._written("metrics", place, mode="append")
+        return tables
+
+
+Labelled = TypeVar("Labelled", bound=LabelledConfig)
+
+
+class LabelledTask(Task[Labelled]):
+    """A task over labels and probabilities of K exclusive classes."""
+
+    def without_issues(self, scored: DataFrame) -> DataFrame:
+        """Return a table without rows with the columns that issues would have."""
+        from pyspark.sql import functions as F
+
+        return self.ranked(scored.withColumn(IS_LABEL_ISSUE, F.lit(None).cast("boolean")))
+
+
+def rule_of(config: LabelledConfig, fitted: NoiseModel | None) -> Rule:
+    """Return the rule of a configuration; raise OptionError if what was fitted has another."""
+    from lq_spark.tasks.multiclass.issues import agreed_collision_rule
+
+    return Rule(
+        filter_by=config.filter_by,
+        frac_noise=config.frac_noise,
+        num_to_remove_per_class=config.num_to_remove_per_class,
+        min_examples_per_class=config.min_examples_per_class,
+        collision_rule=agreed_collision_rule(config.collision_rule, fitted),
+    )

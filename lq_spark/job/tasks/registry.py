@@ -1,0 +1,74 @@
+"""The tasks of the job: a row each, and the file of its name in this folder."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lq_spark.job.config import JobConfig
+
+if TYPE_CHECKING:
+    from lq_spark.job.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A task: its word, which names its file, what users call it, and what its job does."""
+
+    task: str
+    title: str
+    description: str
+
+    def load(self) -> type[Task[Any]]:
+        """Return its declaration; the file is imported when it is asked for."""
+        kind: type[Task[Any]] = importlib.import_module(f"lq_spark.job.tasks.{self.task}").TASK
+        return kind
+
+    @property
+    def config(self) -> type[JobConfig]:
+        """Return the class of its configuration."""
+        config: type[JobConfig] = self.load().config_type
+        return config
+
+
+_ENTRIES = (
+    Entry(
+        "multiclass",
+        "multi-class",
+        "Add a label quality score (1 clean, 0 suspect) to every row of a table.",
+    ),
+    Entry(
+        "tokens",
+        "token classification",
+        "Score the labels of tokens, and sentences by their tokens (1 clean, 0 suspect).",
+    ),
+    Entry(
+        "multiannotator",
+        "multi-annotator",
+        "Find the consensus of several annotators, and how good items, labels and annotators are.",
+    ),
+    Entry(
+        "segmentation",
+        "semantic segmentation",
+        "Score images with a label a pixel (1 clean, 0 suspect), and say which pixels are issues.",
+    ),
+    Entry(
+        "multilabel",
+        "multi-label",
+        "Score rows with any number of labels (1 clean, 0 suspect), and say which are issues.",
+    ),
+    Entry(
+        "detection",
+        "object detection",
+        "Score images with boxes (1 clean, 0 suspect), and say which boxes are label issues.",
+    ),
+    Entry(
+        "regression",
+        "regression",
+        "Score labels that are numbers by their predictions (1 clean, 0 suspect), find the issues.",
+    ),
+)
+
+TASKS = {entry.task: entry for entry in _ENTRIES}
+"""By their words."""

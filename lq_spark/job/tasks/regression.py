@@ -1,0 +1,227 @@
+"""The job of regression: labels that are numbers, and predictions of them.
+
+Passes over the source beside its keys: those of :func:`lq_spark.regression.find_issues`, on its
+numbers, which are written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from lq_spark.core.regression.outre import EXACT_UP_TO
+from lq_spark.core.regression.rules import (
+    METHODS,
+    OUTRE_THRESHOLD,
+    QUANTILES,
+    agreed_threshold,
+    require_score_options,
+)
+from lq_spark.errors import InvalidRowsError
+from lq_spark.job.config import JobConfig, Name
+from lq_spark.job.summary import Metric, Summary, aligned, lowest_lines
+from lq_spark.job.task import Scratch, Task
+from lq_spark.job.tasks.options import Id, IssueRank
+from lq_spark.tasks.shared.names import (
+    IS_LABEL_ISSUE,
+    ISSUE_RANK,
+    LABEL_QUALITY,
+    PREDICTED_LABEL,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from lq_spark.tasks.regression.issues import RegressionHealth
+
+
+class RegressionConfig(JobConfig):
+    """A run over labels and predictions that are numbers."""
+
+    task: Literal["regression"] = Field("regression", description="what the labels are")
+    id: Id = "id"
+    label: Name = Field("label", description="column of the given labels: numbers")
+    prediction: Name = Field(
+        "prediction", description="column of out-of-sample predictions of the labels"
+    )
+    method: str = Field("outre", description=f"score of a row: {', '.join(METHODS)}")
+    uncertainty: Name | float | None = Field(
+        None,
+        description="for method uncertainty: how far predictions may be off, a column or a number",
+    )
+    threshold: float | None = Field(
+        None,
+        description="score below which a row is a label issue (default: of outre "
+        f"{OUTRE_THRESHOLD:.4f}, a twentieth of the median row's)",
+    )
+    frac_issues: float | None = Field(
+        None, description="share of the rows that are label issues, instead of a threshold"
+    )
+    issue_rank: IssueRank = False
+    exact_up_to: int = Field(
+        EXACT_UP_TO,
+        ge=0,
+        description="how many rows outre compares each with each other; beyond, by cells, nearly",
+    )
+
+    metrics_of_task: ClassVar[tuple[str, ...]] = (
+        *("mean_label_quality", "label_issues", "issue_rate"),
+        *("r_squared", "mean_residual", "rms_residual"),
+    )
+    metrics_of_classes: ClassVar[tuple[str, ...]] = ("residual_quantile",)
+
+    @model_validator(mode="after")
+    def _options_agree(self) -> RegressionConfig:
+        require_score_options(self.method, self.number_or_column, self.exact_up_to)
+        agreed_threshold(self.method, self.threshold, self.frac_issues)
+        return self
+
+    @property
+    def number_or_column(self) -> str | float | None:
+        """Return the uncertainty, as a number if a flag's text is one."""
+        try:
+            return None if self.uncertainty is None else float(self.uncertainty)
+        except ValueError:
+            return self.uncertainty
+
+    @property
+    def class_names(self) -> list[str]:
+        """Return the shares of the rows that metrics are of."""
+        return [str(share) for share in QUANTILES]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredNumbers(Summary):
+    """The scores of numbers in short.
+
+    Attributes
+    ----------
+    health : RegressionHealth
+    worst : list of tuple
+        (id, label, prediction, label quality) of the lowest, ties by residual, then by id.
+    """
+
+    health: RegressionHealth
+    worst: list[tuple[Any, ...]]
+
+    def metrics(self) -> Iterator[Metric]:
+        """Yield (metric, share of the rows or None, value)."""
+        health = self.health
+        yield "mean_label_quality", None, health.mean_label_quality
+        yield "label_issues", None, health.n_label_issues
+        yield "issue_rate", None, health.issue_rate
+        yield "r_squared", None, health.r_squared
+        yield "mean_residual", None, health.mean_residual
+        yield "rms_residual", None, health.rms_residual
+        for share, residual in health.residual_quantiles.items():
+            yield "residual_quantile", str(share), residual
+
+    def lines(self, config: RegressionConfig) -> list[str]:
+        """Return totals, residuals, and the lowest rows."""
+        health = self.health
+        r_squared = "-" if health.r_squared is None else f"{health.r_squared:.4f}"
+        lines = [
+            "",
+            f"mean label quality {health.mean_label_quality:.4f}, method {config.method}",
+            f"label issues {health.n_label_issues:,} of {health.n_rows:,} rows, "
+            f"{health.issue_rate:.2%}",
+            f"residuals (prediction - label): mean {health.mean_residual:.6g}, root mean square "
+            f"{health.rms_residual:.6g}, R² {r_squared}",
+        ]
+        shares = [f"{share:.0%}" for share in health.residual_quantiles]
+        values = [f"{value:.6g}" for value in health.residual_quantiles.values()]
+        lines += aligned(("quantile", *shares), [("residual", *values)])
+        rows = [
+            (key, f"{given:.6g}", f"{predicted:.6g}", quality)
+            for key, given, predicted, quality in self.worst
+        ]
+        return [*lines, *lowest_lines((config.id, "given", "predicted", "quality"), rows)]
+
+
+class RegressionTask(Task[RegressionConfig]):
+    """Rows of a label that is a number, and a prediction of it."""
+
+    config_type = RegressionConfig
+
+    def open(self) -> None:
+        """Check columns and options, before a pass over the source."""
+        from lq_spark.tasks.regression.columns import regression_table
+
+        config = self.config
+        self.columns: dict[str, Any] = {
+            "label": config.label,
+            "prediction": config.prediction,
+            "uncertainty": config.number_or_column,
+        }
+        regression_table(self.source, **self.columns)
+        self.added = [IS_LABEL_ISSUE, PREDICTED_LABEL, LABEL_QUALITY]
+        self.added += [ISSUE_RANK] * config.issue_rank
+        self.require_new(*self.added)
+
+    @property
+    def classes_text(self) -> str:
+        """Return what a dry run says of the classes."""
+        return "none: labels are numbers"
+
+    def validate(self, rows: DataFrame) -> DataFrame:
+        """Return rows of the source with the reason why they cannot be scored, or null."""
+        from lq_spark.tasks import regression
+
+        return regression.validate(rows, id=self.config.id, **self.columns)
+
+    def no_rows(self) -> dict[str, DataFrame]:
+        """Return the output without rows."""
+        return {"output": self._issues(self.none)}
+
+    def score(
+        self, rows: DataFrame, n_rows: int, scratch: Scratch
+    ) -> Iterator[tuple[str, DataFrame]]:
+        """Yield rows with their issues."""
+        from lq_spark.tasks.regression.columns import regression_table
+
+        named = [name for name in self.columns.values() if isinstance(name, str)]
+        numbers = scratch(self.select(rows, *named, *self.config.keep_columns))
+        if self.config.method == "residual":  # whose rows no pass looks at before they are scored
+            table = regression_table(numbers, **self.columns)
+            if not numbers.where(table.reason.isNotNull()).isEmpty():
+                raise InvalidRowsError("a row has no finite label and prediction")
+        yield "output", self._issues(numbers)
+
+    def _issues(self, rows: DataFrame) -> DataFrame:
+        from lq_spark.tasks import regression
+
+        config = self.config
+        found = regression.find_issues(
+            rows,
+            id=config.id,
+            **self.columns,
+            method=config.method,
+            threshold=config.threshold,
+            frac_issues=config.frac_issues,
+            issue_rank=config.issue_rank,
+            exact_up_to=config.exact_up_to,
+        )
+        return self.select(found, config.label, *config.keep_columns, *self.added)
+
+    def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredNumbers:
+        """Return the table in short."""
+        from pyspark.sql import functions as F
+
+        from lq_spark.engine.inputs import column
+        from lq_spark.job.scores import lowest
+        from lq_spark.tasks.regression.columns import regression_table
+        from lq_spark.tasks.regression.issues import health_of
+
+        output, key = tables["output"], self.config.id
+        numbers = regression_table(output, label=self.config.label, prediction=PREDICTED_LABEL)
+        label, prediction = numbers.columns
+        shown = [column(key), label, prediction, F.col(LABEL_QUALITY)]
+        largest = F.abs(prediction - label).desc()
+        worst = lowest(output, key, shown, F.col(LABEL_QUALITY), largest)
+        return ScoredNumbers(health_of(output, numbers), worst)
+
+
+TASK = RegressionTask

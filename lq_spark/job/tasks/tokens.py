@@ -1,0 +1,373 @@
+"""The job of token classification: a label and K probabilities a token, in sentences.
+
+Passes over the source beside its keys: the probabilities in one Python pass for the sentences, and
+for the tokens those of :func:`lq_spark.tokens.find_issues`, or one more without issues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.multiclass.scores import METHODS, require_method
+from lq_spark.core.tokens.sentences import (
+    DEFAULT_TEMPERATURE,
+    SENTENCE_METHODS,
+    require_sentence_method,
+)
+from lq_spark.job.config import Name, Place
+from lq_spark.job.summary import (
+    ClassQuality,
+    Metric,
+    Summary,
+    class_lines,
+    class_metrics,
+    issue_facts,
+)
+from lq_spark.job.task import Fitted, Scratch
+from lq_spark.job.tasks.options import (
+    CLASS_ISSUE_METRICS,
+    ISSUE_METRICS,
+    LabelledConfig,
+    LabelledTask,
+    rule_of,
+)
+from lq_spark.tables.spec import TableSpec
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from lq_spark.engine.keys import KeySummary
+    from lq_spark.tasks.tokens.columns import TokenColumns
+
+_TOKEN_INDEX = "token_index"
+"""The column of the output where the input has a row a sentence."""
+
+
+class TokensConfig(LabelledConfig):
+    """A run over tokens and their sentences."""
+
+    task: Literal["tokens"] = Field("tokens", description="what the labels are")
+    sentence_id: Name = Field("sentence_id", description="column that tells sentences apart")
+    labels: Name = Field("labels", description="in a row a sentence: array of the given labels")
+    tokens: Name | None = Field(None, description="in a row a sentence: array of the texts")
+    token_index: Name | None = Field(
+        None, description="column of the place in the sentence, from 0: the input has a row a token"
+    )
+    label: Name = Field("label", description="in a row a token: the given label")
+    token: Name | None = Field(None, description="in a row a token: the text")
+    token_output: Place | None = Field(
+        None, description="path or name of the table of tokens, a row each (default: OUTPUT_tokens)"
+    )
+    token_score_method: str = Field(
+        "self_confidence", description=f"score of a token: {', '.join(METHODS)}"
+    )
+    sentence_score_method: str = Field(
+        "min", description=f"score of a sentence: {', '.join(SENTENCE_METHODS)}"
+    )
+    temperature: float | None = Field(
+        None,
+        description=f"of softmin: 0 the minimum, inf the mean (default: {DEFAULT_TEMPERATURE})",
+    )
+
+    key: ClassVar[str] = "sentence_id"
+    metrics_of_task: ClassVar[tuple[str, ...]] = (
+        *("tokens_scored", "mean_sentence_quality"),
+        *ISSUE_METRICS,
+    )
+    metrics_of_classes: ClassVar[tuple[str, ...]] = (
+        *("class_tokens", "class_mean_label_quality", "class_tokens_predicted_otherwise"),
+        *CLASS_ISSUE_METRICS,
+        "class_threshold",
+    )
+    class_counts: ClassVar[str | None] = "class_tokens"
+    renamed_metrics: ClassVar[Mapping[str, str]] = {
+        "sentences_scored": "rows_scored",
+        "sentences_quarantined": "rows_quarantined",
+    }
+
+    @model_validator(mode="after")
+    def _scores_agree(self) -> TokensConfig:
+        require_method(self.token_score_method, option="token_score_method")
+        if (self.tokens if self.token_index else self.token) is not None:
+            raise ValueError(
+                "tokens goes with a row a sentence, token with a row a token and token_index; got "
+                f"tokens={self.tokens!r}, token={self.token!r}, token_index={self.token_index!r}"
+            )
+        require_sentence_method(self.sentence_score_method, self.sentence_score_kwargs)
+        return self
+
+    @property
+    def outputs(self) -> dict[str, TableSpec]:
+        """Return the tables of sentences and of tokens."""
+        sentence = self.sentence_id
+        keys = (sentence, self.token_index or _TOKEN_INDEX)
+        tokens = self._beside("token_output", "_tokens", keys=keys, groups=(sentence,))
+        return {**super().outputs, "token_output": tokens}
+
+    @property
+    def sentence_score_kwargs(self) -> dict[str, Any]:
+        """Return the further arguments of the sentence score."""
+        return {} if self.temperature is None else {"temperature": self.temperature}
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredTokens(Summary):
+    """The scores of sentences and of their tokens in short.
+
+    Attributes
+    ----------
+    mean : float or None
+        Mean sentence quality; None without sentences.
+    worst : list of tuple
+        (sentence id, quality, worst token's index, given label, predicted label) of the lowest.
+    excerpts : list of str
+        Of the worst sentences.
+    classes : list of ClassQuality
+        By the given label of tokens.
+    sought : bool
+        Whether label issues were sought.
+    noise : NoiseModel or None
+        What the tokens say of the label noise, where they were.
+    """
+
+    mean: float | None
+    worst: list[tuple[Any, ...]]
+    excerpts: list[str]
+    classes: list[ClassQuality]
+    sought: bool
+    noise: NoiseModel | None = None
+
+    @property
+    def n_tokens(self) -> int:
+        """Return how many tokens were scored."""
+        return sum(quality.n_rows for quality in self.classes)
+
+    def metrics(self) -> Iterator[Metric]:
+        """Yield the metrics that only this task has."""
+        yield "tokens_scored", None, self.n_tokens
+        yield "mean_sentence_quality", None, self.mean
+        thresholds = None if self.noise is None else self.noise.thresholds
+        yield from class_metrics(
+            self.classes, self.noise, thresholds, rows="tokens", sought=self.sought
+        )
+
+    def details(self, config: TokensConfig) -> str:
+        """Return how the first line goes on."""
+        return (
+            f", {self.n_tokens:,} tokens, token score {config.token_score_method}, "
+            f"sentence score {config.sentence_score_method}"
+        )
+
+    def facts(self, config: TokensConfig) -> Mapping[str, str]:
+        """Return where the health of the classes is, and how many issues there are."""
+        return issue_facts(self.classes, self.noise, config, "tokens")
+
+    def lines(self, config: TokensConfig) -> list[str]:
+        """Return the classes of lowest label quality, and the sentences with their worst token."""
+        from lq_spark.tasks.shared.labels import class_name
+
+        title = f"mean sentence quality {self.mean:.4f}; tokens by given class"
+        lines = class_lines(title, "tokens", self.classes, self.noise)
+        lines += ["", "sentences of lowest quality (1 clean, 0 suspect), given → predicted:"]
+        for (sentence, quality, _, *labels), text in zip(self.worst, self.excerpts, strict=True):
+            names = [class_name(label, config.classes) for label in labels] if text else []
+            pair = " → ".join(names)
+            lines.append(f"  {quality:.6f}  {config.sentence_id} {sentence}  {pair}  {text}")
+        return lines
+
+
+class TokensTask(LabelledTask[TokensConfig]):
+    """Tokens, in a row a sentence or in a row a token; the rows of the output are sentences."""
+
+    config_type = TokensConfig
+    rows = "sentences"
+    score_column = "sentence_quality"
+    place_in_reason = (r"^token \d+: ", "a token: ")
+    comments: ClassVar[Mapping[str, str]] = {
+        "sentence_quality": "How likely all labels of the sentence are right: 1 clean, 0 suspect",
+        "token_qualities": "Label quality of each token, in their order",
+        "worst_token_index": "Place of the token of lowest label quality, from 0",
+        "worst_token": "Text of that token",
+        "worst_given_label": "Given label of that token",
+        "worst_predicted_label": "Predicted label of that token",
+    }
+
+    def open(self) -> None:
+        """Check columns and options, before a pass over the source."""
+        from lq_spark.tasks.tokens.columns import token_columns
+
+        config = self.config
+        self.loaded = NoiseModel.load(config.fitted) if config.fitted else None
+        classes = config.classes
+        if classes is None and self.loaded is not None and self.loaded.classes is not None:
+            classes = list(self.loaded.classes)
+        self.options: dict[str, Any] = {
+            "sentence_id": config.sentence_id,
+            "labels": config.labels,
+            "token_index": config.token_index,
+            "label": config.label,
+            "pred_probs": config.pred_probs,
+            "tokens": config.tokens,
+            "token": config.token,
+            "classes": classes,
+        }
+        self.columns = token_columns(self.source, **self.options)
+        self.classes = self.options["classes"] = self.columns.classes
+        self.n_classes = config.n_classes or len(self.classes or ())
+        self.noise: NoiseModel | None = None
+
+    @property
+    def classes_text(self) -> str:
+        """Return what a dry run says of the classes."""
+        return super().classes_text if self.n_classes else "by the first row"
+
+    @property
+    def shares_key(self) -> bool:
+        """Return whether the source has a row a token."""
+        return not self.columns.is_nested
+
+    def first_rows(self, n: int) -> DataFrame:
+        """Return some whole sentences of the source, for a dry run."""
+        from lq_spark.engine.inputs import column
+
+        if self.columns.is_nested:
+            return super().first_rows(n)
+        some = self.source.select(column(self.columns.sentence_id)).distinct().limit(n // 20)
+        return self.source.join(some.hint("broadcast"), self.columns.sentence_id, "left_semi")
+
+    def keys(self) -> KeySummary:
+        """Return how many sentences there are, and whether each holds together."""
+        from lq_spark.tasks.tokens.checks import summarize_sentences
+
+        if self.columns.is_nested:
+            return super().keys()
+        return summarize_sentences(self.source, self.columns)
+
+    def validate(self, rows: DataFrame) -> DataFrame:
+        """Return rows of the source with the reason why their sentence cannot be scored."""
+        from lq_spark.tasks import tokens
+
+        config = self.config
+        return tokens.validate(
+            rows, **self.options, n_classes=config.n_classes, tolerance=config.tolerance
+        )
+
+    def no_rows(self) -> dict[str, DataFrame]:
+        """Return the tables of sentences and tokens without rows."""
+        tokens = self._scored_tokens(self.none)
+        if self.config.find_issues:
+            tokens = self.without_issues(tokens)
+        return {"output": self._scored_sentences(self.none), "token_output": tokens}
+
+    def score(
+        self, rows: DataFrame, n_rows: int, scratch: Scratch
+    ) -> Iterator[tuple[str, DataFrame]]:
+        """Yield the sentences with their scores; then the tokens, with their issues if sought."""
+        from lq_spark.tasks.tokens.columns import one_row_a_token
+        from lq_spark.tasks.tokens.issues import issues_of_tokens
+
+        config, self.scored_rows = self.config, rows
+        yield "output", self._scored_sentences(rows)
+        long, named = one_row_a_token(rows, self.columns)
+        with self.timed("tokens"):
+            if not config.find_issues:
+                yield "token_output", self._scored_tokens(rows)
+            elif long.isEmpty():
+                yield "token_output", self.no_rows()["token_output"]
+            else:
+                found, self.noise = issues_of_tokens(
+                    long,
+                    named,
+                    rule_of(config, self.loaded),
+                    self.loaded,
+                    config.token_score_method,
+                    issue_rank=config.issue_rank,
+                    tolerance=config.tolerance,
+                    count=True,
+                )
+                yield "token_output", self._token_columns(found, long, named)
+
+    def _scored_sentences(self, rows: DataFrame) -> DataFrame:
+        from lq_spark.tasks import tokens
+
+        config = self.config
+        scored = tokens.score(
+            rows,
+            **self.options,
+            n_classes=config.n_classes,
+            token_score_method=config.token_score_method,
+            sentence_score_method=config.sentence_score_method,
+            sentence_score_kwargs=config.sentence_score_kwargs,
+            on_invalid="null",
+            tolerance=config.tolerance,
+        )
+        added = [name for name in scored.columns if name not in self.source.columns]
+        kept = config.keep_columns if self.columns.is_nested else []  # which tokens have
+        return self.select(scored, *kept, *added)
+
+    def _scored_tokens(self, rows: DataFrame) -> DataFrame:
+        from lq_spark.tasks import multiclass
+        from lq_spark.tasks.tokens.columns import one_row_a_token
+
+        config = self.config
+        long, named = one_row_a_token(rows, self.columns)
+        found = multiclass.score(
+            long,
+            label=named.label,
+            pred_probs=named.pred_probs,
+            classes=named.classes,
+            n_classes=config.n_classes,
+            method=config.token_score_method,
+            predicted_label=True,
+            tolerance=config.tolerance,
+        )
+        return self._token_columns(found, long, named)
+
+    def _token_columns(self, found: DataFrame, long: DataFrame, named: TokenColumns) -> DataFrame:
+        """Return the columns of the token table: carried ones, then what was added."""
+        carried = [str(named.token_index), named.label]
+        carried += [named.token] if named.token else []
+        if not self.columns.is_nested:
+            carried += self.config.keep_columns
+        added = [name for name in found.columns if name not in long.columns]
+        return self.select(found, *carried, *added)
+
+    def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredTokens:
+        """Return the scores in short."""
+        from pyspark.sql import functions as F
+
+        from lq_spark.engine.inputs import column
+        from lq_spark.job.excerpts import excerpts
+        from lq_spark.job.scores import lowest, mean, scores_of_classes, sums
+        from lq_spark.tasks.tokens.columns import one_row_a_token
+
+        config, output = self.config, tables["output"]
+        quality = F.col(self.score_column)
+        [row] = output.agg(*sums(quality)).collect()
+        labels = ("worst_given_label", "worst_predicted_label")
+        shown = [column(config.sentence_id), quality, "worst_token_index", *labels]
+        worst = lowest(output, config.sentence_id, shown, quality)
+        _, named = one_row_a_token(self.source, self.columns)
+        of_classes, _ = scores_of_classes(
+            tables["token_output"], named.label, self.classes, self.n_classes or None
+        )
+        return ScoredTokens(
+            mean([row]),
+            worst,
+            excerpts(self.scored_rows, self.columns, worst) if worst else [],
+            of_classes,
+            config.find_issues,
+            self.noise,
+        )
+
+    def fitted(self) -> Mapping[str, Fitted | None]:
+        """Return what was fitted, by the option that says where to save it."""
+        return {"save_fitted": self.noise}
+
+
+TASK = TokensTask

@@ -1,0 +1,18 @@
+"""The names of the columns that tasks add, and the reasons why a row cannot be scored."""
+
+from __future__ import annotations
+
+LABEL_QUALITY = "label_quality"
+PREDICTED_LABEL = "predicted_label"
+IS_LABEL_ISSUE = "is_label_issue"
+ISSUE_RANK = "issue_rank"
+INVALID_REASON = "invalid_reason"
+
+NULL_ID, DUPLICATE_ID = "null id", "duplicate id"
+
+NO_LABEL, NO_CLASS, NOT_WHOLE = "null label", "label not in classes", "label not a whole number"
+NO_LABELS = "null labels"
+
+NO_PRED_PROBS = "null pred_probs"
+WRONG_LENGTH = "pred_probs of wrong length"
+NO_PROBABILITY = "null probability"
