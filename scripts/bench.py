@@ -186,8 +186,10 @@ def bench(case: Any, size: str, folder: Path, options: argparse.Namespace) -> di
         with tempfile.TemporaryDirectory(prefix="bench_") as own:
             environment |= {"TMPDIR": own, "SPARK_LOCAL_DIRS": own}
             done = subprocess.run(
-                command, check=True, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+                command, capture_output=True, text=True, env=environment, cwd=ROOT
             )
+        if done.returncode:
+            sys.exit(f"{case.name}: {name} failed\n{done.stderr}")
         results[name].append(json.loads(done.stdout.splitlines()[-1]))
     summary = {name: condense(found) for name, found in results.items()}
     report(case, data.name, n_units, summary)

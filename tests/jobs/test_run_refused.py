@@ -94,8 +94,8 @@ HEAD = {"format": "lq_spark.thresholds", "format_version": 1, "class_counts": [1
     ("flags", "thresholds", "message"),
     [
         ({"n_classes": 4, "classes": ["a", "b", "c"]}, None, "classes has 3 names, K is 4"),
-        ({"n_classes": 4}, NAMED, "classes has 3 names, K is 4"),
-        ({"n_classes": 2}, Thresholds((0.5,) * 3, (1,) * 3), "fitted with K = 3, K is 2"),
+        ({"n_classes": 4}, NAMED, "thresholds has K = 3 classes, n_classes is 4"),
+        ({"n_classes": 2}, Thresholds((0.5,) * 3, (1,) * 3), "thresholds has K = 3 cl"),
         ({"classes": ["a", "c", "b"]}, NAMED, r"classes \['a', 'b', 'c'\], classes is \['a', 'c'"),
         ({"classes": ["a", "b"]}, Thresholds((0.5,) * 3, (1,) * 3), "classes has 2 names, K is 3"),
         ({"classes": ["a"]}, None, "classes must have at least 2 names"),

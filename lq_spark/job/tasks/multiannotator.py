@@ -251,9 +251,8 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
     def keys(self) -> KeySummary:
         """Return how many items there are; of annotations without any item each is looked at."""
         keys = super().keys()
-        if keys.n_rows == 0 and not self.annotations.isEmpty():
-            return replace(keys, is_unique=False)
-        return keys
+        is_alone = keys.n_rows == 0 and not self.annotations.isEmpty()
+        return replace(keys, is_unique=keys.is_unique and not is_alone)
 
     def checked(self) -> dict[str, DataFrame]:
         """Return the items and the annotations, validated."""

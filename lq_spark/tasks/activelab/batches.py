@@ -20,7 +20,7 @@ from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.multiannotator.temperature import Model, mean_probabilities
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.multiannotator.batches import CONSENSUS, N_LABELS, scattered
-from lq_spark.tasks.multiannotator.reader import CrowdBatch, CrowdReader
+from lq_spark.tasks.multiannotator.reader import CrowdReader, ItemBatch
 
 SCORE = "__lq_score"
 ACTIVE_SCHEMA = StructType(
@@ -57,7 +57,7 @@ class ActiveModel:
         return tuple(map(Model, pred_probs, self.crowd.temperatures))
 
 
-def count_model_votes(batch: CrowdBatch) -> VoteCounts:
+def count_model_votes(batch: ItemBatch) -> VoteCounts:
     """Return what several models predict of the unlabelled items of a batch."""
     return partial_votes(*votes_of_models(tuple(map(Model, batch.unlabelled_probs))))
 

@@ -22,7 +22,6 @@ from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.core.shared.display import Displayed
 from lq_spark.engine.inputs import column, column_type, require_columns
 from lq_spark.engine.rank import ranked
-from lq_spark.engine.verbs import map_rows
 from lq_spark.errors import OptionError, require_one_of
 from lq_spark.tasks.activelab.batches import (
     ACTIVE_SCHEMA,
@@ -50,17 +49,16 @@ from lq_spark.tasks.multiannotator.options import CrowdOptions
 from lq_spark.tasks.multiannotator.passes import GatheredItems, counted_items, fit_crowd
 from lq_spark.tasks.multiannotator.reader import CrowdReader
 from lq_spark.tasks.multiannotator.results import CONSENSUS_LABEL, NUM_ANNOTATIONS
+from lq_spark.tasks.shared.columns import with_mapped
 from lq_spark.tasks.shared.probabilities import ModelProbs
 from lq_spark.tasks.shared.streams import refuse_streams
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = ["ActiveScores", "MultiannotatorChecks", "score", "validate"]
 
 ACTIVE_LEARNING_SCORE, ACTIVE_LEARNING_RANK = "active_learning_score", "active_learning_rank"
 VALIDATE = "activelab.validate"
-_NEW = "__lq_new"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -158,15 +156,7 @@ def score(
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
     require_tolerance(tolerance)
     refuse_streams("activelab.score", annotations, items)
-    tables = _tables(
-        annotations,
-        items,
-        item=item,
-        annotator=annotator,
-        label=label,
-        pred_probs=pred_probs,
-        classes=classes,
-    )
+    tables = _tables(annotations, items, item, annotator, label, pred_probs, classes)
     n_classes = crowd_n_classes(tables, n_classes)
     require_unique_items(tables, VALIDATE)
     reader = CrowdReader(
@@ -175,17 +165,18 @@ def score(
     with counted_items(tables, reader) as (found, counts, names):
         model = active_model(found, counts, names, cleanlab_compatible=cleanlab_compatible)
     rows = GatheredItems(gathered(tables, names), found.probabilities, found.reader)
-    new = map_rows(
+    scored = with_mapped(
+        rows.rows,
         active_batch(rows.reader, model),
-        [F.col(name) for name in rows.columns],
+        rows.inputs,
         ACTIVE_SCHEMA,
+        keep=[ITEM, IS_ITEM],
     )
-    scored = rows.rows.withColumn(_NEW, new).where(IS_ITEM)
-    scores = scored.select(
+    scores = scored.where(IS_ITEM).select(
         F.col(ITEM).cast(column_type(items, item)).alias(item),
-        F.col(f"{_NEW}.{SCORE}").alias(ACTIVE_LEARNING_SCORE),
-        F.col(f"{_NEW}.{N_LABELS}").alias(NUM_ANNOTATIONS),
-        tables.as_label(F.col(f"{_NEW}.{CONSENSUS}")).alias(CONSENSUS_LABEL),
+        F.col(SCORE).alias(ACTIVE_LEARNING_SCORE),
+        F.col(N_LABELS).alias(NUM_ANNOTATIONS),
+        tables.as_label(F.col(CONSENSUS)).alias(CONSENSUS_LABEL),
     )
     return ActiveScores(scores, item, model.weights)
 
@@ -208,15 +199,7 @@ def validate(
     """
     require_tolerance(tolerance)
     refuse_streams("activelab.validate", annotations, items)
-    tables = _tables(
-        annotations,
-        items,
-        item=item,
-        annotator=annotator,
-        label=label,
-        pred_probs=pred_probs,
-        classes=classes,
-    )
+    tables = _tables(annotations, items, item, annotator, label, pred_probs, classes)
     require_unchecked(tables)
     n_classes = crowd_n_classes(tables, n_classes)
     return checked_crowd(tables, n_classes, tolerance, needs_labels=False)
@@ -225,7 +208,6 @@ def validate(
 def _tables(
     annotations: DataFrame | None,
     items: DataFrame,
-    *,
     item: str,
     annotator: str,
     label: str,
@@ -243,15 +225,7 @@ def _tables(
             ]
         )
         annotations = items.sparkSession.createDataFrame([], schema)
-    return crowd_tables(
-        annotations,
-        items,
-        item=item,
-        annotator=annotator,
-        label=label,
-        pred_probs=pred_probs,
-        classes=classes,
-    )
+    return crowd_tables(annotations, items, item, annotator, label, pred_probs, classes)
 
 
 def active_model(

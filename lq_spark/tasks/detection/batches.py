@@ -26,24 +26,22 @@ from lq_spark.core.detection.scores import ISSUE_KINDS, BoxScores, box_scores, i
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.arrow import flat_lists
 from lq_spark.engine.verbs import BatchFunction
-from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE
-from lq_spark.tasks.shared.batches import raise_unfit, reason_column, spread
-from lq_spark.tasks.shared.labels import (
-    NULL_LABEL,
-    UNKNOWN_LABEL,
+from lq_spark.tasks.shared.batches import (
+    class_indices,
+    is_usable,
+    list_array,
+    reason_column,
+    require_usable,
+    spread_columns,
 )
-from lq_spark.tasks.shared.reasons import (
-    LABEL_REASONS,
-    named_label,
-)
-from lq_spark.tasks.shared.table import (
-    LABEL_QUALITY,
-)
-from lq_spark.tasks.tokens.batches import class_indices
+from lq_spark.tasks.shared.labels import NULL_LABEL, UNKNOWN_LABEL
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, LABEL_QUALITY, NO_LABELS
+from lq_spark.tasks.shared.reasons import LABEL_REASONS, named_label
 
 OVERLOOKED_SCORES, BADLOC_SCORES, SWAP_SCORES = "overlooked_scores", "badloc_scores", "swap_scores"
 BOX_ISSUES = "box_issues"
 KIND, BOX_INDEX, BOX_SCORE = "kind", "box_index", "score"
+KINDS, BOX_INDICES, BOX_SCORES = (f"__lq_{name}" for name in (KIND, BOX_INDEX, BOX_SCORE))
 
 N_LABEL_INPUTS = 5
 """Arrays of the label boxes among the inputs: x1, y1, x2, y2, label; those of predicted ones, with
@@ -65,13 +63,6 @@ class DetectionBatch:
     found: Detections
     reasons: NDArray[np.object_] | None
 
-    @property
-    def fit(self) -> NDArray[np.bool_]:
-        """Return which images of the batch can be scored, shape (n,)."""
-        if self.reasons is None:
-            return np.ones(self.found.n_images, dtype=bool)
-        return np.asarray(self.reasons == np.array(None))
-
 
 def read_images(
     arrays: Sequence[pa.Array], n_classes: int, classes: tuple[str, ...] | None
@@ -89,18 +80,18 @@ def read_images(
     predictions, no_predictions, probs = _read_boxes(arrays[N_LABEL_INPUTS:], classes)
     found = Detections(labels, predictions, probs)
     reasons = np.full(found.n_images, None, dtype=object)
-    # What comes first is said last: it stays.
+    # The reason that is written last stays.
     _name_faults(reasons, "predicted", predictions, arrays[-1], n_classes, probs)
     _name_faults(reasons, "label", labels, arrays[N_LABEL_INPUTS - 1], n_classes, None)
     reasons[no_predictions] = "null predictions"
-    reasons[no_labels] = "null labels"
-    fit = np.asarray(reasons == np.array(None))
-    if fit.all():
+    reasons[no_labels] = NO_LABELS
+    usable = is_usable(reasons)
+    if usable.all():
         return DetectionBatch(found, None)
-    of_labels, of_predictions = fit[labels.images], fit[predictions.images]
+    of_labels, of_predictions = usable[labels.images], usable[predictions.images]
     kept = Detections(
-        _of_images(labels.where(of_labels), fit),
-        _of_images(predictions.where(of_predictions), fit),
+        _of_images(labels.where(of_labels), usable),
+        _of_images(predictions.where(of_predictions), usable),
         probs[of_predictions],
     )
     return DetectionBatch(kept, reasons)
@@ -138,35 +129,35 @@ def _name_faults(
     n_classes: int,
     probs: Float64 | None,
 ) -> None:
-    """Put the fault of the first unfit box of each image into reasons."""
+    """Put the fault of the first box of each image that cannot be scored into reasons."""
     faults = box_faults(boxes.coordinates, boxes.classes, n_classes, probs)
-    unfit = np.flatnonzero(faults)
-    if not len(unfit):
+    faulty = np.flatnonzero(faults)
+    if not len(faulty):
         return
-    images, firsts = np.unique(boxes.images[unfit], return_index=True)
+    images, firsts = np.unique(boxes.images[faulty], return_index=True)
     flat = flat_lists(labels)[0]
-    for image, box in zip(images, unfit[firsts], strict=True):
+    for image, box in zip(images, faulty[firsts], strict=True):
         text = LABEL_REASONS.get(int(boxes.classes[box])) or BOX_REASONS[BoxFault(faults[box])]
         if boxes.classes[box] == UNKNOWN_LABEL:
             text = named_label(flat[int(box)].as_py())
         reasons[image] = f"{kind} box {box - boxes.offsets[image]}: {text}"
 
 
-def _of_images(boxes: ImageBoxes, fit: NDArray[np.bool_]) -> ImageBoxes:
+def _of_images(boxes: ImageBoxes, images: NDArray[np.bool_]) -> ImageBoxes:
     """Return boxes, all of them of the images in the mask, with offsets of those images alone."""
-    offsets = np.append(boxes.offsets[:-1][fit], boxes.offsets[-1])
+    offsets = np.append(boxes.offsets[:-1][images], boxes.offsets[-1])
     return ImageBoxes(boxes.coordinates, boxes.classes, offsets)
 
 
-def fit_images(
+def usable_images(
     arrays: Sequence[pa.Array], n_classes: int, classes: tuple[str, ...] | None, *, fail: bool
 ) -> DetectionBatch:
-    """Return :func:`read_images`; if asked, raise InvalidRowsError for unfit images."""
+    """Return :func:`read_images`; if asked, raise InvalidRowsError for images it cannot score."""
     batch = read_images(arrays, n_classes, classes)
     if fail and batch.reasons is not None:
         # Counted by reason, without the places of boxes.
         texts = [text and re.sub(r" box \d+:", " box:", text) for text in batch.reasons]
-        raise_unfit(np.array(texts, dtype=object), n_classes, "images", "detection")
+        require_usable(np.array(texts, dtype=object), n_classes, "images", "detection")
     return batch
 
 
@@ -194,13 +185,13 @@ def score_batch(
     """Return (arrays of the boxes) -> the label quality of each image, and scores of its boxes."""
 
     def run(*arrays: pa.Array) -> dict[str, pa.Array]:
-        batch = fit_images(arrays, n_classes, classes, fail=fail)
+        batch = usable_images(arrays, n_classes, classes, fail=fail)
         found = batch.found
         scores = box_scores(found, min_similarity, overlapping_label_check=overlapping_label_check)
         columns = {LABEL_QUALITY: pa.array(image_scores(found, scores, weights))}
         if scores_of_boxes:
             columns |= _score_lists(found, scores)
-        return _spread(columns, batch)
+        return spread_columns(columns, batch.reasons)
 
     return run
 
@@ -211,9 +202,9 @@ def issue_schema() -> StructType:
         [
             StructField(IS_LABEL_ISSUE, BooleanType()),
             StructField(LABEL_QUALITY, DoubleType()),
-            StructField(KIND, ArrayType(StringType())),
-            StructField(BOX_INDEX, ArrayType(IntegerType())),
-            StructField(BOX_SCORE, ArrayType(DoubleType())),
+            StructField(KINDS, ArrayType(StringType())),
+            StructField(BOX_INDICES, ArrayType(IntegerType())),
+            StructField(BOX_SCORES, ArrayType(DoubleType())),
         ]
     )
 
@@ -232,7 +223,7 @@ def issue_batch(
     """
 
     def run(*arrays: pa.Array) -> dict[str, pa.Array]:
-        batch = fit_images(arrays, model.n_classes, classes, fail=fail)
+        batch = usable_images(arrays, model.n_classes, classes, fail=fail)
         found = batch.found
         scores = box_scores(
             found, model.min_similarity, overlapping_label_check=overlapping_label_check
@@ -243,7 +234,7 @@ def issue_batch(
             LABEL_QUALITY: pa.array(image_scores(found, scores, weights)),
             **_issue_lists(found, scores, flags),
         }
-        return _spread(columns, batch)
+        return spread_columns(columns, batch.reasons)
 
     return run
 
@@ -258,19 +249,13 @@ def reason_batch(n_classes: int, classes: tuple[str, ...] | None) -> BatchFuncti
     return run
 
 
-def _spread(columns: dict[str, pa.Array], batch: DetectionBatch) -> dict[str, pa.Array]:
-    if batch.reasons is None:
-        return columns
-    return {name: spread(values, batch.fit) for name, values in columns.items()}
-
-
 def _score_lists(found: Detections, scores: BoxScores) -> dict[str, pa.Array]:
     """Return the scores of the boxes of each image; null for a box that has none."""
     overlooked = pa.array(scores.overlooked, mask=np.isnan(scores.overlooked))
     return {
-        OVERLOOKED_SCORES: _lists(overlooked, found.predictions.offsets),
-        BADLOC_SCORES: _lists(pa.array(scores.badloc), found.labels.offsets),
-        SWAP_SCORES: _lists(pa.array(scores.swap), found.labels.offsets),
+        OVERLOOKED_SCORES: list_array(overlooked, found.predictions.offsets),
+        BADLOC_SCORES: list_array(pa.array(scores.badloc), found.labels.offsets),
+        SWAP_SCORES: list_array(pa.array(scores.swap), found.labels.offsets),
     }
 
 
@@ -292,11 +277,7 @@ def _issue_lists(found: Detections, scores: BoxScores, flags: BoxFlags) -> dict[
     counts = np.bincount(image, minlength=found.n_images)
     offsets = np.concatenate([[0], np.cumsum(counts)])
     return {
-        KIND: _lists(pa.array(ISSUE_KINDS).take(pa.array(kind[order])), offsets),
-        BOX_INDEX: _lists(pa.array(place[order].astype(np.int32)), offsets),
-        BOX_SCORE: _lists(pa.array(score[order]), offsets),
+        KINDS: list_array(pa.array(ISSUE_KINDS).take(pa.array(kind[order])), offsets),
+        BOX_INDICES: list_array(pa.array(place[order].astype(np.int32)), offsets),
+        BOX_SCORES: list_array(pa.array(score[order]), offsets),
     }
-
-
-def _lists(values: pa.Array, offsets: NDArray[np.int64]) -> pa.Array:
-    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)

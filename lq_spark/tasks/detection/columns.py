@@ -11,17 +11,17 @@ from pyspark.sql.types import ArrayType, DataType, IntegralType, NumericType, St
 
 from lq_spark.core.detection.model import DetectionModel
 from lq_spark.engine.inputs import column, column_type, field_of_elements, require_columns
-from lq_spark.errors import ColumnError, DataError, OptionError, closest, listed
+from lq_spark.errors import ColumnError, DataError, closest, listed
+from lq_spark.tasks.shared.classes import agreed_classes as agreed_classes
+from lq_spark.tasks.shared.classes import agreed_k, checked_classes
 from lq_spark.tasks.shared.labels import (
     LABEL_TYPES,
-    checked_classes,
     is_label_type,
     is_padded,
     label_arrays,
-    require_told_apart,
+    require_distinct,
     unpadded,
 )
-from lq_spark.tasks.shared.streams import require_told_n_classes
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -128,7 +128,7 @@ def detection_columns(
             "the names of all classes"
         )
     padded = is_padded(df, labels) or is_padded(df, predictions)
-    require_told_apart(names, labels, padded)
+    require_distinct(names, labels, padded)
     types = dict(zip((labels, predictions), kinds, strict=True))
     return DetectionColumns(
         labels, predictions, names, are_strings[0], types, padded, df.sparkSession
@@ -166,22 +166,6 @@ def _require_boxes(df: DataFrame, option: str, name: str, numbers: Sequence[str]
     return box[LABEL].dataType
 
 
-def agreed_classes(
-    classes: Sequence[str] | None, fitted: DetectionModel | None
-) -> Sequence[str] | None:
-    """Return the classes of the call or of what was fitted; raise OptionError if they differ."""
-    if fitted is not None and not isinstance(fitted, DetectionModel):
-        raise OptionError(f"fitted must be a DetectionModel or None, got {fitted!r}")
-    classes = checked_classes(classes, least=1)
-    if fitted is None or fitted.classes is None:
-        return classes
-    if classes is not None and classes != fitted.classes:
-        raise OptionError(
-            f"fitted was made with classes {list(fitted.classes)}, classes is {list(classes)}"
-        )
-    return fitted.classes
-
-
 def resolved_n_classes(
     df: DataFrame,
     columns: DetectionColumns,
@@ -195,33 +179,26 @@ def resolved_n_classes(
     Raises
     ------
     OptionError
-        If they differ, or n_classes is no whole number of at least 1.
+        If they differ, or n_classes is no whole number.
     DataError
-        If nobody says K and a label is too large to be a class index.
+        If K is below 1, or nobody says K and a label is too large to be a class index.
     """
-    is_number = isinstance(n_classes, int) and not isinstance(n_classes, bool)
-    if n_classes is not None and not (is_number and n_classes >= 1):
-        raise OptionError(f"n_classes must be a whole number of at least 1, got {n_classes!r}")
-    sources = {
-        "n_classes": n_classes,
-        "classes": len(columns.classes) if columns.classes else None,
-        "fitted": fitted.n_classes if fitted else None,
-    }
-    told = {option: number for option, number in sources.items() if number is not None}
-    if len(set(told.values())) > 1:
-        raise OptionError(
-            "K differs: " + ", ".join(f"{number} by {option}" for option, number in told.items())
-        )
-    if told:
-        return next(iter(told.values()))
-    require_told_n_classes(df, "n_classes", "classes")
+
+    def first() -> int | None:
+        return _highest_label(df, columns)
+
+    return agreed_k(df, n_classes, columns.classes, first, fitted=fitted, least=1)
+
+
+def _highest_label(df: DataFrame, columns: DetectionColumns) -> int | None:
+    """Return the highest label of a table, plus 1; None if there are no labels."""
     highest = [
         F.max(F.array_max(columns.classes_of(boxes))).cast("bigint")
         for boxes in (columns.labels, columns.predictions)
     ]
     [found] = df.agg(F.greatest(*highest)).first() or [None]
-    n_found = 1 if found is None else max(int(found), 0) + 1
-    if n_found > MAX_CLASSES:
+    n_found = None if found is None else max(int(found), 0) + 1
+    if n_found is not None and n_found > MAX_CLASSES:
         raise DataError(
             f"a label is {found}, so there would be K = {n_found} classes; labels are whole "
             "numbers 0..K-1: give n_classes, and detection.validate names the images"

@@ -18,13 +18,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import functions as F
-from pyspark.sql.types import (
-    ByteType,
-    DoubleType,
-    IntegerType,
-    StructField,
-    StructType,
-)
+from pyspark.sql.types import ByteType, DoubleType, IntegerType, StructField, StructType
 
 from lq_spark.core.detection.average_precision import (
     N_OVERLAPS,
@@ -41,7 +35,7 @@ from lq_spark.core.detection.scores import min_similarity
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.inputs import column_type
 from lq_spark.engine.verbs import fold_sorted, map_batches, reduce_partitions
-from lq_spark.tasks.detection.batches import fit_images
+from lq_spark.tasks.detection.batches import usable_images
 from lq_spark.tasks.detection.columns import DetectionColumns, inputs_alone
 
 if TYPE_CHECKING:
@@ -76,7 +70,7 @@ def lowest_similarity(
     classes = columns.names
 
     def partial(batch: pa.RecordBatch) -> float:
-        return min_similarity(fit_images(batch.columns, n_classes, classes, fail=fail).found)
+        return min_similarity(usable_images(batch.columns, n_classes, classes, fail=fail).found)
 
     def finish(lowest: float) -> pa.RecordBatch:
         return pa.RecordBatch.from_arrays([pa.array([lowest])], names=["lowest"])
@@ -95,7 +89,7 @@ def table_totals(df: DataFrame, columns: DetectionColumns, n_classes: int, *, fa
     classes = columns.names
 
     def partial(batch: pa.RecordBatch) -> tuple[float, NDArray[np.int64]]:
-        images = fit_images(batch.columns, n_classes, classes, fail=fail)
+        images = usable_images(batch.columns, n_classes, classes, fail=fail)
         found, n_unusable = images.found, batch.num_rows - images.found.n_images
         counts = partial_counts(found, match_boxes(found), n_classes, n_buckets)
         return min_similarity(found), np.append(counts.as_vector(), n_unusable)
@@ -225,7 +219,7 @@ def _boxes(df: DataFrame, columns: DetectionColumns, id: str, runs: NDArray[np.i
     classes = columns.names
 
     def rows(batch: pa.RecordBatch) -> pa.RecordBatch:
-        found = fit_images(batch.columns[1:], n_classes, classes, fail=True).found
+        found = usable_images(batch.columns[1:], n_classes, classes, fail=True).found
         matches, boxes = match_boxes(found), found.predictions
         run = runs[boxes.classes, bucket_of(found.probs, n_buckets)]
         kept = np.flatnonzero(run >= 0)

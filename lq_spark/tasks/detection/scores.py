@@ -15,49 +15,37 @@ from pyspark.sql import functions as F
 from lq_spark.core.detection.model import DetectionModel, detection_model
 from lq_spark.core.detection.scores import OVERLOOKED, checked_weights
 from lq_spark.engine.inputs import column, require_key, require_new_columns
-from lq_spark.engine.keys import summarize_key
-from lq_spark.engine.verbs import map_rows
 from lq_spark.errors import InvalidRowsError, require_one_of
 from lq_spark.tasks.detection.batches import (
     BOX_INDEX,
+    BOX_INDICES,
     BOX_ISSUES,
     BOX_SCORE,
+    BOX_SCORES,
     KIND,
+    KINDS,
     issue_batch,
     issue_schema,
+    reason_batch,
     score_batch,
     score_schema,
 )
-from lq_spark.tasks.detection.boxes import from_boxes
-from lq_spark.tasks.detection.checks import validate
 from lq_spark.tasks.detection.columns import (
     LABEL,
     DetectionColumns,
-    agreed_classes,
     detection_columns,
     resolved_n_classes,
 )
 from lq_spark.tasks.detection.passes import lowest_similarity, table_precisions, table_totals
-from lq_spark.tasks.detection.summary import DetectionSummary, summarize
-from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK, with_issue_rank
+from lq_spark.tasks.shared.classes import agreed_classes, require_kind
+from lq_spark.tasks.shared.columns import REASON_SCHEMA, with_mapped
+from lq_spark.tasks.shared.keys import require_to_validate, require_unique, with_key_reasons
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY
+from lq_spark.tasks.shared.ranks import with_issue_rank
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-__all__ = [
-    "DetectionModel",
-    "DetectionSummary",
-    "find_issues",
-    "fit",
-    "from_boxes",
-    "score",
-    "summarize",
-    "validate",
-]
-
-_NEW = "__lq_spark"
 
 
 def fit(
@@ -102,11 +90,7 @@ def fit(
     columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
     require_key(df, "id", id)
     n_classes = resolved_n_classes(df, columns, n_classes)
-    if not summarize_key(df, id).is_unique:
-        raise InvalidRowsError(
-            f"id: column {id!r} has nulls or values that occur twice; "
-            "detection.validate says which rows"
-        )
+    require_unique(df, id, validate="detection.validate")
     return fit_model(df, columns, id, n_classes, fail=True)
 
 
@@ -163,8 +147,8 @@ def score(
     overlapping_label_check : bool
         Whether label boxes of different classes in one place score low.
     fitted : DetectionModel, optional
-        What :func:`fit` said of other images. Where not given, the lowest similarity is that of
-        ``df``, which reads it once more, now.
+        What :func:`fit` returned for other images. Where not given, the lowest similarity is that
+        of ``df``, which reads it once more, now.
     box_scores : bool
         Whether to add the scores of the boxes.
     on_invalid : {"fail", "null"}
@@ -192,10 +176,11 @@ def score(
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
     if fitted is None:
         refuse_stream(df, "detection.score without fitted")
+    require_kind("fitted", fitted, DetectionModel)
     classes = agreed_classes(classes, fitted)
     columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
     schema = score_schema(scores_of_boxes=box_scores)
-    require_new_columns(df, [*schema.names, _NEW])
+    require_new_columns(df, schema.names)
     n_classes = resolved_n_classes(df, columns, n_classes, fitted)
     fail = on_invalid == "fail"
     lowest = (
@@ -212,10 +197,42 @@ def score(
         scores_of_boxes=box_scores,
         fail=fail,
     )
-    scored = df.withColumn(_NEW, map_rows(function, columns.inputs, schema))
-    return scored.select(
-        *map(column, df.columns), *(F.col(f"{_NEW}.{name}") for name in schema.names)
-    )
+    return with_mapped(df, function, columns.inputs, schema)
+
+
+def validate(
+    df: DataFrame,
+    *,
+    id: str | None = None,
+    labels: str = "labels",
+    predictions: str = "predictions",
+    classes: Sequence[str] | None = None,
+    n_classes: int | None = None,
+) -> DataFrame:
+    """Return the table with ``invalid_reason``: why an image cannot be scored, else null. Lazy.
+
+    An image with several faults has one of them as its reason, of boxes that of the first one:
+    ``label box 3: x2 below x1``.
+
+    Parameters
+    ----------
+    id : str, optional
+        Column that must tell the images apart: a null in it and a value that occurs twice are
+        faults (of every row that has it).
+    df, labels, predictions, classes, n_classes
+        As for :func:`score`.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If a column or option is wrong: before a Spark job starts.
+    """
+    columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
+    require_to_validate(df, id, "detection.validate")
+    n_classes = resolved_n_classes(df, columns, n_classes)
+    function = reason_batch(n_classes, columns.names)
+    checked = with_mapped(df, function, columns.inputs, REASON_SCHEMA)
+    return checked if id is None else with_key_reasons(checked, df, id)
 
 
 def find_issues(
@@ -247,7 +264,7 @@ def find_issues(
     id : str
         As for :func:`fit`.
     fitted : DetectionModel, optional
-        What :func:`fit` said of other images; where not given, of these.
+        What :func:`fit` returned for other images; where not given, of these.
     issue_rank : bool
         Whether to rank the images with issues by label quality: 1 the worst, null for those without
         one. Reads the table twice more.
@@ -265,11 +282,12 @@ def find_issues(
     """
     weights = checked_weights(aggregation_weights)
     refuse_stream(df, "detection.find_issues")
+    require_kind("fitted", fitted, DetectionModel)
     classes = agreed_classes(classes, fitted)
     columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
     require_key(df, "id", id)
     added = [IS_LABEL_ISSUE, LABEL_QUALITY, BOX_ISSUES]
-    require_new_columns(df, [*added, *[ISSUE_RANK] * issue_rank, _NEW])
+    require_new_columns(df, [*added, *[ISSUE_RANK] * issue_rank])
     if fitted is None:
         fitted = fit(
             df,
@@ -303,12 +321,10 @@ def with_issues(
     function = issue_batch(
         fitted, columns.names, weights, overlapping_label_check=overlapping_label_check, fail=fail
     )
-    found = df.withColumn(_NEW, map_rows(function, columns.inputs, issue_schema()))
-    return found.select(
-        *map(column, df.columns),
-        F.col(f"{_NEW}.{IS_LABEL_ISSUE}"),
-        F.col(f"{_NEW}.{LABEL_QUALITY}"),
-        _box_issues(columns).alias(BOX_ISSUES),
+    found = with_mapped(df, function, columns.inputs, issue_schema())
+    added = [IS_LABEL_ISSUE, LABEL_QUALITY, BOX_ISSUES]
+    return found.withColumn(BOX_ISSUES, _box_issues(columns)).select(
+        *map(column, [*df.columns, *added])
     )
 
 
@@ -317,7 +333,7 @@ def _box_issues(columns: DetectionColumns) -> Column:
     labels = {name: columns.labels_of(name) for name in (columns.labels, columns.predictions)}
 
     def issue(kind: Column, number: Column) -> Column:
-        place = F.get(F.col(f"{_NEW}.{BOX_INDEX}"), number)
+        place = F.get(F.col(BOX_INDICES), number)
         is_predicted = kind == F.lit(OVERLOOKED)
         label = F.when(is_predicted, F.get(labels[columns.predictions], place)).otherwise(
             F.get(labels[columns.labels], place)
@@ -326,7 +342,7 @@ def _box_issues(columns: DetectionColumns) -> Column:
             kind.alias(KIND),
             place.alias(BOX_INDEX),
             label.alias(LABEL),
-            F.get(F.col(f"{_NEW}.{BOX_SCORE}"), number).alias(BOX_SCORE),
+            F.get(F.col(BOX_SCORES), number).alias(BOX_SCORE),
         )
 
-    return F.transform(F.col(f"{_NEW}.{KIND}"), issue)
+    return F.transform(F.col(KINDS), issue)

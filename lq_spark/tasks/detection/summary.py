@@ -24,7 +24,7 @@ from lq_spark.core.shared.display import Displayed, SmallTable, frame_table
 from lq_spark.engine.inputs import column, require_key
 from lq_spark.engine.sums import summed_vectors
 from lq_spark.errors import OptionError
-from lq_spark.tasks.detection.batches import fit_images
+from lq_spark.tasks.detection.batches import usable_images
 from lq_spark.tasks.detection.columns import (
     DetectionColumns,
     detection_columns,
@@ -170,7 +170,7 @@ def _counted(
     names = columns.names
 
     def partial(batch: pa.RecordBatch) -> NDArray[np.int64]:
-        found = fit_images(batch.columns, n_classes, names, fail=True).found
+        found = usable_images(batch.columns, n_classes, names, fail=True).found
         counts = partial_counts(found, match_boxes(found), n_classes)
         sizes = [
             np.bincount(

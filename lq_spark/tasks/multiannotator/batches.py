@@ -8,14 +8,7 @@ from dataclasses import astuple, fields
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql.types import (
-    ArrayType,
-    DoubleType,
-    IntegerType,
-    LongType,
-    StructField,
-    StructType,
-)
+from pyspark.sql.types import ArrayType, DoubleType, IntegerType, LongType, StructField, StructType
 
 from lq_spark.core.multiannotator.annotations import Annotations
 from lq_spark.core.multiannotator.annotators import (
@@ -30,6 +23,7 @@ from lq_spark.engine.arrow import flat_lists
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.multiannotator.columns import CODE_BITS
 from lq_spark.tasks.multiannotator.reader import CrowdReader
+from lq_spark.tasks.shared.batches import list_array
 
 CONSENSUS, QUALITY, AGREEMENT, N_LABELS, LABEL_QUALITIES = (
     f"__lq_{name}" for name in ("consensus", "quality", "agreement", "n_labels", "label_qualities")
@@ -79,13 +73,15 @@ def rate_batch(
         def placed(values: NDArray[np.generic], kind: pa.DataType) -> pa.Array:
             return scattered(values, batch.rows, n_rows).cast(kind)
 
-        qualities = scattered(rated.label_quality, np.flatnonzero(batch.is_fit), len(batch.is_fit))
+        qualities = scattered(
+            rated.label_quality, np.flatnonzero(batch.usable_labels), len(batch.usable_labels)
+        )
         return {
             CONSENSUS: placed(rated.consensus, pa.int32()),
             QUALITY: placed(rated.quality, pa.float64()),
             AGREEMENT: placed(rated.agreement, pa.float64()),
             N_LABELS: placed(n_labels, pa.int32()),
-            LABEL_QUALITIES: pa.ListArray.from_arrays(batch.offsets.astype(np.int32), qualities),
+            LABEL_QUALITIES: list_array(qualities, batch.offsets),
         }
 
     return run
@@ -109,9 +105,9 @@ def sum_batch(n_annotators: int, n_classes: int) -> Callable[[pa.RecordBatch], A
         labels, consensus, quality, qualities = batch.columns
         flat, lengths, _ = flat_lists(labels)
         of_labels = flat_lists(qualities)[0]
-        is_fit = np.asarray(of_labels.is_valid())
-        packed = flat.to_numpy()[is_fit]
-        item = np.repeat(np.arange(len(lengths)), lengths)[is_fit]
+        usable_labels = np.asarray(of_labels.is_valid())
+        packed = flat.to_numpy()[usable_labels]
+        item = np.repeat(np.arange(len(lengths)), lengths)[usable_labels]
         counts = np.bincount(item, minlength=len(lengths))
         rated = counts > 0
         annotations = Annotations(
@@ -125,7 +121,7 @@ def sum_batch(n_annotators: int, n_classes: int) -> Callable[[pa.RecordBatch], A
             annotations,
             _numbers(consensus, rated).astype(np.int64),
             _numbers(quality, rated),
-            _numbers(of_labels, is_fit),
+            _numbers(of_labels, usable_labels),
         )
 
     return run

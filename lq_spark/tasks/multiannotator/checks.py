@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
 
 from lq_spark.engine.inputs import column, require_new_columns
-from lq_spark.engine.keys import duplicate_keys
 from lq_spark.engine.verbs import map_rows
 from lq_spark.tasks.multiannotator.columns import ITEM, NAME, NUMBER, CrowdTables, numbered
 from lq_spark.tasks.multiannotator.reader import (
@@ -18,30 +16,24 @@ from lq_spark.tasks.multiannotator.reader import (
     NULL_ANNOTATOR,
     OUT_OF_RANGE,
     TWICE,
-    UNFIT_ITEM,
     UNKNOWN_ANNOTATOR,
     UNKNOWN_ITEM,
+    UNUSABLE_ITEM,
 )
 from lq_spark.tasks.shared.batches import reason_batch
-from lq_spark.tasks.shared.labels import (
-    FRACTIONAL_LABEL,
-    NULL_LABEL,
-    UNKNOWN_LABEL,
-)
-from lq_spark.tasks.shared.reasons import (
-    LABEL_REASONS,
-    NO_LABEL,
-    with_label_named,
-)
-from lq_spark.tasks.shared.table import (
-    INVALID_REASON,
-)
+from lq_spark.tasks.shared.columns import REASON_SCHEMA
+from lq_spark.tasks.shared.keys import with_key_reasons
+from lq_spark.tasks.shared.labels import FRACTIONAL_LABEL, NULL_LABEL, UNKNOWN_LABEL
+from lq_spark.tasks.shared.names import INVALID_REASON, NO_LABEL
+from lq_spark.tasks.shared.reasons import LABEL_REASONS, with_label_named
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 NULL_ITEM, DUPLICATE_ITEM = "null item", "duplicate item"
-_REASON, _IS_FIT, _NEW, _TWICE = (f"__lq_{name}" for name in ("reason", "is_fit", "new", "twice"))
+_REASON, _IS_USABLE, _NEW, _TWICE = (
+    f"__lq_{name}" for name in ("reason", "is_usable", "new", "twice")
+)
 
 
 class MultiannotatorChecks(NamedTuple):
@@ -83,9 +75,11 @@ def checked_crowd(
     items = _items_by_themselves(tables, n_classes, tolerance)
     annotations = _annotations(tables, items, n_classes, known)
     if needs_labels:
-        fit = annotations.where(F.col(_REASON).isNull()).select(F.col(ITEM).alias(_NEW)).distinct()
+        usable = (
+            annotations.where(F.col(_REASON).isNull()).select(F.col(ITEM).alias(_NEW)).distinct()
+        )
         reason = F.when(F.col(_NEW).isNull(), NO_ANNOTATION)
-        items = items.join(fit, F.col(ITEM) == F.col(_NEW), "left").withColumn(
+        items = items.join(usable, F.col(ITEM) == F.col(_NEW), "left").withColumn(
             _REASON, F.coalesce(_REASON, reason)
         )
     return MultiannotatorChecks(
@@ -95,20 +89,23 @@ def checked_crowd(
 
 def _items_by_themselves(tables: CrowdTables, n_classes: int, tolerance: float) -> DataFrame:
     """Return the items with their key, and the reason that lies in the item itself."""
-    schema = StructType([StructField(INVALID_REASON, StringType())])
     function = reason_batch(n_classes, tolerance)
     checked, reasons = tables.items.withColumn(ITEM, tables.key), []
     for m in range(len(tables.pred_probs)):
         made = f"{_NEW}_{m}"
         inputs = [F.lit(0).cast("bigint"), tables.probabilities(m)]
-        checked = checked.withColumn(made, map_rows(function, inputs, schema))
+        checked = checked.withColumn(made, map_rows(function, inputs, REASON_SCHEMA))
         reason = F.col(f"{made}.{INVALID_REASON}")
         several = len(tables.pred_probs) > 1
         reasons.append(F.concat(F.lit(f"{tables.model_name(m)}: "), reason) if several else reason)
-    twice = duplicate_keys(tables.items, tables.item).select(column(tables.item).alias(_TWICE))
-    of_key = F.when(F.col(ITEM).isNull(), NULL_ITEM).when(F.col(_TWICE).isNotNull(), DUPLICATE_ITEM)
-    joined = checked.join(twice, column(tables.item) == F.col(_TWICE), "left")
-    return joined.withColumn(_REASON, F.coalesce(of_key, *reasons))
+    return with_key_reasons(
+        checked.withColumn(_REASON, F.coalesce(*reasons)),
+        tables.items,
+        tables.item,
+        null=NULL_ITEM,
+        duplicate=DUPLICATE_ITEM,
+        reason=_REASON,
+    )
 
 
 def _annotations(
@@ -116,7 +113,7 @@ def _annotations(
 ) -> DataFrame:
     """Return the annotations with their item and reason."""
     there = items.groupBy(F.col(ITEM).alias(_NEW)).agg(
-        F.bool_and(F.col(_REASON).isNull()).alias(_IS_FIT)
+        F.bool_and(F.col(_REASON).isNull()).alias(_IS_USABLE)
     )
     rows = tables.annotations.withColumn(ITEM, tables.key).withColumn("__lq_index", tables.index)
     rows = rows.join(there, F.col(ITEM) == F.col(_NEW), "left")
@@ -128,8 +125,8 @@ def _annotations(
     rows = rows.withColumn(_TWICE, F.count(F.lit(1)).over(same) > 1)
     of_item = (
         F.when(F.col(ITEM).isNull(), NULL_ITEM)
-        .when(F.col(_IS_FIT).isNull(), UNKNOWN_ITEM)
-        .when(~F.col(_IS_FIT), UNFIT_ITEM)
+        .when(F.col(_IS_USABLE).isNull(), UNKNOWN_ITEM)
+        .when(~F.col(_IS_USABLE), UNUSABLE_ITEM)
     )
     reason = F.coalesce(
         of_item,

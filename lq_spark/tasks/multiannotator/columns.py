@@ -12,13 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import (
-    DataType,
-    IntegralType,
-    LongType,
-    StructField,
-    StructType,
-)
+from pyspark.sql.types import DataType, IntegralType, LongType, StructField, StructType
 
 from lq_spark.core.shared.display import Displayed
 from lq_spark.engine.inputs import (
@@ -27,16 +21,21 @@ from lq_spark.engine.inputs import (
     require_integer_or_string,
     require_joined_key,
 )
-from lq_spark.engine.keys import summarize_key
-from lq_spark.errors import DataError, InvalidRowsError, OptionError
+from lq_spark.errors import DataError
+from lq_spark.tasks.shared.classes import (
+    agreed_k,
+    checked_classes,
+    first_size,
+    require_room,
+    require_two_of_boolean,
+)
+from lq_spark.tasks.shared.keys import require_unique
 from lq_spark.tasks.shared.labels import (
     FRACTIONAL_LABEL,
     NULL_LABEL,
     UNKNOWN_LABEL,
-    checked_classes,
     label_of,
     require_label,
-    require_room,
 )
 from lq_spark.tasks.shared.probabilities import (
     ModelProbs,
@@ -45,12 +44,7 @@ from lq_spark.tasks.shared.probabilities import (
     probabilities,
     probability_names,
 )
-from lq_spark.tasks.shared.table import (
-    class_index,
-    require_n_classes,
-    require_two_of_boolean,
-    require_whole_n_classes,
-)
+from lq_spark.tasks.shared.table import class_index
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -133,7 +127,6 @@ class CrowdTables(Displayed):
 def crowd_tables(
     annotations: DataFrame,
     items: DataFrame,
-    *,
     item: str,
     annotator: str,
     label: str,
@@ -157,7 +150,7 @@ def crowd_tables(
     for model in models:
         names = probabilities(items, model, names, label_type).classes
     annotator_type = require_integer_or_string(annotations, "annotator", annotator)
-    index, _ = class_index(annotations, label=label, classes=names)
+    index = class_index(annotations, label=label, classes=names)
     return CrowdTables(
         annotations,
         items,
@@ -174,33 +167,22 @@ def crowd_tables(
 
 def crowd_n_classes(tables: CrowdTables, n_classes: int | None) -> int:
     """Return K: what the caller or the classes say, or else the first item (a small Spark job)."""
-    require_whole_n_classes(n_classes)
-    told = n_classes
-    if told is None and tables.classes is not None:
-        told = len(tables.classes)
-    read = [tables.read(model).n_classes for model in range(len(tables.pred_probs))]
-    found = {number for number in read if number is not None}
-    if told is None and found:
-        told = min(found)
-    if told is None:
-        sizes = tables.items.select(F.size(tables.probabilities(0)).alias("size"))
-        first = sizes.where("size > 0").first()
-        told = 2 if first is None else int(first["size"])
-    require_n_classes(told, tables.classes)
-    if found - {told}:
-        raise OptionError(f"pred_probs is of {min(found - {told})} classes, K is {told}")
-    require_two_of_boolean(tables.label_type, tables.label, told)
-    require_room(tables.label_type, tables.label, told)
-    return told
+    read = [tables.read(model) for model in range(len(tables.pred_probs))]
+
+    def first() -> int | None:
+        return first_size(tables.items, F.size(read[0].array))
+
+    k = agreed_k(tables.items, n_classes, tables.classes, first, read=read)
+    require_two_of_boolean(tables.label_type, tables.label, k)
+    require_room(tables.label_type, tables.label, k)
+    return k
 
 
 def require_unique_items(tables: CrowdTables, validate: str) -> None:
     """Raise InvalidRowsError unless each item is there once; reads the items' column alone."""
-    if not summarize_key(tables.items, tables.item).is_unique:
-        raise InvalidRowsError(
-            f"item: column {tables.item!r} of the items has nulls or values that occur twice; "
-            f"{validate} says which rows"
-        )
+    require_unique(
+        tables.items, tables.item, validate=validate, option="item", table=" of the items"
+    )
 
 
 def annotator_names(tables: CrowdTables) -> tuple[Any, ...]:

@@ -11,7 +11,8 @@ from lq_spark.core.multiannotator.api import CONSENSUS_METHODS, QUALITY_METHODS
 from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.errors import OptionError, listed, require_one_of
 from lq_spark.tasks.multiannotator.columns import CrowdTables
-from lq_spark.tasks.shared.labels import checked_classes
+from lq_spark.tasks.shared import classes as shared
+from lq_spark.tasks.shared.classes import require_kind
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,10 @@ def agreed_classes(
     classes: Sequence[str] | None, n_classes: int | None, fitted: MultiannotatorModel | None
 ) -> Sequence[str] | None:
     """Return the classes of the call or of what was fitted; raise OptionError if they differ."""
-    classes = checked_classes(classes)
-    if fitted is None:
-        return classes
-    if not isinstance(fitted, MultiannotatorModel):
-        raise OptionError(f"fitted must be a MultiannotatorModel or None, got {fitted!r}")
-    if n_classes not in (None, fitted.n_classes):
+    require_kind("fitted", fitted, MultiannotatorModel)
+    if fitted is not None and n_classes not in (None, fitted.n_classes):
         raise OptionError(f"fitted has K = {fitted.n_classes} classes, n_classes is {n_classes}")
-    if classes is not None and fitted.classes is not None and classes != fitted.classes:
-        raise OptionError(
-            f"fitted has the classes {list(fitted.classes)}, classes is {list(classes)}"
-        )
-    return fitted.classes if classes is None else classes
+    return shared.agreed_classes(classes, fitted)
 
 
 def require_fitted_for(tables: CrowdTables, fitted: MultiannotatorModel) -> None:

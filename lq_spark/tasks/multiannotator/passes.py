@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pyspark.sql import functions as F
+
 from lq_spark.core.multiannotator.annotations import count_votes
 from lq_spark.core.multiannotator.consensus import ThresholdSums, merge_thresholds
 from lq_spark.core.multiannotator.crowdlab import (
@@ -47,13 +49,11 @@ from lq_spark.tasks.multiannotator.columns import (
     probability_columns,
 )
 from lq_spark.tasks.multiannotator.options import CrowdOptions
-from lq_spark.tasks.multiannotator.reader import CrowdBatch, CrowdReader, over_batches
-from lq_spark.tasks.shared.reasons import (
-    unknown_labels,
-)
+from lq_spark.tasks.multiannotator.reader import CrowdReader, ItemBatch, over_batches
+from lq_spark.tasks.shared.reasons import unknown_labels
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 State = TypeVar("State")
 
@@ -83,8 +83,13 @@ class GatheredItems:
         """Return the columns that batch functions take, in order."""
         return [IS_ITEM, ITEM_ID, LABELS, *self.probabilities]
 
+    @property
+    def inputs(self) -> list[Column]:
+        """Return these columns."""
+        return [F.col(name) for name in self.columns]
+
     def reduce(
-        self, partial: Callable[[CrowdBatch], State], merge: Callable[[State, State], State]
+        self, partial: Callable[[ItemBatch], State], merge: Callable[[State, State], State]
     ) -> State:
         """Return one state of all items, in one Python pass.
 
@@ -133,7 +138,7 @@ def counted_items(
         names = (*compress(names, labelled), *compress(names, ~labelled))
 
 
-def counts_of_labels(batch: CrowdBatch) -> VoteCounts:
+def counts_of_labels(batch: ItemBatch) -> VoteCounts:
     """Return what the labels of a batch alone say."""
     return partial_votes(batch.annotations, count_votes(batch.annotations))
 
@@ -144,7 +149,7 @@ def count_faults(items: GatheredItems) -> tuple[VoteCounts, Counter[str]]:
     return lenient.reduce(_counts_and_faults, _merge_counts_and_faults)
 
 
-def _counts_and_faults(batch: CrowdBatch) -> tuple[VoteCounts, Counter[str]]:
+def _counts_and_faults(batch: ItemBatch) -> tuple[VoteCounts, Counter[str]]:
     return counts_of_labels(batch), batch.faults
 
 
@@ -198,7 +203,7 @@ def sum_thresholds(items: GatheredItems, model: MultiannotatorModel) -> Threshol
     """Return what adjusted scores are adjusted by; one pass."""
     model = model.unnamed()
 
-    def partial(batch: CrowdBatch) -> ThresholdSums:
+    def partial(batch: ItemBatch) -> ThresholdSums:
         crowd = model.items_of(batch.annotations, batch.pred_probs, batch.ids)
         return crowd.threshold_sums(model.consensus(crowd), model.weights)
 
@@ -209,7 +214,7 @@ def _weights(items: GatheredItems, model: MultiannotatorModel) -> CrowdlabWeight
     """Return the weights under the consensus of a model; one pass."""
     model = model.unnamed()
 
-    def partial(batch: CrowdBatch) -> ConsensusCounts:
+    def partial(batch: ItemBatch) -> ConsensusCounts:
         crowd = model.items_of(batch.annotations, batch.pred_probs, batch.ids)
         return crowd.consensus_counts(model.consensus(crowd))
 
@@ -231,7 +236,7 @@ def _best_of(
 ) -> list[int]:
     """Return the place of the best temperature in each model's grid; one pass."""
 
-    def partial(batch: CrowdBatch) -> list[TemperatureLosses]:
+    def partial(batch: ItemBatch) -> list[TemperatureLosses]:
         votes = count_votes(batch.annotations)
         losses = functools.partial(
             partial_losses, batch.annotations, votes, cleanlab_compatible=cleanlab_compatible

@@ -25,16 +25,12 @@ from lq_spark.tasks.multiannotator.columns import (
     NULL_CODE,
     UNKNOWN_CODE,
 )
-from lq_spark.tasks.shared.batches import read_batch
-from lq_spark.tasks.shared.reasons import (
-    NO_CLASS,
-    NO_LABEL,
-    NOT_WHOLE,
-)
+from lq_spark.tasks.shared.batches import is_usable, read_batch
+from lq_spark.tasks.shared.names import NO_CLASS, NO_LABEL, NOT_WHOLE
 
 State = TypeVar("State")
 
-UNKNOWN_ITEM, UNFIT_ITEM = "item not in the items", "item that cannot be scored"
+UNKNOWN_ITEM, UNUSABLE_ITEM = "item not in the items", "item that cannot be scored"
 NULL_ANNOTATOR, UNKNOWN_ANNOTATOR = "null annotator", "annotator not fitted"
 TWICE = "item labelled twice by the annotator"
 OUT_OF_RANGE = "label out of range"
@@ -42,7 +38,7 @@ NO_ANNOTATION = "no annotation"
 
 
 @dataclass(frozen=True, slots=True)
-class CrowdBatch:
+class ItemBatch:
     """The items of a batch that can be scored, and their labels.
 
     Attributes
@@ -54,10 +50,10 @@ class CrowdBatch:
         Hashes of the items.
     rows : ndarray of int64, shape (n,)
         Where in the batch the items are.
-    is_fit : ndarray of bool
+    usable_labels : ndarray of bool
         For each label of the batch: whether it is among the annotations.
     offsets : ndarray of int64
-        Where the labels of each item of the batch begin, fit or not.
+        Where the labels of each item of the batch begin, whether it can be scored or not.
     unlabelled : ndarray of int64, shape (U,)
         Where in the batch the items are that can be scored but have no label.
     unlabelled_probs : tuple of M ndarray of float, shape (U, K)
@@ -70,7 +66,7 @@ class CrowdBatch:
     pred_probs: tuple[NDArray[np.floating], ...]
     ids: NDArray[np.int64]
     rows: NDArray[np.int64]
-    is_fit: NDArray[np.bool_]
+    usable_labels: NDArray[np.bool_]
     offsets: NDArray[np.int64]
     unlabelled: NDArray[np.int64]
     unlabelled_probs: tuple[NDArray[np.floating], ...]
@@ -103,8 +99,8 @@ class CrowdReader:
     needs_labels: bool = True
     validate: str = "multiannotator.validate"
 
-    def read(self, columns: Sequence[pa.Array]) -> CrowdBatch:
-        """Return :meth:`sort`; raise InvalidRowsError if that is to be and something is unfit."""
+    def read(self, columns: Sequence[pa.Array]) -> ItemBatch:
+        """Return :meth:`sort`; raise InvalidRowsError if asked, and not all can be scored."""
         batch = self.sort(columns)
         if self.fail and batch.faults:
             raise self.error(batch.faults, f", in one batch of {len(columns[0])} items")
@@ -124,44 +120,44 @@ class CrowdReader:
             f"{texts}. {self.validate} names them all"
         )
 
-    def sort(self, columns: Sequence[pa.Array]) -> CrowdBatch:
+    def sort(self, columns: Sequence[pa.Array]) -> ItemBatch:
         """Sort the items and labels of a batch into those that can be scored and the others."""
         is_item, hashes, labels, *probabilities = columns
         in_items = is_item.to_numpy(zero_copy_only=False)
         flat, lengths, _ = flat_lists(labels)
         packed = flat.to_numpy()
         item = np.repeat(np.arange(len(in_items)), lengths)
-        fit_items, matrices, faults = self._probabilities(in_items, probabilities)
+        usable_items, matrices, faults = self._probabilities(in_items, probabilities)
         numbers, codes = packed >> CODE_BITS, packed & ((1 << CODE_BITS) - 1)
         twice = np.zeros(len(packed), dtype=bool)
         same = (numbers[1:] == numbers[:-1]) & (item[1:] == item[:-1])
         twice[1:] |= same
         twice[:-1] |= same
-        is_fit = fit_items[item] & (numbers < self.n_annotators)
-        is_fit &= (codes < self.n_classes) & ~twice
-        counts = np.bincount(item[is_fit], minlength=len(in_items))
-        labelled = fit_items & (counts > 0)
-        unlabelled = fit_items & (counts == 0)
-        if not is_fit.all():
-            faults += self._label_faults(in_items[item], fit_items[item], numbers, codes, twice)
+        usable_labels = usable_items[item] & (numbers < self.n_annotators)
+        usable_labels &= (codes < self.n_classes) & ~twice
+        counts = np.bincount(item[usable_labels], minlength=len(in_items))
+        labelled = usable_items & (counts > 0)
+        unlabelled = usable_items & (counts == 0)
+        if not usable_labels.all():
+            faults += self._label_faults(in_items[item], usable_items[item], numbers, codes, twice)
         if self.needs_labels:
             faults += Counter({f"items with {NO_ANNOTATION}": int(unlabelled.sum())})
         ids = hashes.to_numpy(zero_copy_only=False)
-        return CrowdBatch(
+        return ItemBatch(
             Annotations(
-                numbers[is_fit],
-                codes[is_fit],
+                numbers[usable_labels],
+                codes[usable_labels],
                 np.append(0, np.cumsum(counts[labelled])),
                 self.n_annotators,
                 self.n_classes,
             ),
-            tuple(_rows(matrix, labelled[fit_items]) for matrix in matrices),
+            tuple(_rows(matrix, labelled[usable_items]) for matrix in matrices),
             ids[labelled],
             np.flatnonzero(labelled),
-            is_fit,
+            usable_labels,
             np.append(0, np.cumsum(lengths)),
             np.flatnonzero(unlabelled),
-            tuple(_rows(matrix, unlabelled[fit_items]) for matrix in matrices),
+            tuple(_rows(matrix, unlabelled[usable_items]) for matrix in matrices),
             ids[unlabelled],
             faults,
         )
@@ -172,25 +168,25 @@ class CrowdReader:
         """Return which items have probabilities of all models, these, and what others lack."""
         nothing = pa.array(np.zeros(len(in_items), dtype=np.int64))
         batches = [read_batch(nothing, c, self.n_classes, self.tolerance) for c in columns]
-        fit, faults = in_items.copy(), Counter[str]()
+        usable, faults = in_items.copy(), Counter[str]()
         for batch in batches:
             if batch.reasons is not None:
-                bad = batch.reasons != np.array(None)
+                bad = ~is_usable(batch.reasons)
                 faults.update(f"items with {reason}" for reason in batch.reasons[bad & in_items])
-                fit &= ~bad
+                usable &= ~bad
         matrices = [
             _rows(
                 batch.pred_probs,
-                fit if batch.reasons is None else fit[batch.reasons == np.array(None)],
+                usable if batch.reasons is None else usable[is_usable(batch.reasons)],
             )
             for batch in batches
         ]
-        return fit, matrices, faults
+        return usable, matrices, faults
 
     def _label_faults(
         self,
         in_items: NDArray[np.bool_],
-        fit_items: NDArray[np.bool_],
+        usable_items: NDArray[np.bool_],
         numbers: NDArray[np.int64],
         codes: NDArray[np.int64],
         twice: NDArray[np.bool_],
@@ -198,7 +194,7 @@ class CrowdReader:
         """Return how many labels there are for each reason, the first that applies to each."""
         conditions = {
             UNKNOWN_ITEM: ~in_items,
-            UNFIT_ITEM: ~fit_items,
+            UNUSABLE_ITEM: ~usable_items,
             NULL_ANNOTATOR: numbers == NO_ANNOTATOR,
             UNKNOWN_ANNOTATOR: numbers >= self.n_annotators,
             NO_LABEL: codes == NULL_CODE,
@@ -218,7 +214,7 @@ def _rows(matrix: NDArray[np.floating], wanted: NDArray[np.bool_]) -> NDArray[np
 
 
 def over_batches(
-    reader: CrowdReader, partial: Callable[[CrowdBatch], State]
+    reader: CrowdReader, partial: Callable[[ItemBatch], State]
 ) -> Callable[[pa.RecordBatch], State]:
     """Return gathered columns -> state, for :func:`lq_spark.engine.verbs.reduce_rows`."""
 

@@ -12,7 +12,7 @@ from lq_spark.core.multiannotator.consensus import ThresholdSums
 from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.shared.display import Displayed, SmallTable
 from lq_spark.engine.inputs import column_type
-from lq_spark.engine.verbs import map_rows, reduce_partitions
+from lq_spark.engine.verbs import reduce_partitions
 from lq_spark.tasks.multiannotator.batches import (
     AGREEMENT,
     AGREEMENT_WITH_CONSENSUS,
@@ -43,7 +43,8 @@ from lq_spark.tasks.multiannotator.columns import (
     numbered,
 )
 from lq_spark.tasks.multiannotator.passes import GatheredItems
-from lq_spark.tasks.shared.table import LABEL_QUALITY
+from lq_spark.tasks.shared.columns import with_mapped
+from lq_spark.tasks.shared.names import LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
 CONSENSUS_LABEL, CONSENSUS_QUALITY = "consensus_label", "consensus_quality_score"
 ANNOTATOR_AGREEMENT, NUM_ANNOTATIONS = "annotator_agreement", "num_annotations"
 ITEM_COLUMNS = (CONSENSUS_LABEL, CONSENSUS_QUALITY, ANNOTATOR_AGREEMENT, NUM_ANNOTATIONS)
-_NEW = "__lq_new"
 
 
 def rated_items(
@@ -59,9 +59,8 @@ def rated_items(
 ) -> DataFrame:
     """Return one row an item: its labels, its consensus, the qualities of both. Lazy."""
     function = rate_batch(items.reader, model.unnamed(), method, thresholds)
-    new = map_rows(function, [F.col(name) for name in items.columns], RATED_SCHEMA)
-    return items.rows.withColumn(_NEW, new).select(
-        ITEM, IS_ITEM, LABELS, *(F.col(f"{_NEW}.{name}") for name in RATED_SCHEMA.names)
+    return with_mapped(
+        items.rows, function, items.inputs, RATED_SCHEMA, keep=[ITEM, IS_ITEM, LABELS]
     )
 
 
@@ -149,15 +148,15 @@ class MultiannotatorScores(Displayed):
         rows = pairs.groupBy(number).agg(
             F.sort_array(F.collect_list(F.struct(*SUMS_SCHEMA.names))).alias("sums")
         )
-        new = map_rows(annotator_batch(self.model.unnamed()), [F.col("sums")], ANNOTATOR_SCHEMA)
-        known = rows.withColumn(_NEW, new).join(self._names(), NUMBER)
-        return known.select(
+        function = annotator_batch(self.model.unnamed())
+        known = with_mapped(rows, function, [F.col("sums")], ANNOTATOR_SCHEMA, keep=[NUMBER])
+        return known.join(self._names(), NUMBER).select(
             F.col(NAME).alias(self.tables.annotator),
-            F.col(f"{_NEW}.{ANNOTATOR_QUALITY}"),
-            F.col(f"{_NEW}.{AGREEMENT_WITH_CONSENSUS}"),
-            self.tables.as_label(F.col(f"{_NEW}.{WORST_CLASS}")).alias(WORST_CLASS),
-            F.col(f"{_NEW}.{N_LABELLED}"),
-            F.col(f"{_NEW}.{ANNOTATOR_WEIGHT}"),
+            ANNOTATOR_QUALITY,
+            AGREEMENT_WITH_CONSENSUS,
+            self.tables.as_label(F.col(WORST_CLASS)).alias(WORST_CLASS),
+            N_LABELLED,
+            ANNOTATOR_WEIGHT,
         )
 
     def _facts(self) -> dict[str, Any]:

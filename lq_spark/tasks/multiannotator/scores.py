@@ -47,15 +47,6 @@ if TYPE_CHECKING:
 
 VALIDATE = "multiannotator.validate"
 
-__all__ = [
-    "MultiannotatorChecks",
-    "MultiannotatorModel",
-    "MultiannotatorScores",
-    "fit",
-    "score",
-    "validate",
-]
-
 
 def fit(
     annotations: DataFrame,
@@ -130,15 +121,7 @@ def fit(
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
     require_tolerance(tolerance)
     refuse_streams("multiannotator.fit", annotations, items)
-    tables = crowd_tables(
-        annotations,
-        items,
-        item=item,
-        annotator=annotator,
-        label=label,
-        pred_probs=pred_probs,
-        classes=classes,
-    )
+    tables = crowd_tables(annotations, items, item, annotator, label, pred_probs, classes)
     n_classes = crowd_n_classes(tables, n_classes)
     require_unique_items(tables, VALIDATE)
     model, _ = _fitted(tables, n_classes, options, fail=on_invalid == "fail", tolerance=tolerance)
@@ -180,8 +163,8 @@ consensus_method, quality_method, calibrate_probs, tolerance, cleanlab_compatibl
         Whether to correct these probabilities first by thresholds: of the classes for the
         consensus, the annotator's own for a label. Reads the items once more, now.
     fitted : MultiannotatorModel, optional
-        What :func:`fit` said of other items, applied as it is, with its options. An annotation by
-        an annotator that it does not know cannot be scored.
+        What :func:`fit` returned for other items, applied as it is, with its options. An annotation
+        by an annotator that it does not know cannot be scored.
     on_invalid : {"fail", "null"}
         What to do with an annotation or item that cannot be scored: fail, or leave it out of the
         consensus and its quality null. An item of which no annotation can be scored is one.
@@ -199,15 +182,8 @@ consensus_method, quality_method, calibrate_probs, tolerance, cleanlab_compatibl
     require_method(method, adjust_pred_probs=adjust_pred_probs)
     if fitted is not None:
         options.require_none()
-    tables = crowd_tables(
-        annotations,
-        items,
-        item=item,
-        annotator=annotator,
-        label=label,
-        pred_probs=pred_probs,
-        classes=agreed_classes(classes, n_classes, fitted),
-    )
+    classes = agreed_classes(classes, n_classes, fitted)
+    tables = crowd_tables(annotations, items, item, annotator, label, pred_probs, classes)
     fail = on_invalid == "fail"
     if fitted is not None:
         require_fitted_for(tables, fitted)
@@ -254,15 +230,8 @@ def validate(
     """
     require_tolerance(tolerance)
     refuse_streams("multiannotator.validate", annotations, items)
-    tables = crowd_tables(
-        annotations,
-        items,
-        item=item,
-        annotator=annotator,
-        label=label,
-        pred_probs=pred_probs,
-        classes=agreed_classes(classes, n_classes, fitted),
-    )
+    classes = agreed_classes(classes, n_classes, fitted)
+    tables = crowd_tables(annotations, items, item, annotator, label, pred_probs, classes)
     require_unchecked(tables)
     if fitted is not None:
         require_fitted_for(tables, fitted)

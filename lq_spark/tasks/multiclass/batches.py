@@ -34,7 +34,7 @@ from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.arrow import list_rows
 from lq_spark.engine.verbs import BatchFunction
-from lq_spark.tasks.shared.batches import NewColumns
+from lq_spark.tasks.shared.batches import NewColumns, list_array
 
 GUESS, AGREES, ORDER, DOUBTFUL = (
     f"__lq_{name}" for name in ("guess", "agrees", "order", "doubtful")
@@ -167,7 +167,7 @@ def cut_batch(
     """Return (class index, pred_probs) -> whether a margin of the row lies below a pair's cut.
 
     ``below``: it does, or equals it and the cut takes all equal rows. If any cut tells equal rows
-    apart by their key, ``tied``: the pairs where the row must be told apart so.
+    apart by their key, ``tied``: the pairs where the key decides about the row.
     """
     any_key = bool(has_key.any())
 
@@ -223,5 +223,4 @@ def _rows_where(
 
 def _lists(values: pa.Array, rows: NDArray[np.int64], n_rows: int) -> pa.Array:
     """Return a list column: each row's values, given with the row that each is of, in order."""
-    offsets = np.searchsorted(rows, np.arange(n_rows + 1)).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), values)
+    return list_array(values, np.searchsorted(rows, np.arange(n_rows + 1)))

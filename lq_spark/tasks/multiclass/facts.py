@@ -15,18 +15,16 @@ from pyspark.sql import functions as F
 from lq_spark.core.confident.joint import NOT_CONFIDENT, SparseMatrix, counted_pairs
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.label_issues.rules import Rule
-from lq_spark.engine.inputs import column
-from lq_spark.engine.verbs import map_rows
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multiclass.batches import AGREES, DOUBTFUL, GUESS, ORDER, facts_columns
-from lq_spark.tasks.shared.batches import NewColumns, fit_rows_batch
+from lq_spark.tasks.shared.batches import NewColumns, usable_rows_batch
+from lq_spark.tasks.shared.columns import with_mapped
 from lq_spark.tasks.shared.table import LabelledTable
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 INDEX = "__lq_index"
-_NEW = "__lq_new"
 
 
 def fact_columns(rule: Rule) -> list[str]:
@@ -57,15 +55,14 @@ def with_facts(
     doubtful = table.probabilities.element_type if rule.prunes_pairs else None
     facts = facts_columns(thresholds.as_array(), rule.collision_rule, rule.order_by, doubtful)
     made = facts if scores is None else facts + scores
-    function = fit_rows_batch(made.function, thresholds.n_classes, fail=fail, tolerance=tolerance)
-    new = map_rows(function, table.named_inputs if fail else table.inputs, made.schema)
+    function = usable_rows_batch(
+        made.function, thresholds.n_classes, fail=fail, tolerance=tolerance
+    )
+    inputs = table.named_inputs if fail else table.inputs
     # A class index fits an integer, unlike the index of a label that is none.
     in_range = table.index.between(0, thresholds.n_classes - 1)
-    return df.withColumn(_NEW, new).select(
-        *map(column, df.columns),
-        *(F.col(f"{_NEW}.{name}") for name in (scores.schema.names if scores else ())),
-        F.when(in_range, table.index.cast("int")).alias(INDEX),
-        *(F.col(f"{_NEW}.{name}") for name in facts.schema.names),
+    return with_mapped(df, function, inputs, made.schema).withColumn(
+        INDEX, F.when(in_range, table.index.cast("int"))
     )
 
 
@@ -97,16 +94,18 @@ def count_facts(facts: DataFrame, rule: Rule, n_classes: int) -> FactCounts:
         If a row has none, so it cannot be scored.
     """
     guess = F.col(GUESS)
-    given_class = F.when(guess.isNotNull(), F.col(INDEX))  # unfit rows are one group
+    given_class = F.when(
+        guess.isNotNull(), F.col(INDEX)
+    )  # rows that cannot be scored are one group
     groups = (
         facts.groupBy(given_class.alias("given"), guess.alias("guess"))
         .agg(F.count(F.lit(1)).alias("rows"), F.count_if(~agrees(rule)).alias("doubtful"))
         .collect()  # one row a pair of classes that occurs
     )
-    unfit = sum(row["rows"] for row in groups if row["guess"] is None)
-    if unfit:
+    n_unusable = sum(row["rows"] for row in groups if row["guess"] is None)
+    if n_unusable:
         raise InvalidRowsError(
-            f"{unfit} of {sum(row['rows'] for row in groups)} rows cannot be scored; "
+            f"{n_unusable} of {sum(row['rows'] for row in groups)} rows cannot be scored; "
             "multiclass.validate says which and why"
         )
     given, guesses, rows, doubtful = (

@@ -8,29 +8,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyspark.sql import functions as F
-
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.label_issues.rules import Rule, require_two_classes
 from lq_spark.engine.inputs import column
 from lq_spark.engine.kept import kept
-from lq_spark.engine.rank import ranked
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multiclass.cuts import Cuts, find_cuts, flagged
 from lq_spark.tasks.multiclass.facts import count_facts, fact_columns, with_facts
 from lq_spark.tasks.shared.batches import NewColumns
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE as IS_LABEL_ISSUE
+from lq_spark.tasks.shared.names import ISSUE_RANK as ISSUE_RANK
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
-from lq_spark.tasks.shared.reasons import (
-    unknown_labels_text,
-)
-from lq_spark.tasks.shared.table import LABEL_QUALITY, LabelledTable
+from lq_spark.tasks.shared.ranks import with_issue_rank as with_issue_rank
+from lq_spark.tasks.shared.reasons import unknown_labels_text
+from lq_spark.tasks.shared.table import LabelledTable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-IS_LABEL_ISSUE = "is_label_issue"
-ISSUE_RANK = "issue_rank"
 
 
 class TableColumns(NamedTuple):
@@ -114,12 +109,3 @@ def judged(
     quotas = rule.quotas(joint, counts.class_counts)
     rule.warn_of_small_classes(counts.class_counts, thresholds.classes, stacklevel=5)
     return model, find_cuts(facts, whole, key, rule, counts, quotas)
-
-
-def with_issue_rank(df: DataFrame, key: str) -> DataFrame:
-    """Return a table of label issues with ``issue_rank``: by label quality, ties by key."""
-    issues = df.where(F.col(IS_LABEL_ISSUE)).select(
-        F.col(LABEL_QUALITY).alias("value"), column(key).alias("key")
-    )
-    ranks = ranked(issues).select(F.col("key").alias("__lq_key"), F.col("rank").alias(ISSUE_RANK))
-    return df.join(ranks, column(key) == F.col("__lq_key"), "left").drop("__lq_key")

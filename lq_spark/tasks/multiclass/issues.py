@@ -12,45 +12,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
-
 from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.health.tables import DatasetHealth, dataset_health
 from lq_spark.core.label_issues.quotas import require_a_number_each
 from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.multiclass.scores import require_method
-from lq_spark.core.multilabel.model import MultilabelModel
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, require_key, require_new_columns
-from lq_spark.engine.keys import summarize_key
-from lq_spark.errors import InvalidRowsError, OptionError
+from lq_spark.errors import OptionError
 from lq_spark.tasks.multiclass.facts import count_facts, with_facts
-from lq_spark.tasks.multiclass.flags import (
-    IS_LABEL_ISSUE,
-    ISSUE_RANK,
-    TableColumns,
-    flagged_rows,
-    with_issue_rank,
-)
+from lq_spark.tasks.multiclass.flags import TableColumns, flagged_rows
 from lq_spark.tasks.multiclass.thresholds import fit_thresholds
 from lq_spark.tasks.shared.batches import score_columns
-from lq_spark.tasks.shared.labels import (
-    require_room,
-)
-from lq_spark.tasks.shared.probabilities import PredProbs, Probabilities, probability_names
+from lq_spark.tasks.shared.classes import agreed_classes, require_kind, require_room
+from lq_spark.tasks.shared.classes import agreed_n_classes as agreed_n_classes
+from lq_spark.tasks.shared.keys import require_unique
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
+from lq_spark.tasks.shared.ranks import with_issue_rank
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import (
-    LABEL_QUALITY,
-    PREDICTED_LABEL,
-    agreed_classes,
-    first_n_classes,
-    labelled_table,
-    resolved_n_classes,
-)
+from lq_spark.tasks.shared.table import labelled_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-    from pyspark.sql.types import DataType
 
 
 def fit(
@@ -133,8 +118,8 @@ def find_issues(
     collision_rule : {"highest_of_all", "highest_reached"}, optional
         As for :func:`fit`. Where not given, that of ``fitted``, or "highest_of_all".
     fitted : NoiseModel, optional
-        What :func:`fit` said of other rows, applied as it is: its thresholds, and its joint scaled
-        to how often each label is given here.
+        What :func:`fit` returned for other rows, applied as it is: its thresholds, and its joint
+        scaled to how often each label is given here.
     method, adjust_pred_probs
         The score in ``label_quality``, as for :func:`lq_spark.multiclass.score`.
     issue_rank : bool
@@ -154,18 +139,13 @@ def find_issues(
     -----
     Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 3.2.
     """
-    rule = Rule(
-        filter_by,
-        frac_noise,
-        num_to_remove_per_class,
-        min_examples_per_class,
-        agreed_collision_rule(collision_rule, fitted),
-    )
+    collision = agreed_collision_rule(collision_rule, fitted)
+    rule = Rule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class, collision)
     require_method(method, adjust_pred_probs=adjust_pred_probs)
     require_tolerance(tolerance)
     refuse_stream(df, "multiclass.find_issues")
     require_key(df, "id", id)
-    classes = agreed_classes(classes, None if fitted is None else fitted.thresholds)
+    classes = agreed_classes(classes, fitted)
     columns: dict[str, Any] = {"label": label, "pred_probs": pred_probs}
     table = labelled_table(df, **columns, classes=classes)
     added = [IS_LABEL_ISSUE, PREDICTED_LABEL, LABEL_QUALITY] + [ISSUE_RANK] * issue_rank
@@ -173,11 +153,7 @@ def find_issues(
     n_classes = agreed_n_classes(df, table.probabilities, table.label_type, fitted)
     require_room(table.label_type, label, n_classes)
     require_a_number_each(num_to_remove_per_class, n_classes)
-    if not summarize_key(df, id).is_unique:
-        raise InvalidRowsError(
-            f"id: column {id!r} has nulls or values that occur twice; "
-            "multiclass.validate says which rows"
-        )
+    require_unique(df, id, validate="multiclass.validate")
     thresholds = (
         fit_thresholds(df, **columns, classes=classes, tolerance=tolerance)
         if fitted is None
@@ -200,13 +176,48 @@ def find_issues(
     return with_issue_rank(found, id) if issue_rank else found
 
 
+def summarize(
+    df: DataFrame,
+    *,
+    label: str = "label",
+    pred_probs: PredProbs = "pred_probs",
+    classes: Sequence[str] | None = None,
+    asymmetric: bool = False,
+    tolerance: float = SUM_TOLERANCE,
+) -> DatasetHealth:
+    """Return how healthy the labels of a table are: in all, by class, by pair of classes.
+
+    Two passes over the table, now: those of :func:`lq_spark.multiclass.fit`. Of what that returned,
+    :func:`lq_spark.core.health.tables.dataset_health` makes the same tables without another.
+
+    Parameters
+    ----------
+    df, label, pred_probs, classes, tolerance
+        As for :func:`lq_spark.multiclass.fit`.
+    asymmetric : bool
+        Whether (a, b) and (b, a) are two rows of the overlaps, a being the given class.
+
+    Returns
+    -------
+    DatasetHealth
+        A score and two pandas tables, with class names where ``classes`` has them.
+
+    Raises
+    ------
+    ColumnError, OptionError, DataError, InvalidRowsError
+        As :func:`lq_spark.multiclass.fit`.
+    """
+    refuse_stream(df, "multiclass.summarize")
+    model = fit(df, label=label, pred_probs=pred_probs, classes=classes, tolerance=tolerance)
+    return dataset_health(model, asymmetric=asymmetric)
+
+
 def agreed_collision_rule(rule: str | None, fitted: NoiseModel | None) -> str:
     """Return the collision rule of the call or of what was fitted, or else cleanlab's.
 
     Raises OptionError if the two differ, or what was fitted is no NoiseModel.
     """
-    if fitted is not None and not isinstance(fitted, NoiseModel):
-        raise OptionError(f"fitted must be a NoiseModel or None, got {fitted!r}")
+    require_kind("fitted", fitted, NoiseModel)
     if fitted is None:
         return rule or "highest_of_all"
     if rule not in (None, fitted.collision_rule):
@@ -214,30 +225,3 @@ def agreed_collision_rule(rule: str | None, fitted: NoiseModel | None) -> str:
             f"fitted was made with collision_rule {fitted.collision_rule!r}, got {rule!r}"
         )
     return fitted.collision_rule
-
-
-def agreed_n_classes(
-    df: DataFrame,
-    read: Probabilities,
-    label_type: DataType,
-    fitted: NoiseModel | MultilabelModel | None,
-    n_classes: int | None = None,
-) -> int:
-    """Return K of a table; raise OptionError if what was fitted has another.
-
-    A table has the K of what was fitted if any of its rows has as many probabilities.
-    """
-    if fitted is None:
-        return resolved_n_classes(df, read, label_type, n_classes)
-    if n_classes not in (None, fitted.n_classes):
-        raise OptionError(f"fitted has K = {fitted.n_classes} classes, n_classes is {n_classes}")
-    if df.isStreaming:
-        return fitted.n_classes
-    found = len(read.classes) if read.classes else first_n_classes(df, read)
-    if found not in (None, fitted.n_classes):
-        sizes = df.select(F.size(read.array).alias("size"))
-        if sizes.where(F.col("size") == fitted.n_classes).isEmpty():
-            raise OptionError(
-                f"fitted has K = {fitted.n_classes} classes, the table has K = {found}"
-            )
-    return fitted.n_classes

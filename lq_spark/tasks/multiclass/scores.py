@@ -10,53 +10,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
-
-from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
-from lq_spark.engine.inputs import column, require_key, require_new_columns
-from lq_spark.engine.keys import duplicate_keys
-from lq_spark.engine.verbs import map_rows
+from lq_spark.engine.inputs import require_new_columns
 from lq_spark.errors import InvalidRowsError, OptionError, require_one_of
-from lq_spark.tasks.multiclass.health import summarize
-from lq_spark.tasks.multiclass.issues import find_issues, fit
 from lq_spark.tasks.multiclass.thresholds import fit_thresholds
-from lq_spark.tasks.shared.batches import fit_rows_batch, reason_batch, score_columns
-from lq_spark.tasks.shared.labels import (
-    require_room,
-)
-from lq_spark.tasks.shared.probabilities import PredProbs
-from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import (
-    DUPLICATE_ID,
-    INVALID_REASON,
-    LABEL_QUALITY,
-    NULL_ID,
-    PREDICTED_LABEL,
+from lq_spark.tasks.shared.batches import reason_batch, score_columns, usable_rows_batch
+from lq_spark.tasks.shared.classes import (
     agreed_classes,
-    labelled_table,
+    require_kind,
+    require_room,
     resolved_n_classes,
 )
+from lq_spark.tasks.shared.columns import REASON_SCHEMA, with_mapped
+from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
+from lq_spark.tasks.shared.names import LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.shared.probabilities import PredProbs
+from lq_spark.tasks.shared.streams import refuse_stream
+from lq_spark.tasks.shared.table import labelled_table
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
-
-__all__ = [
-    "NoiseModel",
-    "Thresholds",
-    "find_issues",
-    "fit",
-    "fit_thresholds",
-    "score",
-    "summarize",
-    "validate",
-]
-
-_ADDED = "__lq_spark"
+    from pyspark.sql import DataFrame
 
 
 def score(
@@ -85,7 +61,7 @@ def score(
         As for :func:`fit_thresholds`.
     n_classes : int, optional
         K. Where neither it nor classes nor thresholds say it, the first row does (a small Spark
-        job now); of a stream it must be told.
+        job now); for a stream it must be given.
     method : {"self_confidence", "normalized_margin", "confidence_weighted_entropy"}
         The score.
     adjust_pred_probs : bool
@@ -116,10 +92,11 @@ def score(
         raise OptionError("thresholds are given but adjust_pred_probs is False; set it to True")
     if adjust_pred_probs and thresholds is None:
         refuse_stream(df, "multiclass.score that adjusts without thresholds")
+    require_kind("thresholds", thresholds, Thresholds)
     classes = agreed_classes(classes, thresholds)
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
     added = [LABEL_QUALITY, PREDICTED_LABEL] if predicted_label else [LABEL_QUALITY]
-    require_new_columns(df, [*added, _ADDED])
+    require_new_columns(df, added)
     n_classes = resolved_n_classes(df, table.probabilities, table.label_type, n_classes, thresholds)
     if predicted_label:
         require_room(table.label_type, label, n_classes)
@@ -135,12 +112,11 @@ def score(
     scores = score_columns(
         method, thresholds, table.label_type if predicted_label else None, table.classes
     )
-    function = fit_rows_batch(
+    function = usable_rows_batch(
         scores.function, n_classes, fail=on_invalid == "fail", tolerance=tolerance
     )
     inputs = table.named_inputs if on_invalid == "fail" else table.inputs
-    new = map_rows(function, inputs, scores.schema)
-    return _with_struct(df, new, added)
+    return with_mapped(df, function, inputs, scores.schema)
 
 
 def validate(
@@ -172,25 +148,7 @@ def validate(
     """
     require_tolerance(tolerance)
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
-    if id is not None:
-        refuse_stream(df, "multiclass.validate with id")
-        require_key(df, "id", id)
-    require_new_columns(df, [INVALID_REASON, _ADDED])
+    require_to_validate(df, id, "multiclass.validate")
     n_classes = resolved_n_classes(df, table.probabilities, table.label_type, n_classes)
-    schema = StructType([StructField(INVALID_REASON, StringType())])
-    reason = map_rows(reason_batch(n_classes, tolerance), table.named_inputs, schema)
-    checked = _with_struct(df, reason, [INVALID_REASON])
-    if id is None:
-        return checked
-    twice = duplicate_keys(df, id).select(column(id).alias(_ADDED))
-    joined = checked.join(twice, column(id) == F.col(_ADDED), "left")
-    key_reason = F.when(column(id).isNull(), NULL_ID).when(F.col(_ADDED).isNotNull(), DUPLICATE_ID)
-    return joined.withColumn(INVALID_REASON, F.coalesce(key_reason, F.col(INVALID_REASON))).drop(
-        _ADDED
-    )
-
-
-def _with_struct(df: DataFrame, struct: Column, names: Sequence[str]) -> DataFrame:
-    return df.withColumn(_ADDED, struct).select(
-        *(column(name) for name in df.columns), *(F.col(f"{_ADDED}.{name}") for name in names)
-    )
+    checked = with_mapped(df, reason_batch(n_classes, tolerance), table.named_inputs, REASON_SCHEMA)
+    return checked if id is None else with_key_reasons(checked, df, id)

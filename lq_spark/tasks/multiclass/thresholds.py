@@ -14,12 +14,11 @@ from lq_spark.core.shared.constants import PROBABILITY_SLACK, SUM_TOLERANCE
 from lq_spark.core.shared.exact import SCALE_BITS
 from lq_spark.engine.sums import scaled_halves
 from lq_spark.errors import DataError, InvalidRowsError
+from lq_spark.tasks.shared.classes import require_n_classes, require_two_of_boolean
 from lq_spark.tasks.shared.probabilities import PredProbs
-from lq_spark.tasks.shared.reasons import (
-    unknown_labels_text,
-)
+from lq_spark.tasks.shared.reasons import unknown_labels_text
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import labelled_table, require_n_classes, require_two_of_boolean
+from lq_spark.tasks.shared.table import labelled_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

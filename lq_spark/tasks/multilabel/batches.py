@@ -27,34 +27,26 @@ from lq_spark.core.multilabel.cuts import (
     searched_cells,
 )
 from lq_spark.core.multilabel.scores import Aggregator, score_cells, self_confidence
-from lq_spark.core.multilabel.sets import (
-    SET_FAULT_REASONS,
-    Bits,
-    given_bits,
-    probability_faults,
-)
+from lq_spark.core.multilabel.sets import SET_FAULT_REASONS, Bits, given_bits, probability_faults
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.arrow import flat_lists, list_rows
 from lq_spark.engine.verbs import BatchFunction
-from lq_spark.tasks.shared.batches import LIST_REASONS, raise_unfit, reason_column, spread
-from lq_spark.tasks.shared.labels import (
-    FRACTIONAL_LABEL,
-    NULL_LABEL,
-    UNKNOWN_LABEL,
+from lq_spark.tasks.multiclass.batches import entries_schema
+from lq_spark.tasks.shared.batches import (
+    LIST_REASONS,
+    class_indices,
+    is_usable,
+    list_array,
+    reason_column,
+    require_usable,
+    spread_columns,
 )
-from lq_spark.tasks.shared.reasons import (
-    LABEL_REASONS,
-    named_label,
-)
-from lq_spark.tasks.shared.table import (
-    LABEL_QUALITY,
-)
-from lq_spark.tasks.tokens.batches import class_indices
+from lq_spark.tasks.shared.labels import FRACTIONAL_LABEL, NULL_LABEL, UNKNOWN_LABEL
+from lq_spark.tasks.shared.names import LABEL_QUALITY, NO_LABELS
+from lq_spark.tasks.shared.reasons import LABEL_REASONS, named_label
 
 CLASS_QUALITIES = "class_qualities"
 ORDER, CELLS = "__lq_order", "__lq_cells"
-
-NO_LABELS = "null labels"
 
 CELL_TYPE = StructType(
     [
@@ -114,31 +106,27 @@ def read_label_sets(
     for label in (FRACTIONAL_LABEL, NULL_LABEL):
         reasons[row[index == label]] = LABEL_REASONS[label]
     reasons[no_labels] = NO_LABELS
-    fit = reasons == np.array(None)
-    return LabelSetBatch(is_given[fit], rows.matrix[fit[has_row]], reasons)
+    usable = is_usable(reasons)
+    return LabelSetBatch(is_given[usable], rows.matrix[usable[has_row]], reasons)
 
 
 SetFunction = Callable[[Bits, NDArray[np.floating]], dict[str, pa.Array]]
-"""(is_given (n, K), pred_probs (n, K)), all fit for scoring -> new columns."""
+"""(is_given (n, K), pred_probs (n, K)), all of which can be scored -> new columns."""
 
 
-def fit_sets_batch(
+def usable_sets_batch(
     function: SetFunction, n_classes: int, classes: tuple[str, ...] | None, *, fail: bool
 ) -> BatchFunction:
-    """Return (labels, pred_probs) -> the function's columns, of the rows fit for scoring.
+    """Return (labels, pred_probs) -> the function's columns, of the rows that can be scored.
 
     A row that cannot be scored gets nulls, or fails the batch.
     """
 
     def run(labels: pa.Array, pred_probs: pa.Array) -> dict[str, pa.Array]:
         batch = read_label_sets(labels, pred_probs, n_classes, classes)
-        if fail and batch.reasons is not None:
-            raise_unfit(batch.reasons, n_classes, of="multilabel")
-        columns = function(batch.is_given, batch.pred_probs)
-        if batch.reasons is None:
-            return columns
-        fit = batch.reasons == np.array(None)
-        return {name: spread(values, fit) for name, values in columns.items()}
+        if fail:
+            require_usable(batch.reasons, n_classes, of="multilabel")
+        return spread_columns(function(batch.is_given, batch.pred_probs), batch.reasons)
 
     return run
 
@@ -158,7 +146,7 @@ def summing_batch(
     n_classes: int,
     classes: tuple[str, ...] | None,
 ) -> Callable[[pa.RecordBatch], NDArray[np.int64]]:
-    """Return (labels, pred_probs) -> all rows, the unfit ones, then the partial of the others."""
+    """Return (labels, pred_probs) -> rows, rows not usable, then the partial of the others."""
 
     def run(batch: pa.RecordBatch) -> NDArray[np.int64]:
         sets = read_label_sets(batch["labels"], batch["pred_probs"], n_classes, classes)
@@ -196,10 +184,8 @@ def score_function(scoring: Scoring, *, class_qualities: bool) -> tuple[SetFunct
         scores = score_cells(is_given, pred_probs, scoring.method, scoring.thresholds)
         columns = {LABEL_QUALITY: pa.array(scoring.aggregate(scores))}
         if class_qualities:
-            offsets = np.arange(len(scores) + 1, dtype=np.int32) * scores.shape[1]
-            columns[CLASS_QUALITIES] = pa.ListArray.from_arrays(
-                pa.array(offsets, pa.int32()), pa.array(scores.ravel())
-            )
+            offsets = np.arange(len(scores) + 1) * scores.shape[1]
+            columns[CLASS_QUALITIES] = list_array(pa.array(scores.ravel()), offsets)
         return columns
 
     return run, StructType(fields)
@@ -218,13 +204,7 @@ def entries_function(
     search: CutSearch, n_classes: int, classes: tuple[str, ...] | None, key: DataType
 ) -> tuple[Callable[[pa.RecordBatch], pa.RecordBatch], StructType]:
     """Return (labels, pred_probs, key) -> group, value, key of the cells in buckets with cuts."""
-    schema = StructType(
-        [
-            StructField("group", LongType()),
-            StructField("value", DoubleType()),
-            StructField("key", key),
-        ]
-    )
+    schema = entries_schema(key)
 
     def run(batch: pa.RecordBatch) -> pa.RecordBatch:
         sets = read_label_sets(batch["labels"], batch["pred_probs"], n_classes, classes)
@@ -263,12 +243,10 @@ def issue_function(
             pa.array(pred_probs[row, column].astype(np.float64)),
             tied,
         ]
-        offsets = np.searchsorted(row, np.arange(len(is_given) + 1)).astype(np.int32)
+        offsets = np.searchsorted(row, np.arange(len(is_given) + 1))
         return {
             LABEL_QUALITY: pa.array(scoring.aggregate(scores)),
-            CELLS: pa.ListArray.from_arrays(
-                pa.array(offsets), pa.StructArray.from_arrays(cells, names=CELL_TYPE.names)
-            ),
+            CELLS: list_array(pa.StructArray.from_arrays(cells, names=CELL_TYPE.names), offsets),
         }
 
     return run, StructType(fields)

@@ -10,17 +10,18 @@ from pyspark.sql.types import DataType, StringType
 
 from lq_spark.core.multilabel.model import MultilabelModel
 from lq_spark.engine.inputs import column
-from lq_spark.errors import ColumnError, OptionError
-from lq_spark.tasks.multiclass.issues import agreed_n_classes
-from lq_spark.tasks.shared.labels import (
+from lq_spark.tasks.shared.classes import (
+    agreed_classes,
+    agreed_n_classes,
     checked_classes,
-    is_padded,
+    require_kind,
+    require_room,
+)
+from lq_spark.tasks.shared.labels import (
+    classes_of_labels,
     label_arrays,
     label_of,
     require_label_array,
-    require_room,
-    require_told_apart,
-    unpadded,
 )
 from lq_spark.tasks.shared.probabilities import PredProbs, probabilities
 
@@ -55,6 +56,11 @@ class LabelSetTable:
     classes: tuple[str, ...] | None
     n_classes: int
 
+    @property
+    def inputs(self) -> list[Column]:
+        """Return what the batch functions take."""
+        return [self.labels, self.pred_probs]
+
     def label_of(self, index: Column) -> Column:
         """Return a class index, int, as a label."""
         return label_of(index, self.label_type, self.classes)
@@ -82,33 +88,12 @@ def label_set_table(
         If classes are not names of K classes, or the fitted model is of others.
     """
     label_type = require_label_array(df, "labels", labels)
-    agreed = _agreed_classes(checked_classes(classes), fitted)
+    require_kind("fitted", fitted, MultilabelModel)
+    agreed = checked_classes(agreed_classes(classes, fitted))
     read = probabilities(df, pred_probs, agreed, label_type, exclusive=False)
-    names = read.classes
-    if isinstance(label_type, StringType) and names is None:
-        raise ColumnError(
-            f"labels: column {labels!r} holds strings, so classes is needed: "
-            "the class names in the order of the probabilities"
-        )
-    padded = is_padded(df, labels)
-    require_told_apart(names, labels, padded)
+    names, padded = classes_of_labels(df, "labels", labels, label_type, read.classes)
     arrays = label_arrays(column(labels), label_type, padded=padded)
     given = arrays if isinstance(label_type, StringType) else column(labels)
-    names = unpadded(names, padded)
     found = agreed_n_classes(df, replace(read, classes=names), label_type, fitted, n_classes)
     require_room(label_type, labels, found)
     return LabelSetTable(arrays, given, read.array, label_type, names, found)
-
-
-def _agreed_classes(
-    classes: tuple[str, ...] | None, fitted: MultilabelModel | None
-) -> tuple[str, ...] | None:
-    if fitted is not None and not isinstance(fitted, MultilabelModel):
-        raise OptionError(f"fitted must be a MultilabelModel or None, got {fitted!r}")
-    if fitted is None or fitted.classes is None:
-        return classes
-    if classes is not None and classes != fitted.classes:
-        raise OptionError(
-            f"fitted was made with classes {list(fitted.classes)}, classes is {list(classes)}"
-        )
-    return fitted.classes

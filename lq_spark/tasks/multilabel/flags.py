@@ -28,29 +28,24 @@ from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.inputs import column, column_type, require_key
 from lq_spark.engine.kept import kept
 from lq_spark.engine.select import Cut, lowest_cuts, take
-from lq_spark.engine.verbs import map_rows
-from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE
 from lq_spark.tasks.multilabel.batches import (
     CELLS,
     ORDER,
     Scoring,
-    fit_sets_batch,
     issue_function,
     order_function,
+    usable_sets_batch,
 )
 from lq_spark.tasks.multilabel.columns import LabelSetTable, label_set_table
-from lq_spark.tasks.multilabel.passes import (
-    KeyedCuts,
-    counted_cells,
-    fitted_thresholds,
-    found_cuts,
-)
+from lq_spark.tasks.multilabel.passes import KeyedCuts, counted_cells, fitted_thresholds, found_cuts
+from lq_spark.tasks.shared.columns import with_mapped
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
 from lq_spark.tasks.shared.probabilities import PredProbs
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-_KEYS, _NEW, _TAKEN = "__lq_keys", "__lq_new", "__lq_taken"
+_KEYS = "__lq_keys"
 
 
 @dataclass(frozen=True)
@@ -178,13 +173,9 @@ def judged(df: DataFrame, request: Request, *, count: bool = False) -> Judgement
 def _row_cuts(df: DataFrame, request: Request, n_issue_rows: int) -> dict[int, Cut]:
     table = request.table
     function, schema = order_function(aggregator_of({}))
-    new = map_rows(
-        fit_sets_batch(function, table.n_classes, table.classes, fail=True),
-        [table.labels, table.pred_probs],
-        schema,
-    )
-    narrow = df.select(column(request.id).alias("key"), new.alias(_NEW)).select(
-        F.lit(0).alias("group"), F.col(f"{_NEW}.{ORDER}").alias("value"), "key"
+    batch = usable_sets_batch(function, table.n_classes, table.classes, fail=True)
+    narrow = with_mapped(df, batch, table.inputs, schema, keep=[request.id]).select(
+        F.lit(0).alias("group"), F.col(ORDER).alias("value"), column(request.id).alias("key")
     )
     with kept(narrow) as rows:
         return lowest_cuts(rows, {0: n_issue_rows})
@@ -211,14 +202,8 @@ def with_issues(df: DataFrame, request: Request, judgement: Judgement) -> DataFr
             return {**first(is_given, pred_probs), **order(is_given, pred_probs)}
 
         schema = StructType([*schema.fields, *order_schema.fields])
-    new = map_rows(
-        fit_sets_batch(function, table.n_classes, table.classes, fail=True),
-        [table.labels, table.pred_probs],
-        schema,
-    )
-    found = df.withColumn(_NEW, new).select(
-        *map(column, df.columns), *(F.col(f"{_NEW}.{name}") for name in schema.names)
-    )
+    batch = usable_sets_batch(function, table.n_classes, table.classes, fail=True)
+    found = with_mapped(df, batch, table.inputs, schema)
     if request.by_row:
         return _taken_rows(found, request.id, judgement.row_cuts)
     if cuts is not None and cuts.keys:

@@ -16,23 +16,16 @@ from lq_spark.core.multilabel.health import MultilabelHealth, multilabel_health
 from lq_spark.core.multilabel.model import MultilabelModel
 from lq_spark.core.multilabel.scores import DEFAULT_AGGREGATOR
 from lq_spark.engine.inputs import column, columns_alone, require_columns, require_new_columns
-from lq_spark.engine.keys import summarize_key
-from lq_spark.errors import (
-    ColumnError,
-    DataError,
-    InvalidRowsError,
-    OptionError,
-    closest,
-    listed,
-)
-from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK, with_issue_rank
+from lq_spark.errors import ColumnError, DataError
 from lq_spark.tasks.multilabel.batches import CELLS
 from lq_spark.tasks.multilabel.columns import LabelSetTable, label_set_table
 from lq_spark.tasks.multilabel.flags import judged, requested, with_issues
 from lq_spark.tasks.multilabel.passes import counted_cells, fitted_thresholds
+from lq_spark.tasks.shared.keys import require_unique
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
+from lq_spark.tasks.shared.ranks import with_issue_rank
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -40,7 +33,6 @@ if TYPE_CHECKING:
 SUSPECT_CLASSES, SUGGESTED_LABELS = "suspect_classes", "suggested_labels"
 ISSUE_COLUMNS = (IS_LABEL_ISSUE, SUSPECT_CLASSES, SUGGESTED_LABELS, LABEL_QUALITY)
 CELL_COLUMNS = ("class", "in_given_label", "class_quality", "pred_prob")
-SUMMARY_OPTIONS = ("id", "labels", "pred_probs", "classes", "n_classes", "fitted")
 
 
 def fit(
@@ -119,8 +111,8 @@ def find_issues(
         As for :func:`lq_spark.core.multilabel.find_label_issues`. Under a low_* rule, which judges
         rows, the suspect classes of an issue are those that are predicted otherwise.
     fitted : MultilabelModel, optional
-        What :func:`fit` said of other rows, applied as it is: its thresholds, and its joints scaled
-        to how often each class is given here.
+        What :func:`fit` returned for other rows, applied as it is: its thresholds, and its joints
+        scaled to how often each class is given here.
     method, adjust_pred_probs, aggregator_kwargs
         The score in ``label_quality``, as for :func:`lq_spark.multilabel.score`.
     issue_rank : bool
@@ -166,13 +158,28 @@ def find_issues(
         adjust_pred_probs=adjust_pred_probs,
         aggregator_kwargs=aggregator_kwargs,
     )
-    require_unique(df, id)
+    require_unique(df, id, validate="multilabel.validate")
     found = with_issues(df, request, judged(df, request))
     found = with_label_sets(found, df.columns, request.table)
     return with_issue_rank(found, id) if issue_rank else found
 
 
-def find_issues_per_class(df: DataFrame, **options: Any) -> DataFrame:
+def find_issues_per_class(
+    df: DataFrame,
+    *,
+    id: str = "id",
+    labels: str = "labels",
+    pred_probs: PredProbs = "pred_probs",
+    classes: Sequence[str] | None = None,
+    n_classes: int | None = None,
+    filter_by: str = "prune_by_noise_rate",
+    frac_noise: float = 1.0,
+    num_to_remove_per_class: int | Sequence[int] | None = None,
+    min_examples_per_class: int = 1,
+    fitted: MultilabelModel | None = None,
+    method: str = "self_confidence",
+    adjust_pred_probs: bool = False,
+) -> DataFrame:
     """Return a row for each label issue: an id and a class that it is given wrongly, or lacks.
 
     Decided now, in up to three passes; the result is lazy. It equals
@@ -181,10 +188,12 @@ def find_issues_per_class(df: DataFrame, **options: Any) -> DataFrame:
 
     Parameters
     ----------
-    df : DataFrame
+    df, id, labels, pred_probs, classes, n_classes
         As for :func:`find_issues`.
-    **options
-        As there, but for ``aggregator_kwargs`` and ``issue_rank``.
+    filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class, fitted
+        As for :func:`find_issues`.
+    method, adjust_pred_probs
+        The score in ``class_quality``, as for :func:`lq_spark.multilabel.score`.
 
     Returns
     -------
@@ -198,24 +207,46 @@ def find_issues_per_class(df: DataFrame, **options: Any) -> DataFrame:
         As :func:`find_issues`.
     """
     refuse_stream(df, "multilabel.find_issues_per_class")
-    request = requested(df, by_row=False, **options)
-    require_free_name(request.id)
-    df = columns_alone(df, _named(**options))
-    require_unique(df, request.id)
-    return cell_rows(with_issues(df, request, judged(df, request)), request.id, request.table)
+    request = requested(
+        df,
+        by_row=False,
+        id=id,
+        labels=labels,
+        pred_probs=pred_probs,
+        classes=classes,
+        n_classes=n_classes,
+        filter_by=filter_by,
+        frac_noise=frac_noise,
+        num_to_remove_per_class=num_to_remove_per_class,
+        min_examples_per_class=min_examples_per_class,
+        fitted=fitted,
+        method=method,
+        adjust_pred_probs=adjust_pred_probs,
+    )
+    require_free_name(id)
+    df = columns_alone(df, [id, labels, *probability_names(pred_probs)])
+    require_unique(df, id, validate="multilabel.validate")
+    return cell_rows(with_issues(df, request, judged(df, request)), id, request.table)
 
 
-def summarize(df: DataFrame, **options: Any) -> MultilabelHealth:
+def summarize(
+    df: DataFrame,
+    *,
+    id: str = "id",
+    labels: str = "labels",
+    pred_probs: PredProbs = "pred_probs",
+    classes: Sequence[str] | None = None,
+    n_classes: int | None = None,
+    fitted: MultilabelModel | None = None,
+) -> MultilabelHealth:
     """Return how healthy the label sets of a table are: in all, by class, by kind of issue.
 
     Now, in up to four passes. See :mod:`lq_spark.core.multilabel.health` for the tables.
 
     Parameters
     ----------
-    df : DataFrame
+    df, id, labels, pred_probs, classes, n_classes, fitted
         As for :func:`find_issues`.
-    **options
-        ``id``, ``labels``, ``pred_probs``, ``classes``, ``n_classes``, ``fitted`` as there.
 
     Returns
     -------
@@ -229,16 +260,19 @@ def summarize(df: DataFrame, **options: Any) -> MultilabelHealth:
     ColumnError, OptionError, InvalidRowsError
         As :func:`find_issues`.
     """
-    unknown = [name for name in options if name not in SUMMARY_OPTIONS]
-    if unknown:
-        raise OptionError(
-            f"summarize has options {listed(SUMMARY_OPTIONS)}, got {unknown[0]!r}"
-            f"{closest(unknown[0], SUMMARY_OPTIONS)}"
-        )
     refuse_stream(df, "multilabel.summarize")
-    request = requested(df, by_row=False, **options)
-    df = columns_alone(df, _named(**options))
-    require_unique(df, request.id)
+    request = requested(
+        df,
+        by_row=False,
+        id=id,
+        labels=labels,
+        pred_probs=pred_probs,
+        classes=classes,
+        n_classes=n_classes,
+        fitted=fitted,
+    )
+    df = columns_alone(df, [id, labels, *probability_names(pred_probs)])
+    require_unique(df, id, validate="multilabel.validate")
     judgement = judged(df, request)
     counts = judgement.counts
     if counts is None or not counts.n_rows:
@@ -273,19 +307,3 @@ def require_free_name(id: str) -> None:
     """Raise ColumnError if the id is named as a column that a row for each cell gets."""
     if id.lower() in CELL_COLUMNS:
         raise ColumnError(f"id: column {id!r} is named as one of the result's; rename it")
-
-
-def require_unique(df: DataFrame, id: str) -> None:
-    """Raise InvalidRowsError unless the ids tell the rows apart."""
-    if not summarize_key(df, id).is_unique:
-        raise InvalidRowsError(
-            f"id: column {id!r} has nulls or values that occur twice; "
-            "multilabel.validate says which rows"
-        )
-
-
-def _named(
-    id: str = "id", labels: str = "labels", pred_probs: PredProbs = "pred_probs", **_: Any
-) -> list[str]:
-    """Return the columns that options name."""
-    return [id, labels, *probability_names(pred_probs)]

@@ -78,12 +78,12 @@ def _summed(
 ) -> NDArray[np.int64]:
     narrow = df.select(table.labels.alias("labels"), table.pred_probs.alias("pred_probs"))
     function = summing_batch(partial, table.n_classes, table.classes)
-    n_rows, n_unfit, *_ = vector = summed_vectors(narrow, function, 2 + length)
-    if n_unfit:
+    n_rows, n_unusable, *_ = vector = summed_vectors(narrow, function, 2 + length)
+    if n_unusable:
         is_named = table.classes is not None and isinstance(table.label_type, StringType)
         named = unknown_labels_of_sets(df, table.labels, table.classes or ()) if is_named else ""
         raise InvalidRowsError(
-            f"{n_unfit} of {n_rows} rows cannot be scored with K = {table.n_classes} classes"
+            f"{n_unusable} of {n_rows} rows cannot be scored with K = {table.n_classes} classes"
             f"{named}; multilabel.validate says which and why"
         )
     return vector[2:]
@@ -91,7 +91,7 @@ def _summed(
 
 @dataclass(frozen=True)
 class KeyedCuts:
-    """Cuts, and the key up to which rows are taken of each group where equal cells are told apart.
+    """Cuts, and the key up to which rows are taken of each group whose equal cells it orders.
 
     Attributes
     ----------

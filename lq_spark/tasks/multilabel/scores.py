@@ -10,46 +10,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
-
 from lq_spark.core.multiclass.scores import require_method
-from lq_spark.core.multilabel.health import MultilabelHealth
 from lq_spark.core.multilabel.model import MultilabelModel
 from lq_spark.core.multilabel.scores import DEFAULT_AGGREGATOR, aggregator_of
-from lq_spark.engine.inputs import column, require_columns, require_key, require_new_columns
-from lq_spark.engine.keys import duplicate_keys
-from lq_spark.engine.verbs import map_rows
+from lq_spark.engine.inputs import require_columns, require_new_columns
 from lq_spark.errors import OptionError, require_one_of
 from lq_spark.tasks.multilabel.batches import (
     CLASS_QUALITIES,
     Scoring,
-    fit_sets_batch,
     reason_batch,
     score_function,
+    usable_sets_batch,
 )
 from lq_spark.tasks.multilabel.columns import label_set_table
-from lq_spark.tasks.multilabel.issues import find_issues, find_issues_per_class, fit, summarize
 from lq_spark.tasks.multilabel.passes import fitted_thresholds
+from lq_spark.tasks.shared.columns import REASON_SCHEMA, with_mapped
+from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
+from lq_spark.tasks.shared.names import LABEL_QUALITY
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import DUPLICATE_ID, INVALID_REASON, LABEL_QUALITY, NULL_ID
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-__all__ = [
-    "MultilabelHealth",
-    "MultilabelModel",
-    "find_issues",
-    "find_issues_per_class",
-    "fit",
-    "score",
-    "summarize",
-    "validate",
-]
-
-_NEW, _TWICE = "__lq_spark", "__lq_twice"
 
 
 def score(
@@ -91,8 +73,8 @@ def score(
     adjust_pred_probs : bool
         Whether to correct the probabilities by the thresholds of each class first.
     fitted : MultilabelModel, optional
-        What :func:`fit` said, to adjust by; where not given, thresholds are fitted on ``df``, which
-        reads it once more, now.
+        What :func:`fit` returned, to adjust by; where not given, thresholds are fitted on ``df``,
+        which reads it once more, now.
     aggregator_kwargs : mapping
         How the K scores become one: see
         :func:`lq_spark.core.multilabel.scores.aggregator_of`.
@@ -124,7 +106,7 @@ def score(
     require_columns(df, labels=labels)
     for name in probability_names(pred_probs):
         require_columns(df, pred_probs=name)
-    require_new_columns(df, [*added, _NEW])
+    require_new_columns(df, added)
     table = label_set_table(
         df,
         labels=labels,
@@ -139,14 +121,8 @@ def score(
     function, schema = score_function(
         Scoring(method, thresholds, aggregate), class_qualities=class_qualities
     )
-    new = map_rows(
-        fit_sets_batch(function, table.n_classes, table.classes, fail=on_invalid == "fail"),
-        [table.labels, table.pred_probs],
-        schema,
-    )
-    return df.withColumn(_NEW, new).select(
-        *map(column, df.columns), *(F.col(f"{_NEW}.{name}") for name in added)
-    )
+    batch = usable_sets_batch(function, table.n_classes, table.classes, fail=on_invalid == "fail")
+    return with_mapped(df, batch, table.inputs, schema)
 
 
 def validate(
@@ -175,28 +151,13 @@ def validate(
     ColumnError, OptionError
         If a column or option is wrong: before a Spark job starts.
     """
-    if id is not None:
-        refuse_stream(df, "multilabel.validate with id")
-        require_key(df, "id", id)
     require_columns(df, labels=labels)
     for name in probability_names(pred_probs):
         require_columns(df, pred_probs=name)
-    require_new_columns(df, [INVALID_REASON, _NEW, _TWICE])
+    require_to_validate(df, id, "multilabel.validate")
     table = label_set_table(
         df, labels=labels, pred_probs=pred_probs, classes=classes, n_classes=n_classes
     )
-    new = map_rows(
-        reason_batch(table.n_classes, table.classes),
-        [table.labels, table.pred_probs],
-        StructType([StructField(INVALID_REASON, StringType())]),
-    )
-    checked = df.withColumn(_NEW, new).select(
-        *map(column, df.columns), F.col(f"{_NEW}.{INVALID_REASON}")
-    )
-    if id is None:
-        return checked
-    twice = duplicate_keys(df, id).select(column(id).alias(_TWICE))
-    joined = checked.join(twice, column(id) == F.col(_TWICE), "left")
-    key_reason = F.when(column(id).isNull(), NULL_ID).when(F.col(_TWICE).isNotNull(), DUPLICATE_ID)
-    reason = F.coalesce(key_reason, F.col(INVALID_REASON))
-    return joined.withColumn(INVALID_REASON, reason).drop(_TWICE)
+    function = reason_batch(table.n_classes, table.classes)
+    checked = with_mapped(df, function, table.inputs, REASON_SCHEMA)
+    return checked if id is None else with_key_reasons(checked, df, id)

@@ -1,4 +1,4 @@
-"""A table of labels and predictions that are numbers: its columns, and which rows are fit."""
+"""A table of labels and predictions that are numbers: its columns, and which rows can be scored."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from pyspark.sql.types import NumericType
 from lq_spark.core.regression.api import LARGEST
 from lq_spark.engine.inputs import column, column_type, require_columns
 from lq_spark.errors import ColumnError
-from lq_spark.tasks.shared.reasons import (
-    NO_LABEL,
-)
+from lq_spark.tasks.shared.names import NO_LABEL
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -26,26 +26,14 @@ from lq_spark.engine.inputs import (
     require_new_columns,
 )
 from lq_spark.engine.kept import kept
-from lq_spark.engine.keys import summarize_key
-from lq_spark.engine.rank import ranked
 from lq_spark.engine.select import lowest_cuts, nth_lowest, take
 from lq_spark.engine.sums import scaled_halves
-from lq_spark.errors import InvalidRowsError
-from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK
-from lq_spark.tasks.regression.columns import (
-    LABEL,
-    PREDICTION,
-    RegressionTable,
-    regression_table,
-)
-from lq_spark.tasks.regression.passes import (
-    DEVIATION,
-    TableRows,
-    fit_deviations,
-    with_deviations,
-)
+from lq_spark.tasks.regression.columns import LABEL, PREDICTION, RegressionTable, regression_table
+from lq_spark.tasks.regression.passes import DEVIATION, TableRows, fit_deviations, with_deviations
+from lq_spark.tasks.shared.keys import require_unique
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.shared.ranks import with_issue_rank
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -103,12 +91,7 @@ def find_issues(
     table = regression_table(df, label=label, prediction=prediction, uncertainty=uncertainty)
     added = [IS_LABEL_ISSUE, PREDICTED_LABEL, LABEL_QUALITY] + [ISSUE_RANK] * issue_rank
     require_new_columns(df, added)
-    keys = summarize_key(df, id)
-    if not keys.is_unique:
-        raise InvalidRowsError(
-            f"id: column {id!r} has nulls or values that occur twice; "
-            "regression.validate says which rows"
-        )
+    keys = require_unique(df, id, validate="regression.validate")
     deviations = fit_deviations(df, table, method, exact_up_to, fail=True)
     found = with_deviations(df, table, deviations, fail=True)
     found = found.withColumn(PREDICTED_LABEL, table.columns[1])
@@ -117,7 +100,8 @@ def find_issues(
     else:
         n = n_issues(keys.n_rows, float(frac_issues or 0.0))
         found = _with_largest(found, id, n)
-    found = _with_rank(found, id) if issue_rank else found
+    # The scores of large deviations are all 0.
+    found = with_issue_rank(found, id, -F.col(DEVIATION)) if issue_rank else found
     return found.select(*map(column, df.columns), *added)
 
 
@@ -171,14 +155,25 @@ class RegressionHealth(Displayed):
         ]
 
 
-def summarize(df: DataFrame, **options: Any) -> RegressionHealth:
+def summarize(
+    df: DataFrame,
+    *,
+    id: str = "id",
+    label: str = "label",
+    prediction: str = "prediction",
+    method: str = "outre",
+    uncertainty: str | float | None = None,
+    threshold: float | None = None,
+    frac_issues: float | None = None,
+    exact_up_to: int = EXACT_UP_TO,
+) -> RegressionHealth:
     """Return the health of a table of numbers: its issues, mean quality and residuals.
 
     All exact, whatever the partitions.
 
     Parameters
     ----------
-    df, **options
+    df, id, label, prediction, method, uncertainty, threshold, frac_issues, exact_up_to
         As for :func:`find_issues`.
 
     Raises
@@ -187,11 +182,19 @@ def summarize(df: DataFrame, **options: Any) -> RegressionHealth:
         As :func:`find_issues`.
     """
     refuse_stream(df, "regression.summarize")
-    columns = {name: options.get(name, name) for name in ("label", "prediction")}
-    named = [options.get("id", "id"), *columns.values()]
-    named += [options["uncertainty"]] if isinstance(options.get("uncertainty"), str) else []
-    found = find_issues(columns_alone(df, named), **options)
-    return health_of(found, regression_table(found, **columns))
+    named = [id, label, prediction, *([uncertainty] if isinstance(uncertainty, str) else [])]
+    found = find_issues(
+        columns_alone(df, named),
+        id=id,
+        label=label,
+        prediction=prediction,
+        method=method,
+        uncertainty=uncertainty,
+        threshold=threshold,
+        frac_issues=frac_issues,
+        exact_up_to=exact_up_to,
+    )
+    return health_of(found, regression_table(found, label=label, prediction=prediction))
 
 
 def health_of(found: DataFrame, table: RegressionTable) -> RegressionHealth:
@@ -234,16 +237,3 @@ def _with_largest(found: DataFrame, id: str, n: int) -> DataFrame:
     return take(
         found, cuts, IS_LABEL_ISSUE, group=group, value=value, key=column(id), key_type=kind
     )
-
-
-def _with_rank(found: DataFrame, id: str) -> DataFrame:
-    """Return the table with the issues ranked by deviation, of equal ones by id."""
-    # The scores of large deviations are all 0.
-    value = -F.col(DEVIATION)
-    issues = found.where(F.col(IS_LABEL_ISSUE)).select(
-        value.alias("value"), column(id).alias("key"), F.col(LABEL_QUALITY).alias("share")
-    )
-    ranks = ranked(issues, share="share").select(
-        F.col("key").alias("__lq_key"), F.col("rank").alias(ISSUE_RANK)
-    )
-    return found.join(ranks, column(id) == F.col("__lq_key"), "left").drop("__lq_key")

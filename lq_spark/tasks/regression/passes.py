@@ -21,14 +21,14 @@ from lq_spark.core.regression.neighborhoods import Cloud, mean_distances, n_valu
 from lq_spark.core.regression.outre import fit_distances
 from lq_spark.core.regression.plane import Plane, deviations, merge_planes, partial_plane
 from lq_spark.core.shared.blocks import Float64
-from lq_spark.engine.inputs import column
 from lq_spark.engine.kept import kept
 from lq_spark.engine.select import nth_lowest
 from lq_spark.engine.sums import summed_vectors
 from lq_spark.engine.verbs import BatchFunction, State, map_batches, map_rows, reduce_rows
 from lq_spark.errors import DataError, InvalidRowsError
 from lq_spark.tasks.regression.columns import LABEL, RegressionTable
-from lq_spark.tasks.shared.table import LABEL_QUALITY
+from lq_spark.tasks.shared.columns import with_mapped
+from lq_spark.tasks.shared.names import LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -55,16 +55,18 @@ def fit_deviations(
     if method == "residual":
         return residual_deviations
     with kept(table.numbers(df)) as numbers:
-        [(n_rows, n_fit)] = numbers.agg(F.count(F.lit(1)), F.count(LABEL)).collect()
-        if fail and n_fit < n_rows:
+        [(n_rows, n_usable)] = numbers.agg(F.count(F.lit(1)), F.count(LABEL)).collect()
+        if fail and n_usable < n_rows:
             raise InvalidRowsError(
-                f"{n_rows - n_fit} of {n_rows} rows cannot be scored; "
+                f"{n_rows - n_usable} of {n_rows} rows cannot be scored; "
                 "regression.validate says which and why"
             )
-        if n_fit == 0:
+        if n_usable == 0:
             return lambda labels, *_: np.zeros(len(labels))
-        fit = numbers.where(F.col(LABEL).isNotNull())
-        return _fit_outre(fit, exact_up_to) if method == "outre" else _fit_scaled(fit, n_fit)
+        usable = numbers.where(F.col(LABEL).isNotNull())
+        if method == "outre":
+            return _fit_outre(usable, exact_up_to)
+        return _fit_scaled(usable, n_usable)
 
 
 def with_deviations(
@@ -74,17 +76,11 @@ def with_deviations(
 
     A row that cannot be scored fails the query, or has nulls.
     """
-    added = "__lq_spark"
     text = F.concat(table.reason, F.lit("; regression.validate names all such rows"))
-    unfit = F.raise_error(text).cast("double") if fail else F.lit(None).cast("double")
-    inputs = [F.when(table.reason.isNull(), number).otherwise(unfit) for number in table.columns]
-    names = (DEVIATION, LABEL_QUALITY)
-    schema = StructType([StructField(name, DoubleType()) for name in names])
-    made = df.withColumn(added, map_rows(score_batch(function), inputs, schema))
-    return made.select(
-        *map(column, df.columns),
-        *(F.col(f"{added}.{name}") for name in names),
-    )
+    missing = F.raise_error(text).cast("double") if fail else F.lit(None).cast("double")
+    inputs = [F.when(table.reason.isNull(), number).otherwise(missing) for number in table.columns]
+    schema = StructType([StructField(name, DoubleType()) for name in (DEVIATION, LABEL_QUALITY)])
+    return with_mapped(df, score_batch(function), inputs, schema)
 
 
 def score_batch(function: Deviations) -> BatchFunction:
@@ -92,9 +88,9 @@ def score_batch(function: Deviations) -> BatchFunction:
 
     def run(*numbers: pa.Array) -> dict[str, pa.Array]:
         arrays = [_doubles(array) for array in numbers]
-        fit = ~np.isnan(arrays[0])
-        result = np.full(len(fit), np.nan)
-        result[fit] = function(*(array[fit] for array in arrays))
+        usable = ~np.isnan(arrays[0])
+        result = np.full(len(usable), np.nan)
+        result[usable] = function(*(array[usable] for array in arrays))
         # NaN is null: no deviation is NaN.
         return {
             DEVIATION: pa.array(result, from_pandas=True),
@@ -182,7 +178,7 @@ def _scaled_batch(*numbers: pa.Array) -> dict[str, pa.Array]:
 
 
 def _columns(batch: pa.RecordBatch) -> tuple[Float64, ...]:
-    """Return the labels and predictions of a batch of fit numbers."""
+    """Return the labels and predictions of a batch that has no nulls."""
     return _doubles(batch.column(0)), _doubles(batch.column(1))
 
 

@@ -9,25 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
-
 from lq_spark.core.regression.outre import EXACT_UP_TO
 from lq_spark.core.regression.rules import require_score_options, require_uncertainty
-from lq_spark.engine.inputs import column, require_key, require_new_columns
-from lq_spark.engine.keys import duplicate_keys
+from lq_spark.engine.inputs import require_new_columns
 from lq_spark.errors import require_one_of
 from lq_spark.tasks.regression.columns import regression_table
-from lq_spark.tasks.regression.issues import RegressionHealth, find_issues, summarize
 from lq_spark.tasks.regression.passes import DEVIATION, fit_deviations, with_deviations
+from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
+from lq_spark.tasks.shared.names import INVALID_REASON, LABEL_QUALITY
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import DUPLICATE_ID, INVALID_REASON, LABEL_QUALITY, NULL_ID
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-__all__ = ["RegressionHealth", "find_issues", "score", "summarize", "validate"]
-
-_JOINED = "__lq_joined"
 
 
 def score(
@@ -114,13 +107,6 @@ def validate(
     """
     require_uncertainty(uncertainty)
     table = regression_table(df, label=label, prediction=prediction, uncertainty=uncertainty)
-    if id is not None:
-        refuse_stream(df, "regression.validate with id")
-        require_key(df, "id", id)
-    require_new_columns(df, [INVALID_REASON])
-    if id is None:
-        return df.withColumn(INVALID_REASON, table.reason)
-    twice = duplicate_keys(df, id).select(column(id).alias(_JOINED))
-    joined = df.join(twice, column(id) == F.col(_JOINED), "left")
-    key_reason = F.when(column(id).isNull(), NULL_ID).when(F.col(_JOINED).isNotNull(), DUPLICATE_ID)
-    return joined.withColumn(INVALID_REASON, F.coalesce(key_reason, table.reason)).drop(_JOINED)
+    require_to_validate(df, id, "regression.validate")
+    checked = df.withColumn(INVALID_REASON, table.reason)
+    return checked if id is None else with_key_reasons(checked, df, id)

@@ -22,16 +22,12 @@ from pyspark.sql.types import (
 
 from lq_spark.core.segmentation.blocks import LabelMask, Probabilities
 from lq_spark.core.segmentation.issues import SegmentationModel, issue_mask, issue_pixels
-from lq_spark.core.segmentation.pixels import (
-    doubtful_type,
-    image_facts,
-)
+from lq_spark.core.segmentation.pixels import doubtful_type, image_facts
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.segmentation.layout import ImageLayout
-from lq_spark.tasks.shared.batches import raise_unfit
-from lq_spark.tasks.shared.table import INVALID_REASON, LABEL_QUALITY
+from lq_spark.tasks.shared.batches import require_usable
+from lq_spark.tasks.shared.names import INVALID_REASON, IS_LABEL_ISSUE, LABEL_QUALITY
 
-IS_LABEL_ISSUE = "is_label_issue"
 NUM_PIXEL_ISSUES, PIXEL_ISSUE_SHARE = "num_pixel_issues", "pixel_issue_share"
 ISSUE_MASK, ISSUE_MASK_SHAPE = "issue_mask", "issue_mask_shape"
 CLASS_SUMS, DOUBTFUL, IMAGE_SHAPE = "__lq_sums", "__lq_doubtful", "__lq_shape"
@@ -77,7 +73,7 @@ ImageFunction = Callable[..., dict[str, Any]]
 def _image_batch(
     layout: ImageLayout, names: list[str], function: ImageFunction, *, fail: bool
 ) -> BatchFunction:
-    """Return (columns of an image, further columns) -> the function's columns of fit images.
+    """Return (columns of an image, further columns) -> the function's columns, of usable images.
 
     An image that cannot be scored gets nulls, or fails the batch.
     """
@@ -87,11 +83,12 @@ def _image_batch(
         others = [column.to_pylist() for column in columns[n_own:]]
         reasons, rows = [], []
         for i, image in enumerate(layout.images(columns[:n_own])):
-            fit = not isinstance(image, str)
-            reasons.append(None if fit else image)
-            rows.append(function(*image, *(other[i] for other in others)) if fit else {})
+            usable = not isinstance(image, str)
+            reasons.append(None if usable else image)
+            rows.append(function(*image, *(other[i] for other in others)) if usable else {})
         if fail and any(reasons):
-            raise_unfit(np.array(reasons, dtype=object), layout.n_classes, "images", "segmentation")
+            texts = np.array(reasons, dtype=object)
+            require_usable(texts, layout.n_classes, "images", "segmentation")
         return _arrow(names, rows)
 
     return run

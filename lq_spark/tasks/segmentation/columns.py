@@ -22,10 +22,9 @@ from pyspark.sql.types import (
 
 from lq_spark.engine.inputs import column, column_type, require_columns
 from lq_spark.engine.kinds import is_sail
-from lq_spark.errors import ColumnError, DataError, OptionError
+from lq_spark.errors import ColumnError, DataError
+from lq_spark.tasks.shared.classes import agreed_k, first_size
 from lq_spark.tasks.shared.labels import is_label_type, label_arrays
-from lq_spark.tasks.shared.streams import require_told_n_classes
-from lq_spark.tasks.shared.table import require_whole_n_classes
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -97,7 +96,12 @@ def _element(kind: DataType, ndim: int) -> DataType:
 
 
 def _tensor_columns(
-    df: DataFrame, option: str, name: str, ndim: int, fits: Callable[[DataType], bool], example: str
+    df: DataFrame,
+    option: str,
+    name: str,
+    ndim: int,
+    is_allowed: Callable[[DataType], bool],
+    example: str,
 ) -> tuple[str, ...]:
     kind: DataType = column_type(df, name)
     if isinstance(kind, BinaryType):
@@ -120,7 +124,7 @@ def _tensor_columns(
                 f"{option}: column {dtype!r} is {dtype_type.simpleString()}; allowed is string"
             )
         return name, shape, dtype
-    if not fits(_element(kind, ndim)):
+    if not is_allowed(_element(kind, ndim)):
         nested = "array<" * ndim + example + ">" * ndim
         raise ColumnError(
             f"{option}: column {name!r} is {kind.simpleString()}; allowed are nested arrays such "
@@ -141,8 +145,7 @@ def first_image_size(df: DataFrame, columns: ImageColumns) -> int:
         size = (
             F.lit(8).cast("bigint") * F.size(value) * F.size(F.get(value, F.lit(0))) * F.size(row)
         )
-    first = df.select(size.alias("size")).where("size > 0").first()
-    return 1 if first is None else int(first["size"])
+    return first_size(df, size) or 1
 
 
 _HEAP_A_BYTE = 6
@@ -193,19 +196,10 @@ def image_n_classes(
     DataError
         If K is below 2.
     """
-    require_whole_n_classes(n_classes)
-    told = n_classes
-    if fitted is not None:
-        if told not in (None, fitted.n_classes):
-            raise OptionError(f"fitted has K = {fitted.n_classes} classes, n_classes is {told}")
-        told = fitted.n_classes
-    if told is None:
-        require_told_n_classes(df, "n_classes")
-        probs = column(columns.pred_probs[0])
+
+    def first() -> int | None:
         is_binary = len(columns.pred_probs) > 1
-        size = F.get(column(columns.pred_probs[1]), F.lit(0)) if is_binary else F.size(probs)
-        first = df.select(size.alias("size")).where("size > 0").first()
-        told = 2 if first is None else int(first["size"])
-    if told < 2:
-        raise DataError(f"label quality needs K of at least 2 classes, got K = {told}")
-    return told
+        probs, *others = map(column, columns.pred_probs)
+        return first_size(df, F.get(others[0], F.lit(0)) if is_binary else F.size(probs))
+
+    return agreed_k(df, n_classes, None, first, fitted=fitted, options=("n_classes",))

@@ -19,25 +19,16 @@ from lq_spark.engine.inputs import require_key
 from lq_spark.engine.kept import kept
 from lq_spark.tasks.segmentation.batches import ALL_TIED
 from lq_spark.tasks.segmentation.columns import image_columns
-from lq_spark.tasks.segmentation.issues import (
-    agreed_downsample,
-    facts_of,
-    image_layout,
-    unique_key,
-)
+from lq_spark.tasks.segmentation.issues import agreed_downsample, facts_of, image_layout
 from lq_spark.tasks.segmentation.passes import (
     class_sums_of,
     fitted_model,
     issue_pairs,
     pixels_taken,
 )
-from lq_spark.tasks.shared.labels import (
-    checked_classes,
-)
+from lq_spark.tasks.shared.classes import checked_classes, require_n_classes
+from lq_spark.tasks.shared.keys import require_unique
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import (
-    require_n_classes,
-)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,10 +110,10 @@ def summarize(
     refuse_stream(df, "segmentation.summarize")
     require_key(df, "id", id)
     columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
-    told = n_classes if names is None or n_classes is not None else len(names)
-    layout = image_layout(df, columns, told, fitted, side, tolerance, ignore_label)
+    n_classes = n_classes if names is None or n_classes is not None else len(names)
+    layout = image_layout(df, columns, n_classes, fitted, side, tolerance, ignore_label)
     require_n_classes(layout.n_classes, names)
-    keys = unique_key(df, id)
+    keys = require_unique(df, id, validate="segmentation.validate")
     with kept(facts_of(df, columns, layout, [id])) as facts:
         counts, sums = class_sums_of(facts, layout.n_classes)
         model, taken = fitted, F.lit(ALL_TIED)

@@ -20,11 +20,9 @@ from lq_spark.core.segmentation.issues import SegmentationModel
 from lq_spark.core.segmentation.summary import require_ignore_label
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
-from lq_spark.engine.inputs import column, require_key, require_new_columns
+from lq_spark.engine.inputs import require_key, require_new_columns
 from lq_spark.engine.kept import kept
-from lq_spark.engine.keys import KeySummary, summarize_key
-from lq_spark.engine.verbs import map_rows
-from lq_spark.errors import InvalidRowsError, OptionError, require_one_of
+from lq_spark.errors import OptionError, require_one_of
 from lq_spark.tasks.segmentation.batches import (
     ALL_TIED,
     DOUBTFUL,
@@ -40,16 +38,16 @@ from lq_spark.tasks.segmentation.batches import (
 from lq_spark.tasks.segmentation.columns import ImageColumns, image_columns, image_n_classes
 from lq_spark.tasks.segmentation.layout import ImageLayout
 from lq_spark.tasks.segmentation.passes import class_sums_of, fitted_model, pixels_taken
+from lq_spark.tasks.shared.classes import require_kind
+from lq_spark.tasks.shared.columns import with_mapped
+from lq_spark.tasks.shared.keys import require_unique
+from lq_spark.tasks.shared.names import LABEL_QUALITY
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import LABEL_QUALITY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyspark.sql import Column, DataFrame
-
-NEW = "__lq_spark"
-"""A struct of new columns, until it is taken apart."""
 
 
 def fit(
@@ -128,7 +126,7 @@ def find_issues(
     downsample : int, optional
         As for :func:`fit`. Where not given, that of ``fitted``, or 1.
     fitted : SegmentationModel, optional
-        What :func:`fit` said, of these or other images, applied as it is and in the lazy pass
+        What :func:`fit` returned, of these or other images, applied as it is and in the lazy pass
         alone: all pixels at its cut are taken.
     method : {"softmin", "num_pixel_issues"}
         The score in ``label_quality``, as for
@@ -156,9 +154,9 @@ def find_issues(
     refuse_stream(df, "segmentation.find_issues")
     require_key(df, "id", id)
     columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
-    require_new_columns(df, [*ISSUES, NEW])
+    require_new_columns(df, ISSUES)
     layout = image_layout(df, columns, n_classes, fitted, side, tolerance, ignore_label)
-    unique_key(df, id)
+    require_unique(df, id, validate="segmentation.validate")
     taken = F.lit(ALL_TIED)
     if fitted is None:
         with kept(facts_of(df, columns, layout, [id])) as facts:
@@ -166,8 +164,7 @@ def find_issues(
             fitted = fitted_model(facts, sums, side)
             taken = pixels_taken(facts, fitted, id)
     function = issues_batch(layout, fitted, method, temperature, fail=True)
-    new = map_rows(function, [*columns.inputs, taken], image_schema(ISSUES))
-    return with_fields(df.withColumn(NEW, new), df.columns, ISSUES)
+    return with_mapped(df, function, [*columns.inputs, taken], image_schema(ISSUES))
 
 
 def image_layout(
@@ -193,8 +190,7 @@ def image_layout(
 
 def agreed_downsample(downsample: int | None, fitted: SegmentationModel | None) -> int:
     """Return the side of the call or the model, else 1; raise OptionError if they differ."""
-    if fitted is not None and not isinstance(fitted, SegmentationModel):
-        raise OptionError(f"fitted must be a SegmentationModel or None, got {fitted!r}")
+    require_kind("fitted", fitted, SegmentationModel)
     if downsample is not None:
         require_downsample(downsample)
     if fitted is None:
@@ -213,24 +209,12 @@ def facts_of(
     *,
     fail: bool = True,
 ) -> DataFrame:
-    """Return the facts of images beside the columns to keep. Lazy.
+    """Return the facts of images and the columns to keep. Lazy.
 
     An image that cannot be scored fails the query, or has nulls.
     """
     function = facts_batch(layout, temperature, fail=fail)
-    new = map_rows(function, columns.inputs, image_schema(FACTS))
-    return with_fields(df.withColumn(NEW, new), keep, FACTS)
-
-
-def unique_key(df: DataFrame, id: str) -> KeySummary:
-    """Return what is known of a key; raise InvalidRowsError if it is null or occurs twice."""
-    keys = summarize_key(df, id)
-    if not keys.is_unique:
-        raise InvalidRowsError(
-            f"id: column {id!r} has nulls or values that occur twice; "
-            "segmentation.validate says which rows"
-        )
-    return keys
+    return with_mapped(df, function, columns.inputs, image_schema(FACTS), keep=keep)
 
 
 def flagged_facts(
@@ -238,10 +222,4 @@ def flagged_facts(
 ) -> DataFrame:
     """Return the issues of images by their facts, beside the columns to keep. Lazy."""
     inputs = [*map(F.col, (LABEL_QUALITY, IMAGE_SHAPE, NUM_PIXELS, DOUBTFUL)), taken]
-    new = map_rows(flags_batch(fitted, method), inputs, image_schema(ISSUES))
-    return with_fields(facts.withColumn(NEW, new), keep, ISSUES)
-
-
-def with_fields(df: DataFrame, keep: Sequence[str], names: Sequence[str]) -> DataFrame:
-    """Return the columns to keep and these fields of the column NEW."""
-    return df.select(*map(column, keep), *(F.col(f"{NEW}.{name}").alias(name) for name in names))
+    return with_mapped(facts, flags_batch(fitted, method), inputs, image_schema(ISSUES), keep=keep)

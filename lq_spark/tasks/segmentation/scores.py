@@ -22,9 +22,7 @@ from lq_spark.core.segmentation.api import DEFAULT_TEMPERATURE, IMAGE_METHODS, r
 from lq_spark.core.segmentation.issues import SegmentationModel
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
-from lq_spark.engine.inputs import column, require_key, require_new_columns
-from lq_spark.engine.keys import duplicate_keys
-from lq_spark.engine.verbs import map_rows
+from lq_spark.engine.inputs import require_new_columns
 from lq_spark.errors import OptionError, require_one_of
 from lq_spark.tasks.segmentation.batches import (
     ALL_TIED,
@@ -34,32 +32,13 @@ from lq_spark.tasks.segmentation.batches import (
     score_batch,
 )
 from lq_spark.tasks.segmentation.columns import image_columns
-from lq_spark.tasks.segmentation.health import SegmentationHealth, summarize
-from lq_spark.tasks.segmentation.issues import (
-    NEW,
-    agreed_downsample,
-    find_issues,
-    fit,
-    image_layout,
-    with_fields,
-)
-from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import DUPLICATE_ID, INVALID_REASON, LABEL_QUALITY, NULL_ID
+from lq_spark.tasks.segmentation.issues import agreed_downsample, image_layout
+from lq_spark.tasks.shared.columns import REASON_SCHEMA, with_mapped
+from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
+from lq_spark.tasks.shared.names import LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-__all__ = [
-    "SegmentationHealth",
-    "SegmentationModel",
-    "find_issues",
-    "fit",
-    "score",
-    "summarize",
-    "validate",
-]
-
-_TWICE = "__lq_twice"
 
 
 def score(
@@ -106,7 +85,7 @@ def score(
         is asked of their probabilities, they add nothing to what is fitted and scored, and are
         never issues. An image of such pixels alone has label quality 1: nothing is suspect.
     fitted : SegmentationModel, optional
-        What :func:`fit` said; for "num_pixel_issues", and only for it.
+        What :func:`fit` returned; for "num_pixel_issues", and only for it.
     on_invalid : {"fail", "null"}
         What to do with an image that cannot be scored: fail the query, or leave its new column
         null.
@@ -135,17 +114,16 @@ def score(
             f"method is {method!r}, fitted {fitted!r:.80}"
         )
     columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
-    require_new_columns(df, [LABEL_QUALITY, NEW])
+    require_new_columns(df, [LABEL_QUALITY])
     side = agreed_downsample(None, fitted)
     layout = image_layout(df, columns, n_classes, fitted, side, tolerance, ignore_label)
     fail = on_invalid == "fail"
     schema = image_schema([LABEL_QUALITY])
     if fitted is None:
-        new = map_rows(score_batch(layout, temperature, fail=fail), columns.inputs, schema)
-    else:
-        function = issues_batch(layout, fitted, method, temperature, fail=fail)
-        new = map_rows(function, [*columns.inputs, F.lit(ALL_TIED)], schema)
-    return with_fields(df.withColumn(NEW, new), df.columns, [LABEL_QUALITY])
+        function = score_batch(layout, temperature, fail=fail)
+        return with_mapped(df, function, columns.inputs, schema)
+    function = issues_batch(layout, fitted, method, temperature, fail=fail)
+    return with_mapped(df, function, [*columns.inputs, F.lit(ALL_TIED)], schema)
 
 
 def validate(
@@ -181,18 +159,7 @@ def validate(
     require_tolerance(tolerance)
     side = agreed_downsample(downsample, None)
     columns = image_columns(df, label_mask=label_mask, pred_probs=pred_probs)
-    if id is not None:
-        refuse_stream(df, "segmentation.validate with id")
-        require_key(df, "id", id)
-    require_new_columns(df, [INVALID_REASON, NEW])
+    require_to_validate(df, id, "segmentation.validate")
     layout = image_layout(df, columns, n_classes, None, side, tolerance, ignore_label)
-    reason = map_rows(image_reason_batch(layout), columns.inputs, image_schema([INVALID_REASON]))
-    checked = with_fields(df.withColumn(NEW, reason), df.columns, [INVALID_REASON])
-    if id is None:
-        return checked
-    twice = duplicate_keys(df, id).select(column(id).alias(_TWICE))
-    joined = checked.join(twice.hint("broadcast"), column(id) == F.col(_TWICE), "left")
-    key_reason = F.when(column(id).isNull(), NULL_ID)
-    key_reason = key_reason.when(F.col(_TWICE).isNotNull(), DUPLICATE_ID)
-    reason = F.coalesce(key_reason, F.col(INVALID_REASON))
-    return joined.withColumn(INVALID_REASON, reason).drop(_TWICE)
+    checked = with_mapped(df, image_reason_batch(layout), columns.inputs, REASON_SCHEMA)
+    return checked if id is None else with_key_reasons(checked, df, id)

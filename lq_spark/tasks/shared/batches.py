@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql.types import DataType, DoubleType, StructField, StructType
 
@@ -16,28 +17,23 @@ from lq_spark.core.shared.checks import FAULT_REASONS, row_faults
 from lq_spark.engine.arrow import ListFault, list_rows
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.errors import InvalidRowsError
-from lq_spark.tasks.shared.labels import (
-    UNKNOWN_LABEL,
-    label_array,
-)
-from lq_spark.tasks.shared.reasons import (
-    LABEL_REASONS,
-    count_reasons,
-    named_label,
-)
-from lq_spark.tasks.shared.table import (
+from lq_spark.tasks.shared.labels import NULL_LABEL, UNKNOWN_LABEL, label_array
+from lq_spark.tasks.shared.names import (
     DUPLICATE_ID,
     INVALID_REASON,
     LABEL_QUALITY,
+    NO_PRED_PROBS,
+    NO_PROBABILITY,
     NULL_ID,
     PREDICTED_LABEL,
     WRONG_LENGTH,
 )
+from lq_spark.tasks.shared.reasons import LABEL_REASONS, count_reasons, named_label
 
 LIST_REASONS = {
-    ListFault.NULL: "null pred_probs",
+    ListFault.NULL: NO_PRED_PROBS,
     ListFault.LENGTH: WRONG_LENGTH,
-    ListFault.NULL_ELEMENT: "null probability",
+    ListFault.NULL_ELEMENT: NO_PROBABILITY,
 }
 
 REASONS = (
@@ -51,7 +47,7 @@ REASONS = (
 
 
 RowFunction = Callable[[NDArray[np.int64], NDArray[np.floating]], dict[str, pa.Array]]
-"""(labels (n,), pred_probs (n, K)), all fit for scoring -> new columns."""
+"""(labels (n,), pred_probs (n, K)), all of which can be scored -> new columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,27 +100,72 @@ def read_batch(
     faults = row_faults(labels[has_matrix_row], rows.matrix, tolerance=tolerance)
     if rows.faults is None and not faults.any():
         return Batch(labels, rows.matrix, None)
+    reasons = row_reasons(labels, rows.faults, faults, unknown)
+    usable = faults == 0
+    return Batch(labels[has_matrix_row][usable], rows.matrix[usable], reasons)
 
+
+def row_reasons(
+    labels: NDArray[np.int64],
+    list_faults: NDArray[np.uint8] | None,
+    faults: NDArray[np.uint8],
+    named: pa.Array | None = None,
+) -> NDArray[np.object_]:
+    """Return why rows cannot be scored, None for those that can.
+
+    Parameters
+    ----------
+    labels : ndarray of int64, shape (n,)
+    list_faults : ndarray of uint8, shape (n,), or None
+        :class:`lq_spark.engine.arrow.ListFault` of each row's probabilities; None: they have none.
+    faults : ndarray of uint8, shape (m,)
+        :class:`lq_spark.core.shared.checks.RowFault` of the m rows without such a fault.
+    named : pyarrow Array, optional
+        The labels as the table has them, to show those that are none of the classes.
+    """
     reasons = np.full(len(labels), None, dtype=object)
-    if rows.faults is not None:
+    has_list = np.arange(len(labels))
+    if list_faults is not None:
+        has_list = np.flatnonzero(list_faults == ListFault.NONE)
         for list_fault, text in LIST_REASONS.items():
-            reasons[rows.faults == list_fault] = text
+            reasons[list_faults == list_fault] = text
     for fault, text in FAULT_REASONS.items():
-        reasons[np.flatnonzero(has_matrix_row)[faults == fault]] = text
+        reasons[has_list[faults == fault]] = text
     for label, text in LABEL_REASONS.items():
         reasons[labels == label] = text
-    if unknown is not None:
+    if named is not None:
         for row in np.flatnonzero(labels == UNKNOWN_LABEL):
-            reasons[row] = named_label(unknown[row].as_py())
-    fit = faults == 0
-    return Batch(labels[has_matrix_row][fit], rows.matrix[fit], reasons)
+            reasons[row] = named_label(named[row].as_py())
+    return reasons
 
 
-def raise_unfit(
-    reasons: NDArray[np.object_], n_classes: int, rows: str = "rows", of: str = "multiclass"
+def class_indices(labels: pa.Array, classes: tuple[str, ...] | None) -> NDArray[np.int64]:
+    """Return the class index of labels, NULL_LABEL or UNKNOWN_LABEL where there is none."""
+    if classes is None or not (
+        pa.types.is_string(labels.type) or pa.types.is_large_string(labels.type)
+    ):
+        index = labels.cast(pa.int64())
+        return np.asarray(pc.fill_null(index, NULL_LABEL), dtype=np.int64)
+    found = pc.index_in(labels, value_set=pa.array(classes, labels.type)).cast(pa.int64())
+    known = np.asarray(pc.fill_null(found, UNKNOWN_LABEL), dtype=np.int64)
+    return np.where(np.asarray(labels.is_null()), NULL_LABEL, known)
+
+
+def is_usable(reasons: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Return which rows of a batch have no reason why they cannot be scored."""
+    return np.asarray(reasons == np.array(None))
+
+
+def require_usable(
+    reasons: NDArray[np.object_] | None, n_classes: int, rows: str = "rows", of: str = "multiclass"
 ) -> None:
-    """Raise an InvalidRowsError that counts the reasons of a batch, of what ``rows`` calls rows."""
-    counts = count_reasons(reasons[reasons != np.array(None)])
+    """Raise an InvalidRowsError that counts the reasons of a batch, of what ``rows`` calls rows.
+
+    Not if there are none.
+    """
+    if reasons is None:
+        return
+    counts = count_reasons(reasons[~is_usable(reasons)])
     texts = [f"{count} {rows} with {reason}" for reason, count in counts]
     raise InvalidRowsError(
         f"{rows} that cannot be scored with K = {n_classes} classes, in one batch of "
@@ -132,10 +173,10 @@ def raise_unfit(
     )
 
 
-def fit_rows_batch(
+def usable_rows_batch(
     function: RowFunction, n_classes: int, *, fail: bool, tolerance: float
 ) -> BatchFunction:
-    """Return (class index, pred_probs) -> the function's columns, of the rows fit for scoring.
+    """Return (class index, pred_probs) -> the function's columns, of the rows that can be scored.
 
     A row that cannot be scored gets nulls, or fails the batch; a third column names the labels that
     are none of the classes, see :func:`read_batch`.
@@ -143,13 +184,9 @@ def fit_rows_batch(
 
     def run(index: pa.Array, pred_probs: pa.Array, *unknown: pa.Array) -> dict[str, pa.Array]:
         batch = read_batch(index, pred_probs, n_classes, tolerance, *unknown)
-        if fail and batch.reasons is not None:
-            raise_unfit(batch.reasons, n_classes)
-        columns = function(batch.labels, batch.pred_probs)
-        if batch.reasons is None:
-            return columns
-        fit = batch.reasons == np.array(None)
-        return {name: spread(values, fit) for name, values in columns.items()}
+        if fail:
+            require_usable(batch.reasons, n_classes)
+        return spread_columns(function(batch.labels, batch.pred_probs), batch.reasons)
 
     return run
 
@@ -179,10 +216,25 @@ def score_columns(
     return NewColumns(run, StructType(fields))
 
 
+def list_array(values: pa.Array, offsets: NDArray[np.int64]) -> pa.Array:
+    """Return a column of lists: of the values between each offset and the next."""
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
+
+
 def spread(values: pa.Array, present: NDArray[np.bool_]) -> pa.Array:
     """Return the values at the places where they are present, in order, null at the others."""
     positions = np.cumsum(present) - 1
     return values.take(pa.array(positions, mask=~present))
+
+
+def spread_columns(
+    columns: dict[str, pa.Array], reasons: NDArray[np.object_] | None
+) -> dict[str, pa.Array]:
+    """Return columns of the rows that can be scored as ones of all rows, null for the others."""
+    if reasons is None:
+        return columns
+    usable = is_usable(reasons)
+    return {name: spread(values, usable) for name, values in columns.items()}
 
 
 def reason_batch(n_classes: int, tolerance: float) -> BatchFunction:

@@ -26,7 +26,9 @@ from pyspark.sql.types import (
 )
 
 from lq_spark.engine.inputs import column_type, require_columns
-from lq_spark.errors import ColumnError, OptionError, listed, require_ordered
+from lq_spark.errors import ColumnError, OptionError, listed
+from lq_spark.tasks.shared.classes import checked_classes as checked_classes
+from lq_spark.tasks.shared.classes import require_room as require_room
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -45,8 +47,6 @@ LABEL_TYPES = "whole numbers (in a float, double or decimal(p,0) too), booleans 
 
 LARGEST_WHOLE = 2.0**53
 """Beyond it every double is whole, and none a class index."""
-
-_ROOM = {"boolean": 2, "byte": 1 << 7, "short": 1 << 15, "float": 1 << 24}
 
 _ARROW_TYPES = {
     "boolean": pa.bool_(),
@@ -95,8 +95,8 @@ def is_padded(df: DataFrame, name: str) -> bool:
 
     Spark shows char(n) and varchar(n) as string, and says in the column's metadata what they are.
     """
-    told = df.schema[name].metadata or {}
-    return bool(re.search(r"(?<!var)char\(", str(told.get("__CHAR_VARCHAR_TYPE_STRING", ""))))
+    metadata = df.schema[name].metadata or {}
+    return bool(re.search(r"(?<!var)char\(", str(metadata.get("__CHAR_VARCHAR_TYPE_STRING", ""))))
 
 
 def label_index(
@@ -190,35 +190,30 @@ def comparable(label: Column, kind: DataType, classes: Sequence[str] | None) -> 
     return label if tell_apart else F.rtrim(label)
 
 
-def require_room(label_type: DataType, label: str, n_classes: int) -> None:
-    """Raise ColumnError if a label's type cannot hold each class index."""
-    room = _ROOM.get(label_type.typeName(), n_classes)
-    if isinstance(label_type, DecimalType):
-        room = 10**label_type.precision
-    if n_classes > room:
+def classes_of_labels(
+    df: DataFrame, option: str, name: str, kind: DataType, classes: tuple[str, ...] | None
+) -> tuple[tuple[str, ...] | None, bool]:
+    """Return the classes as the labels of a column have them, and whether it is of char(n).
+
+    Raises
+    ------
+    ColumnError
+        If labels, which are of the type ``kind``, are strings and there are no classes.
+    OptionError
+        If labels are char(n) and classes differ by blanks at the end alone.
+    """
+    if isinstance(kind, StringType) and classes is None:
+        holds = "is string" if column_type(df, name) == kind else "holds strings"
         raise ColumnError(
-            f"label: column {label!r} is {label_type.simpleString()}, too small for a "
-            f"predicted label of K = {n_classes} classes; cast it to int"
+            f"{option}: column {name!r} {holds}, so classes is needed: "
+            "the class names in the order of the probabilities"
         )
+    padded = is_padded(df, name)
+    require_distinct(classes, name, padded)
+    return unpadded(classes, padded), padded
 
 
-def checked_classes(classes: Sequence[str] | None, least: int = 2) -> tuple[str, ...] | None:
-    """Return class names as a tuple; raise OptionError if fewer than ``least`` or not unique."""
-    if classes is None:
-        return None
-    require_ordered("classes", classes)
-    names = tuple(classes)
-    if not all(isinstance(name, str) for name in names):
-        raise OptionError(f"classes must be a list of names, got {classes!r}")
-    if len(names) < least:
-        raise OptionError(f"classes must have at least {least} names, got {listed(names)}")
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise OptionError(f"classes must not have a name twice, got {listed(twice)} twice")
-    return names
-
-
-def require_told_apart(classes: tuple[str, ...] | None, label: str, padded: bool) -> None:
+def require_distinct(classes: tuple[str, ...] | None, label: str, padded: bool) -> None:
     """Raise OptionError if classes differ by blanks at the end alone, and labels are char(n)."""
     if classes and padded and len(set(unpadded(classes, True) or ())) < len(classes):
         raise OptionError(

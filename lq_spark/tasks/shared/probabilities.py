@@ -100,9 +100,9 @@ def probabilities(
     kind = column_type(df, pred_probs)
     if kind.typeName() in ("vector", "vectorudt"):
         return Probabilities(float_array(df, "pred_probs", pred_probs), DoubleType(), classes)
-    said = f"pred_probs: column {pred_probs!r} is {kind.simpleString():.200}"
+    given = f"pred_probs: column {pred_probs!r} is {kind.simpleString():.200}"
     return element_probabilities(
-        column(pred_probs), kind, classes, label_type, said=said, exclusive=exclusive
+        column(pred_probs), kind, classes, label_type, given=given, exclusive=exclusive
     )
 
 
@@ -114,10 +114,10 @@ def nested_probabilities(
     The array is one of arrays; what it says of K is of a token.
     """
     kind = column_type(df, name)
-    said = f"pred_probs: column {name!r} of a table of sentences is {kind.simpleString():.200}"
+    given = f"pred_probs: column {name!r} of a table of sentences is {kind.simpleString():.200}"
     if not isinstance(kind, ArrayType):
         raise ColumnError(
-            f"{said}; allowed are arrays, of what a token has: arrays, structs and maps of float, "
+            f"{given}; allowed are arrays, of what a token has: arrays, structs and maps of float, "
             "double or decimal, or one such number, the probability of class 1 of two"
         )
     inner = kind.elementType
@@ -126,7 +126,7 @@ def nested_probabilities(
     )
 
     def of_token(value: Column) -> Probabilities:
-        return element_probabilities(value, inner, classes, label_type, said=said)
+        return element_probabilities(value, inner, classes, label_type, given=given)
 
     made = of_token(F.lit(None).cast(inner))
     arrays = (
@@ -164,21 +164,21 @@ def element_probabilities(
     classes: tuple[str, ...] | None,
     label_type: DataType | None,
     *,
-    said: str,
+    given: str,
     exclusive: bool = True,
 ) -> Probabilities:
-    """Return the probabilities that a value of a type holds; ``said`` begins a message of it."""
+    """Return the probabilities that a value of a type holds; ``given`` begins an error message."""
     if isinstance(kind, ArrayType) and is_number(kind.elementType):
         if isinstance(kind.elementType, DecimalType):
             return Probabilities(value.cast("array<double>"), DoubleType(), classes)
         return Probabilities(value, kind.elementType, classes)
     if isinstance(kind, StructType) and all(is_number(field.dataType) for field in kind):
-        return _of_struct(value, kind, classes, label_type, said)
+        return _of_struct(value, kind, classes, label_type, given)
     if isinstance(kind, MapType) and is_number(kind.valueType):
-        return _of_map(value, kind, classes, said)
+        return _of_map(value, kind, classes, given)
     if is_number(kind):
-        return _of_one_number(value, classes, said, exclusive)
-    raise ColumnError(f"{said}; allowed are {FORMS}")
+        return _of_one_number(value, classes, given, exclusive)
+    raise ColumnError(f"{given}; allowed are {FORMS}")
 
 
 def _of_columns(
@@ -231,7 +231,7 @@ def _of_struct(
     kind: StructType,
     classes: tuple[str, ...] | None,
     label_type: DataType | None,
-    said: str,
+    given: str,
 ) -> Probabilities:
     fields = tuple(kind.names)
     places = sorted(fields, key=lambda name: (len(name), name))
@@ -243,12 +243,12 @@ def _of_struct(
         order = tuple(map(str, range(len(fields))))
         if tuple(places) != order:
             raise OptionError(
-                f"{said}, and labels are no strings: give classes, the names of its fields in the "
+                f"{given}, and labels are no strings: give classes, the names of its fields in the "
                 "order of the class indices"
             )
     if len(fields) < 2 or set(order) != set(fields) or len(order) != len(fields):
         raise OptionError(
-            f"{said}, whose fields {listed(fields)} are not the classes {listed(order)}; select "
+            f"{given}, whose fields {listed(fields)} are not the classes {listed(order)}; select "
             "its fields and give these columns as a list in the order of the classes"
         )
     element = _common([field.dataType for field in kind])
@@ -257,12 +257,12 @@ def _of_struct(
 
 
 def _of_map(
-    value: Column, kind: MapType, classes: tuple[str, ...] | None, said: str
+    value: Column, kind: MapType, classes: tuple[str, ...] | None, given: str
 ) -> Probabilities:
     if not isinstance(kind.keyType, StringType):
-        raise ColumnError(f"{said}; allowed are maps by class names, which are strings")
+        raise ColumnError(f"{given}; allowed are maps by class names, which are strings")
     if classes is None:
-        raise OptionError(f"{said}, so classes is needed: the class names, which are its keys")
+        raise OptionError(f"{given}, so classes is needed: the class names, which are its keys")
     element = _common([kind.valueType])
     array = F.array(*(F.try_element_at(value, F.lit(name)).cast(element) for name in classes))
     # A map of more or fewer keys is of wrong length; one of other keys lacks some: null.
@@ -272,16 +272,16 @@ def _of_map(
 
 
 def _of_one_number(
-    value: Column, classes: tuple[str, ...] | None, said: str, exclusive: bool
+    value: Column, classes: tuple[str, ...] | None, given: str, exclusive: bool
 ) -> Probabilities:
     if not exclusive:
         raise ColumnError(
-            f"{said}: one number; a row may have several labels, so each class needs one of its "
+            f"{given}: one number; a row may have several labels, so each class needs one of its "
             "own: an array, a struct, a map, or a list of columns"
         )
     if classes is not None and len(classes) != 2:
         raise OptionError(
-            f"{said}: one number, the probability of class 1 of two; classes has {len(classes)} "
+            f"{given}: one number, the probability of class 1 of two; classes has {len(classes)} "
             "names, which need a probability each"
         )
     one = value.cast("double")

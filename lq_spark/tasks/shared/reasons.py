@@ -12,17 +12,17 @@ from pyspark.sql.types import StringType
 
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.tasks.shared.labels import FRACTIONAL_LABEL, NULL_LABEL, UNKNOWN_LABEL
+from lq_spark.tasks.shared.names import NO_CLASS as NO_CLASS
+from lq_spark.tasks.shared.names import NO_LABEL, NOT_WHOLE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-NO_LABEL, NO_CLASS, NOT_WHOLE = "null label", "label not in classes", "label not a whole number"
 
 LABEL_REASONS = {NULL_LABEL: NO_LABEL, UNKNOWN_LABEL: NO_CLASS, FRACTIONAL_LABEL: NOT_WHOLE}
 """Why a label is no class, by its index."""
 
 N_EXAMPLES = 5
-"""So many labels that are no class are told of."""
+"""So many labels that are no class are named."""
 
 _MAX_SHOWN = 40
 """So many characters of a label are shown."""
@@ -85,7 +85,7 @@ def examples(labels: Sequence[str]) -> str:
 
 
 def unknown_labels_text(df: DataFrame, index: Column, label: str) -> str:
-    """Return how a message goes on that tells of unfit rows: see :func:`unknown_labels`."""
+    """Return how a message of rows that cannot be scored goes on: see :func:`unknown_labels`."""
     shown = unknown_labels(df, index, label)
     return f"; {NO_CLASS}{shown}" if shown else ""
 

@@ -41,7 +41,7 @@ def refuse_streams(call: str, *tables: DataFrame | None) -> None:
             refuse_stream(table, call)
 
 
-def require_told_n_classes(df: DataFrame, *options: str) -> None:
+def require_given_n_classes(df: DataFrame, *options: str) -> None:
     """Raise OptionError if a table of which nobody says K is a stream: its rows cannot tell now."""
     if df.isStreaming:
         raise OptionError(

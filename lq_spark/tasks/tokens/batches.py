@@ -6,33 +6,27 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyspark.sql.types import (
-    ArrayType,
-    DataType,
-    DoubleType,
-    IntegerType,
-    StructField,
-    StructType,
-)
+from pyspark.sql.types import ArrayType, DataType, DoubleType, IntegerType, StructField, StructType
 
 from lq_spark.core.multiclass.scores import score_rows
-from lq_spark.core.shared.checks import FAULT_REASONS, RowFault, row_faults
+from lq_spark.core.shared.checks import row_faults
 from lq_spark.core.shared.segments import first_minima
 from lq_spark.core.tokens.sentences import sentence_scores
 from lq_spark.engine.arrow import ListFault, flat_lists, nested_rows
 from lq_spark.engine.verbs import BatchFunction
-from lq_spark.tasks.shared.batches import LIST_REASONS, raise_unfit, reason_column, spread
-from lq_spark.tasks.shared.labels import (
-    NULL_LABEL,
-    UNKNOWN_LABEL,
-    label_array,
+from lq_spark.tasks.shared.batches import (
+    class_indices,
+    is_usable,
+    list_array,
+    reason_column,
+    require_usable,
+    row_reasons,
+    spread,
+    spread_columns,
 )
-from lq_spark.tasks.shared.reasons import (
-    LABEL_REASONS,
-    named_label,
-)
+from lq_spark.tasks.shared.labels import label_array
+from lq_spark.tasks.shared.names import NO_LABELS, NO_PRED_PROBS
 
 SENTENCE_QUALITY, TOKEN_QUALITIES = "sentence_quality", "token_qualities"
 WORST_TOKEN_INDEX = "worst_token_index"
@@ -70,10 +64,10 @@ class SentenceBatch:
     Attributes
     ----------
     labels : ndarray of int64, shape (m,)
-        Of the tokens of all fit sentences, in order.
+        Of the tokens of all sentences that can be scored, in order.
     pred_probs : ndarray of float, shape (m, K)
     lengths : ndarray of int64
-        Number of tokens of each fit sentence.
+        Number of tokens of each of these sentences.
     reasons : ndarray of object, shape (n,), or None
         For each sentence of the batch a text, or None where it can be scored; None where all can.
     """
@@ -109,10 +103,10 @@ def read_sentences(
 
     reasons = np.full(len(labels), None, dtype=object)
     reasons[differ] = LENGTHS_DIFFER
-    reasons[nested.is_null] = "null pred_probs"
-    reasons[no_labels] = "null labels"
+    reasons[nested.is_null] = NO_PRED_PROBS
+    reasons[no_labels] = NO_LABELS
     # Tokens of sentences that hold together, in both flat columns; then the first bad one of each.
-    keep = reasons == np.array(None)
+    keep = is_usable(reasons)
     of_labels, of_probs = np.repeat(keep, label_lengths), np.repeat(keep, nested.lengths)
     list_faults = (
         np.zeros(len(of_probs), dtype=np.uint8)
@@ -124,55 +118,21 @@ def read_sentences(
     list_faults = list_faults[of_probs]
     has_row = list_faults == ListFault.NONE
     faults = row_faults(index[has_row], matrix, tolerance=tolerance)
-    texts_of_tokens = _token_reasons(index, list_faults, has_row, faults)
+    named = flat_labels.filter(pa.array(of_labels))
+    texts_of_tokens = row_reasons(index, list_faults, faults, named)
     sentence = np.repeat(np.flatnonzero(keep), label_lengths[keep])
     starts = np.concatenate([[0], np.cumsum(label_lengths[keep])])[:-1]
     place = np.arange(len(sentence)) - np.repeat(starts, label_lengths[keep])
-    name_unknown(texts_of_tokens, index, flat_labels.filter(pa.array(of_labels)))
-    for token in np.flatnonzero(texts_of_tokens != np.array(None))[::-1]:  # the first stays
+    for token in np.flatnonzero(~is_usable(texts_of_tokens))[::-1]:  # the first stays
         reasons[sentence[token]] = f"token {place[token]}: {texts_of_tokens[token]}"
-    fit = reasons == np.array(None)
-    fit_tokens = fit[sentence]
+    usable = is_usable(reasons)
+    usable_tokens = usable[sentence]
     return SentenceBatch(
-        index[fit_tokens],
-        matrix[fit_tokens[has_row]],
-        label_lengths[fit],
-        None if fit.all() else reasons,
+        index[usable_tokens],
+        matrix[usable_tokens[has_row]],
+        label_lengths[usable],
+        None if usable.all() else reasons,
     )
-
-
-def class_indices(labels: pa.Array, classes: tuple[str, ...] | None) -> NDArray[np.int64]:
-    """Return the class index of labels, NULL_LABEL or UNKNOWN_LABEL where there is none."""
-    if classes is None or not (
-        pa.types.is_string(labels.type) or pa.types.is_large_string(labels.type)
-    ):
-        index = labels.cast(pa.int64())
-        return np.asarray(pc.fill_null(index, NULL_LABEL), dtype=np.int64)
-    found = pc.index_in(labels, value_set=pa.array(classes, labels.type)).cast(pa.int64())
-    known = np.asarray(pc.fill_null(found, UNKNOWN_LABEL), dtype=np.int64)
-    return np.where(np.asarray(labels.is_null()), NULL_LABEL, known)
-
-
-def name_unknown(reasons: NDArray[np.object_], index: NDArray[np.int64], labels: pa.Array) -> None:
-    """Put the labels that are none of the classes into their reasons."""
-    for place in np.flatnonzero(index == UNKNOWN_LABEL):
-        reasons[place] = named_label(labels[place].as_py())
-
-
-def _token_reasons(
-    index: NDArray[np.int64],
-    list_faults: NDArray[np.uint8],
-    has_row: NDArray[np.bool_],
-    faults: NDArray[np.uint8],
-) -> NDArray[np.object_]:
-    reasons = np.full(len(index), None, dtype=object)
-    for list_fault, text in LIST_REASONS.items():
-        reasons[list_faults == list_fault] = text
-    for fault, text in FAULT_REASONS.items():
-        reasons[np.flatnonzero(has_row)[faults == RowFault(fault)]] = text
-    for label, text in LABEL_REASONS.items():
-        reasons[index == label] = text
-    return reasons
 
 
 def nested_batch(
@@ -190,8 +150,8 @@ def nested_batch(
 
     def run(labels: pa.Array, pred_probs: pa.Array, n_tokens: pa.Array) -> dict[str, pa.Array]:
         batch = read_sentences(labels, pred_probs, n_tokens, n_classes, classes, tolerance)
-        if fail and batch.reasons is not None:
-            raise_unfit(batch.reasons, n_classes, "sentences", "tokens")
+        if fail:
+            require_usable(batch.reasons, n_classes, "sentences", "tokens")
         scores = score_rows(batch.labels, batch.pred_probs, token_method)
         offsets = np.concatenate([[0], np.cumsum(batch.lengths)])
         worst = first_minima(scores, offsets)
@@ -203,18 +163,13 @@ def nested_batch(
                 sentence_scores(scores, offsets, sentence_method, temperature)
             ),
             WORST_TOKEN_INDEX: pa.array(worst.astype(np.int32), mask=~has_token),
-            TOKEN_QUALITIES: pa.ListArray.from_arrays(
-                pa.array(offsets.astype(np.int32)), pa.array(scores)
-            ),
+            TOKEN_QUALITIES: list_array(pa.array(scores), offsets),
             WORST_GIVEN_LABEL: spread(
                 label_array(batch.labels[at], label_type, classes), has_token
             ),
             WORST_PREDICTED_LABEL: spread(label_array(predicted, label_type, classes), has_token),
         }
-        if batch.reasons is None:
-            return columns
-        fit = batch.reasons == np.array(None)
-        return {name: spread(values, fit) for name, values in columns.items()}
+        return spread_columns(columns, batch.reasons)
 
     return run
 

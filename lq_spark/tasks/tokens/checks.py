@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
 
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, require_new_columns
-from lq_spark.engine.keys import KeySummary, duplicate_keys
-from lq_spark.engine.verbs import map_rows
+from lq_spark.engine.keys import KeySummary
 from lq_spark.tasks import multiclass
+from lq_spark.tasks.shared.columns import REASON_SCHEMA, with_mapped
+from lq_spark.tasks.shared.keys import with_key_reasons
+from lq_spark.tasks.shared.names import INVALID_REASON
 from lq_spark.tasks.shared.probabilities import PredProbs
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import INVALID_REASON
 from lq_spark.tasks.tokens.batches import sentence_reason_batch
 from lq_spark.tasks.tokens.columns import (
     TokenColumns,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 BROKEN_INDEX = "token_index is not 0, 1, 2, … each once"
 """Reason of a sentence with duplicates, gaps, nulls or another start in its token_index."""
 
-_JOINED, _NEW = "__lq_joined", "__lq_spark"
+_JOINED, _NEW = "__lq_joined", "__lq_new"
 
 
 def validate(
@@ -68,15 +68,7 @@ tolerance
     require_tolerance(tolerance)
     refuse_stream(df, "tokens.validate")
     columns = token_columns(
-        df,
-        sentence_id=sentence_id,
-        token_index=token_index,
-        labels=labels,
-        label=label,
-        pred_probs=pred_probs,
-        tokens=tokens,
-        token=token,
-        classes=classes,
+        df, sentence_id, token_index, labels, label, pred_probs, tokens, token, classes
     )
     require_new_columns(df, [INVALID_REASON])
     if columns.is_nested:
@@ -87,18 +79,11 @@ tolerance
 def _checked_sentences(
     df: DataFrame, columns: TokenColumns, n_classes: int | None, tolerance: float
 ) -> DataFrame:
-    told = nested_n_classes(df, columns, n_classes)
-    function = sentence_reason_batch(told, columns.classes, tolerance)
-    schema = StructType([StructField(INVALID_REASON, StringType())])
-    checked = df.withColumn(_NEW, map_rows(function, nested_inputs(df, columns), schema))
-    sentence = column(columns.sentence_id)
-    twice = duplicate_keys(df, columns.sentence_id).select(sentence.alias(_JOINED))
-    joined = checked.join(twice, sentence == F.col(_JOINED), "left")
-    key_reason = F.when(sentence.isNull(), f"null {columns.sentence_id}").when(
-        F.col(_JOINED).isNotNull(), f"duplicate {columns.sentence_id}"
-    )
-    reason = F.coalesce(key_reason, F.col(f"{_NEW}.{INVALID_REASON}")).alias(INVALID_REASON)
-    return joined.select(*map(column, df.columns), reason)
+    k = nested_n_classes(df, columns, n_classes)
+    function = sentence_reason_batch(k, columns.classes, tolerance)
+    checked = with_mapped(df, function, nested_inputs(df, columns), REASON_SCHEMA)
+    name = columns.sentence_id
+    return with_key_reasons(checked, df, name, null=f"null {name}", duplicate=f"duplicate {name}")
 
 
 def _checked_tokens(

@@ -7,32 +7,20 @@ one row a token, in any order, with the sentence that it is of and its place the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import (
-    ArrayType,
-    DataType,
-    IntegralType,
-    StringType,
-)
+from pyspark.sql.types import ArrayType, DataType, IntegralType, StringType
 
-from lq_spark.engine.inputs import (
-    column,
-    column_type,
-    require_columns,
-    require_key,
-)
+from lq_spark.engine.inputs import column, column_type, require_columns, require_key
 from lq_spark.errors import ColumnError, OptionError, listed
+from lq_spark.tasks.shared.classes import checked_classes, require_room, resolved_n_classes
 from lq_spark.tasks.shared.labels import (
-    checked_classes,
+    classes_of_labels,
     is_padded,
     label_arrays,
     require_label_array,
-    require_room,
-    require_told_apart,
-    unpadded,
 )
 from lq_spark.tasks.shared.probabilities import (
     PredProbs,
@@ -40,13 +28,7 @@ from lq_spark.tasks.shared.probabilities import (
     nested_probabilities,
     probability_names,
 )
-from lq_spark.tasks.shared.streams import require_told_n_classes
-from lq_spark.tasks.shared.table import (
-    labelled_table,
-    require_n_classes,
-    require_two_of_boolean,
-    require_whole_n_classes,
-)
+from lq_spark.tasks.shared.table import labelled_table
 from lq_spark.tasks.tokens.batches import LENGTHS_DIFFER
 
 if TYPE_CHECKING:
@@ -91,7 +73,6 @@ class TokenColumns:
 
 def token_columns(
     df: DataFrame,
-    *,
     sentence_id: str,
     token_index: str | None,
     labels: str,
@@ -121,6 +102,7 @@ def token_columns(
     if token_index is None:
         label, token = labels, tokens
         label_type, names = _require_nested(df, label, pred_probs, token, checked_classes(classes))
+        names, _ = classes_of_labels(df, "labels", label, label_type, names)
     else:
         require_columns(df, token_index=token_index)
         if not isinstance(column_type(df, token_index), IntegralType):
@@ -132,15 +114,6 @@ def token_columns(
         names, label_type = table.classes, table.label_type
         if token is not None:
             require_columns(df, token=token)
-    if token_index is None:
-        padded = is_padded(df, label)
-        require_told_apart(names, label, padded)
-        names = unpadded(names, padded)
-    if isinstance(label_type, StringType) and names is None:
-        raise ColumnError(
-            f"labels: column {label!r} holds strings, so classes is needed: "
-            "the class names in the order of the probabilities"
-        )
     return TokenColumns(sentence_id, token_index, label, pred_probs, token, names, label_type)
 
 
@@ -199,7 +172,7 @@ def one_row_a_token(
             f"({listed(made)}); rename it"
         )
     # Selected under our names first: arrays_zip names its fields by its columns.
-    named = df.select(
+    given = df.select(
         column(columns.sentence_id).alias(_SENTENCE),
         *(_given(df, columns, name).alias(field) for field, name in arrays.items()),
     )
@@ -212,7 +185,7 @@ def one_row_a_token(
         F.coalesce(F.col(_SENTENCE).cast("string"), F.lit("null")),
         F.lit(f": {LENGTHS_DIFFER}, or are null; tokens.validate names all such sentences"),
     )
-    filled = named.select(
+    filled = given.select(
         _SENTENCE,
         is_whole.alias("__lq_whole"),
         *(F.coalesce(field, F.array()).alias(field) for field in arrays),
@@ -228,15 +201,10 @@ def one_row_a_token(
         *(F.col(f"__lq_token.{name}").alias(name) for name in names),
     )
     token = TOKEN if columns.token else None
-    return long, TokenColumns(
-        columns.sentence_id,
-        TOKEN_INDEX,
-        LABEL,
-        PRED_PROBS,
-        token,
-        columns.classes,
-        columns.label_type,
+    named = replace(
+        columns, token_index=TOKEN_INDEX, label=LABEL, pred_probs=PRED_PROBS, token=token
     )
+    return long, named
 
 
 def _given(df: DataFrame, columns: TokenColumns, name: str) -> Column:
@@ -246,23 +214,12 @@ def _given(df: DataFrame, columns: TokenColumns, name: str) -> Column:
 
 
 def nested_n_classes(df: DataFrame, columns: TokenColumns, n_classes: int | None) -> int:
-    """Return K of a table of sentences: told, or that of classes, or of the first token."""
-    require_whole_n_classes(n_classes)
+    """Return K of a table of sentences; where nothing else says it, that of the first token."""
     read = _read_nested(df, columns)
-    told = n_classes if n_classes is not None or not columns.classes else len(columns.classes)
-    if told is None:
-        told = read.n_classes
-    if told is None:
-        require_told_n_classes(df, "n_classes", "classes")
-        size = F.size(F.get(read.array, F.lit(0)))
-        first = df.select(size.alias("size")).where("size > 0").first()
-        told = 2 if first is None else int(first["size"])
-    if read.n_classes not in (None, told):
-        raise OptionError(f"pred_probs is of {read.n_classes} classes, K is {told}")
-    require_n_classes(told, columns.classes)
-    require_two_of_boolean(columns.label_type, columns.label, told)
-    require_room(columns.label_type, columns.label, told)
-    return told
+    of_token = replace(read, array=F.get(read.array, F.lit(0)))
+    k = resolved_n_classes(df, of_token, columns.label_type, n_classes, label=columns.label)
+    require_room(columns.label_type, columns.label, k)
+    return k
 
 
 def nested_inputs(df: DataFrame, columns: TokenColumns) -> list[Column]:

@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
+from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.health.tables import DatasetHealth, dataset_health
+from lq_spark.core.label_issues.rules import Rule
+from lq_spark.core.shared.checks import require_tolerance
+from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.core.shared.display import Displayed, SmallTable, frame_table
 from lq_spark.engine.inputs import column, columns_alone
 from lq_spark.errors import OptionError
-from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE
-from lq_spark.tasks.shared.probabilities import probability_names
+from lq_spark.tasks.multiclass.issues import agreed_collision_rule
+from lq_spark.tasks.shared.classes import agreed_classes
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, PREDICTED_LABEL
+from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import PREDICTED_LABEL
-from lq_spark.tasks.tokens.issues import find_issues, fit
+from lq_spark.tasks.tokens.columns import token_columns
+from lq_spark.tasks.tokens.issues import checked_issues, fit_tokens
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,9 +65,23 @@ class TokenHealth(Displayed):
 def summarize(
     df: DataFrame,
     *,
+    sentence_id: str = "sentence_id",
+    labels: str = "labels",
+    token_index: str | None = None,
+    label: str = "label",
+    pred_probs: PredProbs = "pred_probs",
+    tokens: str | None = None,
+    token: str | None = None,
+    classes: Sequence[str] | None = None,
+    filter_by: str = "prune_by_noise_rate",
+    frac_noise: float = 1.0,
+    num_to_remove_per_class: int | Sequence[int] | None = None,
+    min_examples_per_class: int = 1,
+    collision_rule: str | None = None,
+    fitted: NoiseModel | None = None,
+    tolerance: float = SUM_TOLERANCE,
     exclude: Sequence[tuple[object, object]] = (),
     top: int = 10,
-    **options: Any,
 ) -> TokenHealth:
     """Return the health of the classes over all tokens, and the commonest label issues.
 
@@ -69,12 +89,19 @@ def summarize(
     ----------
     df : DataFrame
         A table of sentences or tokens.
+    sentence_id, labels, token_index, label, pred_probs, tokens, token, classes
+        As for :func:`lq_spark.tokens.score`.
+    filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class, collision_rule
+        As for :func:`find_issues`.
+    fitted : NoiseModel, optional
+        Finds the issues, as for :func:`find_issues`; the health of the classes is that of ``df``
+        by itself.
+    tolerance : float
+        As for :func:`find_issues`.
     exclude : sequence of (given, predicted)
         Pairs of labels whose issues are not counted.
     top : int
         How many of the commonest issues: equal ones in the order of token, given and predicted.
-    **options
-        As for :func:`find_issues`.
 
     Raises
     ------
@@ -83,28 +110,34 @@ def summarize(
     """
     if not isinstance(top, int) or top < 1:
         raise OptionError(f"top must be a whole number of at least 1, got {top!r}")
+    collision = agreed_collision_rule(collision_rule, fitted)
+    rule = Rule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class, collision)
     refuse_stream(df, "tokens.summarize")
-    shape = ("token_index", "label") if options.get("token_index") else ("labels",)
-    named = [options.get(name, name) for name in ("sentence_id", *shape)]
-    named += probability_names(options.get("pred_probs", "pred_probs"))
-    named += [options[name] for name in ("tokens", "token") if options.get(name)]
-    df = columns_alone(df, named)
-    found = find_issues(df, **options)
-    given = options.get("label", "label") if options.get("token_index") else "label"
-    texts = options.get("token") if options.get("token_index") else options.get("tokens")
-    text = ([options["token"]] if options.get("token_index") else ["token"]) if texts else []
+    require_tolerance(tolerance)
+    of_tokens = (labels,) if token_index is None else (token_index, label)
+    texts = [name for name in (tokens, token) if name is not None]
+    df = columns_alone(df, [sentence_id, *of_tokens, *probability_names(pred_probs), *texts])
+    classes = agreed_classes(classes, fitted)
+    columns = token_columns(
+        df, sentence_id, token_index, labels, label, pred_probs, tokens, token, classes
+    )
+    found, model, named = checked_issues(
+        df, columns, rule, fitted, "self_confidence", tolerance=tolerance, count=True
+    )
+    if fitted is not None or model is None:
+        model = fit_tokens(df, columns, rule.collision_rule, tolerance)
     issues = found.where(IS_LABEL_ISSUE)
-    for pair in exclude:
-        issues = issues.where(
-            ~((column(given) == F.lit(pair[0])) & (F.col(PREDICTED_LABEL) == F.lit(pair[1])))
+    for given, predicted in exclude:
+        is_pair = (column(named.label) == F.lit(given)) & (
+            F.col(PREDICTED_LABEL) == F.lit(predicted)
         )
+        issues = issues.where(~is_pair)
+    text = [] if named.token is None else [column(named.token).alias("token")]
     renamed = issues.select(
-        *(column(name).alias("token") for name in text),
-        column(given).alias("given_label"),
+        *text,
+        column(named.label).alias("given_label"),
         F.col(PREDICTED_LABEL).alias("predicted_label"),
     )
-    fit_names = ("sentence_id", "labels", "token_index", "label", "pred_probs", "classes")
-    model = fit(df, **{name: options[name] for name in fit_names if name in options})
     return TokenHealth(
         dataset_health(model),
         _commonest(renamed, ["token"], top) if text else None,

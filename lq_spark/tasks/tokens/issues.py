@@ -13,30 +13,19 @@ from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, require_new_columns
-from lq_spark.engine.keys import summarize_key
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multiclass import issues as label_issues
-from lq_spark.tasks.multiclass.flags import (
-    IS_LABEL_ISSUE,
-    ISSUE_RANK,
-    TableColumns,
-    flagged_rows,
-    with_issue_rank,
-)
-from lq_spark.tasks.multiclass.issues import agreed_collision_rule, agreed_n_classes
+from lq_spark.tasks.multiclass.flags import TableColumns, flagged_rows
+from lq_spark.tasks.multiclass.issues import agreed_collision_rule
 from lq_spark.tasks.multiclass.thresholds import fit_thresholds
 from lq_spark.tasks.shared.batches import score_columns
-from lq_spark.tasks.shared.labels import (
-    require_room,
-)
+from lq_spark.tasks.shared.classes import agreed_classes, agreed_n_classes, require_room
+from lq_spark.tasks.shared.keys import require_unique
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY, PREDICTED_LABEL
 from lq_spark.tasks.shared.probabilities import PredProbs
+from lq_spark.tasks.shared.ranks import with_issue_rank
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import (
-    LABEL_QUALITY,
-    PREDICTED_LABEL,
-    agreed_classes,
-    labelled_table,
-)
+from lq_spark.tasks.shared.table import labelled_table
 from lq_spark.tasks.tokens.checks import broken_sentences
 from lq_spark.tasks.tokens.columns import TokenColumns, one_row_a_token, token_columns
 
@@ -64,16 +53,15 @@ def fit(
     """
     refuse_stream(df, "tokens.fit")
     columns = token_columns(
-        df,
-        sentence_id=sentence_id,
-        token_index=token_index,
-        labels=labels,
-        label=label,
-        pred_probs=pred_probs,
-        tokens=None,
-        token=None,
-        classes=classes,
+        df, sentence_id, token_index, labels, label, pred_probs, None, None, classes
     )
+    return fit_tokens(df, columns, collision_rule, tolerance)
+
+
+def fit_tokens(
+    df: DataFrame, columns: TokenColumns, collision_rule: str, tolerance: float
+) -> NoiseModel:
+    """Return what a table, checked before, says of the label noise of its tokens."""
     long, named = one_row_a_token(df, columns)
     return label_issues.fit(
         long,
@@ -130,34 +118,49 @@ def find_issues(
         As :func:`lq_spark.multiclass.find_issues`; also for a sentence id that occurs twice in a
         table of sentences, and a token_index that is not 0, 1, 2, … in each sentence.
     """
-    rule = Rule(
-        filter_by,
-        frac_noise,
-        num_to_remove_per_class,
-        min_examples_per_class,
-        agreed_collision_rule(collision_rule, fitted),
-    )
+    collision = agreed_collision_rule(collision_rule, fitted)
+    rule = Rule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class, collision)
     refuse_stream(df, "tokens.find_issues")
+    classes = agreed_classes(classes, fitted)
     columns = token_columns(
-        df,
-        sentence_id=sentence_id,
-        token_index=token_index,
-        labels=labels,
-        label=label,
-        pred_probs=pred_probs,
-        tokens=tokens,
-        token=token,
-        classes=agreed_classes(classes, None if fitted is None else fitted.thresholds),
+        df, sentence_id, token_index, labels, label, pred_probs, tokens, token, classes
     )
     require_method(token_score_method, option="token_score_method")
     require_tolerance(tolerance)
+    found, _, _ = checked_issues(
+        df, columns, rule, fitted, token_score_method, issue_rank=issue_rank, tolerance=tolerance
+    )
+    return found
+
+
+def checked_issues(
+    df: DataFrame,
+    columns: TokenColumns,
+    rule: Rule,
+    fitted: NoiseModel | None,
+    method: str,
+    *,
+    tolerance: float,
+    issue_rank: bool = False,
+    count: bool = False,
+) -> tuple[DataFrame, NoiseModel | None, TokenColumns]:
+    """Return the issues of a table of tokens or sentences, what it says of its noise, its columns.
+
+    The columns are those of the tokens with their issues. See
+    :func:`lq_spark.tasks.multiclass.flags.flagged_rows` for ``count``.
+
+    Raises
+    ------
+    ColumnError, InvalidRowsError
+        If the issues' columns are there already, or the sentences are not whole.
+    """
     long, named = one_row_a_token(df, columns)
     require_new_columns(long, added_columns(issue_rank))
     _require_whole_sentences(df, columns)
-    found, _ = issues_of_tokens(
-        long, named, rule, fitted, token_score_method, issue_rank=issue_rank, tolerance=tolerance
+    found, noise = issues_of_tokens(
+        long, named, rule, fitted, method, issue_rank=issue_rank, tolerance=tolerance, count=count
     )
-    return found
+    return found, noise, named
 
 
 def added_columns(issue_rank: bool) -> list[str]:
@@ -211,11 +214,7 @@ def issues_of_tokens(
 
 def _require_whole_sentences(df: DataFrame, columns: TokenColumns) -> None:
     if columns.is_nested:
-        if not summarize_key(df, columns.sentence_id).is_unique:
-            raise InvalidRowsError(
-                f"sentence_id: column {columns.sentence_id!r} has nulls or values that occur "
-                "twice; tokens.validate says which rows"
-            )
+        require_unique(df, columns.sentence_id, validate="tokens.validate", option="sentence_id")
         return
     broken = broken_sentences(df, columns)
     examples = [str(row["id"]) for row in broken.orderBy("id").limit(5).collect()]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
-from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
@@ -21,9 +20,10 @@ from lq_spark.engine.inputs import column, columns_alone, require_new_columns
 from lq_spark.engine.verbs import BatchFunction, map_rows
 from lq_spark.errors import require_one_of
 from lq_spark.tasks import multiclass
+from lq_spark.tasks.shared.columns import with_mapped
+from lq_spark.tasks.shared.names import LABEL_QUALITY, PREDICTED_LABEL
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL
 from lq_spark.tasks.tokens.batches import (
     SENTENCE_QUALITY,
     TOKEN_QUALITIES,
@@ -35,7 +35,7 @@ from lq_spark.tasks.tokens.batches import (
     nested_schema,
     sentence_schema,
 )
-from lq_spark.tasks.tokens.checks import BROKEN_INDEX, validate
+from lq_spark.tasks.tokens.checks import BROKEN_INDEX
 from lq_spark.tasks.tokens.columns import (
     TokenColumns,
     nested_inputs,
@@ -43,24 +43,13 @@ from lq_spark.tasks.tokens.columns import (
     one_row_a_token,
     token_columns,
 )
-from lq_spark.tasks.tokens.health import TokenHealth, summarize
-from lq_spark.tasks.tokens.issues import find_issues, fit
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-__all__ = [
-    "NoiseModel",
-    "TokenHealth",
-    "find_issues",
-    "fit",
-    "score",
-    "summarize",
-    "validate",
-]
 
 WORST_TOKEN = "worst_token"
-_NEW = "__lq_spark"
+_NEW = "__lq_new"
 _SENTENCE = "__lq_sentence"
 
 
@@ -143,15 +132,7 @@ def score(
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
     require_tolerance(tolerance)
     columns = token_columns(
-        df,
-        sentence_id=sentence_id,
-        token_index=token_index,
-        labels=labels,
-        label=label,
-        pred_probs=pred_probs,
-        tokens=tokens,
-        token=token,
-        classes=classes,
+        df, sentence_id, token_index, labels, label, pred_probs, tokens, token, classes
     )
     how = {"method": token_score_method, "on_invalid": on_invalid, "tolerance": tolerance}
     if level == "token":
@@ -160,7 +141,7 @@ def score(
     added += [WORST_TOKEN] if columns.token else []
     added += [WORST_GIVEN_LABEL, WORST_PREDICTED_LABEL]
     if columns.is_nested:
-        require_new_columns(df, [*added, _NEW])
+        require_new_columns(df, added)
         function = nested_batch(
             nested_n_classes(df, columns, n_classes),
             columns.classes,
@@ -171,14 +152,12 @@ def score(
             fail=on_invalid == "fail",
             tolerance=tolerance,
         )
-        new = map_rows(function, nested_inputs(df, columns), nested_schema(columns.label_type))
-        scored = df.withColumn(_NEW, new)
-        fields = {name: F.col(f"{_NEW}.{name}") for name in added if name != WORST_TOKEN}
+        schema = nested_schema(columns.label_type)
+        scored = with_mapped(df, function, nested_inputs(df, columns), schema)
         if columns.token:
-            fields[WORST_TOKEN] = F.get(column(columns.token), fields[WORST_TOKEN_INDEX])
-        return scored.select(
-            *map(column, df.columns), *(fields[name].alias(name) for name in added)
-        )
+            text = F.get(column(columns.token), F.col(WORST_TOKEN_INDEX))
+            scored = scored.withColumn(WORST_TOKEN, text)
+        return scored.select(*map(column, [*df.columns, *added]))
     refuse_stream(df, "tokens.score of one row a token, at level 'sentence',")
     named = [columns.sentence_id, str(columns.token_index), columns.label]
     named += probability_names(columns.pred_probs)
@@ -230,10 +209,10 @@ def _put_together(
             F.coalesce(F.col(_SENTENCE).cast("string"), F.lit("null")),
             F.lit(f": {BROKEN_INDEX}; tokens.validate names all such sentences"),
         )
-        is_fit = F.when(is_whole, F.lit(True)).otherwise(F.raise_error(text).cast("boolean"))
+        is_usable = F.when(is_whole, F.lit(True)).otherwise(F.raise_error(text).cast("boolean"))
     else:
-        is_fit = is_whole & ~F.exists("tokens.quality", lambda quality: quality.isNull())
-    qualities = F.when(is_fit, F.col("tokens.quality"))
+        is_usable = is_whole & ~F.exists("tokens.quality", lambda quality: quality.isNull())
+    qualities = F.when(is_usable, F.col("tokens.quality"))
     new = map_rows(function, [F.col(TOKEN_QUALITIES)], sentence_schema())
     scores = sentences.withColumn(TOKEN_QUALITIES, qualities).withColumn(_NEW, new)
     worst = F.get("tokens", F.col(f"{_NEW}.{WORST_TOKEN_INDEX}"))

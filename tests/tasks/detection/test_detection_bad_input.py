@@ -5,7 +5,7 @@ import pytest
 
 from lq_spark import DetectionModel, detection
 from lq_spark.errors import ColumnError, DataError, InvalidRowsError, OptionError
-from lq_spark.tasks.detection.batches import fit_images, read_images, reason_batch
+from lq_spark.tasks.detection.batches import read_images, reason_batch, usable_images
 
 NAN = float("nan")
 BOXES = "array<struct<x1:double,y1:double,x2:double,y2:double,label:{label}{prob}>>"
@@ -155,14 +155,19 @@ def test_wrong_columns_are_refused_before_a_job(unread, function, types, message
     ("function", "options", "error", "message"),
     [
         (detection.score, {"on_invalid": "drop"}, OptionError, "on_invalid must be one of"),
-        (detection.score, {"n_classes": 0}, OptionError, "n_classes must be a whole number of at"),
+        (detection.score, {"n_classes": 0}, DataError, "K of at least 1 classes, got K = 0"),
         (detection.validate, {"n_classes": 2.0}, OptionError, "n_classes must be a whole number"),
         (detection.score, {"classes": []}, OptionError, "classes must have at least 1 names"),
         (detection.fit, {"classes": ["a", "a"]}, OptionError, "classes must not have a name twice"),
-        (detection.fit, {"classes": ["a"], "n_classes": 2}, OptionError, "K differs: 2 by n_cl"),
+        (detection.fit, {"classes": ["a"], "n_classes": 2}, OptionError, "classes has 1 names"),
         (detection.score, {"fitted": 3}, OptionError, "fitted must be a DetectionModel or None"),
-        (detection.score, {"fitted": FITTED, "classes": ["a"]}, OptionError, "was made with cl"),
-        (detection.find_issues, {"fitted": FITTED, "n_classes": 3}, OptionError, "3 by n_classes"),
+        (detection.score, {"fitted": FITTED, "classes": ["a"]}, OptionError, "fitted has classes"),
+        (
+            detection.find_issues,
+            {"fitted": FITTED, "n_classes": 3},
+            OptionError,
+            "fitted has K = 2",
+        ),
         (
             detection.find_issues,
             {"aggregation_weights": {"swap": 1.0}},
@@ -250,7 +255,7 @@ def test_batches_are_read_also_where_they_are_slices():
         batch = read_images(part, 2, classes)
         assert batch.found.n_images == REASONS[start:stop].count(None)
     batch = read_images(arrays, 2, classes)
-    assert batch.fit.tolist() == [reason is None for reason in REASONS]
+    assert [reason is None for reason in batch.reasons] == [not reason for reason in REASONS]
     assert batch.found.labels.offsets.tolist() == [0, 1, 1, 2]
     assert batch.found.predictions.classes.tolist() == [1, 1]
     assert batch.found.probs.tolist() == [0.99, 0.0]
@@ -258,7 +263,7 @@ def test_batches_are_read_also_where_they_are_slices():
 
 def test_a_batch_that_fails_counts_its_reasons():
     with pytest.raises(InvalidRowsError) as error:
-        fit_images(arrays_of(ROWS[6:7] * 2 + ROWS[:1]), 2, ("cat", "dog"), fail=True)
+        usable_images(arrays_of(ROWS[6:7] * 2 + ROWS[:1]), 2, ("cat", "dog"), fail=True)
     assert "2 images with label box: x2 below x1. detection.validate names" in str(error.value)
 
 

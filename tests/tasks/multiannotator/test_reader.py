@@ -286,8 +286,8 @@ def test_what_cannot_be_scored_is_left_out_and_null(spoilt, n_batches):
         assert all(values[i] is None for i in range(60) if i not in kept)
     for i, of_item in enumerate(found["__lq_label_qualities"].to_pylist()):
         pairs = [(p >> CODE_BITS, p % (1 << CODE_BITS)) for p in columns[2][i].as_py()]
-        is_fit = [i in kept and pair in fit[i] for pair in pairs]
-        assert [quality is not None for quality in of_item] == is_fit
+        usable_labels = [i in kept and pair in fit[i] for pair in pairs]
+        assert [quality is not None for quality in of_item] == usable_labels
     sums = annotator_sums(items, found, n_batches)
     assert sums.equals(annotator_sums(part, expected, 1))
 

@@ -12,7 +12,7 @@ from lq_spark.core.label_issues.margins import ClassPairs
 from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.tasks.multiclass import batches as issue_batches
 from lq_spark.tasks.multiclass.batches import AGREES, DOUBTFUL, GUESS, ORDER, facts_columns
-from lq_spark.tasks.shared.batches import fit_rows_batch
+from lq_spark.tasks.shared.batches import usable_rows_batch
 
 N_CLASSES = 4
 THRESHOLDS = np.array([0.5, 0.25, 0.75, 2.0])
@@ -104,7 +104,7 @@ def test_rows_that_cannot_be_scored_have_null_facts(element):
     lists = [[0.5, 0.5, 0.0, 0.0], None, [0.5, 0.75, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]
     labels = [1, 0, 0, 2]
     made = facts_columns(THRESHOLDS, "highest_of_all", "self_confidence", ELEMENTS[element][0])
-    run = fit_rows_batch(made.function, N_CLASSES, fail=False, tolerance=1e-3)
+    run = usable_rows_batch(made.function, N_CLASSES, fail=False, tolerance=1e-3)
     batch = batch_of(labels, lists, element)
     found = {name: values.to_pylist() for name, values in run(*batch.columns[:2]).items()}
     assert found == {

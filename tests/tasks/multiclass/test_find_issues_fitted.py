@@ -156,11 +156,11 @@ def test_a_model_of_one_class_judges_rows_of_several(table_of, flags):
     [
         (
             {"classes": CLASSES[::-1]},
-            f"thresholds were fitted with classes {CLASSES}, classes is {CLASSES[::-1]}",
+            f"fitted has classes {CLASSES}, classes is {CLASSES[::-1]}",
         ),
         (
             {"classes": ["plum", "apple"]},
-            f"thresholds were fitted with classes {CLASSES}, classes is ['plum', 'apple']",
+            f"fitted has classes {CLASSES}, classes is ['plum', 'apple']",
         ),
         (
             {"collision_rule": "highest_reached"},

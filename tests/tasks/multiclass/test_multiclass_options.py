@@ -131,7 +131,7 @@ def test_classes_and_k_that_differ_are_refused(unread, function):
         ),
         (
             {**ADJUSTED, "n_classes": 4},
-            "thresholds were fitted with K = 3, K is 4",
+            "thresholds has K = 3 classes, n_classes is 4",
         ),
         (
             {**ADJUSTED, "classes": ["a", "b"]},
@@ -139,15 +139,15 @@ def test_classes_and_k_that_differ_are_refused(unread, function):
         ),
         (
             {**ADJUSTED, "thresholds": NAMED_THRESHOLDS, "classes": ["b", "a"]},
-            "thresholds were fitted with classes ['a', 'b'], classes is ['b', 'a']",
+            "thresholds has classes ['a', 'b'], classes is ['b', 'a']",
         ),
         (
             {**ADJUSTED, "thresholds": NAMED_THRESHOLDS, "classes": ["a", "b", "c"]},
-            "thresholds were fitted with classes ['a', 'b'], classes is ['a', 'b', 'c']",
+            "thresholds has classes ['a', 'b'], classes is ['a', 'b', 'c']",
         ),
         (
             {**ADJUSTED, "thresholds": NAMED_THRESHOLDS, "n_classes": 3},
-            "classes has 2 names, K is 3",
+            "thresholds has K = 2 classes, n_classes is 3",
         ),
     ],
     ids=str,

@@ -58,7 +58,7 @@ def test_each_bad_row_has_its_reason_and_no_score(named, start):
     found = batches.reason_batch(2, classes)(labels, pred_probs)
     assert found["invalid_reason"].to_pylist() == reasons[start:]
     function, schema = batches.score_function(SCORING, class_qualities=True)
-    made = batches.fit_sets_batch(function, 2, classes, fail=False)(labels, pred_probs)
+    made = batches.usable_sets_batch(function, 2, classes, fail=False)(labels, pred_probs)
     assert list(made) == schema.names
     for column in made.values():
         assert [value is None for value in column.to_pylist()] == [
@@ -67,12 +67,12 @@ def test_each_bad_row_has_its_reason_and_no_score(named, start):
     assert made["class_qualities"].to_pylist()[-1] == [0.0, 1.0]
     text = "rows that cannot be scored with K = 2 classes.*multilabel.validate names them all"
     with pytest.raises(InvalidRowsError, match=text):
-        batches.fit_sets_batch(function, 2, classes, fail=True)(labels, pred_probs)
+        batches.usable_sets_batch(function, 2, classes, fail=True)(labels, pred_probs)
     total = batches.summing_batch(lambda bits, probs: np.array([len(bits)]), 2, classes)(
         pa.record_batch([labels, pred_probs], names=["labels", "pred_probs"])
     )
-    n_fit = sum(reason is None for reason in reasons[start:])
-    assert total.tolist() == [len(labels), len(labels) - n_fit, n_fit]
+    n_usable = sum(reason is None for reason in reasons[start:])
+    assert total.tolist() == [len(labels), len(labels) - n_usable, n_usable]
 
 
 @pytest.mark.parametrize("labels", [[], [None, None], [[], []]])

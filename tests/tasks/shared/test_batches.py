@@ -8,7 +8,7 @@ from pyspark.sql.types import ByteType, IntegerType, LongType, ShortType, String
 from lq_spark import Thresholds
 from lq_spark.core.multiclass.scores import METHODS, score_rows
 from lq_spark.errors import InvalidRowsError
-from lq_spark.tasks.shared.batches import fit_rows_batch, read_batch, reason_batch, score_columns
+from lq_spark.tasks.shared.batches import read_batch, reason_batch, score_columns, usable_rows_batch
 from lq_spark.tasks.shared.labels import (
     NULL_LABEL,
     UNKNOWN_LABEL,
@@ -58,7 +58,7 @@ def batch_of(rows, kind=LISTS[1].values[0]):
 
 def scoring(method="self_confidence", thresholds=None, predicted=None, classes=None, fail=False):
     scores = score_columns(method, thresholds, predicted, classes)
-    return fit_rows_batch(scores.function, 3, fail=fail, tolerance=1e-3)
+    return usable_rows_batch(scores.function, 3, fail=fail, tolerance=1e-3)
 
 
 @pytest.mark.parametrize("kind", LISTS)

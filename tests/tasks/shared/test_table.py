@@ -3,15 +3,12 @@ from pyspark.sql.types import ShortType
 
 from lq_spark import Thresholds
 from lq_spark.errors import DataError
+from lq_spark.tasks.shared.classes import agreed_classes, resolved_n_classes
 from lq_spark.tasks.shared.labels import (
     NULL_LABEL,
     UNKNOWN_LABEL,
 )
-from lq_spark.tasks.shared.table import (
-    agreed_classes,
-    labelled_table,
-    resolved_n_classes,
-)
+from lq_spark.tasks.shared.table import labelled_table
 
 NAMES = ("a", "b", "c")
 THRESHOLDS = Thresholds((0.5, 0.6, 0.7), (1, 2, 3))
@@ -60,8 +57,8 @@ def test_a_table_knows_the_type_of_its_labels_and_its_classes(table_of):
     ("options", "expected"),
     [
         ({"n_classes": 3}, 3),
-        ({"n_classes": None, "thresholds": THRESHOLDS}, 3),
-        ({"n_classes": 3, "thresholds": NAMED}, 3),
+        ({"n_classes": None, "fitted": THRESHOLDS}, 3),
+        ({"n_classes": 3, "fitted": NAMED}, 3),
     ],
     ids=str,
 )

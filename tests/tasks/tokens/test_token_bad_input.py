@@ -156,7 +156,7 @@ def test_a_top_that_is_no_number_of_rows_is_refused(unread, top):
 def test_what_was_fitted_with_other_classes_is_refused(unread):
     thresholds = Thresholds((0.5, 0.5), (1, 1), ("a", "b"))
     fitted = NoiseModel(thresholds, [[1, 0], [0, 1]], 0, "highest_of_all")
-    with pytest.raises(OptionError, match="thresholds were fitted with classes"):
+    with pytest.raises(OptionError, match="fitted has classes"):
         tokens.find_issues(unread(**NESTED), classes=["b", "a"], fitted=fitted)
 
 
