@@ -343,17 +343,15 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         rated = scratch(rated_items(items, model, config.method, thresholds))
         yield from self._made(MultiannotatorScores(rated, model, tables, names), rows)
 
-    def _made(
-        self, scores: MultiannotatorScores, rows: DataFrame
-    ) -> Iterator[tuple[str, DataFrame]]:
+    def _made(self, made: MultiannotatorScores, rows: DataFrame) -> Iterator[tuple[str, DataFrame]]:
         from lq_spark.engine.inputs import column
 
-        items, item = scores.items, self.config.item
+        items, item = made.items, self.config.item
         if kept := [name for name in self.config.keep_columns if name not in items.columns]:
             items = rows.select(column(item), *map(column, kept)).join(items, item)
         yield "output", items
-        yield "annotation_output", scores.annotations
-        yield "annotator_output", scores.annotators
+        yield "annotation_output", made.annotations
+        yield "annotator_output", made.annotators
 
     def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredItems:
         """Return the three tables in short."""

@@ -103,12 +103,11 @@ def sum_batch(n_annotators: int, n_classes: int) -> Callable[[pa.RecordBatch], A
 
     def run(batch: pa.RecordBatch) -> AnnotatorSums:
         labels, consensus, quality, qualities = batch.columns
-        flat, lengths, _ = flat_lists(labels)
-        of_labels = flat_lists(qualities)[0]
+        given, of_labels = flat_lists(labels), flat_lists(qualities).values
         usable_labels = np.asarray(of_labels.is_valid())
-        packed = flat.to_numpy()[usable_labels]
-        item = np.repeat(np.arange(len(lengths)), lengths)[usable_labels]
-        counts = np.bincount(item, minlength=len(lengths))
+        packed = given.values.to_numpy()[usable_labels]
+        item = given.rows[usable_labels]
+        counts = np.bincount(item, minlength=batch.num_rows)
         rated = counts > 0
         annotations = Annotations(
             packed >> CODE_BITS,
@@ -144,12 +143,12 @@ def annotator_batch(model: MultiannotatorModel) -> BatchFunction:
     n_classes, weights = model.n_classes, model.weights
 
     def run(sums: pa.Array) -> dict[str, pa.Array]:
-        rows, lengths, _ = flat_lists(sums)
-        keys, *columns = (np.asarray(rows.field(name)) for name in SUMS_SCHEMA.names)
+        lists = flat_lists(sums)
+        keys, *columns = (np.asarray(lists.values.field(name)) for name in SUMS_SCHEMA.names)
         annotators, classes = np.divmod(keys, n_classes)
-        here = np.repeat(np.arange(len(lengths)), lengths) * n_classes + classes
-        table = finish_annotators(AnnotatorSums(here, *columns), len(lengths), n_classes, weights)
-        own = annotators[np.cumsum(lengths) - 1]
+        here = lists.rows * n_classes + classes
+        table = finish_annotators(AnnotatorSums(here, *columns), len(sums), n_classes, weights)
+        own = annotators[lists.offsets[1:] - 1]
         return {
             ANNOTATOR_QUALITY: pa.array(table.quality, mask=np.isnan(table.quality)),
             AGREEMENT_WITH_CONSENSUS: pa.array(table.agreement),

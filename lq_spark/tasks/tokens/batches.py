@@ -178,8 +178,8 @@ def aggregated_batch(sentence_method: str, temperature: float) -> BatchFunction:
     """Return (token_qualities) -> the score of each sentence and the place of its worst token."""
 
     def run(token_qualities: pa.Array) -> dict[str, pa.Array]:
-        scores, lengths, is_null = flat_lists(token_qualities)
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        scores, _, is_null = lists = flat_lists(token_qualities)
+        offsets = lists.offsets
         values = np.asarray(scores.to_numpy(zero_copy_only=False), dtype=np.float64)
         worst = first_minima(values, offsets)
         quality = sentence_scores(values, offsets, sentence_method, temperature)
