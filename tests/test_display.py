@@ -29,7 +29,7 @@ from lq_spark.tables.formats import Source
 from lq_spark.tasks.activelab import ActiveScores, MultiannotatorChecks
 from lq_spark.tasks.detection import DetectionSummary
 from lq_spark.tasks.multiannotator import MultiannotatorScores
-from lq_spark.tasks.multiannotator.columns import CrowdTables
+from lq_spark.tasks.multiannotator.columns import AnnotationTables
 from lq_spark.tasks.regression import RegressionHealth
 from lq_spark.tasks.segmentation.health import segmentation_health
 from lq_spark.tasks.tokens import TokenHealth
@@ -99,9 +99,11 @@ def numbers(k):
     return RegressionHealth(100 * k, k, 0.75, 0.5, -1.25, 12345.6, {0.01: -10.0, 0.99: 10.0})
 
 
-def crowd_tables(k):
+def annotation_tables(k):
     names = names_of(k)
-    return CrowdTables(None, None, "item", "annotator", "label", ("p",), None, None, None, names)
+    return AnnotationTables(
+        None, None, "item", "annotator", "label", ("p",), None, None, None, names
+    )
 
 
 OBJECTS = {
@@ -139,7 +141,7 @@ OBJECTS = {
     type(sparse(np.eye(2))): (lambda k: sparse(np.eye(k)), "5 classes, 5 entries, sum 5"),
     VoteSummary: (lambda k: crowd_model(k).votes, "5 classes, 5 annotators"),
     CrowdlabWeights: (weights, "5 annotators, 1 model, agreement 0.75"),
-    CrowdTables: (crowd_tables, "5 classes, 1 model, columns item, annotator, label"),
+    AnnotationTables: (annotation_tables, "5 classes, 1 model, columns item, annotator, label"),
     Source: (lambda k: Source(None, "delta", k), "format='delta', version=5"),
 }
 

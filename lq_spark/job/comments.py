@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE, ISSUE_RANK
-from lq_spark.tasks.shared.table import INVALID_REASON, LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.shared.names import (
+    INVALID_REASON,
+    IS_LABEL_ISSUE,
+    ISSUE_RANK,
+    LABEL_QUALITY,
+    PREDICTED_LABEL,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -8,7 +8,7 @@ from lq_spark.engine.inputs import column
 from lq_spark.errors import InvalidRowsError
 from lq_spark.job.reasons import count_reasons, reasons_text
 from lq_spark.job.run import JobRun
-from lq_spark.tasks.shared.table import INVALID_REASON
+from lq_spark.tasks.shared.names import INVALID_REASON
 
 N_SAMPLE = 1000
 """How many rows a dry run looks at."""
@@ -36,7 +36,7 @@ def plan(run: JobRun) -> str:
     lines.append(f"sample      {faults or f'the first {N_SAMPLE:,} rows can be scored'}")
     lines.append(f"classes     {task.classes_text}")
     for spec, schema in outputs:
-        lines.append(f"{spec.option:<12}{spec.name} ({spec.format}, {spec.mode})")
+        lines.append(f"{spec.option:<11} {spec.name} ({spec.format}, {spec.mode})")
         lines += [f"  {name.name}  {name.dataType.simpleString()}" for name in schema]
     lines += [f"metrics     {spec.name} ({spec.format})" for spec in config.records.values()]
     for level in ("fail_if", "warn_if"):

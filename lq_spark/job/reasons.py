@@ -5,13 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lq_spark.engine.inputs import column
-from lq_spark.tasks.shared.reasons import (
-    N_EXAMPLES,
-    NO_CLASS,
-    shown_label,
-    without_label,
-)
-from lq_spark.tasks.shared.table import INVALID_REASON
+from lq_spark.tasks.shared.names import INVALID_REASON, NO_CLASS
+from lq_spark.tasks.shared.reasons import N_EXAMPLES, shown_label, without_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,7 +25,7 @@ from lq_spark.job.summary import Report, SetAside
 from lq_spark.job.tasks.registry import TASKS
 from lq_spark.tables.formats import Output, output_table, read_table
 from lq_spark.tables.staged import require_writable
-from lq_spark.tasks.shared.table import INVALID_REASON
+from lq_spark.tasks.shared.names import INVALID_REASON
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

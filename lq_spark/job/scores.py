@@ -11,9 +11,8 @@ from lq_spark.core.shared.exact import SCALE_BITS, exact_mean
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.sums import scaled_halves
 from lq_spark.job.summary import ClassQuality
-from lq_spark.tasks.multiclass.flags import IS_LABEL_ISSUE
 from lq_spark.tasks.shared.labels import class_name, comparable
-from lq_spark.tasks.shared.table import LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, LABEL_QUALITY, PREDICTED_LABEL
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Row

@@ -164,7 +164,7 @@ class Task(ABC, Generic[Config]):
 
     def ranked(self, found: DataFrame) -> DataFrame:
         """Return rows with the rank of their issues, if that is asked for."""
-        from lq_spark.tasks.multiclass.flags import with_issue_rank
+        from lq_spark.tasks.shared.ranks import with_issue_rank
 
         wanted = getattr(self.config, "issue_rank", False)
         return with_issue_rank(found, self.config.row_id) if wanted else found

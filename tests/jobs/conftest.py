@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -137,10 +136,11 @@ class Submitted:
                 stderr=errors,
             )
 
-    def run(self, script: str, arguments: list[str]) -> Finished:
+    def run(self, script: str, *arguments: object) -> Finished:
         """Run a job; as spark-submit has it, both outputs of its Python are standard output."""
         printed, answer = self.folder / "printed", self.folder / f"{self.n_runs}.code"
-        request = {"script": script, "arguments": arguments, "printed": str(printed)}
+        request = {"script": script, "arguments": list(map(str, arguments))}
+        request["printed"] = str(printed)
         logged = self.errors.stat().st_size
         (self.folder / "request").write_text(json.dumps(request))
         (self.folder / "request").rename(self.folder / f"{self.n_runs}.json")
@@ -171,11 +171,7 @@ def submitted(submit_command, tmp_path_factory):
 @pytest.fixture(scope="session")
 def submit(submitted):
     """Run the main job, by spark-submit or on the embedded engine."""
-
-    def run(*arguments: object) -> Finished:
-        return submitted("jobs/score_dataset.py", list(map(str, arguments)))
-
-    return run
+    return partial(submitted, "jobs/score_dataset.py")
 
 
 @pytest.fixture(scope="session")
@@ -322,43 +318,16 @@ def assert_health():
     return check
 
 
-@dataclass(frozen=True)
-class Run:
-    """A run in the tests' own session, and where it wrote."""
-
-    config: Any
-    report: Any
-
-    @property
-    def scores(self) -> pa.Table:
-        return pq.read_table(self.config.output)
-
-    @property
-    def quarantine(self) -> pa.Table:
-        return pq.read_table(self.config.place("quarantine"))
-
-
 @pytest.fixture(scope="session")
 def run_in(_spark_session):
-    """Run the job's own code, without its process, on a table written to a folder or elsewhere."""
-    # Imported here, so that the tests of the config run without Spark.
-    from lq_spark.job.config_file import load_config
-    from lq_spark.job.run import execute
+    """Run a job in a folder, in the tests' own session: see :func:`runs.run_job`."""
+    # Imported here, so that the tests of core run without it.
+    from runs import run_job
 
-    def score(folder: Path, source: pa.Table | str, **flags: Any) -> Run:
-        if isinstance(source, pa.Table):
-            pq.write_table(source, folder / "input.parquet")
-            source = str(folder / "input.parquet")
-        config = load_config(None, {"input": source, "output": str(folder / "scores"), **flags})
-        return Run(config, execute(_spark_session, config).report)
-
-    return score
+    return partial(run_job, _spark_session)
 
 
 @pytest.fixture
-def run(spark, batch_size, tmp_path, run_in):
-    """Run the job's own code on an Arrow table, a path or a catalog name.
-
-    ``batch_size`` is asked for because a run sets the size, and the fixture puts it back.
-    """
+def run(spark, tmp_path, run_in):
+    """Run a job in the folder of the test."""
     return partial(run_in, tmp_path)

@@ -3,6 +3,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+from runs import TASKS, cli, fields_of, parsed
 
 from lq_spark.errors import (
     ColumnError,
@@ -12,8 +13,6 @@ from lq_spark.errors import (
     OptionError,
     TableError,
 )
-from lq_spark.job import cli
-from lq_spark.job.tasks.registry import TASKS
 
 PLACES = ["--input", "./in", "--output", "./out"]
 
@@ -108,7 +107,7 @@ def run_ends(monkeypatch):
 )
 def test_a_flag_gives_its_key_alone(flag, value, key, expected):
     arguments = [flag] if value is None else [flag, value]
-    assert vars(cli.parser(TASKS["multiclass"]).parse_args(arguments)) == {key: expected}
+    assert parsed("multiclass", *arguments) == {key: expected}
 
 
 @pytest.mark.parametrize("level", ["fail_if", "warn_if"])
@@ -116,7 +115,7 @@ def test_each_flag_of_a_condition_adds_one_in_order(level):
     flag = f"--{level.replace('_', '-')}"
     arguments = [flag, "rows < 9", flag, "class_rows['a, b'] < 1"]
     expected = {level: ["rows < 9", "class_rows['a, b'] < 1"]}
-    assert vars(cli.parser(TASKS["multiclass"]).parse_args(arguments)) == expected
+    assert parsed("multiclass", *arguments) == expected
 
 
 @pytest.mark.parametrize(
@@ -277,14 +276,14 @@ def test_a_dry_run_is_one_only_if_told(dry_run, monkeypatch):
     assert told == [("./in", "multiclass", dry_run)]
 
 
-@pytest.mark.parametrize("job", TASKS.values(), ids=lambda job: job.task)
-def test_the_schema_of_the_config_is_printed_without_a_config(job, run_raises, capsys):
+@pytest.mark.parametrize("task", TASKS)
+def test_the_schema_of_the_config_is_printed_without_a_config(task, run_raises, capsys):
     run_raises(AssertionError("nothing is to be run"))
-    assert cli.main(["--print-schema", "--task", job.task]) == 0
+    assert cli.main(["--print-schema", "--task", task]) == 0
     printed = capsys.readouterr()
     schema = json.loads(printed.out)
-    assert set(schema["properties"]) == set(job.config.model_fields)
-    fields = job.config.model_fields.items()
+    assert set(schema["properties"]) == set(fields_of(task))
+    fields = fields_of(task).items()
     assert schema["required"] == [name for name, field in fields if field.is_required()]
     assert schema["required"][:2] == ["input", "output"]
     assert schema["additionalProperties"] is False

@@ -2,18 +2,20 @@ import datetime
 import re
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import yaml
+from runs import TASKS, config_of, fields_of, flags_of
 
 from lq_spark.errors import OptionError
-from lq_spark.job import cli
-from lq_spark.job.config_file import load_config
-from lq_spark.job.tasks.multiclass import MulticlassConfig
-from lq_spark.job.tasks.registry import TASKS
 
-FIELDS = set(MulticlassConfig.model_fields)
+FIELDS = set(fields_of())
 PLACES = {"input": "./in", "output": "./out"}
+NEEDED = {"multiannotator": {"item": "i", "annotations": "./a"}}
+EXAMPLES = {"multiclass": "dataset"}
+EXPLAINED = {"outre", "residual", "uncertainty", "softmin", "num_pixel_issues"}
+"""Values, not keys, that an example explains."""
 OPTIONAL_PLACES = (
     *("thresholds", "save_thresholds", "fitted", "save_fitted"),
     *("quarantine", "metrics"),
@@ -114,6 +116,10 @@ BAD_VALUES = [
 ]
 
 
+def load(path, keys):
+    return config_of("multiclass", path, **keys)
+
+
 @pytest.fixture
 def yaml_file(tmp_path):
     """Write a config file; return its path."""
@@ -133,7 +139,7 @@ def test_each_field_has_a_bad_value_here():
 @pytest.mark.parametrize(("field", "value"), BAD_VALUES)
 def test_a_bad_value_is_refused_with_its_key_and_what_was_given(field, value):
     with pytest.raises(OptionError) as error:
-        load_config(None, {**PLACES, field: value})
+        load(None, {**PLACES, field: value})
     given = value[-1] if isinstance(value, list) and field in LISTS else value
     assert str(error.value).startswith(field)
     assert repr(given) in str(error.value)
@@ -143,12 +149,12 @@ def test_a_bad_value_is_refused_with_its_key_and_what_was_given(field, value):
 def test_a_missing_key_is_named_as_key_and_as_flag(field):
     given = {key: value for key, value in PLACES.items() if key != field}
     with pytest.raises(OptionError, match=f"^{field} is missing: .* --{field}$"):
-        load_config(None, given)
+        load(None, given)
 
 
 def test_all_faults_are_named_at_once():
     with pytest.raises(OptionError) as error:
-        load_config(None, {"output": "./out", "n_classes": 1, "metod": "x"})
+        load(None, {"output": "./out", "n_classes": 1, "metod": "x"})
     for part in ("input is missing", "n_classes: ", "unknown config key 'metod'"):
         assert part in str(error.value)
 
@@ -171,44 +177,44 @@ def test_all_faults_are_named_at_once():
 def test_an_unknown_key_is_refused_with_the_closest_known_one(unknown, known, yaml_file):
     path = yaml_file(f"input: ./in\noutput: ./out\n{unknown}: x\n")
     with pytest.raises(OptionError, match=f"'{unknown}'; did you mean '{known}'"):
-        load_config(path, {})
+        load(path, {})
 
 
 def test_an_unknown_key_like_no_other_is_refused_with_all_that_are_known(yaml_file):
     with pytest.raises(OptionError) as error:
-        load_config(yaml_file("input: ./in\noutput: ./out\nzzz: x\n"), {})
+        load(yaml_file("input: ./in\noutput: ./out\nzzz: x\n"), {})
     assert all(repr(field) in str(error.value) for field in FIELDS)
 
 
 @pytest.mark.parametrize("text", ["", "- input\n- output\n", "just text\n", "5\n"])
 def test_a_file_without_keys_and_values_is_refused(text, yaml_file):
     with pytest.raises(OptionError, match="must hold keys and values"):
-        load_config(yaml_file(text), PLACES)
+        load(yaml_file(text), PLACES)
 
 
 def test_a_key_that_is_no_text_is_refused(yaml_file):
     with pytest.raises(OptionError, match="5"):
-        load_config(yaml_file("5: x\n"), PLACES)
+        load(yaml_file("5: x\n"), PLACES)
 
 
 @pytest.mark.parametrize("text", ["input: [\n", "input: 'open\n", "a: b: c\n", "\tinput: x\n"])
 def test_a_file_that_is_no_yaml_is_refused(text, yaml_file):
     with pytest.raises(OptionError, match="cannot read"):
-        load_config(yaml_file(text), PLACES)
+        load(yaml_file(text), PLACES)
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     (tmp_path / "bytes.yaml").write_bytes(b"input: \xff\xfe\n")
     for path in (tmp_path / "nowhere.yaml", tmp_path, tmp_path / "bytes.yaml"):
         with pytest.raises(OptionError, match=re.escape(f"cannot read {str(path)!r}")):
-            load_config(str(path), PLACES)
+            load(str(path), PLACES)
 
 
 def test_flags_go_over_the_file_and_the_file_over_the_defaults(yaml_file):
     path = yaml_file(
         "input: ./in\noutput: ./out\nmethod: normalized_margin\nid: key\nn_classes: 4\n"
     )
-    config = load_config(path, {"id": "other", "output": "./elsewhere"})
+    config = load(path, {"id": "other", "output": "./elsewhere"})
     assert (config.id, config.output) == ("other", "./elsewhere")
     assert (config.method, config.n_classes, config.input) == ("normalized_margin", 4, "./in")
     assert (config.label, config.keep_columns, config.tolerance) == ("label", [], 1e-3)
@@ -255,23 +261,21 @@ def test_flags_go_over_the_file_and_the_file_over_the_defaults(yaml_file):
 )
 def test_keys_that_contradict_each_other_are_refused(flags, message):
     with pytest.raises(OptionError, match=re.escape(message)):
-        load_config(None, {**PLACES, **flags})
+        config_of(**{**PLACES, **flags})
 
 
 @pytest.mark.parametrize("known", [{"classes": ["0", "1"]}, {"n_classes": 2}], ids=str)
 @pytest.mark.parametrize("task", TASKS)
 def test_a_condition_about_a_class_that_is_not_there_is_refused(task, known):
-    needed = {"item": "i", "annotations": "./a"} if task == "multiannotator" else {}
     names = ("1", "2")
     if task == "regression":
         known, names = {}, ("0.5", "0.51")
-    config = TASKS[task].config
-    for metric in load_config(None, {**PLACES, **needed, **known}, task).metric_names[1]:
-        issues = {"find_issues": True} if "find_issues" in config.model_fields else {}
-        flags = {**PLACES, **needed, **known, **issues}
-        assert load_config(None, {**flags, "fail_if": [f"{metric}['{names[0]}'] < 1"]}, task)
+    issues = {"find_issues": True} if "find_issues" in fields_of(task) else {}
+    told = partial(config_of, task, **PLACES, **NEEDED.get(task, {}), **known, **issues)
+    for metric in told().metric_names[1]:
+        assert told(fail_if=[f"{metric}['{names[0]}'] < 1"])
         with pytest.raises(OptionError, match=f"{metric} has no '{names[1]}'; it has '"):
-            load_config(None, {**flags, "fail_if": [f"{metric}['{names[1]}'] < 1"]}, task)
+            told(fail_if=[f"{metric}['{names[1]}'] < 1"])
 
 
 @pytest.mark.parametrize(
@@ -297,24 +301,24 @@ def test_a_condition_about_a_class_that_is_not_there_is_refused(task, known):
 )
 def test_no_table_is_written_over_another(places):
     with pytest.raises(OptionError, match="input, output, metrics and quarantine"):
-        load_config(None, {**PLACES, **places})
+        load(None, {**PLACES, **places})
 
 
 def test_metrics_and_quarantine_lie_beside_the_output_unless_told():
-    config = load_config(None, {"input": "db.table", "output": "./out/"})
+    config = load(None, {"input": "db.table", "output": "./out/"})
     assert (config.place("metrics"), config.place("quarantine")) == (
         "./out_metrics",
         "./out_quarantine",
     )
     told = {"metrics": "./m", "quarantine": "./q", "on_invalid": "quarantine"}
-    config = load_config(None, {**PLACES, **told})
+    config = load(None, {**PLACES, **told})
     assert (config.place("metrics"), config.place("quarantine")) == ("./m", "./q")
 
 
 def test_the_fingerprint_is_of_the_values_alone(yaml_file):
-    by_flags = load_config(None, {**PLACES, "method": "normalized_margin"})
-    by_file = load_config(yaml_file("method: normalized_margin\ninput: ./in\noutput: ./out\n"), {})
-    said = load_config(None, {**PLACES, "method": "normalized_margin", "tolerance": 0.001})
+    by_flags = load(None, {**PLACES, "method": "normalized_margin"})
+    by_file = load(yaml_file("method: normalized_margin\ninput: ./in\noutput: ./out\n"), {})
+    said = load(None, {**PLACES, "method": "normalized_margin", "tolerance": 0.001})
     assert by_flags.fingerprint == by_file.fingerprint == said.fingerprint
     assert re.fullmatch("[0-9a-f]{64}", by_flags.fingerprint)
 
@@ -349,16 +353,16 @@ def test_the_fingerprint_differs_with_each_key():
         "fitted": "f.json",
         "save_fitted": "f.json",
     }
-    configs = [load_config(None, PLACES)]
-    configs += [load_config(None, {**PLACES, key: value}) for key, value in others.items()]
+    configs = [load(None, PLACES)]
+    configs += [load(None, {**PLACES, key: value}) for key, value in others.items()]
     finding = {**PLACES, "find_issues": True}
-    configs += [load_config(None, {**finding, key: value}) for key, value in of_issues.items()]
+    configs += [load(None, {**finding, key: value}) for key, value in of_issues.items()]
     adjusted = {**PLACES, "adjust_pred_probs": True, "thresholds": "t.json"}
     set_aside = {**PLACES, "on_invalid": "quarantine", "quarantine": "./q"}
-    configs += [load_config(None, adjusted), load_config(None, set_aside)]
+    configs += [load(None, adjusted), load(None, set_aside)]
     of_versions = {"input_version": 3, "input_timestamp": "2026-11-21"}
     delta = {**PLACES, "input_format": "delta"}
-    configs += [load_config(None, {**delta, key: value}) for key, value in of_versions.items()]
+    configs += [load(None, {**delta, key: value}) for key, value in of_versions.items()]
     told = {*others, *of_issues, *of_versions, "thresholds", "quarantine"}
     assert told == FIELDS - {"task"}  # each has its own class
     assert len({config.fingerprint for config in configs}) == len(configs)
@@ -372,26 +376,31 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
     (tmp_path / "c.yaml").write_text(
         "\n".join([*(f"{name}: ~/{name}" for name in places), "on_invalid: quarantine"])
     )
-    config = load_config("~/c.yaml", {})
+    config = load("~/c.yaml", {})
     assert [getattr(config, name) for name in places] == [f"{tmp_path}/{name}" for name in places]
     for name in files:
         needed = {"thresholds": {"adjust_pred_probs": True}, "fitted": {"find_issues": True}}
         flags = {**PLACES, name: f"~/{name}", **needed.get(name.removeprefix("save_"), {})}
-        assert getattr(load_config(None, flags), name) == f"{tmp_path}/{name}"
+        assert getattr(load(None, flags), name) == f"{tmp_path}/{name}"
     with pytest.raises(
         OptionError, match=r"^input: '~nobody-here/t' begins with ~, but there is no"
     ):
-        load_config(None, {**PLACES, "input": "~nobody-here/t"})
+        load(None, {**PLACES, "input": "~nobody-here/t"})
     with pytest.raises(OptionError, match=r"^input, output, metrics and quarantine must be differ"):
-        load_config(None, {"input": f"{tmp_path}/t", "output": "~/t"})
+        load(None, {"input": f"{tmp_path}/t", "output": "~/t"})
 
 
-def test_the_example_config_is_one(repository):
-    path = repository / "conf" / "score_dataset.yaml"
-    load_config(str(path), {})
+@pytest.mark.parametrize("task", TASKS)
+def test_the_example_config_is_one(task, repository):
+    path = repository / "conf" / f"score_{EXAMPLES.get(task, task)}.yaml"
+    assert config_of(task, str(path)).task == task
     text = path.read_text(encoding="utf-8")
     commented = set(re.findall(r"^# ([a-z_]+):", text, flags=re.MULTILINE))
-    assert set(yaml.safe_load(text)) | commented <= FIELDS
+    assert set(yaml.safe_load(text)) | commented - EXPLAINED <= set(fields_of(task))
+
+
+def test_the_example_of_lakehouse_tables_is_a_config(repository):
+    assert config_of("multiclass", str(repository / "conf" / "lakehouse.yaml"))
 
 
 @pytest.mark.parametrize("module", ["lq_spark.job.cli", "lq_spark.job.config"])
@@ -400,7 +409,7 @@ def test_a_config_is_checked_without_pyspark(module):
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
-def test_every_flag_is_a_key_and_every_key_a_flag():
-    flags = {action.dest for action in cli.parser(TASKS["multiclass"])._actions}
+@pytest.mark.parametrize("task", TASKS)
+def test_every_flag_is_a_key_and_every_key_a_flag(task):
     of_the_process = {"help", "config", "dry_run", "print_schema", "engine", "memory", "cores"}
-    assert flags - of_the_process == FIELDS
+    assert flags_of(task) - of_the_process == set(fields_of(task))

@@ -9,8 +9,8 @@ OLD, NEW = "self_confidence", "normalized_margin"
 
 
 @pytest.fixture
-def run(batch_size, labelled_rows, run_in, tmp_path):
-    """Score one table by a method, in session; ``batch_size`` as a run sets it."""
+def run(labelled_rows, run_in, tmp_path):
+    """Score one table by a method, in session."""
     *_, table = labelled_rows(20_000, 3)
     return lambda method: run_in(tmp_path, table, output_format="delta", method=method)
 

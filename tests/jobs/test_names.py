@@ -5,11 +5,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from runs import TASKS, config_of, fields_of
 
 from lq_spark.errors import OptionError
-from lq_spark.job.config_file import load_config
-from lq_spark.job.run import execute
-from lq_spark.job.tasks.registry import TASKS
 
 FLAGS = {
     "multiclass": {"find_issues": True, "issue_rank": True},
@@ -26,23 +24,15 @@ PLACES = {
 
 
 @pytest.fixture
-def run_of(spark, batch_size, tmp_path):
+def run_of(run_in, tmp_path):
     """Run a task's job on tables in a folder; return the values of its tables, by place."""
-    reader = "spark.sql.parquet.columnarReaderBatchSize"
-    before = spark.conf.get(reader)
 
-    def run(folder, case, tables, columns, end="", **flags):
-        job, folder = TASKS[case.task], tmp_path / folder
+    def run(folder, name, tables, columns, end="", **flags):
+        task, folder = every_task.CASES[name]().task, tmp_path / folder
         folder.mkdir()
-        places = {}
-        for place, table in zip(PLACES.get(flags.pop("name"), ("input",)), tables, strict=True):
-            places[place] = str(folder / f"{place}.parquet")
-            pq.write_table(table, places[place])
-        named = {o: names for o, names in columns.items() if o in job.config.model_fields}
-        output = str(folder / "out")
-        config = load_config(None, {**places, "output": output, **named, **flags}, job.task)
-        outcome = execute(spark, config)
-        assert outcome.report.text(config)
+        named = {option: names for option, names in columns.items() if option in fields_of(task)}
+        sources = dict(zip(PLACES.get(name, ("input",)), tables, strict=True))
+        run_in(folder, sources, task, **{**named, **flags})
         return {
             path.name: sorted(
                 repr([v.replace(end, "") if end and isinstance(v, str) else v for v in row])
@@ -52,8 +42,7 @@ def run_of(spark, batch_size, tmp_path):
             if path.is_dir() and "_metrics" not in path.name
         }
 
-    yield run
-    spark.conf.set(reader, before)
+    return run
 
 
 @pytest.mark.parametrize("name", [name for name in every_task.CASES if name != "active"])
@@ -66,24 +55,23 @@ def test_columns_and_places_of_any_name_give_the_same(run_of, name):
         columns["id"] = "image_id"
     else:  # a row that is there twice, to be set aside
         tables[-1] = pa.concat_tables([tables[-1], tables[-1].slice(0, 1)])
-    expected = run_of("plain", case, tables, columns, name=name, **flags)
+    expected = run_of("plain", name, tables, columns, **flags)
     for end in every_task.ODD.values():
         others = [every_task.renamed(table, columns, end) for table in tables]
         named = every_task.odd_names(columns, end)
-        assert run_of(f"folder{end}", case, others, named, end, name=name, **flags) == expected
-    assert len(expected["out"]) > 5
-    assert bool(expected["out_quarantine"]) == (name != "boxes")
+        assert run_of(f"folder{end}", name, others, named, end, **flags) == expected
+    assert len(expected["scores"]) > 5
+    assert bool(expected["scores_quarantine"]) == (name != "boxes")
 
 
-@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("task", TASKS)
 def test_tables_beside_one_whose_name_has_quotes_have_names_that_sql_reads(task):
-    kind = TASKS[task].config
     more = {"annotations": "lake.db.labels"} if task == "multiannotator" else {}
     flags = {"input": "lake.db.rows", **more, "output_format": "iceberg"}
-    if "find_issues" in kind.model_fields:
+    if "find_issues" in fields_of(task):
         flags["find_issues"] = True
-    quoted = load_config(None, {**flags, "output": "lake.db.`product-scores`"}, task)
-    plain = load_config(None, {**flags, "output": "lake.db.scores"}, task)
+    quoted = config_of(task, **flags, output="lake.db.`product-scores`")
+    plain = config_of(task, **flags, output="lake.db.scores")
     assert len(set(plain.places)) >= 3
     assert quoted.places == [
         place.replace("lake.db.scores", "lake.db.`product-scores") + "`" for place in plain.places
@@ -95,26 +83,24 @@ def test_tables_beside_one_whose_name_has_quotes_have_names_that_sql_reads(task)
 def test_a_table_is_the_same_with_and_without_quotes(metrics):
     flags = {"input": "lake.db.rows", "output": "lake.db.`scores`", "output_format": "iceberg"}
     with pytest.raises(OptionError, match="must be different places"):
-        load_config(None, {**flags, "metrics": metrics})
-    assert load_config(None, {**flags, "metrics": "lake.db.`scores_2`"}).place("metrics")
+        config_of(**flags, metrics=metrics)
+    assert config_of(**flags, metrics="lake.db.`scores_2`").place("metrics")
 
 
 @pytest.mark.spark_only
-def test_tables_of_names_in_quotes_are_written_and_read(spark, interpreted, tmp_path):
+def test_tables_of_names_in_quotes_are_written_and_read(spark, interpreted, run):
     case = every_task.CASES["multiclass"]()
     end = every_task.ODD["quotes"]
     rows = every_task.renamed(case.tables[0], case.columns, end)
-    pq.write_table(rows, tmp_path / "rows.parquet")
     spark.sql("CREATE NAMESPACE IF NOT EXISTS lake.names")
     name = "lake.names.`Product-scores of É 🙂`"
     columns = every_task.odd_names(case.columns, end)
-    flags = {"input": str(tmp_path / "rows.parquet"), "output": name, "output_format": "iceberg"}
-    config = load_config(None, {**flags, **columns, "find_issues": True})
+    keys = {"output": name, "output_format": "iceberg", "find_issues": True}
     try:
         for _ in range(2):  # what is there is replaced, and drift is measured
-            execute(spark, config)
+            done = run(rows, **keys, **columns)
         assert spark.read.table(name).count() == every_task.N
-        metrics = spark.read.table(config.place("metrics"))
+        metrics = spark.read.table(done.config.place("metrics"))
         assert metrics.select("run_id").distinct().count() == 2
         assert spark.read.table(name).columns[0] == columns["id"]
     finally:

@@ -101,7 +101,7 @@ def crowd():
 
 
 @pytest.fixture
-def crowd_tables(spark):
+def annotation_tables(spark):
     """Make the tables of a crowd: annotations (item, annotator, label) and items (item, p0, …)."""
 
     def make(labels, models, ids=None, names=None, classes=None, item="bigint"):

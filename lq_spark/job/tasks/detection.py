@@ -233,11 +233,8 @@ class DetectionTask(Task[DetectionConfig]):
         from lq_spark.tables.formats import read_table
         from lq_spark.tasks import detection
         from lq_spark.tasks.detection.batches import BOX_ISSUES
-        from lq_spark.tasks.detection.columns import (
-            agreed_classes,
-            detection_columns,
-            resolved_n_classes,
-        )
+        from lq_spark.tasks.detection.columns import box_n_classes, detection_columns
+        from lq_spark.tasks.shared.classes import agreed_classes
 
         config = self.config
         self.loaded = DetectionModel.load(config.fitted) if config.fitted else None
@@ -249,9 +246,7 @@ class DetectionTask(Task[DetectionConfig]):
         self.columns = detection_columns(self.source, **names, classes=classes)
         self.added = [IS_LABEL_ISSUE, LABEL_QUALITY, BOX_ISSUES]
         self.require_new(*self.added, ISSUE_RANK)
-        self.n_classes = resolved_n_classes(
-            self.source, self.columns, config.n_classes, self.loaded
-        )
+        self.n_classes = box_n_classes(self.source, self.columns, config.n_classes, self.loaded)
         self.classes = self.columns.classes
         self.options: dict[str, Any] = {
             **names,

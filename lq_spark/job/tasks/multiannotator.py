@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from lq_spark.engine.keys import KeySummary
     from lq_spark.tasks.multiannotator.checks import MultiannotatorChecks
-    from lq_spark.tasks.multiannotator.columns import CrowdTables
+    from lq_spark.tasks.multiannotator.columns import AnnotationTables
     from lq_spark.tasks.multiannotator.passes import GatheredItems
     from lq_spark.tasks.multiannotator.results import MultiannotatorScores
 
@@ -219,26 +219,22 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         """Check columns and options, before a pass over the sources."""
         from lq_spark.engine.inputs import column, require_new_columns
         from lq_spark.tables.formats import read_table
-        from lq_spark.tasks.multiannotator.columns import crowd_n_classes
-        from lq_spark.tasks.multiannotator.options import (
-            CrowdOptions,
-            agreed_classes,
-            require_fitted_for,
-        )
+        from lq_spark.tasks.multiannotator.columns import annotation_n_classes
+        from lq_spark.tasks.multiannotator.options import ConsensusOptions, require_fitted_for
         from lq_spark.tasks.multiannotator.results import ITEM_COLUMNS
+        from lq_spark.tasks.shared.classes import agreed_classes
 
         config = self.config
         require_new_columns(self.source.select(*map(column, config.keep_columns)), ITEM_COLUMNS)
         self.annotations = read_table(self.spark, config.inputs[1]).df
         self.loaded = MultiannotatorModel.load(config.fitted) if config.fitted else None
-        self.classes = agreed_classes(config.classes, config.n_classes, self.loaded)
+        self.classes = agreed_classes(config.classes, self.loaded)
         tables = self._tables(self.annotations, self.source)
         self.classes = tables.classes
         if self.loaded is not None:
             require_fitted_for(tables, self.loaded)
-        known = self.loaded.n_classes if self.loaded else config.n_classes
-        self.n_classes = crowd_n_classes(tables, known)
-        self.options = CrowdOptions(
+        self.n_classes = annotation_n_classes(tables, config.n_classes, self.loaded)
+        self.options = ConsensusOptions(
             config.consensus_method, config.quality_method, config.calibrate_probs
         )
         self.model = self.loaded
@@ -259,11 +255,11 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         checks = self._checks(self.source)
         return {"quarantine": checks.items, "annotation_quarantine": checks.annotations}
 
-    def _tables(self, annotations: DataFrame, items: DataFrame) -> CrowdTables:
-        from lq_spark.tasks.multiannotator.columns import crowd_tables
+    def _tables(self, annotations: DataFrame, items: DataFrame) -> AnnotationTables:
+        from lq_spark.tasks.multiannotator.columns import annotation_tables
 
         config = self.config
-        return crowd_tables(
+        return annotation_tables(
             annotations,
             items,
             item=config.item,
@@ -274,20 +270,20 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         )
 
     def _checks(self, items: DataFrame) -> MultiannotatorChecks:
-        from lq_spark.tasks.multiannotator.checks import checked_crowd
+        from lq_spark.tasks.multiannotator.checks import checked_annotations
 
         known = self.loaded.annotators if self.loaded else None
         tables = self._tables(self.annotations, items)
-        return checked_crowd(tables, self.n_classes, self.config.tolerance, known=known)
+        return checked_annotations(tables, self.n_classes, self.config.tolerance, known=known)
 
     def _gathered(
-        self, tables: CrowdTables, names: Sequence[Any], n_known: int, scratch: Scratch
+        self, tables: AnnotationTables, names: Sequence[Any], n_known: int, scratch: Scratch
     ) -> GatheredItems:
         from lq_spark.tasks.multiannotator.columns import gathered, probability_columns
         from lq_spark.tasks.multiannotator.passes import GatheredItems
-        from lq_spark.tasks.multiannotator.reader import CrowdReader
+        from lq_spark.tasks.multiannotator.reader import ItemReader
 
-        reader = CrowdReader(n_known, self.n_classes, self.config.tolerance, fail=True)
+        reader = ItemReader(n_known, self.n_classes, self.config.tolerance, fail=True)
         return GatheredItems(scratch(gathered(tables, names)), probability_columns(tables), reader)
 
     def no_rows(self) -> dict[str, DataFrame]:
@@ -319,7 +315,11 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         """Yield the tables of items, of annotations and of annotators."""
         from lq_spark.engine.inputs import column
         from lq_spark.tasks.multiannotator.columns import annotator_names
-        from lq_spark.tasks.multiannotator.passes import count_faults, fit_crowd, sum_thresholds
+        from lq_spark.tasks.multiannotator.passes import (
+            count_faults,
+            fit_annotators,
+            sum_thresholds,
+        )
         from lq_spark.tasks.multiannotator.results import MultiannotatorScores, rated_items
 
         config, annotations = self.config, self.annotations
@@ -337,7 +337,9 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         if faults:
             raise items.reader.error(faults)
         with self.timed("fit"):
-            model = self.loaded or fit_crowd(items, counts, names, tables.classes, self.options)
+            model = self.loaded or fit_annotators(
+                items, counts, names, tables.classes, self.options
+            )
             self.model = model
             thresholds = sum_thresholds(items, model) if config.adjust_pred_probs else None
         rated = scratch(rated_items(items, model, config.method, thresholds))

@@ -168,9 +168,13 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
-        from lq_spark.tasks.multiclass.issues import agreed_n_classes
-        from lq_spark.tasks.shared.labels import require_room
-        from lq_spark.tasks.shared.table import agreed_classes, labelled_table, resolved_n_classes
+        from lq_spark.tasks.shared.classes import (
+            agreed_classes,
+            agreed_n_classes,
+            require_room,
+            resolved_n_classes,
+        )
+        from lq_spark.tasks.shared.table import labelled_table
 
         config = self.config
         self.loaded = NoiseModel.load(config.fitted) if config.fitted else None
@@ -249,7 +253,7 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
         from lq_spark.engine.inputs import column
         from lq_spark.tasks.multiclass.cuts import flagged
         from lq_spark.tasks.multiclass.facts import fact_columns, with_facts
-        from lq_spark.tasks.multiclass.flags import judged
+        from lq_spark.tasks.multiclass.flags import noise_and_cuts
         from lq_spark.tasks.shared.batches import score_columns
         from lq_spark.tasks.shared.table import labelled_table
 
@@ -274,7 +278,9 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
             table.pred_probs.alias("pred_probs"),
         )
         with self.timed("cuts"):
-            self.noise, cuts = judged(facts, whole, config.id, rule, thresholds, self.loaded)
+            self.noise, cuts = noise_and_cuts(
+                facts, whole, config.id, rule, thresholds, self.loaded
+            )
             found = flagged(facts, config.id, rule, cuts, self.noise.n_classes, IS_LABEL_ISSUE)
         return self.ranked(found.drop(*fact_columns(rule)))
 

@@ -45,7 +45,7 @@ from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALIT
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lq_spark.tasks.multilabel.flags import Judgement
+    from lq_spark.tasks.multilabel.flags import PassResults
 
 
 class MultilabelConfig(ClassesConfig):
@@ -215,7 +215,7 @@ class MultilabelTask(Task[MultilabelConfig]):
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
-        from lq_spark.tasks.multilabel.flags import requested
+        from lq_spark.tasks.multilabel.flags import issue_options
         from lq_spark.tasks.multilabel.issues import ISSUE_COLUMNS, require_free_name
 
         config = self.config
@@ -227,7 +227,7 @@ class MultilabelTask(Task[MultilabelConfig]):
             "pred_probs": config.pred_probs,
             "classes": config.classes or (loaded and loaded.classes),
         }
-        self.request = requested(
+        self.issue_options = issue_options(
             self.source,
             by_row=True,
             id=config.id,
@@ -242,10 +242,10 @@ class MultilabelTask(Task[MultilabelConfig]):
             adjust_pred_probs=config.adjust_pred_probs,
             aggregator_kwargs=config.aggregator_kwargs,
         )
-        self.table = self.request.table
+        self.table = self.issue_options.table
         self.n_classes = self.table.n_classes
         self.classes = self.columns["classes"] = self.table.classes
-        self.judgement: Judgement | None = None
+        self.results: PassResults | None = None
         self.bound_batches(8 * self.n_classes)
 
     def validate(self, rows: DataFrame) -> DataFrame:
@@ -258,20 +258,20 @@ class MultilabelTask(Task[MultilabelConfig]):
 
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the tables of rows and of suspected classes without rows."""
-        from lq_spark.tasks.multilabel.flags import Judgement, with_issues
+        from lq_spark.tasks.multilabel.flags import PassResults, with_issues
 
-        nothing = Judgement(None, None, np.zeros((self.n_classes, 2), dtype=np.int64))
-        return dict(self._tables(with_issues(self.none, self.request, nothing)))
+        nothing = PassResults(None, None, np.zeros((self.n_classes, 2), dtype=np.int64))
+        return dict(self._tables(with_issues(self.none, self.issue_options, nothing)))
 
     def score(
         self, rows: DataFrame, n_rows: int, scratch: Scratch
     ) -> Iterator[tuple[str, DataFrame]]:
         """Yield rows with their issues, then their suspected classes."""
         from lq_spark.tasks.multilabel.batches import CELLS
-        from lq_spark.tasks.multilabel.flags import judged, with_issues
+        from lq_spark.tasks.multilabel.flags import run_passes, with_issues
 
-        self.judgement = judged(rows, self.request, count=True)
-        found = with_issues(rows, self.request, self.judgement)
+        self.results = run_passes(rows, self.issue_options, count=True)
+        found = with_issues(rows, self.issue_options, self.results)
         names = [self.config.labels, *self.config.keep_columns]
         found = self.select(found, *names, IS_LABEL_ISSUE, LABEL_QUALITY, CELLS)
         yield from self._tables(scratch(found))
@@ -299,9 +299,9 @@ class MultilabelTask(Task[MultilabelConfig]):
         for label, in_given, count in by_class.collect():  # at most 2K rows
             issues[place[label], int(in_given)] = count
         class_counts, thresholds = np.zeros_like(issues), np.zeros((len(names), 2))
-        if self.judgement and self.judgement.counts and self.judgement.thresholds is not None:
-            class_counts = self.judgement.counts.class_counts
-            thresholds = self.judgement.thresholds
+        if self.results and self.results.counts and self.results.thresholds is not None:
+            class_counts = self.results.counts.class_counts
+            thresholds = self.results.thresholds
         return ScoredSets(
             found.n_rows,
             found.n_issues,
@@ -315,7 +315,7 @@ class MultilabelTask(Task[MultilabelConfig]):
 
     def fitted(self) -> Mapping[str, Fitted | None]:
         """Return thresholds and joints, by the option that says where to save them."""
-        found, model = self.judgement, None
+        found, model = self.results, None
         if found and found.counts and found.thresholds is not None:
             model = MultilabelModel.of_counts(found.thresholds, found.counts, self.table.classes)
         return {"save_fitted": model}

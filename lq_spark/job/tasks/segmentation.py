@@ -183,8 +183,7 @@ class SegmentationTask(Task[SegmentationConfig]):
         )
         from lq_spark.tasks.segmentation.health import segmentation_health
         from lq_spark.tasks.segmentation.issues import agreed_downsample, image_layout
-        from lq_spark.tasks.shared.labels import checked_classes
-        from lq_spark.tasks.shared.table import require_n_classes
+        from lq_spark.tasks.shared.classes import checked_classes, require_n_classes
 
         config = self.config
         self.loaded = SegmentationModel.load(config.fitted) if config.fitted else None

@@ -306,9 +306,10 @@ class TokensTask(LabelledTask[TokensConfig]):
             on_invalid="null",
             tolerance=config.tolerance,
         )
+        if not self.columns.is_nested:  # a row a token has what is kept in the table of tokens
+            return self.select(scored, *scored.columns)
         added = [name for name in scored.columns if name not in self.source.columns]
-        kept = config.keep_columns if self.columns.is_nested else []  # which tokens have
-        return self.select(scored, *kept, *added)
+        return self.select(scored, *config.keep_columns, *added)
 
     def _scored_tokens(self, rows: DataFrame) -> DataFrame:
         from lq_spark.tasks import multiclass

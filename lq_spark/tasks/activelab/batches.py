@@ -20,7 +20,7 @@ from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.multiannotator.temperature import Model, mean_probabilities
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.multiannotator.batches import CONSENSUS, N_LABELS, scattered
-from lq_spark.tasks.multiannotator.reader import CrowdReader, ItemBatch
+from lq_spark.tasks.multiannotator.reader import ItemBatch, ItemReader
 
 SCORE = "__lq_score"
 ACTIVE_SCHEMA = StructType(
@@ -62,7 +62,7 @@ def count_model_votes(batch: ItemBatch) -> VoteCounts:
     return partial_votes(*votes_of_models(tuple(map(Model, batch.unlabelled_probs))))
 
 
-def active_batch(reader: CrowdReader, model: ActiveModel) -> BatchFunction:
+def active_batch(reader: ItemReader, model: ActiveModel) -> BatchFunction:
     """Return gathered columns -> active learning score, consensus, number of labels.
 
     An item without a label has no consensus. What cannot be scored gets nulls, where the reader

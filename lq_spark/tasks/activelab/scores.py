@@ -33,23 +33,23 @@ from lq_spark.tasks.activelab.batches import (
 from lq_spark.tasks.multiannotator.batches import CONSENSUS, N_LABELS
 from lq_spark.tasks.multiannotator.checks import (
     MultiannotatorChecks,
-    checked_crowd,
+    checked_annotations,
     require_unchecked,
 )
 from lq_spark.tasks.multiannotator.columns import (
     IS_ITEM,
     ITEM,
-    CrowdTables,
-    crowd_n_classes,
-    crowd_tables,
+    AnnotationTables,
+    annotation_n_classes,
+    annotation_tables,
     gathered,
     require_unique_items,
 )
-from lq_spark.tasks.multiannotator.options import CrowdOptions
-from lq_spark.tasks.multiannotator.passes import GatheredItems, counted_items, fit_crowd
-from lq_spark.tasks.multiannotator.reader import CrowdReader
+from lq_spark.tasks.multiannotator.options import ConsensusOptions
+from lq_spark.tasks.multiannotator.passes import GatheredItems, counted_items, fit_annotators
+from lq_spark.tasks.multiannotator.reader import ItemReader
 from lq_spark.tasks.multiannotator.results import CONSENSUS_LABEL, NUM_ANNOTATIONS
-from lq_spark.tasks.shared.columns import with_mapped
+from lq_spark.tasks.shared.new_columns import with_mapped
 from lq_spark.tasks.shared.probabilities import ModelProbs
 from lq_spark.tasks.shared.streams import refuse_streams
 
@@ -157,9 +157,9 @@ def score(
     require_tolerance(tolerance)
     refuse_streams("activelab.score", annotations, items)
     tables = _tables(annotations, items, item, annotator, label, pred_probs, classes)
-    n_classes = crowd_n_classes(tables, n_classes)
+    n_classes = annotation_n_classes(tables, n_classes)
     require_unique_items(tables, VALIDATE)
-    reader = CrowdReader(
+    reader = ItemReader(
         0, n_classes, tolerance, on_invalid == "fail", needs_labels=False, validate=VALIDATE
     )
     with counted_items(tables, reader) as (found, counts, names):
@@ -201,8 +201,8 @@ def validate(
     refuse_streams("activelab.validate", annotations, items)
     tables = _tables(annotations, items, item, annotator, label, pred_probs, classes)
     require_unchecked(tables)
-    n_classes = crowd_n_classes(tables, n_classes)
-    return checked_crowd(tables, n_classes, tolerance, needs_labels=False)
+    n_classes = annotation_n_classes(tables, n_classes)
+    return checked_annotations(tables, n_classes, tolerance, needs_labels=False)
 
 
 def _tables(
@@ -213,7 +213,7 @@ def _tables(
     label: str,
     pred_probs: ModelProbs,
     classes: Sequence[str] | None,
-) -> CrowdTables:
+) -> AnnotationTables:
     """Return the checked tables; without annotations, with a table that has none."""
     if annotations is None:
         require_columns(items, item=item)
@@ -225,7 +225,7 @@ def _tables(
             ]
         )
         annotations = items.sparkSession.createDataFrame([], schema)
-    return crowd_tables(annotations, items, item, annotator, label, pred_probs, classes)
+    return annotation_tables(annotations, items, item, annotator, label, pred_probs, classes)
 
 
 def active_model(
@@ -251,8 +251,8 @@ def active_model(
         votes = finish_votes(of_models) if of_models.n_items else None
     crowd = None
     if counts.n_single < counts.n_items:
-        options = CrowdOptions(calibrate_probs=True, cleanlab_compatible=cleanlab_compatible)
-        crowd = fit_crowd(items, counts, names[: items.reader.n_annotators], None, options)
+        options = ConsensusOptions(calibrate_probs=True, cleanlab_compatible=cleanlab_compatible)
+        crowd = fit_annotators(items, counts, names[: items.reader.n_annotators], None, options)
     if crowd is not None and crowd.weights is not None:
         return ActiveModel(crowd.unnamed(), crowd.weights, votes)
     weights = equal_weights(max(items.reader.n_annotators, 1), len(items.probabilities))

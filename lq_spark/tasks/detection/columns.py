@@ -12,7 +12,6 @@ from pyspark.sql.types import ArrayType, DataType, IntegralType, NumericType, St
 from lq_spark.core.detection.model import DetectionModel
 from lq_spark.engine.inputs import column, column_type, field_of_elements, require_columns
 from lq_spark.errors import ColumnError, DataError, closest, listed
-from lq_spark.tasks.shared.classes import agreed_classes as agreed_classes
 from lq_spark.tasks.shared.classes import agreed_k, checked_classes
 from lq_spark.tasks.shared.labels import (
     LABEL_TYPES,
@@ -166,7 +165,7 @@ def _require_boxes(df: DataFrame, option: str, name: str, numbers: Sequence[str]
     return box[LABEL].dataType
 
 
-def resolved_n_classes(
+def box_n_classes(
     df: DataFrame,
     columns: DetectionColumns,
     n_classes: int | None,

@@ -33,14 +33,14 @@ from lq_spark.tasks.detection.batches import (
 from lq_spark.tasks.detection.columns import (
     LABEL,
     DetectionColumns,
+    box_n_classes,
     detection_columns,
-    resolved_n_classes,
 )
 from lq_spark.tasks.detection.passes import lowest_similarity, table_precisions, table_totals
 from lq_spark.tasks.shared.classes import agreed_classes, require_kind
-from lq_spark.tasks.shared.columns import REASON_SCHEMA, with_mapped
 from lq_spark.tasks.shared.keys import require_to_validate, require_unique, with_key_reasons
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY
+from lq_spark.tasks.shared.new_columns import REASON_SCHEMA, with_mapped
 from lq_spark.tasks.shared.ranks import with_issue_rank
 from lq_spark.tasks.shared.streams import refuse_stream
 
@@ -89,7 +89,7 @@ def fit(
     refuse_stream(df, "detection.fit")
     columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
     require_key(df, "id", id)
-    n_classes = resolved_n_classes(df, columns, n_classes)
+    n_classes = box_n_classes(df, columns, n_classes)
     require_unique(df, id, validate="detection.validate")
     return fit_model(df, columns, id, n_classes, fail=True)
 
@@ -181,7 +181,7 @@ def score(
     columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
     schema = score_schema(scores_of_boxes=box_scores)
     require_new_columns(df, schema.names)
-    n_classes = resolved_n_classes(df, columns, n_classes, fitted)
+    n_classes = box_n_classes(df, columns, n_classes, fitted)
     fail = on_invalid == "fail"
     lowest = (
         lowest_similarity(df, columns, n_classes, fail=fail)
@@ -229,7 +229,7 @@ def validate(
     """
     columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
     require_to_validate(df, id, "detection.validate")
-    n_classes = resolved_n_classes(df, columns, n_classes)
+    n_classes = box_n_classes(df, columns, n_classes)
     function = reason_batch(n_classes, columns.names)
     checked = with_mapped(df, function, columns.inputs, REASON_SCHEMA)
     return checked if id is None else with_key_reasons(checked, df, id)
@@ -298,7 +298,7 @@ def find_issues(
             n_classes=n_classes,
         )
     else:
-        resolved_n_classes(df, columns, n_classes, fitted)
+        box_n_classes(df, columns, n_classes, fitted)
     flagged = with_issues(
         df, columns, fitted, weights, overlapping_label_check=overlapping_label_check, fail=True
     )

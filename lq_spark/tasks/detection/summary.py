@@ -27,9 +27,9 @@ from lq_spark.errors import OptionError
 from lq_spark.tasks.detection.batches import usable_images
 from lq_spark.tasks.detection.columns import (
     DetectionColumns,
+    box_n_classes,
     detection_columns,
     inputs_alone,
-    resolved_n_classes,
 )
 from lq_spark.tasks.shared.streams import refuse_stream
 
@@ -132,7 +132,7 @@ def summarize(
     refuse_stream(df, "detection.summarize")
     columns = detection_columns(df, labels=labels, predictions=predictions, classes=classes)
     require_key(df, "id", id)
-    n_classes = resolved_n_classes(df, columns, n_classes)
+    n_classes = box_n_classes(df, columns, n_classes)
     counts, sizes = _counted(df, columns, n_classes)
     names = np.arange(n_classes) if columns.classes is None else np.array(columns.classes)
     return DetectionSummary(

@@ -22,7 +22,7 @@ from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.arrow import flat_lists
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.multiannotator.columns import CODE_BITS
-from lq_spark.tasks.multiannotator.reader import CrowdReader
+from lq_spark.tasks.multiannotator.reader import ItemReader
 from lq_spark.tasks.shared.batches import list_array
 
 CONSENSUS, QUALITY, AGREEMENT, N_LABELS, LABEL_QUALITIES = (
@@ -57,7 +57,7 @@ ANNOTATOR_SCHEMA = StructType(
 
 
 def rate_batch(
-    reader: CrowdReader, model: MultiannotatorModel, method: str, thresholds: ThresholdSums | None
+    reader: ItemReader, model: MultiannotatorModel, method: str, thresholds: ThresholdSums | None
 ) -> BatchFunction:
     """Return gathered columns -> consensus, its quality, the qualities of the labels.
 

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from lq_spark.engine.inputs import column, require_new_columns
 from lq_spark.engine.verbs import map_rows
-from lq_spark.tasks.multiannotator.columns import ITEM, NAME, NUMBER, CrowdTables, numbered
+from lq_spark.tasks.multiannotator.columns import ITEM, NAME, NUMBER, AnnotationTables, numbered
 from lq_spark.tasks.multiannotator.reader import (
     NO_ANNOTATION,
     NULL_ANNOTATOR,
@@ -21,10 +21,10 @@ from lq_spark.tasks.multiannotator.reader import (
     UNUSABLE_ITEM,
 )
 from lq_spark.tasks.shared.batches import reason_batch
-from lq_spark.tasks.shared.columns import REASON_SCHEMA
 from lq_spark.tasks.shared.keys import with_key_reasons
 from lq_spark.tasks.shared.labels import FRACTIONAL_LABEL, NULL_LABEL, UNKNOWN_LABEL
 from lq_spark.tasks.shared.names import INVALID_REASON, NO_LABEL
+from lq_spark.tasks.shared.new_columns import REASON_SCHEMA
 from lq_spark.tasks.shared.reasons import LABEL_REASONS, with_label_named
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ class MultiannotatorChecks(NamedTuple):
         return f"<MultiannotatorChecks: annotations and items with {INVALID_REASON}>"
 
 
-def require_unchecked(tables: CrowdTables) -> None:
+def require_unchecked(tables: AnnotationTables) -> None:
     """Raise ColumnError unless both tables can have ``invalid_reason`` added."""
     for table in (tables.annotations, tables.items):
         require_new_columns(table, [INVALID_REASON])
 
 
-def checked_crowd(
-    tables: CrowdTables,
+def checked_annotations(
+    tables: AnnotationTables,
     n_classes: int,
     tolerance: float,
     *,
@@ -87,7 +87,7 @@ def checked_crowd(
     )
 
 
-def _items_by_themselves(tables: CrowdTables, n_classes: int, tolerance: float) -> DataFrame:
+def _items_by_themselves(tables: AnnotationTables, n_classes: int, tolerance: float) -> DataFrame:
     """Return the items with their key, and the reason that lies in the item itself."""
     function = reason_batch(n_classes, tolerance)
     checked, reasons = tables.items.withColumn(ITEM, tables.key), []
@@ -109,7 +109,7 @@ def _items_by_themselves(tables: CrowdTables, n_classes: int, tolerance: float) 
 
 
 def _annotations(
-    tables: CrowdTables, items: DataFrame, n_classes: int, known: Sequence[Any] | None
+    tables: AnnotationTables, items: DataFrame, n_classes: int, known: Sequence[Any] | None
 ) -> DataFrame:
     """Return the annotations with their item and reason."""
     there = items.groupBy(F.col(ITEM).alias(_NEW)).agg(

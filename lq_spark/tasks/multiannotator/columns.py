@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, IntegralType, LongType, StructField, StructType
 
+from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.shared.display import Displayed
 from lq_spark.engine.inputs import (
     column,
@@ -67,7 +68,7 @@ _PROBS = "__lq_probs"
 
 
 @dataclass(frozen=True, repr=False)
-class CrowdTables(Displayed):
+class AnnotationTables(Displayed):
     """The two tables, and their columns as the caller names them.
 
     Attributes
@@ -124,7 +125,7 @@ class CrowdTables(Displayed):
         }
 
 
-def crowd_tables(
+def annotation_tables(
     annotations: DataFrame,
     items: DataFrame,
     item: str,
@@ -132,7 +133,7 @@ def crowd_tables(
     label: str,
     pred_probs: ModelProbs,
     classes: Sequence[str] | None,
-) -> CrowdTables:
+) -> AnnotationTables:
     """Check the columns of annotations and items.
 
     Raises
@@ -151,7 +152,7 @@ def crowd_tables(
         names = probabilities(items, model, names, label_type).classes
     annotator_type = require_integer_or_string(annotations, "annotator", annotator)
     index = class_index(annotations, label=label, classes=names)
-    return CrowdTables(
+    return AnnotationTables(
         annotations,
         items,
         item,
@@ -165,27 +166,29 @@ def crowd_tables(
     )
 
 
-def crowd_n_classes(tables: CrowdTables, n_classes: int | None) -> int:
-    """Return K: what the caller or the classes say, or else the first item (a small Spark job)."""
+def annotation_n_classes(
+    tables: AnnotationTables, n_classes: int | None, fitted: MultiannotatorModel | None = None
+) -> int:
+    """Return K: see :func:`lq_spark.tasks.shared.classes.agreed_k`; else the first item says it."""
     read = [tables.read(model) for model in range(len(tables.pred_probs))]
 
     def first() -> int | None:
         return first_size(tables.items, F.size(read[0].array))
 
-    k = agreed_k(tables.items, n_classes, tables.classes, first, read=read)
+    k = agreed_k(tables.items, n_classes, tables.classes, first, read=read, fitted=fitted)
     require_two_of_boolean(tables.label_type, tables.label, k)
     require_room(tables.label_type, tables.label, k)
     return k
 
 
-def require_unique_items(tables: CrowdTables, validate: str) -> None:
+def require_unique_items(tables: AnnotationTables, validate: str) -> None:
     """Raise InvalidRowsError unless each item is there once; reads the items' column alone."""
     require_unique(
         tables.items, tables.item, validate=validate, option="item", table=" of the items"
     )
 
 
-def annotator_names(tables: CrowdTables) -> tuple[Any, ...]:
+def annotator_names(tables: AnnotationTables) -> tuple[Any, ...]:
     """Return the names of the annotators, ascending, from one native pass over their column.
 
     Raises
@@ -203,7 +206,7 @@ def annotator_names(tables: CrowdTables) -> tuple[Any, ...]:
     return tuple(sorted(row[NAME] for row in found))
 
 
-def numbered(tables: CrowdTables, names: Sequence[Any]) -> DataFrame:
+def numbered(tables: AnnotationTables, names: Sequence[Any]) -> DataFrame:
     """Return a small table of the annotators' names and numbers, to be joined by a broadcast."""
     schema = StructType(
         [StructField(NAME, tables.annotator_type), StructField(NUMBER, LongType(), False)]
@@ -212,7 +215,7 @@ def numbered(tables: CrowdTables, names: Sequence[Any]) -> DataFrame:
     return tables.items.sparkSession.createDataFrame(rows, schema).hint("broadcast")
 
 
-def gathered(tables: CrowdTables, names: Sequence[Any]) -> DataFrame:
+def gathered(tables: AnnotationTables, names: Sequence[Any]) -> DataFrame:
     """Return one row an item with its labels and probabilities. Lazy; two shuffles.
 
     Columns: the item; whether it is among the items, or only in annotations; a hash of it; its
@@ -235,12 +238,12 @@ def gathered(tables: CrowdTables, names: Sequence[Any]) -> DataFrame:
     )
 
 
-def probability_columns(tables: CrowdTables) -> list[str]:
+def probability_columns(tables: AnnotationTables) -> list[str]:
     """Return the names of the probabilities' columns among the gathered ones."""
     return [f"{_PROBS}_{m}" for m in range(len(tables.pred_probs))]
 
 
-def _labels_of_items(tables: CrowdTables, names: Sequence[Any]) -> DataFrame:
+def _labels_of_items(tables: AnnotationTables, names: Sequence[Any]) -> DataFrame:
     index = F.col("index")
     code = (
         F.when(index == NULL_LABEL, NULL_CODE)

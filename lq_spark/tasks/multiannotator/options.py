@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from pyspark.sql.types import StringType
@@ -10,13 +9,11 @@ from pyspark.sql.types import StringType
 from lq_spark.core.multiannotator.api import CONSENSUS_METHODS, QUALITY_METHODS
 from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.errors import OptionError, listed, require_one_of
-from lq_spark.tasks.multiannotator.columns import CrowdTables
-from lq_spark.tasks.shared import classes as shared
-from lq_spark.tasks.shared.classes import require_kind
+from lq_spark.tasks.multiannotator.columns import AnnotationTables
 
 
 @dataclass(frozen=True)
-class CrowdOptions:
+class ConsensusOptions:
     """What consensus and weights are made by; see :func:`lq_spark.multiannotator.fit`.
 
     Raises
@@ -41,17 +38,7 @@ class CrowdOptions:
             raise OptionError(f"{listed(given)} is for fitting; fitted has its own")
 
 
-def agreed_classes(
-    classes: Sequence[str] | None, n_classes: int | None, fitted: MultiannotatorModel | None
-) -> Sequence[str] | None:
-    """Return the classes of the call or of what was fitted; raise OptionError if they differ."""
-    require_kind("fitted", fitted, MultiannotatorModel)
-    if fitted is not None and n_classes not in (None, fitted.n_classes):
-        raise OptionError(f"fitted has K = {fitted.n_classes} classes, n_classes is {n_classes}")
-    return shared.agreed_classes(classes, fitted)
-
-
-def require_fitted_for(tables: CrowdTables, fitted: MultiannotatorModel) -> None:
+def require_fitted_for(tables: AnnotationTables, fitted: MultiannotatorModel) -> None:
     """Raise OptionError if what was fitted has other models or names of another kind."""
     if len(tables.pred_probs) != fitted.n_models:
         raise OptionError(

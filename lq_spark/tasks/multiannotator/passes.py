@@ -43,13 +43,13 @@ from lq_spark.tasks.multiannotator.columns import (
     IS_ITEM,
     ITEM_ID,
     LABELS,
-    CrowdTables,
+    AnnotationTables,
     annotator_names,
     gathered,
     probability_columns,
 )
-from lq_spark.tasks.multiannotator.options import CrowdOptions
-from lq_spark.tasks.multiannotator.reader import CrowdReader, ItemBatch, over_batches
+from lq_spark.tasks.multiannotator.options import ConsensusOptions
+from lq_spark.tasks.multiannotator.reader import ItemBatch, ItemReader, over_batches
 from lq_spark.tasks.shared.reasons import unknown_labels
 
 if TYPE_CHECKING:
@@ -71,12 +71,12 @@ class GatheredItems:
         See :func:`lq_spark.tasks.multiannotator.columns.gathered`; read once in each pass.
     probabilities : sequence of M str
         Columns of the models.
-    reader : CrowdReader
+    reader : ItemReader
     """
 
     rows: DataFrame
     probabilities: Sequence[str]
-    reader: CrowdReader
+    reader: ItemReader
 
     @property
     def columns(self) -> list[str]:
@@ -107,7 +107,7 @@ class GatheredItems:
 
 @contextmanager
 def counted_items(
-    tables: CrowdTables, reader: CrowdReader
+    tables: AnnotationTables, reader: ItemReader
 ) -> Iterator[tuple[GatheredItems, VoteCounts, tuple[Any, ...]]]:
     """Give items gathered and kept, what their labels say, and the annotators' names.
 
@@ -159,12 +159,12 @@ def _merge_counts_and_faults(
     return merge_votes(a[0], b[0]), a[1] + b[1]
 
 
-def fit_crowd(
+def fit_annotators(
     items: GatheredItems,
     counts: VoteCounts,
     names: Sequence[Any],
     classes: tuple[str, ...] | None,
-    options: CrowdOptions,
+    options: ConsensusOptions,
 ) -> MultiannotatorModel:
     """Return what the items say of their annotators and models.
 
@@ -221,7 +221,7 @@ def _weights(items: GatheredItems, model: MultiannotatorModel) -> CrowdlabWeight
     return finish_consensus(items.reduce(partial, merge_consensus), model.votes)
 
 
-def _temperatures(items: GatheredItems, options: CrowdOptions) -> tuple[float | None, ...]:
+def _temperatures(items: GatheredItems, options: ConsensusOptions) -> tuple[float | None, ...]:
     n_models = len(items.probabilities)
     if not options.calibrate_probs:
         return (None,) * n_models

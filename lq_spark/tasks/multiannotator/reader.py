@@ -75,7 +75,7 @@ class ItemBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class CrowdReader:
+class ItemReader:
     """How batches are read: what numbers of annotators, classes and models they have.
 
     Attributes
@@ -214,7 +214,7 @@ def _rows(matrix: NDArray[np.floating], wanted: NDArray[np.bool_]) -> NDArray[np
 
 
 def over_batches(
-    reader: CrowdReader, partial: Callable[[ItemBatch], State]
+    reader: ItemReader, partial: Callable[[ItemBatch], State]
 ) -> Callable[[pa.RecordBatch], State]:
     """Return gathered columns -> state, for :func:`lq_spark.engine.verbs.reduce_rows`."""
 

@@ -39,12 +39,12 @@ from lq_spark.tasks.multiannotator.columns import (
     LABELS,
     NAME,
     NUMBER,
-    CrowdTables,
+    AnnotationTables,
     numbered,
 )
 from lq_spark.tasks.multiannotator.passes import GatheredItems
-from lq_spark.tasks.shared.columns import with_mapped
 from lq_spark.tasks.shared.names import LABEL_QUALITY
+from lq_spark.tasks.shared.new_columns import with_mapped
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -76,14 +76,14 @@ class MultiannotatorScores(Displayed):
         One row an item, its labels and their qualities in arrays.
     model : MultiannotatorModel
         What the annotators and models count.
-    tables : CrowdTables
+    tables : AnnotationTables
     names : tuple of int or str
         Of the annotators, in the order of their numbers: those of the model first.
     """
 
     rated: DataFrame
     model: MultiannotatorModel
-    tables: CrowdTables
+    tables: AnnotationTables
     names: tuple[Any, ...]
 
     @property

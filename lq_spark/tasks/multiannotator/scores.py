@@ -18,27 +18,28 @@ from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import require_one_of
 from lq_spark.tasks.multiannotator.checks import (
     MultiannotatorChecks,
-    checked_crowd,
+    checked_annotations,
     require_unchecked,
 )
 from lq_spark.tasks.multiannotator.columns import (
-    CrowdTables,
+    AnnotationTables,
+    annotation_n_classes,
+    annotation_tables,
     annotator_names,
-    crowd_n_classes,
-    crowd_tables,
     gathered,
     probability_columns,
     require_unique_items,
 )
-from lq_spark.tasks.multiannotator.options import CrowdOptions, agreed_classes, require_fitted_for
+from lq_spark.tasks.multiannotator.options import ConsensusOptions, require_fitted_for
 from lq_spark.tasks.multiannotator.passes import (
     GatheredItems,
     counted_items,
-    fit_crowd,
+    fit_annotators,
     sum_thresholds,
 )
-from lq_spark.tasks.multiannotator.reader import CrowdReader
+from lq_spark.tasks.multiannotator.reader import ItemReader
 from lq_spark.tasks.multiannotator.results import MultiannotatorScores, rated_items
+from lq_spark.tasks.shared.classes import agreed_classes, require_kind
 from lq_spark.tasks.shared.probabilities import ModelProbs
 from lq_spark.tasks.shared.streams import refuse_streams
 
@@ -117,12 +118,14 @@ def fit(
     -----
     Source: Goh, Tkachenko, Mueller, "CROWDLAB" (2022), arXiv:2210.06812.
     """
-    options = CrowdOptions(consensus_method, quality_method, calibrate_probs, cleanlab_compatible)
+    options = ConsensusOptions(
+        consensus_method, quality_method, calibrate_probs, cleanlab_compatible
+    )
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
     require_tolerance(tolerance)
     refuse_streams("multiannotator.fit", annotations, items)
-    tables = crowd_tables(annotations, items, item, annotator, label, pred_probs, classes)
-    n_classes = crowd_n_classes(tables, n_classes)
+    tables = annotation_tables(annotations, items, item, annotator, label, pred_probs, classes)
+    n_classes = annotation_n_classes(tables, n_classes)
     require_unique_items(tables, VALIDATE)
     model, _ = _fitted(tables, n_classes, options, fail=on_invalid == "fail", tolerance=tolerance)
     return model
@@ -175,27 +178,29 @@ consensus_method, quality_method, calibrate_probs, tolerance, cleanlab_compatibl
         As :func:`fit`; OptionError also if fitted has other classes, another K or M, or options for
         fitting are given with it.
     """
-    options = CrowdOptions(consensus_method, quality_method, calibrate_probs, cleanlab_compatible)
+    options = ConsensusOptions(
+        consensus_method, quality_method, calibrate_probs, cleanlab_compatible
+    )
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
     require_tolerance(tolerance)
     refuse_streams("multiannotator.score", annotations, items)
     require_method(method, adjust_pred_probs=adjust_pred_probs)
     if fitted is not None:
         options.require_none()
-    classes = agreed_classes(classes, n_classes, fitted)
-    tables = crowd_tables(annotations, items, item, annotator, label, pred_probs, classes)
+    require_kind("fitted", fitted, MultiannotatorModel)
+    classes = agreed_classes(classes, fitted)
+    tables = annotation_tables(annotations, items, item, annotator, label, pred_probs, classes)
     fail = on_invalid == "fail"
     if fitted is not None:
         require_fitted_for(tables, fitted)
-        n_classes = fitted.n_classes
-    n_classes = crowd_n_classes(tables, n_classes)
+    n_classes = annotation_n_classes(tables, n_classes, fitted)
     require_unique_items(tables, VALIDATE)
     if fitted is None:
         model, names = _fitted(tables, n_classes, options, fail=fail, tolerance=tolerance)
     else:
         others = set(annotator_names(tables)) - set(fitted.annotators)
         model, names = fitted, (*fitted.annotators, *sorted(others))
-    reader = CrowdReader(len(model.annotators), n_classes, tolerance, fail)
+    reader = ItemReader(len(model.annotators), n_classes, tolerance, fail)
     rows = GatheredItems(gathered(tables, names), probability_columns(tables), reader)
     thresholds = sum_thresholds(rows, model) if adjust_pred_probs else None
     return MultiannotatorScores(rated_items(rows, model, method, thresholds), model, tables, names)
@@ -230,21 +235,27 @@ def validate(
     """
     require_tolerance(tolerance)
     refuse_streams("multiannotator.validate", annotations, items)
-    classes = agreed_classes(classes, n_classes, fitted)
-    tables = crowd_tables(annotations, items, item, annotator, label, pred_probs, classes)
+    require_kind("fitted", fitted, MultiannotatorModel)
+    classes = agreed_classes(classes, fitted)
+    tables = annotation_tables(annotations, items, item, annotator, label, pred_probs, classes)
     require_unchecked(tables)
     if fitted is not None:
         require_fitted_for(tables, fitted)
-        n_classes = fitted.n_classes
     known = None if fitted is None else fitted.annotators
-    return checked_crowd(tables, crowd_n_classes(tables, n_classes), tolerance, known=known)
+    n_classes = annotation_n_classes(tables, n_classes, fitted)
+    return checked_annotations(tables, n_classes, tolerance, known=known)
 
 
 def _fitted(
-    tables: CrowdTables, n_classes: int, options: CrowdOptions, *, fail: bool, tolerance: float
+    tables: AnnotationTables,
+    n_classes: int,
+    options: ConsensusOptions,
+    *,
+    fail: bool,
+    tolerance: float,
 ) -> tuple[MultiannotatorModel, tuple[Any, ...]]:
     """Return the model, and all annotators' names, the model's first."""
-    reader = CrowdReader(0, n_classes, tolerance, fail)
+    reader = ItemReader(0, n_classes, tolerance, fail)
     with counted_items(tables, reader) as (items, counts, names):
         known = names[: items.reader.n_annotators]
-        return fit_crowd(items, counts, known, tables.classes, options), names
+        return fit_annotators(items, counts, known, tables.classes, options), names

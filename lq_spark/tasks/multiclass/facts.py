@@ -18,7 +18,7 @@ from lq_spark.core.label_issues.rules import Rule
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multiclass.batches import AGREES, DOUBTFUL, GUESS, ORDER, facts_columns
 from lq_spark.tasks.shared.batches import NewColumns, usable_rows_batch
-from lq_spark.tasks.shared.columns import with_mapped
+from lq_spark.tasks.shared.new_columns import with_mapped
 from lq_spark.tasks.shared.table import LabelledTable
 
 if TYPE_CHECKING:

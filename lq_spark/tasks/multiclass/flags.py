@@ -17,10 +17,8 @@ from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multiclass.cuts import Cuts, find_cuts, flagged
 from lq_spark.tasks.multiclass.facts import count_facts, fact_columns, with_facts
 from lq_spark.tasks.shared.batches import NewColumns
-from lq_spark.tasks.shared.names import IS_LABEL_ISSUE as IS_LABEL_ISSUE
-from lq_spark.tasks.shared.names import ISSUE_RANK as ISSUE_RANK
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
-from lq_spark.tasks.shared.ranks import with_issue_rank as with_issue_rank
 from lq_spark.tasks.shared.reasons import unknown_labels_text
 from lq_spark.tasks.shared.table import LabelledTable
 
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class TableColumns(NamedTuple):
-    """Names of the columns that tell rows apart, and that they are judged by."""
+    """Names of the columns that tell rows apart, and that they are noise_and_cuts by."""
 
     key: str
     label: str
@@ -75,7 +73,7 @@ def flagged_rows(
         )
         with kept(facts) as facts:
             try:
-                model, cuts = judged(facts, whole, columns.key, rule, thresholds, fitted)
+                model, cuts = noise_and_cuts(facts, whole, columns.key, rule, thresholds, fitted)
             except InvalidRowsError as error:
                 named = unknown_labels_text(df, table.index, columns.label)
                 raise InvalidRowsError(f"{error}{named}") from error
@@ -84,7 +82,7 @@ def flagged_rows(
     return found, model
 
 
-def judged(
+def noise_and_cuts(
     facts: DataFrame,
     whole: DataFrame,
     key: str,

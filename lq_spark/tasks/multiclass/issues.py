@@ -25,8 +25,12 @@ from lq_spark.tasks.multiclass.facts import count_facts, with_facts
 from lq_spark.tasks.multiclass.flags import TableColumns, flagged_rows
 from lq_spark.tasks.multiclass.thresholds import fit_thresholds
 from lq_spark.tasks.shared.batches import score_columns
-from lq_spark.tasks.shared.classes import agreed_classes, require_kind, require_room
-from lq_spark.tasks.shared.classes import agreed_n_classes as agreed_n_classes
+from lq_spark.tasks.shared.classes import (
+    agreed_classes,
+    agreed_n_classes,
+    require_kind,
+    require_room,
+)
 from lq_spark.tasks.shared.keys import require_unique
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY, PREDICTED_LABEL
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names

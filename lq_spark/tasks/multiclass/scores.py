@@ -24,9 +24,9 @@ from lq_spark.tasks.shared.classes import (
     require_room,
     resolved_n_classes,
 )
-from lq_spark.tasks.shared.columns import REASON_SCHEMA, with_mapped
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.shared.new_columns import REASON_SCHEMA, with_mapped
 from lq_spark.tasks.shared.probabilities import PredProbs
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.shared.table import labelled_table

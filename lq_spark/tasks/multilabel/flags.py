@@ -38,8 +38,8 @@ from lq_spark.tasks.multilabel.batches import (
 )
 from lq_spark.tasks.multilabel.columns import LabelSetTable, label_set_table
 from lq_spark.tasks.multilabel.passes import KeyedCuts, counted_cells, fitted_thresholds, found_cuts
-from lq_spark.tasks.shared.columns import with_mapped
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
+from lq_spark.tasks.shared.new_columns import with_mapped
 from lq_spark.tasks.shared.probabilities import PredProbs
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ _KEYS = "__lq_keys"
 
 
 @dataclass(frozen=True)
-class Request:
+class IssueOptions:
     """What is asked for of a table, checked: its columns, a rule, a model, a score.
 
     Attributes
@@ -75,7 +75,7 @@ class Request:
     aggregator_kwargs: Mapping[str, Any]
 
 
-def requested(
+def issue_options(
     df: DataFrame,
     *,
     by_row: bool,
@@ -92,7 +92,7 @@ def requested(
     method: str = "self_confidence",
     adjust_pred_probs: bool = False,
     aggregator_kwargs: Mapping[str, Any] = DEFAULT_AGGREGATOR,
-) -> Request:
+) -> IssueOptions:
     """Return what :func:`lq_spark.multilabel.find_issues` is asked for, or raise what it raises."""
     rule = Rule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class)
     require_method(method, adjust_pred_probs=adjust_pred_probs)
@@ -108,11 +108,13 @@ def requested(
     )
     require_a_number_each(num_to_remove_per_class, table.n_classes)
     by_row = by_row and rule.is_low_score
-    return Request(id, table, rule, by_row, fitted, method, adjust_pred_probs, aggregator_kwargs)
+    return IssueOptions(
+        id, table, rule, by_row, fitted, method, adjust_pred_probs, aggregator_kwargs
+    )
 
 
 @dataclass(frozen=True)
-class Judgement:
+class PassResults:
     """What the passes over a table have found.
 
     Attributes
@@ -134,7 +136,7 @@ class Judgement:
     row_cuts: Mapping[int, Cut] = field(default_factory=dict)
 
 
-def judged(df: DataFrame, request: Request, *, count: bool = False) -> Judgement:
+def run_passes(df: DataFrame, options: IssueOptions, *, count: bool = False) -> PassResults:
     """Run the passes that a rule needs; ``count`` has the cells counted whatever the rule.
 
     Raises
@@ -144,57 +146,57 @@ def judged(df: DataFrame, request: Request, *, count: bool = False) -> Judgement
     OptionError
         If a number to remove exceeds the rows that are given the class.
     """
-    rule, table, fitted = request.rule, request.table, request.fitted
+    rule, table, fitted = options.rule, options.table, options.fitted
     orders = rule.prunes or rule.is_low_score
     none = np.zeros((table.n_classes, 2), dtype=np.int64)
     thresholds = None if fitted is None else fitted.thresholds
-    needed = rule.filter_by != "predicted_neq_given" or request.adjust_pred_probs or count
+    needed = rule.filter_by != "predicted_neq_given" or options.adjust_pred_probs or count
     if thresholds is None and needed:
         thresholds = fitted_thresholds(df, table)
     if thresholds is None or not (orders or count):
-        return Judgement(thresholds, None, none)
+        return PassResults(thresholds, None, none)
     counts = counted_cells(
-        df, table, thresholds, order=cell_order(rule) if orders and not request.by_row else None
+        df, table, thresholds, order=cell_order(rule) if orders and not options.by_row else None
     )
-    if request.by_row:
-        return Judgement(
-            thresholds, counts, none, row_cuts=_row_cuts(df, request, counts.n_issue_rows)
+    if options.by_row:
+        return PassResults(
+            thresholds, counts, none, row_cuts=_row_cuts(df, options, counts.n_issue_rows)
         )
     if not orders:
-        return Judgement(thresholds, counts, none)
+        return PassResults(thresholds, counts, none)
     model = fitted or MultilabelModel.of_counts(thresholds, counts)
     joints = calibrated_joints(with_diagonals(model.confident_counts), counts.class_counts)
     quotas = cell_quotas(rule, joints, counts.class_counts)
     rule.warn_of_small_classes(counts.class_counts[:, 1], table.classes, stacklevel=4)
-    cuts = found_cuts(df, table, request.id, search_cuts(counts, rule, quotas))
-    return Judgement(thresholds, counts, quotas, cuts)
+    cuts = found_cuts(df, table, options.id, search_cuts(counts, rule, quotas))
+    return PassResults(thresholds, counts, quotas, cuts)
 
 
-def _row_cuts(df: DataFrame, request: Request, n_issue_rows: int) -> dict[int, Cut]:
-    table = request.table
+def _row_cuts(df: DataFrame, options: IssueOptions, n_issue_rows: int) -> dict[int, Cut]:
+    table = options.table
     function, schema = order_function(aggregator_of({}))
     batch = usable_sets_batch(function, table.n_classes, table.classes, fail=True)
-    narrow = with_mapped(df, batch, table.inputs, schema, keep=[request.id]).select(
-        F.lit(0).alias("group"), F.col(ORDER).alias("value"), column(request.id).alias("key")
+    narrow = with_mapped(df, batch, table.inputs, schema, keep=[options.id]).select(
+        F.lit(0).alias("group"), F.col(ORDER).alias("value"), column(options.id).alias("key")
     )
     with kept(narrow) as rows:
         return lowest_cuts(rows, {0: n_issue_rows})
 
 
-def with_issues(df: DataFrame, request: Request, judgement: Judgement) -> DataFrame:
+def with_issues(df: DataFrame, options: IssueOptions, results: PassResults) -> DataFrame:
     """Return the table with is_label_issue, label_quality and the cells that are issues. Lazy.
 
     The cells are an array of :data:`lq_spark.tasks.multilabel.batches.CELL_TYPE`.
     """
-    table, cuts = request.table, judgement.cuts
-    judging = judgement.thresholds if request.rule.filter_by == "confident_learning" else None
+    table, cuts = options.table, results.cuts
+    judges_by = results.thresholds if options.rule.filter_by == "confident_learning" else None
     scoring = Scoring(
-        request.method,
-        judgement.thresholds if request.adjust_pred_probs else None,
-        aggregator_of(request.aggregator_kwargs),
+        options.method,
+        results.thresholds if options.adjust_pred_probs else None,
+        aggregator_of(options.aggregator_kwargs),
     )
-    function, schema = issue_function(None if cuts is None else cuts.cuts, judging, scoring)
-    if request.by_row:
+    function, schema = issue_function(None if cuts is None else cuts.cuts, judges_by, scoring)
+    if options.by_row:
         order, order_schema = order_function(aggregator_of({}))
         first = function
 
@@ -204,10 +206,10 @@ def with_issues(df: DataFrame, request: Request, judgement: Judgement) -> DataFr
         schema = StructType([*schema.fields, *order_schema.fields])
     batch = usable_sets_batch(function, table.n_classes, table.classes, fail=True)
     found = with_mapped(df, batch, table.inputs, schema)
-    if request.by_row:
-        return _taken_rows(found, request.id, judgement.row_cuts)
+    if options.by_row:
+        return _taken_rows(found, options.id, results.row_cuts)
     if cuts is not None and cuts.keys:
-        found = _told_apart(found, request.id, cuts.keys)
+        found = _told_apart(found, options.id, cuts.keys)
     return found.withColumn(IS_LABEL_ISSUE, F.size(CELLS) > 0)
 
 

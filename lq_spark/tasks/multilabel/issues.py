@@ -19,7 +19,7 @@ from lq_spark.engine.inputs import column, columns_alone, require_columns, requi
 from lq_spark.errors import ColumnError, DataError
 from lq_spark.tasks.multilabel.batches import CELLS
 from lq_spark.tasks.multilabel.columns import LabelSetTable, label_set_table
-from lq_spark.tasks.multilabel.flags import judged, requested, with_issues
+from lq_spark.tasks.multilabel.flags import issue_options, run_passes, with_issues
 from lq_spark.tasks.multilabel.passes import counted_cells, fitted_thresholds
 from lq_spark.tasks.shared.keys import require_unique
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY
@@ -141,7 +141,7 @@ def find_issues(
     for name in probability_names(pred_probs):
         require_columns(df, pred_probs=name)
     require_new_columns(df, [*ISSUE_COLUMNS, *([ISSUE_RANK] if issue_rank else [])])
-    request = requested(
+    options = issue_options(
         df,
         by_row=True,
         id=id,
@@ -159,8 +159,8 @@ def find_issues(
         aggregator_kwargs=aggregator_kwargs,
     )
     require_unique(df, id, validate="multilabel.validate")
-    found = with_issues(df, request, judged(df, request))
-    found = with_label_sets(found, df.columns, request.table)
+    found = with_issues(df, options, run_passes(df, options))
+    found = with_label_sets(found, df.columns, options.table)
     return with_issue_rank(found, id) if issue_rank else found
 
 
@@ -207,7 +207,7 @@ def find_issues_per_class(
         As :func:`find_issues`.
     """
     refuse_stream(df, "multilabel.find_issues_per_class")
-    request = requested(
+    options = issue_options(
         df,
         by_row=False,
         id=id,
@@ -226,7 +226,7 @@ def find_issues_per_class(
     require_free_name(id)
     df = columns_alone(df, [id, labels, *probability_names(pred_probs)])
     require_unique(df, id, validate="multilabel.validate")
-    return cell_rows(with_issues(df, request, judged(df, request)), id, request.table)
+    return cell_rows(with_issues(df, options, run_passes(df, options)), id, options.table)
 
 
 def summarize(
@@ -261,7 +261,7 @@ def summarize(
         As :func:`find_issues`.
     """
     refuse_stream(df, "multilabel.summarize")
-    request = requested(
+    options = issue_options(
         df,
         by_row=False,
         id=id,
@@ -273,13 +273,13 @@ def summarize(
     )
     df = columns_alone(df, [id, labels, *probability_names(pred_probs)])
     require_unique(df, id, validate="multilabel.validate")
-    judgement = judged(df, request)
-    counts = judgement.counts
+    results = run_passes(df, options)
+    counts = results.counts
     if counts is None or not counts.n_rows:
         raise DataError("the table is empty; its health needs at least 1 row")
-    n_issue_rows = with_issues(df, request, judgement).where(IS_LABEL_ISSUE).count()
-    flagged = np.minimum(judgement.quotas, counts.doubtful)
-    return multilabel_health(flagged, counts.n_rows, n_issue_rows, request.table.classes)
+    n_issue_rows = with_issues(df, options, results).where(IS_LABEL_ISSUE).count()
+    flagged = np.minimum(results.quotas, counts.doubtful)
+    return multilabel_health(flagged, counts.n_rows, n_issue_rows, options.table.classes)
 
 
 def with_label_sets(found: DataFrame, kept: Sequence[str], table: LabelSetTable) -> DataFrame:

@@ -24,9 +24,9 @@ from lq_spark.tasks.multilabel.batches import (
 )
 from lq_spark.tasks.multilabel.columns import label_set_table
 from lq_spark.tasks.multilabel.passes import fitted_thresholds
-from lq_spark.tasks.shared.columns import REASON_SCHEMA, with_mapped
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import LABEL_QUALITY
+from lq_spark.tasks.shared.new_columns import REASON_SCHEMA, with_mapped
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
 from lq_spark.tasks.shared.streams import refuse_stream
 

@@ -27,8 +27,8 @@ from lq_spark.engine.sums import summed_vectors
 from lq_spark.engine.verbs import BatchFunction, State, map_batches, map_rows, reduce_rows
 from lq_spark.errors import DataError, InvalidRowsError
 from lq_spark.tasks.regression.columns import LABEL, RegressionTable
-from lq_spark.tasks.shared.columns import with_mapped
 from lq_spark.tasks.shared.names import LABEL_QUALITY
+from lq_spark.tasks.shared.new_columns import with_mapped
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -39,9 +39,9 @@ from lq_spark.tasks.segmentation.columns import ImageColumns, image_columns, ima
 from lq_spark.tasks.segmentation.layout import ImageLayout
 from lq_spark.tasks.segmentation.passes import class_sums_of, fitted_model, pixels_taken
 from lq_spark.tasks.shared.classes import require_kind
-from lq_spark.tasks.shared.columns import with_mapped
 from lq_spark.tasks.shared.keys import require_unique
 from lq_spark.tasks.shared.names import LABEL_QUALITY
+from lq_spark.tasks.shared.new_columns import with_mapped
 from lq_spark.tasks.shared.streams import refuse_stream
 
 if TYPE_CHECKING:

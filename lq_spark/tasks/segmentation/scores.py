@@ -33,9 +33,9 @@ from lq_spark.tasks.segmentation.batches import (
 )
 from lq_spark.tasks.segmentation.columns import image_columns
 from lq_spark.tasks.segmentation.issues import agreed_downsample, image_layout
-from lq_spark.tasks.shared.columns import REASON_SCHEMA, with_mapped
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import LABEL_QUALITY
+from lq_spark.tasks.shared.new_columns import REASON_SCHEMA, with_mapped
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -27,8 +27,6 @@ from pyspark.sql.types import (
 
 from lq_spark.engine.inputs import column_type, require_columns
 from lq_spark.errors import ColumnError, OptionError, listed
-from lq_spark.tasks.shared.classes import checked_classes as checked_classes
-from lq_spark.tasks.shared.classes import require_room as require_room
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

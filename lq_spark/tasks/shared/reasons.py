@@ -12,8 +12,7 @@ from pyspark.sql.types import StringType
 
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.tasks.shared.labels import FRACTIONAL_LABEL, NULL_LABEL, UNKNOWN_LABEL
-from lq_spark.tasks.shared.names import NO_CLASS as NO_CLASS
-from lq_spark.tasks.shared.names import NO_LABEL, NOT_WHOLE
+from lq_spark.tasks.shared.names import NO_CLASS, NO_LABEL, NOT_WHOLE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

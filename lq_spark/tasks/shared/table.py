@@ -12,15 +12,8 @@ from typing import TYPE_CHECKING
 from pyspark.sql.types import DataType, StringType
 
 from lq_spark.engine.inputs import column
-from lq_spark.tasks.shared.classes import agreed_classes as agreed_classes
 from lq_spark.tasks.shared.classes import checked_classes, require_two_of_boolean
-from lq_spark.tasks.shared.classes import require_n_classes as require_n_classes
-from lq_spark.tasks.shared.classes import resolved_n_classes as resolved_n_classes
 from lq_spark.tasks.shared.labels import classes_of_labels, label_index, require_label
-from lq_spark.tasks.shared.names import INVALID_REASON as INVALID_REASON
-from lq_spark.tasks.shared.names import LABEL_QUALITY as LABEL_QUALITY
-from lq_spark.tasks.shared.names import PREDICTED_LABEL as PREDICTED_LABEL
-from lq_spark.tasks.shared.names import WRONG_LENGTH as WRONG_LENGTH
 from lq_spark.tasks.shared.probabilities import PredProbs, Probabilities, probabilities
 from lq_spark.tasks.shared.reasons import unknown_label
 

@@ -21,11 +21,13 @@ def expected_scores(wide, models, labelled):
     ("n_partitions", "n_models", "sizes"),
     [(2, 3, (1, 1)), (7, 1, (1, 5))],
 )
-def test_scores_are_cores_to_the_bit(crowd, crowd_tables, n_partitions, n_models, sizes):
+def test_scores_are_cores_to_the_bit(crowd, annotation_tables, n_partitions, n_models, sizes):
     wide, models = crowd(n_models=n_models, sizes=sizes)
     wide[::4] = np.nan
     labelled = ~np.isnan(wide).all(axis=1)
-    annotations, items = (table.repartition(n_partitions) for table in crowd_tables(wide, models))
+    annotations, items = (
+        table.repartition(n_partitions) for table in annotation_tables(wide, models)
+    )
     names = [f"p{m}" for m in range(n_models)]
     scores = activelab.score(annotations, items, pred_probs=names, n_classes=4)
     found = scores.items.toPandas().sort_values("item")
@@ -42,9 +44,9 @@ def test_scores_are_cores_to_the_bit(crowd, crowd_tables, n_partitions, n_models
     assert [row.active_learning_rank for row in ranked] == list(range(1, 201))
 
 
-def test_where_nobody_labelled_anything_the_model_alone_decides(crowd, crowd_tables):
+def test_where_nobody_labelled_anything_the_model_alone_decides(crowd, annotation_tables):
     _, models = crowd(n_models=2)
-    _, items = crowd_tables(np.full((200, 2), np.nan), models)
+    _, items = annotation_tables(np.full((200, 2), np.nan), models)
     found = activelab.score(None, items, pred_probs=["p0", "p1"]).items.toPandas()
     expected = get_active_learning_scores_ensemble(None, None, models)[1]
     assert found.sort_values("item")["active_learning_score"].tolist() == expected.tolist()

@@ -77,12 +77,12 @@ def assert_equal_tables(found, expected):
 
 
 @pytest.mark.parametrize("n_partitions", [1, 2, 7, 64])
-def test_all_tables_are_cores_to_the_bit(crowd, crowd_tables, n_partitions):
+def test_all_tables_are_cores_to_the_bit(crowd, annotation_tables, n_partitions):
     wide, models = crowd(n_models=2)
     ids = np.sort(np.random.default_rng(1).choice(10**9, 200, replace=False)).tolist()
     names = [f"ann {a:03d}" for a in range(9)]
     annotations, items = (
-        table.repartition(n_partitions) for table in crowd_tables(wide, models, ids, names)
+        table.repartition(n_partitions) for table in annotation_tables(wide, models, ids, names)
     )
     options = dict.fromkeys(["calibrate_probs", "adjust_pred_probs"], n_partitions == 7)
     scores = multiannotator.score(
@@ -95,19 +95,19 @@ def test_all_tables_are_cores_to_the_bit(crowd, crowd_tables, n_partitions):
 
 
 @pytest.mark.parametrize("compatible", [True, False])
-def test_a_tie_goes_to_the_class_that_is_rarest_where_one_is_absent(crowd_tables, compatible):
+def test_a_tie_goes_to_the_class_that_is_rarest_where_one_is_absent(annotation_tables, compatible):
     wide, models = np.array([[1, 2], [1, 1], [2, 2], [2, 2.0]]), np.array([[[0.2, 0.4, 0.4]] * 4])
-    tables = crowd_tables(wide, models)
+    tables = annotation_tables(wide, models)
     options = {"consensus_method": "majority_vote", "cleanlab_compatible": compatible}
     scores = multiannotator.score(*tables, pred_probs="p0", n_classes=3, **options)
     assert tables_of(scores)["items"]["consensus_label"].tolist() == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize("compatible", [True, False])
-def test_probabilities_of_0_are_calibrated_as_by_core(crowd_tables, compatible):
+def test_probabilities_of_0_are_calibrated_as_by_core(annotation_tables, compatible):
     wide, models = np.array([[0, 1], [0, np.nan]]), np.array([[[0, 1], [0.75, 0.25]]])
     options = {"calibrate_probs": True, "cleanlab_compatible": compatible}
-    tables = crowd_tables(wide, models)
+    tables = annotation_tables(wide, models)
     scores = multiannotator.score(*tables, pred_probs="p0", n_classes=2, **options)
     found = tables_of(scores)["items"]["consensus_quality_score"].tolist()
     core = get_label_quality_multiannotator(wide, models[0], verbose=False, **options)
@@ -115,10 +115,10 @@ def test_probabilities_of_0_are_calibrated_as_by_core(crowd_tables, compatible):
     assert found == pytest.approx([1, 1], abs=1e-4) or not compatible
 
 
-def test_names_of_all_kinds(spark, crowd, crowd_tables):
+def test_names_of_all_kinds(spark, crowd, annotation_tables):
     wide, models = crowd(seed=3)
     ids, names = [f"i`t.{i:03d}" for i in range(200)], [-5, 0, 3, 8, 10, 11, 12, 40, 2**40]
-    annotations, items = crowd_tables(wide, models, ids, names, CLASSES, item="string")
+    annotations, items = annotation_tables(wide, models, ids, names, CLASSES, item="string")
     schema = StructType([items.schema["item"], StructField("prob ability", VectorUDT())])
     rows = [(row.item, DenseVector(row.p0)) for row in items.collect()]
     vectors = spark.createDataFrame(rows, schema).withColumnRenamed("item", "i.d")
@@ -137,9 +137,9 @@ def test_names_of_all_kinds(spark, crowd, crowd_tables):
     )
 
 
-def test_what_is_fitted_is_saved_and_applied_to_other_items(crowd, crowd_tables, tmp_path):
+def test_what_is_fitted_is_saved_and_applied_to_other_items(crowd, annotation_tables, tmp_path):
     wide, models = crowd(300)
-    annotations, items = crowd_tables(wide, models)
+    annotations, items = annotation_tables(wide, models)
     first = F.col("item") < 200
     columns = {"pred_probs": "p0"}
     fitted = multiannotator.fit(annotations.where(first), items.where(first), **columns)
@@ -157,9 +157,9 @@ def test_what_is_fitted_is_saved_and_applied_to_other_items(crowd, crowd_tables,
     assert found["annotations"]["label_quality"].tolist() == rated.label_quality.tolist()
 
 
-def test_data_that_says_nothing_of_annotators_is_refused(crowd, crowd_tables):
+def test_data_that_says_nothing_of_annotators_is_refused(crowd, annotation_tables):
     wide, models = crowd(20, sizes=(1, 1))
-    annotations, items = crowd_tables(wide, models)
+    annotations, items = annotation_tables(wide, models)
     with pytest.raises(DataError, match="each item has one label, so annotators cannot be"):
         multiannotator.fit(annotations, items, pred_probs="p0")
     none = annotations.where("item < 0"), items.where("item < 0")

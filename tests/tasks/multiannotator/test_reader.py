@@ -25,18 +25,18 @@ from lq_spark.tasks.multiannotator.batches import (
     sum_batch,
 )
 from lq_spark.tasks.multiannotator.columns import CODE_BITS, NO_ANNOTATOR, NULL_CODE, UNKNOWN_CODE
-from lq_spark.tasks.multiannotator.options import CrowdOptions
-from lq_spark.tasks.multiannotator.passes import counts_of_labels, fit_crowd, sum_thresholds
-from lq_spark.tasks.multiannotator.reader import CrowdReader
+from lq_spark.tasks.multiannotator.options import ConsensusOptions
+from lq_spark.tasks.multiannotator.passes import counts_of_labels, fit_annotators, sum_thresholds
+from lq_spark.tasks.multiannotator.reader import ItemReader
 
 K, A = 4, 9
 OPTIONS = [
-    CrowdOptions(),
-    CrowdOptions("majority_vote"),
-    CrowdOptions("best_quality", "agreement"),
-    CrowdOptions(calibrate_probs=True),
-    CrowdOptions(calibrate_probs=True, cleanlab_compatible=True),
-    CrowdOptions("best_quality", "agreement", cleanlab_compatible=True),
+    ConsensusOptions(),
+    ConsensusOptions("majority_vote"),
+    ConsensusOptions("best_quality", "agreement"),
+    ConsensusOptions(calibrate_probs=True),
+    ConsensusOptions(calibrate_probs=True, cleanlab_compatible=True),
+    ConsensusOptions("best_quality", "agreement", cleanlab_compatible=True),
 ]
 
 
@@ -76,13 +76,13 @@ class Items:
 
 
 def items_of(labels, models, n_batches=1, **options):
-    reader = CrowdReader(A, K, 1e-3, **{"fail": True, **options})
+    reader = ItemReader(A, K, 1e-3, **{"fail": True, **options})
     return Items(columns_of(labels, models), n_batches, reader)
 
 
 def fitted(items, options):
     counts = items.reduce(counts_of_labels, merge_votes)
-    return fit_crowd(items, counts, tuple("abcdefghi"), None, options)
+    return fit_annotators(items, counts, tuple("abcdefghi"), None, options)
 
 
 def long_of(wide):
@@ -149,7 +149,7 @@ def test_temperatures_of_probabilities_that_are_0_are_cores(crowd, compatible):
     models = [np.where(model < 0.3, 0.0, model) + 1e-300 * np.eye(K)[0] for model in models]
     models = [model / model.sum(axis=1, keepdims=True) for model in models]
     assert all((model == 0).mean() > 0.3 for model in models)
-    options = CrowdOptions(calibrate_probs=True, cleanlab_compatible=compatible)
+    options = ConsensusOptions(calibrate_probs=True, cleanlab_compatible=compatible)
     found = fitted(items_of(pairs_of(wide), models, 7), options)
     whole = Dataset.of(long_of(wide), models, calibrate=True, cleanlab_compatible=compatible)
     assert found.temperatures == tuple(model.temperature for model in whole.items.models)
@@ -236,7 +236,7 @@ def test_each_fault_is_counted(spoilt):
     n_empty = sum(not of_item for i, of_item in enumerate(fit) if i not in (40, 41, 42))
     n_labels = [len(columns[2][i]) for i in range(60)]
     with pytest.raises(InvalidRowsError) as error:
-        CrowdReader(A, K, 1e-3, fail=True).read(columns)
+        ItemReader(A, K, 1e-3, fail=True).read(columns)
     text = str(error.value)
     assert text.startswith(
         "items or annotations cannot be scored with K = 4 classes, in one batch of 60 items: "
@@ -260,24 +260,24 @@ def test_without_labels_an_item_is_fit_for_active_learning_alone(spoilt):
     columns, _, _ = spoilt
     one = [column.slice(30, 1) for column in columns]
     with pytest.raises(InvalidRowsError, match="1 items with no annotation"):
-        CrowdReader(A, K, 1e-3, fail=True).read(one)
-    batch = CrowdReader(A, K, 1e-3, fail=True, needs_labels=False).read(one)
+        ItemReader(A, K, 1e-3, fail=True).read(one)
+    batch = ItemReader(A, K, 1e-3, fail=True, needs_labels=False).read(one)
     assert (batch.rows.tolist(), batch.unlabelled.tolist()) == ([], [0])
 
 
 @pytest.mark.parametrize("n_batches", [1, 7])
 def test_what_cannot_be_scored_is_left_out_and_null(spoilt, n_batches):
     columns, fit, models = spoilt
-    reader = CrowdReader(A, K, 1e-3, fail=False)
+    reader = ItemReader(A, K, 1e-3, fail=False)
     items = Items(columns, n_batches, reader)
-    model = fitted(items, CrowdOptions(calibrate_probs=True))
+    model = fitted(items, ConsensusOptions(calibrate_probs=True))
     found = items.map(rate_batch(reader, model, "self_confidence", None))
 
     kept = [i for i in range(60) if i not in (30, 40, 41, 42) and fit[i]]
     part = Items(columns_of([fit[i] for i in kept], models[:, kept]), 1, replace(reader, fail=True))
     expected = part.map(
         rate_batch(
-            reader, fitted(part, CrowdOptions(calibrate_probs=True)), "self_confidence", None
+            reader, fitted(part, ConsensusOptions(calibrate_probs=True)), "self_confidence", None
         )
     )
     for name in ("__lq_consensus", "__lq_quality", "__lq_agreement", "__lq_n_labels"):
@@ -294,7 +294,7 @@ def test_what_cannot_be_scored_is_left_out_and_null(spoilt, n_batches):
 
 def test_what_cannot_be_scored_has_no_active_learning_score(spoilt):
     columns, fit, models = spoilt
-    reader = CrowdReader(A, K, 1e-3, fail=False, needs_labels=False)
+    reader = ItemReader(A, K, 1e-3, fail=False, needs_labels=False)
     items = Items(columns, 7, reader)
     counts = items.reduce(counts_of_labels, merge_votes)
     found = items.map(active_batch(reader, active_model(items, counts, tuple("abcdefghi"))))
@@ -318,7 +318,7 @@ def test_an_annotator_with_nothing_in_common_has_no_quality(crowd):
     wide[0, 8] = 1
     wide[np.isnan(wide).all(axis=1), 0] = 2
     items = items_of(pairs_of(wide), models)
-    model = fitted(items, CrowdOptions())
+    model = fitted(items, ConsensusOptions())
     found = items.map(rate_batch(items.reader, model, "self_confidence", None))
     rows = annotator_batch(model)(annotator_sums(items, found, 1))
     assert rows["annotator_quality"].to_pylist().index(None) == 8
@@ -328,7 +328,7 @@ def test_an_annotator_with_nothing_in_common_has_no_quality(crowd):
 def test_nothing_to_compare_is_refused(crowd):
     wide, models = crowd(sizes=(1, 1))
     with pytest.raises(DataError, match="each item has one label, so annotators cannot be compar"):
-        fitted(items_of(pairs_of(wide), models), CrowdOptions())
+        fitted(items_of(pairs_of(wide), models), ConsensusOptions())
 
 
 def test_a_tie_is_drawn_by_the_items_hash_and_not_by_its_place():
@@ -336,7 +336,7 @@ def test_a_tie_is_drawn_by_the_items_hash_and_not_by_its_place():
     models = np.full((1, n, K), 1 / K)
     labels = [[(0, 0), (1, 1)]] * n + [[(0, 0), (1, 0)], [(0, 1), (1, 1)]]
     models = np.full((1, n + 2, K), 1 / K)
-    reader = CrowdReader(2, K, 1e-3, fail=True)
+    reader = ItemReader(2, K, 1e-3, fail=True)
     ids = np.random.default_rng(0).integers(-(2**63), 2**63 - 1, n + 2)
     order = np.random.default_rng(1).permutation(n + 2)
 
@@ -344,7 +344,9 @@ def test_a_tie_is_drawn_by_the_items_hash_and_not_by_its_place():
         columns = columns_of([labels[i] for i in order], models[:, order], ids[order])
         items = Items(columns, 3, reader)
         counts = items.reduce(counts_of_labels, merge_votes)
-        model = fit_crowd(items, counts, (7, 8), None, CrowdOptions("majority_vote", "agreement"))
+        model = fit_annotators(
+            items, counts, (7, 8), None, ConsensusOptions("majority_vote", "agreement")
+        )
         rated = items.map(rate_batch(reader, model, "self_confidence", None))
         return np.array(rated["__lq_consensus"].to_pylist())
 

@@ -1,14 +1,16 @@
-"""The job of images with a label a pixel: good and bad runs, by spark-submit and in session."""
+"""The job of images with a label a pixel: what of it no other task has."""
+
+import re
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from runs import BATCHES, READER_BATCHES, config_of
 
 from lq_spark import SegmentationModel
 from lq_spark.core import segmentation as core
-from lq_spark.errors import DataError, InvalidRowsError, OptionError
-from lq_spark.job.config_file import load_config
+from lq_spark.errors import OptionError
 
 CLASSES = ["road", "sky", "tree"]
 NAMES = ("label_mask", "pred_probs")
@@ -44,26 +46,13 @@ def spoilt(table, row, name, value):
 
 
 @pytest.fixture
-def run(spark, batch_size, tmp_path):
-    """Run the job's own code on a table; ``batch_size`` is asked for as a run sets it."""
-
-    from lq_spark.job.run import execute
-
-    reader = "spark.sql.parquet.columnarReaderBatchSize"
-    before = spark.conf.get(reader)
-
-    def score(table, **flags):
-        pq.write_table(table, tmp_path / "in.parquet")
-        places = {"input": str(tmp_path / "in.parquet"), "output": str(tmp_path / "out")}
-        config = load_config(None, {**places, **flags}, "segmentation")
-        return execute(spark, config)
-
-    yield score
-    spark.conf.set(reader, before)
+def score(run):
+    """Run the job on a table of images."""
+    return lambda table, ends=0, **keys: run(table, "segmentation", ends, **keys)
 
 
-def assert_scores(folder, masks, probs, **options):
-    rows = pq.read_table(folder).sort_by("id").to_pylist()
+def assert_scores(scores, masks, probs, **options):
+    rows = scores.sort_by("id").to_pylist()
     issues = core.find_label_issues(masks, probs, **options)
     for row, expected in zip(rows, issues, strict=True):
         found = np.frombuffer(row["issue_mask"], bool).reshape(row["issue_mask_shape"])
@@ -84,7 +73,7 @@ def test_a_good_run_writes_what_core_says_and_tells_of_it(submit, tmp_path, read
     )
     assert done.code == 0, done.stderr
     assert "Traceback" not in done.stderr
-    rows, issues = assert_scores(tmp_path / "out", masks, probs)
+    rows, issues = assert_scores(pq.read_table(tmp_path / "out"), masks, probs)
     assert list(rows[0])[:3] == ["id", "file_name", "is_label_issue"]
     model = SegmentationModel.load(tmp_path / "model.json")
     assert 0 < model.n_taken < model.n_tied  # the cut divides pixels that tie
@@ -109,58 +98,28 @@ def test_a_good_run_writes_what_core_says_and_tells_of_it(submit, tmp_path, read
     assert found.strip() == f"{worst['id']}  {quality:.6f}  {count:>12}"
 
 
-def test_images_that_cannot_be_scored_stop_a_run_by_name(
-    submit, tmp_path, expected_error, failed_runs
-):
-    table = table_of(*images(5))
-    table = spoilt(table, 1, "label_mask", bytes([0] * 79 + [7]))
-    table = spoilt(table, 3, "pred_probs_shape", [3, 8, 10])
-    pq.write_table(table, tmp_path / "in.parquet")
-    line = expected_error(
-        submit(
-            *("--task", "segmentation", "--input", tmp_path / "in.parquet"),
-            *("--output", tmp_path / "out"),
-        ),
-        1,
-    )
-    assert line.startswith("error: 2 of 5 rows cannot be scored: ")
-    assert "a pixel: label out of range: 1 (id image 001)" in line
-    assert "label_mask and pred_probs differ in height or width: 1 (id image 003)" in line
-    assert not (tmp_path / "out").exists()
-    assert failed_runs(tmp_path / "out_metrics") == ["InvalidRowsError"]
-
-
-def test_bad_images_are_set_aside_and_the_others_scored(run, tmp_path):
+def test_bad_images_are_set_aside_and_the_others_averaged(score):
     masks, probs = images()
     table = spoilt(table_of(masks, probs), 4, "pred_probs", None)
     table = spoilt(table, 7, "id", "image 006")
-    outcome = run(table, on_invalid="quarantine", downsample=2)
+    done = score(table, on_invalid="quarantine", downsample=2)
     fit = np.setdiff1d(np.arange(len(masks)), [4, 6, 7])
-    assert_scores(tmp_path / "out", masks[fit], probs[fit], downsample=2)
-    aside = pq.read_table(tmp_path / "out_quarantine").sort_by("id").to_pylist()
-    assert [row["invalid_reason"] for row in aside] == ["null pred_probs", *["duplicate id"] * 2]
-    assert outcome.report.quarantined == {"duplicate id": 2, "null pred_probs": 1}
+    assert_scores(done.scores, masks[fit], probs[fit], downsample=2)
+    assert done.reasons == {"duplicate id": 2, "null pred_probs": 1}
 
 
-def test_new_images_are_judged_by_an_earlier_run(run, tmp_path, read_metrics):
-    masks, probs = images()
-    run(table_of(masks, probs), save_fitted=str(tmp_path / "model.json"))
+def test_new_images_are_judged_by_an_earlier_run(score, tmp_path):
+    score(table_of(*images()), save_fitted=str(tmp_path / "model.json"))
     fitted = SegmentationModel.load(tmp_path / "model.json")
     masks, probs = images(4, shape=(6, 5), seed=3)
-    run(table_of(masks, probs), fitted=str(tmp_path / "model.json"), method="num_pixel_issues")
+    keys = {"fitted": str(tmp_path / "model.json"), "method": "num_pixel_issues"}
+    done = score(table_of(masks, probs), **keys)
     of_label = np.take_along_axis(probs, masks[:, None], axis=1)[:, 0]
     issues = (of_label <= fitted.cut) & (probs.argmax(axis=1) != masks)
-    rows = pq.read_table(tmp_path / "out").sort_by("id").to_pylist()
+    rows = done.scores.sort_by("id").to_pylist()
     assert [row["num_pixel_issues"] for row in rows] == issues.sum(axis=(1, 2)).tolist()
     assert [row["label_quality"] for row in rows] == (1 - issues.mean(axis=(1, 2))).tolist()
-    last = list(read_metrics(tmp_path / "out_metrics").values())
-    assert any(("drift_class_shares", None) in metrics for metrics in last)
-
-
-def test_a_table_without_images_gives_a_table_without_scores(run, tmp_path):
-    outcome = run(table_of(*images(2)).slice(0, 0))
-    assert pq.read_table(tmp_path / "out").num_rows == 0
-    assert outcome.report.text(load_config(None, {"input": "a/b", "output": "c/d"}, "segmentation"))
+    assert ("drift_class_shares", None) in done.metrics
 
 
 @pytest.mark.parametrize(
@@ -177,56 +136,51 @@ def test_a_table_without_images_gives_a_table_without_scores(run, tmp_path):
 )
 def test_a_wrong_option_is_refused(flags, message):
     with pytest.raises(OptionError, match=message):
-        load_config(None, {"input": "a/b", "output": "c/d", **flags}, "segmentation")
+        config_of("segmentation", input="a/b", output="c/d", **flags)
 
 
-def test_a_run_reads_few_large_images_at_a_time(run, spark, tmp_path):
-    run(table_of(*images(2, shape=(600, 600))))
+def test_a_run_reads_few_large_images_at_a_time(score):
+    done = score(table_of(*images(2, shape=(600, 600))))
     few = (32 << 20) // (3 * 600 * 600 * 8)
     assert few == 3
-    assert int(spark.conf.get("spark.sql.execution.arrow.maxRecordsPerBatch")) == few
-    assert int(spark.conf.get("spark.sql.parquet.columnarReaderBatchSize")) == few
+    assert {int(done.settings[name]) for name in (BATCHES, READER_BATCHES)} == {few}
 
 
 @pytest.mark.spark_only
-def test_an_image_that_spark_cannot_hold_is_refused_before_it_is_read(run, tmp_path):
+def test_an_image_that_spark_cannot_hold_is_refused_before_it_is_read(score, tmp_path):
     table = spoilt(table_of(*images(1)), 0, "pred_probs_shape", [20, 4096, 4096])
     said = r"335,544,320 probabilities needs some 15 GiB .* spark\.driver\.memory is 1g"
-    with pytest.raises(DataError, match=said):
-        run(table)
-    assert not (tmp_path / "out").exists()
+    assert re.search(said, score(table, ends=1).error)
+    assert not (tmp_path / "scores").exists()
 
 
-def test_a_wrong_class_count_stops_a_run(run):
-    with pytest.raises(OptionError, match="classes has 2 names, K is 3"):
-        run(table_of(*images(2)), classes=["a", "b"], n_classes=3)
-    with pytest.raises(InvalidRowsError, match="pred_probs of another number of classes: 2"):
-        run(table_of(*images(2)), classes=["a", "b"])
+def test_a_wrong_class_count_stops_a_run(score):
+    done = score(table_of(*images(2)), ends=2, classes=["a", "b"], n_classes=3)
+    assert "classes has 2 names, K is 3" in done.error
+    done = score(table_of(*images(2)), ends=1, classes=["a", "b"])
+    assert "pred_probs of another number of classes: 2" in done.error
 
 
-def test_ignored_pixels_count_nowhere_and_another_run_judges_alike(run, tmp_path, read_metrics):
+def test_ignored_pixels_count_nowhere_and_another_run_judges_alike(score, tmp_path):
     masks, probs = images()
     left_out = np.random.default_rng(1).random(masks.shape) < 0.3
     left_out[2] = True
     masks, probs = np.where(left_out, 255, masks), np.where(left_out[:, None], np.nan, probs)
     table = table_of(masks, probs)
     model = str(tmp_path / "model.json")
-    outcome = run(table, ignore_label=255, save_fitted=model)
-    rows = pq.read_table(tmp_path / "out").sort_by("id").to_pylist()
+    done = score(table, ignore_label=255, save_fitted=model)
+    rows = done.scores.sort_by("id").to_pylist()
     expected = core.find_label_issues(masks, probs, ignore_label=255)
     assert [row["num_pixel_issues"] for row in rows] == expected.sum(axis=(1, 2)).tolist()
     quality, _ = core.get_label_quality_scores(masks, probs, ignore_label=255)
     assert [row["label_quality"] for row in rows] == quality.tolist()
-    [metrics] = read_metrics(tmp_path / "out_metrics").values()
-    assert metrics["pixels_scored", None] == (~left_out).sum()
-    assert outcome.report.quarantined == {}
-    run(table, ignore_label=255, fitted=model, write_mode="overwrite")
-    again = pq.read_table(tmp_path / "out").sort_by("id").to_pylist()
+    assert done.metrics["pixels_scored", None] == (~left_out).sum()
+    assert done.metrics["rows_quarantined", None] == 0
+    again = score(table, ignore_label=255, fitted=model).scores.sort_by("id").to_pylist()
     assert [row["label_quality"] for row in again] == quality.tolist()
 
 
-def test_images_of_ignored_pixels_alone_are_told_of(run, tmp_path):
+def test_images_of_ignored_pixels_alone_are_told_of(score):
     masks, probs = images(2)
-    outcome = run(table_of(np.full_like(masks, 255), probs), ignore_label=255)
-    config = load_config(None, {"input": "a/b", "output": "c/d"}, "segmentation")
-    assert "label issues at 0 of 0 pixels (0.00%), in 0 images" in outcome.report.text(config)
+    done = score(table_of(np.full_like(masks, 255), probs), ignore_label=255)
+    assert "label issues at 0 of 0 pixels (0.00%), in 0 images" in done.printed

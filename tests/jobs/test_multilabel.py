@@ -1,27 +1,24 @@
 """The job over label sets: its configuration, a run by spark-submit, bad rows."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from runs import config_of
 
 from lq_spark.core import multilabel as core
 from lq_spark.core.multilabel.health import multilabel_health_summary
 from lq_spark.core.multilabel.model import MultilabelModel
 from lq_spark.errors import OptionError
-from lq_spark.job.cli import parser
-from lq_spark.job.config_file import load_config
-from lq_spark.job.tasks.multilabel import MultilabelConfig
-from lq_spark.job.tasks.registry import TASKS
 
 CLASSES = ["cat", "dog", "indoor", "night"]
 PLACES = {"input": "./in", "output": "./out"}
 
 
-def load(path=None, **flags):
-    return load_config(path, flags, "multilabel")
+load = partial(config_of, "multilabel")
 
 
 def test_without_further_keys_rows_are_scored_by_their_moving_average():
@@ -52,15 +49,6 @@ def test_options_that_do_not_agree_are_refused(flags, message):
     with pytest.raises(OptionError) as error:
         load(**{**PLACES, **flags})
     assert re.search(message, str(error.value))
-
-
-def test_every_key_is_a_flag_and_the_example_config_is_one(repository):
-    known = {action.dest for action in parser(TASKS["multilabel"])._actions}
-    assert set(MultilabelConfig.model_fields) < known
-    path = repository / "conf" / "score_multilabel.yaml"
-    assert load(str(path)).classes is not None
-    commented = set(re.findall(r"^# ([a-z_]+):", path.read_text(), flags=re.MULTILINE))
-    assert commented <= set(MultilabelConfig.model_fields)
 
 
 def data_set(n=120, seed=0):
@@ -129,49 +117,18 @@ BAD = [
 ]
 
 
-def test_bad_rows_stop_a_run_and_are_named(submit, expected_error, tmp_path, failed_runs):
-    labels, pred_probs = data_set(20)
-    labels[3:7], pred_probs = [row[0] for row in BAD], list(pred_probs)
-    pred_probs[3:7] = [row[1] for row in BAD]
-    source = write(tmp_path / "in.parquet", labels, pred_probs)
-    done = submit(
-        *("--task", "multilabel", "--input", source, "--output", tmp_path / "out"),
-        *("--classes", ",".join(CLASSES)),
-    )
-    line = expected_error(done, 1)
-    assert line.startswith("error: 4 of 20 rows cannot be scored: ")
-    for n, (_, _, reason) in enumerate(BAD):
-        assert f"{reason}: 1 (id r{n + 3:03})" in line
-    assert failed_runs(tmp_path / "out_metrics") == ["InvalidRowsError"]
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.fixture
-def run(spark, batch_size, tmp_path):
-    """Run the job's own code in the tests' session: (config, outcome)."""
-
-    from lq_spark.job.run import execute
-
-    def score(source, **flags):
-        places = {"input": str(source), "output": str(tmp_path / "out"), "classes": CLASSES}
-        config = load(**places, **flags)
-        return config, execute(spark, config)
-
-    return score
-
-
-def test_bad_rows_are_set_aside_and_a_model_is_applied_as_it_is(run, tmp_path):
+def test_a_model_is_applied_as_it_is_to_rows_that_can_be_scored(run, tmp_path):
     labels, pred_probs = data_set(40)
     model = core.fit(*data_set(100, seed=1))
     model.save(tmp_path / "model.json")
     bad = [*labels, *(row[0] for row in BAD)], [*pred_probs, *(row[1] for row in BAD)]
     source = write(tmp_path / "in.parquet", *bad)
     options = {"filter_by": "confident_learning", "fitted": str(tmp_path / "model.json")}
-    config, outcome = run(source, on_invalid="quarantine", **options)
-    aside = pq.read_table(config.place("quarantine")).sort_by("id")
+    done = run(str(source), "multilabel", classes=CLASSES, on_invalid="quarantine", **options)
+    aside = done.quarantine.sort_by("id")
     assert aside["invalid_reason"].to_pylist() == [row[2] for row in BAD]
-    assert "40 of 44 rows scored" in outcome.text(config)
-    rows = pq.read_table(config.output).sort_by("id").to_pandas()
+    assert "40 of 44 rows scored" in done.printed
+    rows = done.scores.sort_by("id").to_pandas()
     bits = np.array([np.isin(range(4), row) for row in labels])
     absent, present = model.thresholds.T - 1e-6
     issues = np.where(
@@ -182,24 +139,8 @@ def test_bad_rows_are_set_aside_and_a_model_is_applied_as_it_is(run, tmp_path):
     np.testing.assert_array_equal(rows["is_label_issue"], issues.any(axis=1))
 
 
-@pytest.mark.parametrize("filter_by", ["prune_by_noise_rate", "low_self_confidence"])
-def test_a_table_without_rows_gives_tables_without_rows(run, tmp_path, filter_by):
-    empty = pa.table(
-        {
-            "id": pa.array([], pa.string()),
-            "labels": pa.array([], pa.list_(pa.string())),
-            "pred_probs": pa.array([], pa.list_(pa.float64())),
-        }
-    )
-    pq.write_table(empty, tmp_path / "in.parquet")
-    config, outcome = run(tmp_path / "in.parquet", issue_rank=True, filter_by=filter_by)
-    assert "0 of 0 rows scored" in outcome.text(config)
-    for place in (config.output, config.place("issue_output")):
-        assert pq.read_table(place).num_rows == 0
-
-
-def test_a_wrong_column_fails_before_a_row_is_read(run, tmp_path):
+def test_names_and_number_of_classes_must_agree(run, tmp_path):
     labels, pred_probs = data_set(5)
     source = write(tmp_path / "in.parquet", labels, pred_probs)
-    with pytest.raises(OptionError, match="classes has 4 names, K is 3"):
-        run(source, n_classes=3)
+    done = run(str(source), "multilabel", ends=2, classes=CLASSES, n_classes=3)
+    assert "classes has 4 names, K is 3" in done.error

@@ -1,23 +1,22 @@
 """The job of many annotators: its configuration, by spark-submit, and with rows set aside."""
 
+from functools import partial
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from runs import config_of, parsed
 
 from lq_spark.core.multiannotator.annotations import checked_annotations
 from lq_spark.core.multiannotator.items import Dataset
 from lq_spark.errors import OptionError
-from lq_spark.job.cli import parser
-from lq_spark.job.config_file import load_config
-from lq_spark.job.tasks.registry import TASKS
 
 PLACES = {"input": "./items", "annotations": "./annotations", "output": "./out"}
 CLASSES = ["ant", "bee", "cat"]
 
 
-def load(path=None, **flags):
-    return load_config(path, flags, "multiannotator")
+load = partial(config_of, "multiannotator")
 
 
 def crowd(n_items=120, n_annotators=8, seed=0):
@@ -67,8 +66,7 @@ def test_every_key_is_a_flag_and_the_tables_have_places_of_their_own():
     assert config.place("annotation_quarantine") == "./out_quarantine_annotations"
     line = [*flags_of(PLACES), "--task", "multiannotator", "--pred-probs", "p,q"]
     line += ["--calibrate-probs", "--fail-if", "mean_annotator_agreement < 0.5"]
-    found = vars(parser(TASKS["multiannotator"]).parse_args(line))
-    config = load_config(None, found, "multiannotator")
+    config = load(**parsed("multiannotator", *line))
     assert (config.models, config.calibrate_probs) == (["p", "q"], True)
     for place in ("./annotations", "./out/annotations", "./out_annotators", "./out_metrics"):
         with pytest.raises(OptionError, match="must be different places, none inside another"):
@@ -94,11 +92,6 @@ def test_a_value_that_is_not_allowed_is_refused(flags, message):
     with pytest.raises(OptionError) as error:
         load(**{**PLACES, **flags})
     assert message in str(error.value)
-
-
-def test_the_example_config_is_one(repository):
-    config = load(str(repository / "conf" / "score_multiannotator.yaml"))
-    assert config.models == ["pred_probs"]
 
 
 def test_a_good_run_writes_what_core_says_and_shows_the_worst(submit, read_metrics, tmp_path):
@@ -150,38 +143,10 @@ def test_a_good_run_writes_what_core_says_and_shows_the_worst(submit, read_metri
     assert lines[at + 2].split()[0] == f"i{least:03d}"
 
 
-def test_a_bad_run_names_items_and_annotations(submit, expected_error, failed_runs, tmp_path):
-    item, who, labels, probs = crowd(20)
-    probs[4] = np.nan
-    unknown = [np.append(values, more) for values, more in ((item, 77), (who, 0), (labels, 1))]
-    options = write_tables(tmp_path, *unknown, probs)
-    done = submit("--task", "multiannotator", *flags_of(options))
-    line = expected_error(done, 1)
-    assert "1 of 20 items cannot be scored: probability not finite: 1 (item i004)" in line
-    assert "item not in the items: 1 (item i077)" in line
-    assert "item that cannot be scored: 3 (item i004)" in line
-    assert not (tmp_path / "out").exists()
-    assert failed_runs(tmp_path / "out_metrics") == ["InvalidRowsError"]
-
-
-def test_a_wrong_column_is_refused(submit, expected_error, tmp_path):
-    options = write_tables(tmp_path, *crowd(20))
-    done = submit("--task", "multiannotator", *flags_of(options), "--annotator", "who")
-    line = expected_error(done, 2)
-    assert line.startswith("error: annotator: no column 'who' in the table; it has 'item', 'ann")
-
-
 @pytest.fixture
-def run(spark, batch_size):
-    """Run the job's own code; a run sets the size of batches, which the fixture puts back."""
-
-    from lq_spark.job.run import execute
-
-    def execute_with(**flags):
-        config = load(**flags)
-        return execute(spark, config).report.text(config)
-
-    return execute_with
+def run(run_in):
+    """Run the job on tables that are there: what it prints."""
+    return lambda folder, **keys: run_in(folder, keys["input"], "multiannotator", **keys).printed
 
 
 def test_rows_set_aside_leave_what_the_others_say(run, tmp_path):
@@ -200,7 +165,9 @@ def test_rows_set_aside_leave_what_the_others_say(run, tmp_path):
     ]
     given = np.where(is_bad, "dog", table["label"].to_numpy(zero_copy_only=False))
     pq.write_table(table.set_column(2, "label", [given.tolist()]), options["annotations"])
-    text = run(**options, on_invalid="quarantine", save_fitted=str(tmp_path / "fitted.json"))
+    text = run(
+        tmp_path, **options, on_invalid="quarantine", save_fitted=str(tmp_path / "fitted.json")
+    )
     assert "39 of 40 items scored" in text
     assert "(4 annotations: item that cannot be scored: 3; label not in classes: 1)" in text
     out = tmp_path / "all"
@@ -214,7 +181,7 @@ def test_rows_set_aside_leave_what_the_others_say(run, tmp_path):
     others = write_tables(tmp_path / "fit", item[fit], who[fit], labels[fit], probs)
     table = pq.read_table(others["input"])
     pq.write_table(table.filter(np.arange(40) != 7), others["input"])
-    run(**others)
+    run(tmp_path, **others)
     for name in ("out", "out_annotations", "out_annotators"):
         found, expected = (
             sorted(map(str, pq.read_table(tmp_path / place / name).to_pylist()))
@@ -223,18 +190,9 @@ def test_rows_set_aside_leave_what_the_others_say(run, tmp_path):
         assert found == expected
     # What was fitted gives the same numbers again.
     others["output"] = str(tmp_path / "again")
-    run(**others, fitted=str(tmp_path / "fitted.json"))
+    run(tmp_path, **others, fitted=str(tmp_path / "fitted.json"))
     assert (
         pq.read_table(tmp_path / "again")
         .sort_by("item")
         .equals(pq.read_table(tmp_path / "fit" / "out").sort_by("item"))
     )
-
-
-def test_tables_without_rows_give_tables_without_rows(run, tmp_path):
-    options = write_tables(tmp_path, *crowd(20))
-    for name in ("input", "annotations"):
-        pq.write_table(pq.read_table(options[name]).slice(0, 0), options[name])
-    assert "0 of 0 items scored" in run(**options)
-    for name in ("out", "out_annotations", "out_annotators"):
-        assert pq.read_table(tmp_path / name).num_rows == 0

@@ -4,13 +4,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lq_spark.core.detection.issues import fit_detections
+from runs import config_of
 
 from lq_spark import DetectionModel
 from lq_spark.core import detection as core
 from lq_spark.core.detection.images import checked_detections
-from lq_spark.core.detection.model import fit_detections
-from lq_spark.errors import InvalidRowsError, OptionError
-from lq_spark.job.config_file import load_config
+from lq_spark.errors import OptionError
 
 CLASSES = ["person", "car"]
 FIELDS = ("x1", "y1", "x2", "y2", "label", "prob")
@@ -76,8 +76,8 @@ def lists(made):
     return labels, predictions
 
 
-def assert_output(folder, made):
-    rows = pq.read_table(folder).sort_by("id").to_pylist()
+def assert_output(scores, made):
+    rows = scores.sort_by("id").to_pylist()
     data = lists(made)
     assert [row["label_quality"] for row in rows] == core.get_label_quality_scores(*data).tolist()
     issues = core.find_label_issues(*data)
@@ -87,18 +87,11 @@ def assert_output(folder, made):
 
 
 @pytest.fixture
-def run(spark, batch_size, tmp_path):
-    """Run the job's own code on a table; ``batch_size`` is asked for as a run may set it."""
-
-    from lq_spark.job.run import execute
-
-    def score(table, **flags):
-        pq.write_table(table, tmp_path / "in.parquet")
-        places = {"input": str(tmp_path / "in.parquet"), "output": str(tmp_path / "out")}
-        config = load_config(None, {**places, "classes": CLASSES, **flags}, "detection")
-        return execute(spark, config)
-
-    return score
+def score(run):
+    """Run the job on a table of images."""
+    return lambda table, ends=0, **keys: run(
+        table, "detection", ends, **{"classes": CLASSES, **keys}
+    )
 
 
 def test_a_good_run_writes_what_core_says_and_tells_of_it(submit, tmp_path, read_metrics):
@@ -111,7 +104,7 @@ def test_a_good_run_writes_what_core_says_and_tells_of_it(submit, tmp_path, read
     )
     assert done.code == 0, done.stderr
     assert "Traceback" not in done.stderr
-    rows, issues = assert_output(tmp_path / "out", made)
+    rows, issues = assert_output(pq.read_table(tmp_path / "out"), made)
     assert 0 < issues.sum() < len(made)
     names = ["id", "file_name", "is_label_issue", "label_quality", "box_issues", "issue_rank"]
     assert list(rows[0]) == names
@@ -137,39 +130,23 @@ def test_a_good_run_writes_what_core_says_and_tells_of_it(submit, tmp_path, read
     assert lines[at].split()[:3] == [*worst["id"].split(), f"{worst['label_quality']:.6f}"]
 
 
-def test_images_that_cannot_be_scored_stop_a_run_by_name(
-    submit, tmp_path, expected_error, failed_runs
-):
-    made = images(4)
-    made[1][0][1]["x2"] = -1.0
-    made[2] = (made[2][0], None)
-    pq.write_table(table_of(made), tmp_path / "in.parquet")
-    flags = ("--task", "detection", "--input", tmp_path / "in.parquet", "--classes", "person,car")
-    line = expected_error(submit(*flags, "--output", tmp_path / "out"), 1)
-    assert line.startswith("error: 2 of 4 rows cannot be scored: ")
-    assert "label box: x2 below x1: 1 (id image 001)" in line
-    assert "null predictions: 1 (id image 002)" in line
-    assert not (tmp_path / "out").exists()
-    assert failed_runs(tmp_path / "out_metrics") == ["InvalidRowsError"]
-
-
-def test_bad_images_are_set_aside_and_the_others_scored(run, tmp_path):
+def test_bad_images_are_set_aside_and_the_others_scored(score):
     made = images()
     made[3][1][0]["prob"] = 1.5
     made[5][0][0]["label"] = "tree"
-    outcome = run(table_of(made), on_invalid="quarantine")
-    assert_output(tmp_path / "out", [one for i, one in enumerate(made) if i not in (3, 5)])
-    aside = pq.read_table(tmp_path / "out_quarantine").sort_by("id").to_pylist()
+    done = score(table_of(made), on_invalid="quarantine")
+    assert_output(done.scores, [one for i, one in enumerate(made) if i not in (3, 5)])
+    aside = done.quarantine.sort_by("id").to_pylist()
     reasons = [
         "predicted box 0: probability outside 0..1",
         "label box 0: label not in classes: 'tree'",
     ]
     assert [row["invalid_reason"] for row in aside] == reasons
     kinds = [reason.replace(" 0:", ":").removesuffix(": 'tree'") for reason in reasons]
-    assert outcome.report.quarantined == dict.fromkeys(kinds, 1)
+    assert done.reasons == dict.fromkeys(kinds, 1)
 
 
-def test_boxes_may_be_tables_of_their_own(run, tmp_path, read_metrics):
+def test_boxes_may_be_tables_of_their_own(score, tmp_path):
     made = images(12)
     for name, part in (("annotations", 0), ("detections", 1)):
         rows = [
@@ -187,29 +164,23 @@ def test_boxes_may_be_tables_of_their_own(run, tmp_path, read_metrics):
     flags = {"box": ["bbox"], "label": "category", "prob": "score", "keep_columns": ["file_name"]}
     flags |= {"label_boxes": str(tmp_path / "annotations.parquet")}
     flags |= {"predicted_boxes": str(tmp_path / "detections.parquet")}
-    run(table, save_fitted=str(tmp_path / "model.json"), **flags)
-    rows, _ = assert_output(tmp_path / "out", [*made, ([], [])])
+    first = score(table, save_fitted=str(tmp_path / "model.json"), **flags)
+    rows, _ = assert_output(first.scores, [*made, ([], [])])
     assert [row["file_name"] for row in rows] == [f"{i}.jpg" for i in range(13)]
     # Judged by what was saved: the same, and the counts are those of the rows.
-    run(table, fitted=str(tmp_path / "model.json"), **flags)
-    assert_output(tmp_path / "out", [*made, ([], [])])
-    first, second = read_metrics(tmp_path / "out_metrics").values()
-    names = {name for name in (*first, *second) if name[0].startswith(("class_", "label_"))}
-    assert all(first[name] == second[name] for name in names)
-    drifts = [of_run.get(("drift_class_shares", None)) for of_run in (first, second)]
-    assert sorted(drifts, key=str) == [0.0, None]
+    second = score(table, fitted=str(tmp_path / "model.json"), **flags)
+    assert_output(second.scores, [*made, ([], [])])
+    names = {name for name in second.metrics if name[0].startswith(("class_", "label_"))}
+    assert all(first.metrics[name] == second.metrics[name] for name in names)
+    assert ("drift_class_shares", None) not in first.metrics
+    assert second.metrics["drift_class_shares", None] == 0.0
 
 
-def test_a_table_without_images_gives_a_table_without_scores(run, tmp_path):
-    run(table_of(images(1)).slice(0, 0), issue_rank=True)
-    assert pq.read_table(tmp_path / "out").num_rows == 0
-
-
-def test_a_wrong_class_stops_a_run_before_it_starts(run):
-    with pytest.raises(InvalidRowsError, match="label box: label not in classes"):
-        run(table_of(images(3)), classes=["cat", "dog"])
-    with pytest.raises(OptionError, match="classes has 2 names, K is 3"):
-        run(table_of(images(3)), n_classes=3)
+def test_a_wrong_class_stops_a_run_before_it_starts(score):
+    done = score(table_of(images(3)), ends=1, classes=["cat", "dog"])
+    assert "label box: label not in classes" in done.error
+    done = score(table_of(images(3)), ends=2, n_classes=3)
+    assert "K differs: 3 by n_classes, 2 by classes" in done.error
 
 
 @pytest.mark.parametrize(
@@ -232,4 +203,4 @@ def test_a_wrong_class_stops_a_run_before_it_starts(run):
 )
 def test_a_wrong_option_is_refused(flags, message):
     with pytest.raises(OptionError, match=message):
-        load_config(None, {"input": "a/b", "output": "c/d", **flags}, "detection")
+        config_of("detection", input="a/b", output="c/d", **flags)

@@ -1,14 +1,10 @@
 """Jobs over tables with labels in floats and booleans, and with a column a class."""
 
+import re
 from decimal import Decimal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-
-from lq_spark.errors import InvalidRowsError
-from lq_spark.job.config_file import load_config
-from lq_spark.job.run import execute
 
 LABELS = [0, 1, 1, 0, 1, 0, 0, 1]
 PROBS = [
@@ -39,36 +35,32 @@ def table_of(task, labels, kind, probs):
 
 
 @pytest.fixture
-def run(spark, tmp_path):
-    """Run a job on its table in a folder of its own; return its outcome, text and tables."""
+def run_of(run_in, tmp_path):
+    """Run a job on its table in a folder of its own."""
 
-    def go(task, labels, kind, probs=None, **options):
+    def go(task, labels, kind, probs=None, ends=0, **options):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
         probs = {"pred_probs": PROBS} if probs is None else probs
-        pq.write_table(table_of(task, labels, kind, probs), folder / "input.parquet")
-        options |= {"input": f"{folder}/input.parquet", "output": f"{folder}/out", "task": task}
+        tables = {"input": table_of(task, labels, kind, probs)}
         if task == "tokens":
             options["token_index"] = "token_index"
         if task == "multiannotator":
             given = {"item": IDS * 2, "annotator": ["ann"] * 8 + ["bob"] * 8}
             given["label"] = pa.array([*labels, labels[1], *labels[1:]], kind)
-            pq.write_table(pa.table(given), folder / "annotations.parquet")
-            options["annotations"] = f"{folder}/annotations.parquet"
-        config = load_config(None, options, task)
-        outcome = execute(spark, config)
-        return outcome, pq.read_table(folder / "out"), pq.read_table(folder / "out_metrics")
+            tables["annotations"] = pa.table(given)
+        return run_in(folder, tables, task, ends, **options)
 
     return go
 
 
-def metrics_of(table):
-    rows = table.select(["metric", "class", "value"]).to_pylist()
-    kept = [row for row in rows if row["metric"] != "seconds"]
-    return sorted((row["metric"], row["class"] or "", str(row["value"])) for row in kept)
+def metrics_of(done):
+    kept = {key: value for key, value in done.metrics.items() if key[0] != "seconds"}
+    return sorted((metric, of or "", str(value)) for (metric, of), value in kept.items())
 
 
-def numbers_of(table):
+def numbers_of(done):
+    table = done.scores
     names = [f.name for f in table.schema if pa.types.is_floating(f.type) and f.name != "label"]
     return sorted(
         map(
@@ -82,16 +74,15 @@ def numbers_of(table):
 
 @pytest.mark.parametrize("task", ["multiclass", "tokens", "multilabel", "multiannotator"])
 @pytest.mark.parametrize("kind", [name for name in TYPES if name != "int"])
-def test_a_run_tells_the_same_of_labels_of_every_type(run, task, kind):
+def test_a_run_tells_the_same_of_labels_of_every_type(run_of, task, kind):
     made, type_ = TYPES[kind]
     options = {"find_issues": True} if task in ("multiclass", "tokens") else {}
-    _, wanted, wanted_metrics = run(task, LABELS, pa.int32(), **options)
-    outcome, found, metrics = run(task, [made(x) for x in LABELS], type_, **options)
+    wanted = run_of(task, LABELS, pa.int32(), **options)
+    found = run_of(task, [made(x) for x in LABELS], type_, **options)
     assert numbers_of(found) == numbers_of(wanted)
-    assert metrics_of(metrics) == metrics_of(wanted_metrics)
+    assert metrics_of(found) == metrics_of(wanted)
     if task == "multiclass":
-        assert found.schema.field("predicted_label").type == type_
-    assert not outcome.gate_failed
+        assert found.scores.schema.field("predicted_label").type == type_
 
 
 @pytest.mark.parametrize(
@@ -103,7 +94,7 @@ def test_a_run_tells_the_same_of_labels_of_every_type(run, task, kind):
         *(("multilabel", form) for form in ("columns", "struct")),
     ],
 )
-def test_a_run_reads_probabilities_in_every_form(run, task, form):
+def test_a_run_reads_probabilities_in_every_form(run_of, task, form):
     names = [["cat", "dog"][x] for x in LABELS]
     columns = {"cat": [p[0] for p in PROBS], "dog": [p[1] for p in PROBS]}
     forms = {
@@ -116,24 +107,24 @@ def test_a_run_reads_probabilities_in_every_form(run, task, form):
         options["classes"] = ["cat", "dog"]
     if task == "multiannotator" and form == "columns":
         options = {"pred_probs": [["cat", "dog"]]}
-    _, wanted, wanted_metrics = run(task, names, pa.string(), classes=["cat", "dog"])
-    _, found, metrics = run(task, names, pa.string(), probs, **options)
+    wanted = run_of(task, names, pa.string(), classes=["cat", "dog"])
+    found = run_of(task, names, pa.string(), probs, **options)
     assert numbers_of(found) == numbers_of(wanted)
-    assert [m for m in metrics_of(metrics) if m[0] != "model_weight"] == [
-        m for m in metrics_of(wanted_metrics) if m[0] != "model_weight"
+    assert [m for m in metrics_of(found) if m[0] != "model_weight"] == [
+        m for m in metrics_of(wanted) if m[0] != "model_weight"
     ]
 
 
 @pytest.mark.parametrize("task", ["multiclass", "tokens", "multilabel", "multiannotator"])
-def test_a_run_shows_the_labels_that_are_no_classes(run, task):
+def test_a_run_shows_the_labels_that_are_no_classes(run_of, task):
     names = [["cat", "dog"][x] for x in LABELS]
     names[2], names[5] = "cat ", "Dog"
-    with pytest.raises(InvalidRowsError, match=r"label not in classes: \d \('Dog', 'cat '; "):
-        run(task, names, pa.string(), classes=["cat", "dog"])
+    done = run_of(task, names, pa.string(), ends=1, classes=["cat", "dog"])
+    assert re.search(r"label not in classes: \d \('Dog', 'cat '; ", done.error)
 
 
 @pytest.mark.parametrize("task", ["multiclass", "tokens", "multilabel", "multiannotator"])
-def test_a_run_counts_labels_that_are_not_whole(run, task):
+def test_a_run_counts_labels_that_are_not_whole(run_of, task):
     labels = [0.5, *map(float, LABELS[1:])]
-    with pytest.raises(InvalidRowsError, match=r"label not a whole number: 1 \("):
-        run(task, labels, pa.float64())
+    done = run_of(task, labels, pa.float64(), ends=1)
+    assert "label not a whole number: 1 (" in done.error

@@ -4,14 +4,11 @@ spark-submit passes what the Python driver prints on its standard error on to st
 """
 
 import re
-from collections import Counter
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-from lq_spark.core import multiclass
+from runs import left_in
 
 # Faults by row number, each with its reason; seven rows have the first, more than are named.
 FAULTS = {
@@ -81,42 +78,9 @@ def test_rows_that_cannot_be_scored_stop_the_run_and_the_output_stays(
         assert int(count) == len(bad_ids)
         assert [int(key) for key in named.split(", ")] == bad_ids[:5]
     assert snapshot(output) == before
-    left = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
-    assert left == {"source", "scores", "scores_metrics"}
+    assert left_in(tmp_path) == {"source", "scores", "scores_metrics"}
     assert pq.read_table(tmp_path / "scores_metrics").num_rows == 1
     assert failed_runs(tmp_path / "scores_metrics") == ["InvalidRowsError"]
-
-
-def test_rows_that_cannot_be_scored_are_set_aside_if_told(
-    faulty, submit, write_folder, by_id, read_metrics, assert_same_bits, tmp_path
-):
-    labels, pred_probs, table = faulty
-    source, output = write_folder(table, tmp_path / "source"), tmp_path / "scores"
-    arguments = ["--on-invalid", "quarantine", "--n-classes", "4", "--adjust-pred-probs"]
-    done = submit("--input", source, "--output", output, *arguments)
-
-    assert done.code == 0, done.stderr
-    set_aside = pq.read_table(tmp_path / "scores_quarantine")
-    assert set_aside.column_names == [*table.column_names, "invalid_reason"]
-    reasons = dict(zip(*(set_aside[c].to_pylist() for c in ("id", "invalid_reason")), strict=True))
-    assert reasons == {table["id"][row].as_py(): reason for row, reason in FAULTS.items()}
-
-    # The thresholds are those of the good rows alone, or the scores would differ.
-    good = np.array([row not in FAULTS for row in range(120)])
-    scores = by_id(pq.read_table(output), table["id"].filter(pa.array(good)))
-    expected = multiclass.get_label_quality_scores(
-        labels[good], pred_probs[good], adjust_pred_probs=True
-    )
-    assert_same_bits(scores["label_quality"].to_numpy(), expected)
-
-    assert "110 of 120 rows scored, 4 classes" in done.stdout
-    assert "scores_quarantine (10 rows: label out of range: 7; probability not" in done.stdout
-    [metrics] = read_metrics(tmp_path / "scores_metrics").values()
-    assert [metrics[name, None] for name in ("rows", "rows_scored", "rows_quarantined")] == [
-        *(120, 110, 10)
-    ]
-    counts = {detail: n for (name, detail), n in metrics.items() if name == "rows_quarantined"}
-    assert counts == {None: 10, **Counter(FAULTS.values())}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +115,61 @@ def test_bad_arguments_end_the_job_with_a_code_and_one_line(
     here = [change.format(tmp=tmp_path) for change in changes]
     done = submit("--input", source, "--output", tmp_path / "scores", *here)
     assert message.format(tmp=tmp_path) in expected_error(done, code)
-    left = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
-    assert left == {"file", "source", *["scores_metrics"] * len(recorded)}
+    assert left_in(tmp_path) == {"file", "source", *["scores_metrics"] * len(recorded)}
     if recorded:
         assert failed_runs(tmp_path / "scores_metrics") == recorded
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(
+    submit, labelled_rows, write_folder, tmp_path
+):
+    source = write_folder(labelled_rows(200, 3)[2], tmp_path / "source")
+    places = ["--input", source, "--output", tmp_path / "scores", "--dry-run"]
+    condition = ["--find-issues", "--fail-if", "issue_rate > 0.05"]
+    good = submit(*places, *condition, "--write-mode", "merge")
+    wrong_rows = submit(*places, "--n-classes", "4")
+    assert good.code == 0, good.stdout + good.stderr
+    assert good.stdout.splitlines() == [
+        f"input       {source} (parquet)",
+        "  id  bigint",
+        "  label  int",
+        "  pred_probs  array<double>",
+        "sample      the first 1,000 rows can be scored",
+        "classes     3",
+        f"output      {tmp_path / 'scores'} (parquet, merge)",
+        "  id  bigint",
+        "  label  int",
+        "  predicted_label  int",
+        "  label_quality  double",
+        "  is_label_issue  boolean",
+        *(
+            f"metrics     {tmp_path / 'scores'}_{name} (parquet)"
+            for name in ("metrics", "metrics_classes", "metrics_overlaps")
+        ),
+        "fail_if     issue_rate > 0.05",
+        "nothing was scored or written",
+    ]
+    assert wrong_rows.code == 1
+    assert "pred_probs of wrong length: 200 (id 1000, 1001, " in wrong_rows.stdout
+    assert left_in(tmp_path) == {"source"}
+
+
+CONFIG_ERRORS = {
+    "unknown key": ("inputt: ./in\noutput: ./out\n", "unknown config key 'inputt'; did you mean"),
+    "wrong type": ("input: ./in\noutput: ./out\ntolerance: much\n", "tolerance: Input should be"),
+    "missing": ("input: ./in\n", "output is missing: give it in the config or as --output"),
+    "bad expression": (
+        "input: ./in\noutput: ./out\nfail_if: [rows >]\n",
+        "fail_if: a condition must be like 'issue_rate > 0.05', got 'rows >'",
+    ),
+}
+
+
+@pytest.mark.parametrize("error", CONFIG_ERRORS)
+def test_errors_of_the_config_end_the_job_with_2_and_one_line(
+    error, submit, expected_error, tmp_path
+):
+    text, message = CONFIG_ERRORS[error]
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    assert message in expected_error(submit("--config", path), 2)

@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from runs import config_of
 
 from lq_spark.core.regression import find_label_issues, get_label_quality_scores
 from lq_spark.core.regression.rules import OUTRE_THRESHOLD
 from lq_spark.errors import OptionError
-from lq_spark.job.config_file import load_config
 
 PLACES = {"input": "data/in", "output": "data/out"}
 
@@ -33,9 +33,9 @@ NAMES = ("--label", "price", "--prediction", "guess")
 def test_an_uncertainty_is_a_column_or_a_number():
     how = {"method": "uncertainty", "frac_issues": 0.1}
     for given, told in (("0.5", 0.5), (2.0, 2.0), ("spread", "spread")):
-        config = load_config(None, {**PLACES, **how, "uncertainty": given}, "regression")
+        config = config_of("regression", **PLACES, **how, uncertainty=given)
         assert config.number_or_column == told
-    assert load_config(None, dict(PLACES), "regression").number_or_column is None
+    assert config_of("regression", **PLACES).number_or_column is None
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_an_uncertainty_is_a_column_or_a_number():
 )
 def test_a_wrong_key_is_refused(keys, message):
     with pytest.raises(OptionError) as error:
-        load_config(None, {**PLACES, **keys}, "regression")
+        config_of("regression", **PLACES, **keys)
     assert message in str(error.value)
 
 
@@ -104,62 +104,21 @@ def test_a_good_run_scores_numbers_and_tells_of_them(
     assert "warn_if not met: residual_quantile['0.5']" in done.stdout
 
 
-def test_a_bad_run_names_the_rows_and_writes_only_that_it_has_failed(
-    submit, tmp_path, expected_error, failed_runs
-):
-    rows = table_of(*prices(9)).to_pylist()
-    rows[2] |= {"id": 7, "price": None}
-    rows[4] |= {"id": 5, "guess": float("inf")}
-    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet")
-    done = submit(
-        *("--task", "regression", "--input", tmp_path / "in.parquet"),
-        *("--output", tmp_path / "out", *NAMES),
-    )
-    line = expected_error(done, 1)
-    assert line == (
-        "error: 2 of 9 rows cannot be scored: null label: 1 (id 7); prediction not finite: 1 (id 5)"
-    )
-    assert not (tmp_path / "out").exists()
-    assert failed_runs(tmp_path / "out_metrics") == ["InvalidRowsError"]
-
-
-@pytest.fixture
-def run(spark, tmp_path):
-    """Run the job's own code on rows: (report, config)."""
-
-    from lq_spark.job.run import execute
-
-    def run(table, **flags):
-        pq.write_table(table, tmp_path / "in.parquet")
-        places = {"input": str(tmp_path / "in.parquet"), "output": str(tmp_path / "out")}
-        names = {"label": "price", "prediction": "guess"}
-        config = load_config(None, {**places, **names, **flags}, "regression")
-        return execute(spark, config).report, config
-
-    return run
-
-
 def test_rows_set_aside_leave_the_others_the_scores_of_their_own(run, by_id):
     ids, labels, predictions, uncertainties = prices(60)
     spoilt = uncertainties.copy()
     spoilt[7] = -1.0
     how = {"method": "uncertainty", "uncertainty": "spread", "frac_issues": 0.1}
     table = table_of(ids, labels, predictions, spoilt)
-    report, config = run(table, **how, on_invalid="quarantine")
-    assert report.quarantined == {"uncertainty below 0": 1}
-    assert pq.read_table(config.place("quarantine"))["id"].to_pylist() == [ids[7]]
+    names = {"label": "price", "prediction": "guess"}
+    done = run(table, "regression", **names, **how, on_invalid="quarantine")
+    assert done.reasons == {"uncertainty below 0": 1}
+    assert done.quarantine["id"].to_pylist() == [ids[7]]
     fit = np.arange(60) != 7
-    found = by_id(pq.read_table(config.output), table.filter(fit)["id"])
+    found = by_id(done.scores, table.filter(fit)["id"])
     expected = find_label_issues(
         labels[fit], predictions[fit], uncertainty=uncertainties[fit], frac_issues=0.1
     )
     for name in ("is_label_issue", "label_quality", "predicted_label"):
         assert found[name].to_pylist() == expected[name].tolist()
-    assert "label issues 6 of 59 rows, 10.17%" in report.text(config)
-
-
-def test_a_table_without_rows_gives_one_without_rows(run):
-    report, config = run(table_of(*prices(3)).slice(0, 0))
-    assert report.n_scored == 0
-    assert pq.read_table(config.output).num_rows == 0
-    assert "0 of 0 rows scored" in report.text(config)
+    assert "label issues 6 of 59 rows, 10.17%" in done.printed
