@@ -9,7 +9,7 @@ from runs import config_of
 from lq_spark import DetectionModel
 from lq_spark.core import detection as core
 from lq_spark.core.detection.images import checked_detections
-from lq_spark.core.detection.issues import fit_detections
+from lq_spark.core.detection.model import fit_detections
 from lq_spark.errors import OptionError
 
 CLASSES = ["person", "car"]

@@ -77,7 +77,7 @@ def test_a_wrong_option_of_the_scores_is_refused(unread, options, message):
         assert str(raised.value).startswith(message)
     for options, message in (
         ({"method": "margin"}, "method must be one of "),
-        ({"fitted": 3}, "fitted must be a CrowdModel or None, got 3"),
+        ({"fitted": 3}, "fitted must be a MultiannotatorModel or None, got 3"),
     ):
         with pytest.raises(OptionError, match=message):
             multiannotator.score(unread(**ANNOTATIONS), unread(**ITEMS), **options)
