@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lq_spark.core.confident.model import NoiseModel
     from lq_spark.core.confident.thresholds import Thresholds
     from lq_spark.core.detection.model import DetectionModel
-    from lq_spark.core.multiannotator.model import CrowdModel
+    from lq_spark.core.multiannotator.model import MultiannotatorModel
     from lq_spark.core.multilabel.model import MultilabelModel
     from lq_spark.core.segmentation.issues import SegmentationModel
     from lq_spark.tasks import (
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "CrowdModel",
     "DetectionModel",
+    "MultiannotatorModel",
     "MultilabelModel",
     "NoiseModel",
     "SegmentationModel",
@@ -55,7 +55,7 @@ _HOMES = {
     "regression": "lq_spark.tasks.regression",
     "segmentation": "lq_spark.tasks.segmentation",
     "tokens": "lq_spark.tasks.tokens",
-    "CrowdModel": "lq_spark.core.multiannotator.model",
+    "MultiannotatorModel": "lq_spark.core.multiannotator.model",
     "DetectionModel": "lq_spark.core.detection.model",
     "MultilabelModel": "lq_spark.core.multilabel.model",
     "NoiseModel": "lq_spark.core.confident.model",

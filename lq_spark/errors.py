@@ -7,7 +7,9 @@ exception to the driver as text, so attributes would be lost.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Collection, Iterable, Mapping, Set
+from numbers import Integral, Real
 
 
 class LqError(Exception):
@@ -64,6 +66,37 @@ def require_one_of(option: str, value: object, allowed: Collection[str]) -> None
     if not isinstance(value, str) or value not in allowed:
         hint = closest(str(value), allowed)
         raise OptionError(f"{option} must be one of {listed(allowed)}, got {value!r}{hint}")
+
+
+def require_number(
+    option: str,
+    value: object,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    above: bool = False,
+) -> float:
+    """Return a number from ``low``, or above it, to ``high``; raise OptionError for anything else.
+
+    >>> require_number("threshold", 1, 0.0, 1.0)
+    1.0
+    """
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if is_number and low <= value <= high and not (above and value == low):  # type: ignore[operator]
+        return float(value)  # type: ignore[arg-type]
+    allowed = {
+        (False, False): "",
+        (True, False): f" above {low:g}" if above else f" of at least {low:g}",
+        (False, True): f" of at most {high:g}",
+        (True, True): f" from {low:g} to {high:g}",
+    }[math.isfinite(low), math.isfinite(high)]
+    raise OptionError(f"{option} must be a number{allowed}, got {value!r}")
+
+
+def require_whole_number(option: str, value: object, low: int) -> None:
+    """Raise OptionError unless ``value`` is a whole number of at least ``low``."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
+        raise OptionError(f"{option} must be a whole number of at least {low}, got {value!r}")
 
 
 def require_ordered(option: str, names: object) -> None:

@@ -676,7 +676,7 @@ def crowd(task: str = "multiannotator") -> Case:
             {"quality_method": "agree"},
             "quality_method must be one of 'crowdlab', 'agreement', got 'agree'",
         ),
-        Refusal({"fitted": 3}, "fitted must be a CrowdModel or None, got 3", ("score",)),
+        Refusal({"fitted": 3}, "fitted must be a MultiannotatorModel or None, got 3", ("score",)),
     )
     return Case(
         task,

@@ -13,8 +13,8 @@ import pytest
 
 import lq_spark
 from lq_spark import (
-    CrowdModel,
     DetectionModel,
+    MultiannotatorModel,
     MultilabelModel,
     NoiseModel,
     SegmentationModel,
@@ -26,9 +26,9 @@ from lq_spark.core.multiannotator.crowdlab import CrowdlabWeights
 from lq_spark.core.multiannotator.majority import VoteSummary
 from lq_spark.core.multilabel.health import multilabel_health
 from lq_spark.tables.formats import Source
-from lq_spark.tasks.activelab import ActiveScores, CrowdChecks
+from lq_spark.tasks.activelab import ActiveScores, MultiannotatorChecks
 from lq_spark.tasks.detection import DetectionSummary
-from lq_spark.tasks.multiannotator import CrowdScores
+from lq_spark.tasks.multiannotator import MultiannotatorScores
 from lq_spark.tasks.multiannotator.columns import AnnotationTables
 from lq_spark.tasks.regression import RegressionHealth
 from lq_spark.tasks.segmentation.health import segmentation_health
@@ -72,7 +72,7 @@ def crowd_model(k):
     votes = VoteSummary(np.arange(k), np.linspace(0, 1, k), np.linspace(0, 1, k), 2.5)
     how = {"consensus_method": "best_quality", "quality_method": "crowdlab"}
     parts = {"temperatures": (None,), "votes": votes, "majority_weights": None}
-    return CrowdModel(names_of(k), k, names_of(k), **how, **parts, weights=weights(k))
+    return MultiannotatorModel(names_of(k), k, names_of(k), **how, **parts, weights=weights(k))
 
 
 def images(k):
@@ -115,7 +115,7 @@ OBJECTS = {
         lambda k: SegmentationModel(thresholds(k), 4, 0.25, 2, 1),
         "5 classes, 102 pixels, 4 candidate issues",
     ),
-    CrowdModel: (crowd_model, "5 classes, 5 annotators, 1 model, labels per item 2.5"),
+    MultiannotatorModel: (crowd_model, "5 classes, 5 annotators, 1 model, labels per item 2.5"),
     type(dataset_health(noise_model(3))): (
         lambda k: dataset_health(noise_model(k)),
         "5 classes, 6 estimated issues, 3 overlapping pairs, health score 0.9608",
@@ -128,12 +128,15 @@ OBJECTS = {
     type(images(2)): (images, "5 classes, 40 images, 20,000 pixels, 10 pixel issues"),
     RegressionHealth: (numbers, "500 rows, 5 label issues, mean label quality 0.75"),
     DetectionSummary: (boxes, "5 classes, 5 images, 15 labelled boxes"),
-    CrowdScores: (
-        lambda k: CrowdScores(None, crowd_model(k), None, names_of(k)),
+    MultiannotatorScores: (
+        lambda k: MultiannotatorScores(None, crowd_model(k), None, names_of(k)),
         "5 classes, 5 annotators, 1 model, lazy tables items, annotations, annotators",
     ),
     ActiveScores: (lambda k: ActiveScores(None, "item", weights(k)), "5 annotators, 1 model"),
-    CrowdChecks: (lambda k: CrowdChecks(None, None), "annotations and items with invalid_reason"),
+    MultiannotatorChecks: (
+        lambda k: MultiannotatorChecks(None, None),
+        "annotations and items with invalid_reason",
+    ),
     # What is an attribute of these.
     type(sparse(np.eye(2))): (lambda k: sparse(np.eye(k)), "5 classes, 5 entries, sum 5"),
     VoteSummary: (lambda k: crowd_model(k).votes, "5 classes, 5 annotators"),
@@ -204,7 +207,15 @@ def test_a_notebook_shows_small_tables_whatever_the_names_and_their_number(kind)
 
 @pytest.mark.parametrize(
     "kind",
-    [Thresholds, NoiseModel, MultilabelModel, DetectionModel, CrowdModel, TokenHealth, CrowdScores],
+    [
+        Thresholds,
+        NoiseModel,
+        MultilabelModel,
+        DetectionModel,
+        MultiannotatorModel,
+        TokenHealth,
+        MultiannotatorScores,
+    ],
 )
 def test_names_are_escaped(kind):
     make, _ = OBJECTS[kind]

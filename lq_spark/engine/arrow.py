@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -124,19 +125,45 @@ def nested_rows(column: pa.Array | pa.ChunkedArray, width: int) -> NestedRows:
     return NestedRows(list_rows(flat, width), lengths, is_null)
 
 
-def flat_lists(
-    column: pa.Array | pa.ChunkedArray,
-) -> tuple[pa.Array, NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the elements of all lists of a column, the lengths of the lists, and which are null.
+class FlatLists(NamedTuple):
+    """The lists of a column, one after the other.
 
-    >>> flat_lists(pa.array([[1, 2], None, [3]]))[0].to_pylist()
-    [1, 2, 3]
+    Attributes
+    ----------
+    values : pyarrow Array
+        The elements of all lists.
+    lengths : ndarray of int64, shape (n,)
+        0 for a null list.
+    is_null : ndarray of bool, shape (n,)
+    """
+
+    values: pa.Array
+    lengths: NDArray[np.int64]
+    is_null: NDArray[np.bool_]
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Return where each list starts, and where the last one ends, shape (n + 1,)."""
+        return np.append(0, np.cumsum(self.lengths))
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Return the row of each element."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+
+def flat_lists(column: pa.Array | pa.ChunkedArray) -> FlatLists:
+    """Return the lists of a column, of any elements.
+
+    >>> lists = flat_lists(pa.array([[1, 2], None, [3]]))
+    >>> lists.values.to_pylist(), lists.offsets, lists.rows
+    ([1, 2, 3], array([0, 2, 2, 3]), array([0, 0, 2]))
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
         raise DataError(f"a column of lists is needed, got {column.type}")
-    return column.flatten(), _lengths(column), np.asarray(column.is_null())
+    return FlatLists(column.flatten(), _lengths(column), np.asarray(column.is_null()))
 
 
 def vector_lists(vectors: pa.StructArray) -> pa.Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
-from lq_spark.core.health.classes import class_overlaps
+from lq_spark.core.health.tables import class_overlaps
 
 N_WORST_CLASSES = 20
 N_OVERLAPS = 5

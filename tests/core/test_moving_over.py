@@ -101,24 +101,24 @@ def test_no_public_function_takes_an_argument_that_it_does_not_use():
         (
             confident.calibrate_confident_joint,
             (COUNTS, LABELS),
-            "multilabel_model.calibrated_joints",
+            "multilabel.model.calibrated_joints",
         ),
         (
             health.overall_label_health_score,
             (LABELS, PROBS),
-            "multilabel_health.overall_multilabel_health_score",
+            "multilabel.overall_multilabel_health_score",
         ),
         (
             health.rank_classes_by_label_quality,
             (LABELS, PROBS),
-            "multilabel_health.rank_classes_by_multilabel_quality",
+            "multilabel.rank_classes_by_multilabel_quality",
         ),
         (
             health.find_overlapping_classes,
             (LABELS, PROBS),
-            "multilabel_health.common_multilabel_issues",
+            "multilabel.common_multilabel_issues",
         ),
-        (health.health_summary, (LABELS, PROBS), "multilabel_health.multilabel_health_summary"),
+        (health.health_summary, (LABELS, PROBS), "multilabel.multilabel_health_summary"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -128,7 +128,7 @@ def test_sets_of_labels_are_sent_to_the_function_that_is_for_them(function, argu
     assert str(error.value) == (
         f"multi_label must be False, got True: sets of labels are for lq_spark.core.{instead}"
     )
-    module, name = instead.split(".")
+    module, name = instead.rsplit(".", 1)
     assert callable(getattr(importlib.import_module(f"lq_spark.core.{module}"), name))
     function(*arguments, multi_label=False)
 

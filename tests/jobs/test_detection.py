@@ -9,7 +9,7 @@ from runs import config_of
 from lq_spark import DetectionModel
 from lq_spark.core import detection as core
 from lq_spark.core.detection.images import checked_detections
-from lq_spark.core.detection.issues import fit_detections
+from lq_spark.core.detection.model import fit_detections
 from lq_spark.errors import OptionError
 
 CLASSES = ["person", "car"]
@@ -180,7 +180,7 @@ def test_a_wrong_class_stops_a_run_before_it_starts(score):
     done = score(table_of(images(3)), ends=1, classes=["cat", "dog"])
     assert "label box: label not in classes" in done.error
     done = score(table_of(images(3)), ends=2, n_classes=3)
-    assert "K differs: 3 by n_classes, 2 by classes" in done.error
+    assert "classes has 2 names, K is 3" in done.error
 
 
 @pytest.mark.parametrize(

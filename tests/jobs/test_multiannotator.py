@@ -9,7 +9,7 @@ import pytest
 from runs import config_of, parsed
 
 from lq_spark.core.multiannotator.annotations import checked_annotations
-from lq_spark.core.multiannotator.whole import WholeCrowd
+from lq_spark.core.multiannotator.items import Dataset
 from lq_spark.errors import OptionError
 
 PLACES = {"input": "./items", "annotations": "./annotations", "output": "./out"}
@@ -105,7 +105,7 @@ def test_a_good_run_writes_what_core_says_and_shows_the_worst(submit, read_metri
     assert done.code == 0, done.stderr
     assert "Traceback" not in done.stderr
     annotations = checked_annotations(item, who, labels, n_classes=3)
-    whole = WholeCrowd.of(annotations, [probs], calibrate=True)
+    whole = Dataset.of(annotations, [probs], calibrate=True)
     rated = whole.rated(whole.best_consensus())
     table = whole.annotator_table(rated)
     names = np.array(CLASSES)

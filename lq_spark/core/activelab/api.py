@@ -18,7 +18,7 @@ from lq_spark.core.multiannotator.crowdlab import (
     annotator_weights,
     predicted_labels,
 )
-from lq_spark.core.multiannotator.formats import wide_labels
+from lq_spark.core.multiannotator.items import Dataset
 from lq_spark.core.multiannotator.majority import (
     VoteSummary,
     finish_votes,
@@ -26,8 +26,8 @@ from lq_spark.core.multiannotator.majority import (
     partial_votes,
     require_annotators,
 )
+from lq_spark.core.multiannotator.tables import wide_labels
 from lq_spark.core.multiannotator.temperature import Model, mean_probabilities
-from lq_spark.core.multiannotator.whole import WholeCrowd
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.checks import checked_members
 from lq_spark.errors import DataError, OptionError
@@ -245,12 +245,12 @@ def _scores(
         models = tuple(map(Model, members))
         quality = mean_probabilities(models, np.arange(annotations.n_items), annotations.labels)
     else:
-        crowd = WholeCrowd.of(
+        dataset = Dataset.of(
             annotations, members, calibrate=True, cleanlab_compatible=cleanlab_compatible
         )
-        models, consensus = crowd.items.models, crowd.best_consensus()
-        weights = crowd.weights_under(consensus)
-        quality = crowd.items.rated(consensus, weights).quality
+        models, consensus = dataset.items.models, dataset.best_consensus()
+        weights = dataset.weights_under(consensus)
+        quality = dataset.items.rated(consensus, weights).quality
     scores = labelled_scores(quality, annotations, weights)
     if not others:
         return scores, _NO_SCORES

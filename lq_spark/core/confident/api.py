@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lq_spark.core.confident.class_sums import finish_thresholds, partial_class_sums
 from lq_spark.core.confident.joint import (
     COLLISION_RULES,
-    RowFacts,
     SparseMatrix,
     calibrated,
-    counted_pairs,
+    confident_counts,
     row_facts,
     sparse,
     with_diagonal,
 )
+from lq_spark.core.confident.thresholds import finish_thresholds, partial_class_sums
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.checks import (
     checked_inputs,
@@ -74,15 +73,6 @@ def get_confident_thresholds(
     """
     require_one_label(multi_label, "multilabel.fit")
     return finish_thresholds(partial_class_sums(*checked_inputs(labels, pred_probs)))
-
-
-def confident_counts(labels: NDArray[np.integer], facts: RowFacts, n_classes: int) -> SparseMatrix:
-    """Return the counts (given, guess) of the confident rows of a batch; they add up over batches.
-
-    At the end :func:`lq_spark.core.confident.joint.with_diagonal` raises the diagonal to 1.
-    """
-    confident = facts.guess >= 0
-    return counted_pairs(n_classes, labels[confident], facts.guess[confident])
 
 
 def compute_confident_joint(
@@ -174,7 +164,7 @@ def calibrate_confident_joint(
     array([[2, 2],
            [0, 1]])
     """
-    require_one_label(multi_label, "multilabel_model.calibrated_joints")
+    require_one_label(multi_label, "multilabel.model.calibrated_joints")
     joint = checked_joint(confident_joint)
     label_array = checked_labels(labels)
     if label_array.min() < 0 or label_array.max() >= joint.n_classes:

@@ -165,6 +165,15 @@ def row_facts(
     return facts
 
 
+def confident_counts(labels: NDArray[np.integer], facts: RowFacts, n_classes: int) -> SparseMatrix:
+    """Return the counts (given, guess) of the confident rows of a batch; they add up over batches.
+
+    At the end :func:`with_diagonal` raises the diagonal to 1.
+    """
+    confident = facts.guess >= 0
+    return counted_pairs(n_classes, labels[confident], facts.guess[confident])
+
+
 def with_diagonal(counts: SparseMatrix) -> SparseMatrix:
     """Return the counts with at least 1 on the diagonal, for every class."""
     classes = np.arange(counts.n_classes)

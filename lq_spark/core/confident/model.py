@@ -22,8 +22,9 @@ from lq_spark.core.confident.latent import PY_METHODS, noise_matrices, prior
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.constants import TINY
-from lq_spark.core.shared.display import SmallTable, lowest, names_at
+from lq_spark.core.shared.display import N_SHOWN, SmallTable, names_at
 from lq_spark.core.shared.saved import Saved
+from lq_spark.core.shared.selection import lowest
 from lq_spark.errors import DataError
 
 
@@ -130,7 +131,7 @@ class NoiseModel(Saved):
     def _tables(self) -> list[SmallTable]:
         counts = self.confident_counts
         other = np.flatnonzero(counts.given != counts.guess)
-        most = other[lowest(-counts.values[other])]
+        most = other[lowest(-counts.values[other], N_SHOWN)]
         columns = {
             "given": names_at(self.classes, counts.given[most]),
             "confidently": names_at(self.classes, counts.guess[most]),

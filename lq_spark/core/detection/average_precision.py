@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lq_spark.core.detection.boxes import overlaps, pairs
+from lq_spark.core.detection.boxes import box_pairs, overlaps
 from lq_spark.core.detection.images import Detections
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.constants import TINY
@@ -133,7 +133,7 @@ def match_boxes(found: Detections) -> Matches:
     starts, ends = (np.searchsorted(key[order], wanted, side=side) for side in ("left", "right"))
     best = np.zeros(len(wanted))
     match = np.full(len(wanted), len(key))
-    for left, place in pairs(starts, ends - starts):
+    for left, place in box_pairs(starts, ends - starts):
         right = order[place]
         overlap = overlaps(boxes.coordinates[:, left], labels.coordinates[:, right])
         np.maximum.at(best, left, overlap)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lq_spark.core.shared.blocks import Float64
+from lq_spark.core.shared.segments import ranges
 
 ALPHA: Final = 0.9
 """Weight of the overlap in a similarity; the rest is that of the distance."""
@@ -103,7 +104,7 @@ def similarities(a: Float64, b: Float64, alpha: float = ALPHA) -> tuple[Float64,
         return alpha * overlap + (1.0 - alpha) * (1.0 - far), overlap
 
 
-def pairs(firsts: Places, counts: Places) -> Iterator[tuple[Places, Places]]:
+def box_pairs(firsts: Places, counts: Places) -> Iterator[tuple[Places, Places]]:
     """Yield chunks of pairs (left, right): left box i with the boxes of a range on the right.
 
     The pairs of one left box are in one chunk, in ascending order.
@@ -115,7 +116,7 @@ def pairs(firsts: Places, counts: Places) -> Iterator[tuple[Places, Places]]:
 
     Examples
     --------
-    >>> [(left, right)] = pairs(np.array([3, 0, 0]), np.array([2, 0, 1]))
+    >>> [(left, right)] = box_pairs(np.array([3, 0, 0]), np.array([2, 0, 1]))
     >>> left, right
     (array([0, 0, 2]), array([3, 4, 0]))
     """
@@ -125,7 +126,5 @@ def pairs(firsts: Places, counts: Places) -> Iterator[tuple[Places, Places]]:
         done = int(ends[start] - counts[start])
         stop = max(start + 1, int(np.searchsorted(ends, done + MAX_PAIRS, side="right")))
         chunk = counts[start:stop]
-        left = np.repeat(np.arange(start, stop), chunk)
-        shift = firsts[start:stop] - (ends[start:stop] - chunk - done)
-        yield left, np.arange(len(left)) + np.repeat(shift, chunk)
+        yield np.repeat(np.arange(start, stop), chunk), ranges(firsts[start:stop], chunk)
         start = stop

@@ -1,4 +1,4 @@
-"""The boxes of many images as flat arrays with offsets, and what makes a box unfit."""
+"""The boxes of many images as flat arrays with offsets, and what makes a box unusable."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.shared.blocks import Float64
-from lq_spark.core.tokens.sentences import offsets_of
-from lq_spark.errors import DataError
+from lq_spark.core.shared.checks import first_faults
+from lq_spark.core.shared.segments import offsets_of, owners
+from lq_spark.errors import DataError, OptionError
 
 Labels = Sequence[Mapping[str, Any]]
 Predictions = Sequence[Sequence[ArrayLike]]
+AuxiliaryInputs = Sequence[Mapping[str, Any]]
+
+_BOXES = ("lab_labels", "lab_bboxes", "pred_labels", "pred_label_probs", "pred_bboxes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,11 @@ class ImageBoxes:
     @property
     def images(self) -> NDArray[np.int64]:
         """Return the image of each box, shape (b,)."""
-        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+        return owners(self.offsets)
 
     def where(self, mask: NDArray[np.bool_]) -> ImageBoxes:
         """Return the boxes of a mask, shape (b,), of the same images."""
-        kept = np.concatenate([[0], np.cumsum(mask)])
+        kept = offsets_of(mask)
         return ImageBoxes(self.coordinates[:, mask], self.classes[mask], kept[self.offsets])
 
 
@@ -95,13 +99,13 @@ def box_faults(
     n_classes: int,
     probs: Float64 | None = None,
 ) -> NDArray[np.uint8]:
-    """Return the fault of each box as a BoxFault code, 0 where it is fit.
+    """Return the fault of each box as a BoxFault code, 0 where it is usable.
 
     Parameters
     ----------
     coordinates : ndarray of float64, shape (4, b)
     classes : ndarray of int64, shape (b,)
-        Fit are 0 to K - 1.
+        Usable are 0 to K - 1.
     n_classes : int
         K.
     probs : ndarray of float64, shape (b,), optional
@@ -113,27 +117,22 @@ def box_faults(
     array([0, 3], dtype=uint8)
     """
     x1, y1, x2, y2 = coordinates
-    finite = np.isfinite(coordinates).all(axis=0)
-    conditions = [
-        ((classes < 0) | (classes >= n_classes), BoxFault.CLASS_OUT_OF_RANGE),
-        (~finite, BoxFault.NOT_FINITE),
-        (x2 < x1, BoxFault.X2_BELOW_X1),
-        (y2 < y1, BoxFault.Y2_BELOW_Y1),
-    ]
+    conditions = {
+        BoxFault.CLASS_OUT_OF_RANGE: (classes < 0) | (classes >= n_classes),
+        BoxFault.NOT_FINITE: ~np.isfinite(coordinates).all(axis=0),
+        BoxFault.X2_BELOW_X1: x2 < x1,
+        BoxFault.Y2_BELOW_Y1: y2 < y1,
+    }
     if probs is not None:
-        conditions += [
-            (~np.isfinite(probs), BoxFault.PROB_NOT_FINITE),
-            ((probs < 0.0) | (probs > 1.0), BoxFault.PROB_OUT_OF_RANGE),
-        ]
-    return np.select(
-        [condition for condition, _ in conditions],
-        [np.uint8(fault) for _, fault in conditions],
-        default=np.uint8(BoxFault.NONE),
-    )
+        conditions[BoxFault.PROB_NOT_FINITE] = ~np.isfinite(probs)
+        conditions[BoxFault.PROB_OUT_OF_RANGE] = (probs < 0.0) | (probs > 1.0)
+    return first_faults(conditions)
 
 
 def checked_detections(
-    labels: Labels | None, predictions: Predictions | None
+    labels: Labels | None,
+    predictions: Predictions | None,
+    auxiliary_inputs: AuxiliaryInputs | None = None,
 ) -> tuple[Detections, int]:
     """Return lists of images as flat arrays, and K.
 
@@ -145,12 +144,18 @@ def checked_detections(
     predictions : sequence of n sequences of K array-like of float, shape (M_ik, 5)
         For each class the predicted boxes: x1, y1, x2, y2, probability. The flat arrays have the
         boxes of an image class by class.
+    auxiliary_inputs : sequence of n mappings, optional
+        Instead of labels and predictions the boxes as cleanlab prepares them for its box scores:
+        "lab_labels", "lab_bboxes", "pred_labels" in ascending order, "pred_label_probs",
+        "pred_bboxes".
 
     Raises
     ------
+    OptionError
+        If auxiliary_inputs are given beside labels or predictions.
     DataError
-        Naming the first bad image, if numbers of images, boxes or classes differ, there is no
-        image, or a box has a fault of :data:`BOX_REASONS`.
+        Naming the first bad image, if entries are missing, numbers of images, boxes or classes
+        differ, there is no image, or a box has a fault of :data:`BOX_REASONS`.
 
     Examples
     --------
@@ -159,6 +164,7 @@ def checked_detections(
     >>> found.labels.offsets, found.predictions.classes, found.probs, n_classes
     (array([0, 2]), array([1]), array([0.9]), 2)
     """
+    labels, predictions = _labels_and_predictions(labels, predictions, auxiliary_inputs)
     if labels is None or predictions is None or len(labels) == 0:
         raise DataError("labels and predictions must have at least one image")
     if len(labels) != len(predictions):
@@ -183,9 +189,37 @@ def checked_detections(
         ),
         np.ascontiguousarray(rows[:, 4]),
     )
-    _require_fit("label", found.labels, n_classes, None)
-    _require_fit("predicted", found.predictions, n_classes, found.probs)
+    _require_usable("label", found.labels, n_classes, None)
+    _require_usable("predicted", found.predictions, n_classes, found.probs)
     return found, n_classes
+
+
+def _labels_and_predictions(
+    labels: Labels | None, predictions: Predictions | None, auxiliary_inputs: AuxiliaryInputs | None
+) -> tuple[Labels | None, Predictions | None]:
+    """Return labels and predictions, those in auxiliary_inputs if they are given instead."""
+    if auxiliary_inputs is None:
+        return labels, predictions
+    if labels is not None or predictions is not None:
+        raise OptionError("auxiliary_inputs go without labels and predictions, got both")
+    for i, image in enumerate(auxiliary_inputs):
+        missing = [key for key in _BOXES if key not in image]
+        if missing:
+            raise DataError(
+                f"auxiliary_inputs of image {i} must have {list(_BOXES)}, lacks {missing}"
+            )
+    columns = [[np.asarray(image[key]) for key in _BOXES] for image in auxiliary_inputs]
+    n_classes = 1 + max(
+        (int(part.max()) for image in columns for part in (image[0], image[2]) if part.size),
+        default=0,
+    )
+    made: list[dict[str, Any]] = []
+    predicted = []
+    for given, boxes, classes, chances, predicted_boxes in columns:
+        made.append({"bboxes": boxes.reshape(-1, 4), "labels": given})
+        rows = np.column_stack([predicted_boxes.reshape(-1, 4), chances])
+        predicted.append([rows[classes == k] for k in range(n_classes)])
+    return made, predicted
 
 
 def _label_arrays(i: int, label: Mapping[str, Any]) -> tuple[Float64, NDArray[np.int64]]:
@@ -225,7 +259,7 @@ def _box_rows(what: str, values: ArrayLike, width: int) -> Float64:
     return array.astype(np.float64, copy=False)
 
 
-def _require_fit(kind: str, boxes: ImageBoxes, n_classes: int, probs: Float64 | None) -> None:
+def _require_usable(kind: str, boxes: ImageBoxes, n_classes: int, probs: Float64 | None) -> None:
     faults = box_faults(boxes.coordinates, boxes.classes, n_classes, probs)
     bad = np.flatnonzero(faults)
     if len(bad):

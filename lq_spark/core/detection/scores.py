@@ -16,11 +16,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lq_spark.core.detection.boxes import ALPHA, Places, overlaps, pairs, similarities
+from lq_spark.core.detection.boxes import ALPHA, Places, box_pairs, overlaps, similarities
 from lq_spark.core.detection.images import Detections, ImageBoxes
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.constants import TINY
-from lq_spark.core.tokens.sentences import sentence_scores
+from lq_spark.core.shared.segments import owners, softmins
 from lq_spark.errors import OptionError, listed
 
 OVERLOOKED, BADLOC, SWAP = ISSUE_KINDS = ("overlooked", "badloc", "swap")
@@ -178,7 +178,7 @@ def pooled_scores(
 
     Notes
     -----
-    Source: Tkachenko et al. (2023), section 3; the softmin is that of sentences.
+    Source: Tkachenko et al. (2023), section 3.
 
     Examples
     --------
@@ -189,8 +189,8 @@ def pooled_scores(
     kept = np.concatenate([[0], np.cumsum(valid)])[offsets]
     values = scores[valid]
     # In one order of addition, so that the order of the boxes does not matter.
-    order = np.lexsort((values, np.repeat(np.arange(len(kept) - 1), np.diff(kept))))
-    return sentence_scores(values[order], kept, "softmin", temperature)
+    order = np.lexsort((values, owners(kept)))
+    return softmins(values[order], kept, temperature)
 
 
 def image_scores(
@@ -241,4 +241,4 @@ def checked_weights(weights: Mapping[str, float] | None) -> dict[str, float]:
 def _of_same_image(left: ImageBoxes, right: ImageBoxes) -> Iterator[tuple[Places, Places]]:
     """Yield chunks of all pairs of boxes of one image."""
     images = left.images
-    return pairs(right.offsets[images], np.diff(right.offsets)[images])
+    return box_pairs(right.offsets[images], np.diff(right.offsets)[images])

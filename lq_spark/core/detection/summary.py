@@ -12,7 +12,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lq_spark.core.detection.auxiliary import AuxiliaryInputs, labels_and_predictions
 from lq_spark.core.detection.average_precision import (
     BoxCounts,
     average_confusion,
@@ -22,6 +21,7 @@ from lq_spark.core.detection.average_precision import (
 )
 from lq_spark.core.detection.boxes import areas
 from lq_spark.core.detection.images import (
+    AuxiliaryInputs,
     ImageBoxes,
     Labels,
     Predictions,
@@ -62,8 +62,7 @@ def object_counts_per_image(
     >>> object_counts_per_image([{"bboxes": [[0, 0, 4, 4]], "labels": [0]}], [[[], []]])
     ([1], [0])
     """
-    labels, predictions = labels_and_predictions(labels, predictions, auxiliary_inputs)
-    found, _ = checked_detections(labels, predictions)
+    found, _ = checked_detections(labels, predictions, auxiliary_inputs)
     return (
         np.diff(found.labels.offsets).tolist(),
         np.diff(found.predictions.offsets).tolist(),
@@ -95,8 +94,7 @@ def bounding_box_size_distribution(
     >>> bounding_box_size_distribution(labels, [[[], []]], class_names={"1": "cat"})
     ({'cat': [16.0]}, {})
     """
-    labels, predictions = labels_and_predictions(labels, predictions, auxiliary_inputs)
-    found, n_classes = checked_detections(labels, predictions)
+    found, n_classes = checked_detections(labels, predictions, auxiliary_inputs)
     names = _names(class_names, n_classes)
 
     def by_class(boxes: ImageBoxes) -> dict[Any, list[float]]:
@@ -136,8 +134,7 @@ def class_label_distribution(
     >>> class_label_distribution(labels, [[[], []]])
     ({0: 0.5, 1: 0.5}, {})
     """
-    labels, predictions = labels_and_predictions(labels, predictions, auxiliary_inputs)
-    found, n_classes = checked_detections(labels, predictions)
+    found, n_classes = checked_detections(labels, predictions, auxiliary_inputs)
     names = _every_name(class_names, n_classes)
 
     def shares(classes: NDArray[np.int64]) -> dict[Any, float]:

@@ -13,8 +13,13 @@ from numpy.typing import ArrayLike
 
 from lq_spark.core.confident.api import checked_joint, estimate_joint, num_label_issues
 from lq_spark.core.confident.joint import SparseMatrix
-from lq_spark.core.health.classes import Overlaps, class_health, class_overlaps
-from lq_spark.core.health.tables import class_table, overlap_table
+from lq_spark.core.health.tables import (
+    Overlaps,
+    class_health,
+    class_overlaps,
+    class_table,
+    overlap_table,
+)
 from lq_spark.core.shared.checks import require_one_label, warn_of_unused
 from lq_spark.core.shared.printed import print_score, print_tables
 from lq_spark.errors import OptionError
@@ -50,7 +55,7 @@ def rank_classes_by_label_quality(
         Counts to estimate the joint from.
     multi_label : bool
         False; rows with sets of labels are for
-        :func:`lq_spark.core.multilabel.health.rank_classes_by_multilabel_quality`.
+        :func:`lq_spark.core.multilabel.rank_classes_by_multilabel_quality`.
 
     Returns
     -------
@@ -65,7 +70,7 @@ def rank_classes_by_label_quality(
         If there is nothing to estimate the joint or the number of rows from, num_examples is below
         1, or multi_label is True.
     """
-    require_one_label(multi_label, "multilabel_health.rank_classes_by_multilabel_quality")
+    require_one_label(multi_label, "multilabel.rank_classes_by_multilabel_quality")
     n_rows = _required_rows(num_examples, labels, confident_joint)
     matrix = _joint(labels, pred_probs, joint, confident_joint)
     return class_table(class_health(matrix, n_rows), class_names)
@@ -92,7 +97,7 @@ def find_overlapping_classes(
         As for :func:`rank_classes_by_label_quality`.
     multi_label : bool
         False; rows with sets of labels are for
-        :func:`lq_spark.core.multilabel.health.common_multilabel_issues`.
+        :func:`lq_spark.core.multilabel.common_multilabel_issues`.
 
     Returns
     -------
@@ -105,7 +110,7 @@ def find_overlapping_classes(
     OptionError
         As :func:`rank_classes_by_label_quality`.
     """
-    require_one_label(multi_label, "multilabel_health.common_multilabel_issues")
+    require_one_label(multi_label, "multilabel.common_multilabel_issues")
     n_rows = _required_rows(num_examples, labels, confident_joint)
     matrix = _joint(labels, pred_probs, joint, confident_joint)
     found = class_overlaps(matrix, n_rows, asymmetric=asymmetric)
@@ -146,7 +151,7 @@ def overall_label_health_score(
         are not used.
     multi_label : bool
         False; rows with sets of labels are for
-        :func:`lq_spark.core.multilabel.health.overall_multilabel_health_score`.
+        :func:`lq_spark.core.multilabel.overall_multilabel_health_score`.
     verbose : bool
         Whether to print the score in a sentence.
 
@@ -160,7 +165,7 @@ def overall_label_health_score(
     >>> overall_label_health_score(joint=[[0.4, 0.0], [0.2, 0.4]], verbose=False)
     0.8
     """
-    require_one_label(multi_label, "multilabel_health.overall_multilabel_health_score")
+    require_one_label(multi_label, "multilabel.overall_multilabel_health_score")
     n_rows = _number_of_rows(num_examples, labels, confident_joint)
     if labels is None or pred_probs is None:
         matrix = _joint(labels, pred_probs, joint, confident_joint)
@@ -190,7 +195,7 @@ def health_summary(
     Parameters as for the functions above, but that verbose prints all four results. A joint or
     confident_joint is what the tables are made from; the score comes from labels and pred_probs.
     Rows with sets of labels are for
-    :func:`lq_spark.core.multilabel.health.multilabel_health_summary`.
+    :func:`lq_spark.core.multilabel.multilabel_health_summary`.
 
     Returns
     -------
@@ -203,7 +208,7 @@ def health_summary(
     OptionError
         As :func:`rank_classes_by_label_quality`.
     """
-    require_one_label(multi_label, "multilabel_health.multilabel_health_summary")
+    require_one_label(multi_label, "multilabel.multilabel_health_summary")
     rows = _required_rows(num_examples, labels, confident_joint)
     if joint is None:
         joint = estimate_joint(labels, pred_probs, confident_joint=confident_joint)

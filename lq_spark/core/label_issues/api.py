@@ -11,28 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lq_spark.core.confident.api import checked_joint, confident_counts
-from lq_spark.core.confident.class_sums import finish_thresholds, partial_class_sums
+from lq_spark.core.confident.api import checked_joint
 from lq_spark.core.confident.joint import (
-    SparseMatrix,
     calibrated,
+    confident_counts,
     counted_pairs,
     row_facts,
     with_diagonal,
 )
-from lq_spark.core.label_issues.quotas import prune_quotas
-from lq_spark.core.label_issues.rules import (
-    FILTERS,
-    PRUNING,
-    Evidence,
-    Mask,
-    require_filter,
-    require_two_classes,
-    usable_frac_noise,
-    warn_of_small_classes,
-    warn_of_unused_joint,
-)
+from lq_spark.core.confident.thresholds import finish_thresholds, partial_class_sums
+from lq_spark.core.label_issues.rules import FILTERS, Evidence, Rule, require_two_classes
 from lq_spark.core.multiclass.api import order_label_issues
+from lq_spark.core.shared.blocks import Mask
 from lq_spark.core.shared.checks import checked_inputs, require_one_label
 
 
@@ -110,22 +100,25 @@ def find_label_issues(
     array([False, False, False, False,  True])
     """
     require_one_label(multi_label, "multilabel.find_label_issues")
-    frac_noise = usable_frac_noise(filter_by, frac_noise, stacklevel=2)
-    warn_of_unused_joint(filter_by, confident_joint, stacklevel=2)
-    require_filter(filter_by, collision_rule, frac_noise, num_to_remove_per_class)
-    label_array, matrix = checked_inputs(labels, pred_probs)
-    require_two_classes(filter_by, np.bincount(label_array))
-    evidence = _evidence(
-        label_array,
-        matrix,
+    rule = Rule.of_cleanlab(
+        filter_by,
+        frac_noise,
+        num_to_remove_per_class,
+        min_examples_per_class,
+        confident_joint,
         collision_rule,
-        None if confident_joint is None else checked_joint(confident_joint, matrix.shape[1]),
-        min_examples_per_class=min_examples_per_class,
-        frac_noise=frac_noise,
-        num_to_remove_per_class=num_to_remove_per_class,
     )
-    if filter_by in PRUNING:
-        warn_of_small_classes(evidence.quotas, min_examples_per_class, stacklevel=3)
+    label_array, matrix = checked_inputs(labels, pred_probs)
+    sums = partial_class_sums(label_array, matrix)
+    require_two_classes(filter_by, sums.counts)
+    facts = row_facts(label_array, matrix, finish_thresholds(sums), collision_rule)
+    if confident_joint is None:
+        counts = confident_counts(label_array, facts, matrix.shape[1])
+        joint = calibrated(with_diagonal(counts), sums.counts)
+    else:
+        joint = checked_joint(confident_joint, matrix.shape[1])
+    evidence = Evidence(label_array, matrix, facts, rule.quotas(joint, sums.counts))
+    rule.warn_of_small_classes(sums.counts, stacklevel=3)
     mask = FILTERS[filter_by](evidence)
     if return_indices_ranked_by is None:
         return mask
@@ -187,18 +180,3 @@ def find_label_issues_using_argmax_confusion_matrix(
     return np.asarray(
         find_label_issues(label_array, matrix, filter_by=filter_by, confident_joint=joint.dense())
     )
-
-
-def _evidence(
-    labels: NDArray[np.int64],
-    pred_probs: NDArray[np.floating],
-    collision_rule: str,
-    joint: SparseMatrix | None,
-    **options: Any,
-) -> Evidence:
-    sums = partial_class_sums(labels, pred_probs)
-    facts = row_facts(labels, pred_probs, finish_thresholds(sums), collision_rule)
-    if joint is None:
-        counts = confident_counts(labels, facts, pred_probs.shape[1])
-        joint = calibrated(with_diagonal(counts), sums.counts)
-    return Evidence(labels, pred_probs, facts, prune_quotas(joint, sums.counts, **options))

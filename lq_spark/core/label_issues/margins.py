@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lq_spark.core.shared.blocks import Float64
+from lq_spark.core.shared.segments import ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,7 @@ def pair_margins(
     starts = pairs.starts[labels]
     n_pairs = pairs.starts[labels + 1] - starts
     row = np.repeat(np.arange(len(labels)), n_pairs)
-    before = np.cumsum(n_pairs) - n_pairs
-    pair = np.arange(len(row)) - np.repeat(before - starts, n_pairs)
+    pair = ranges(starts, n_pairs)
     given = pred_probs[np.arange(len(labels)), labels].astype(np.float64)
     margin = given[row] - pred_probs[row, pairs.true[pair]].astype(np.float64)
     return PairMargins(row, pair, margin)

@@ -30,25 +30,17 @@ class Quotas:
         Of each given class, its rows of the lowest self-confidence.
     given, true, per_pair : ndarray of int64, shape (m,)
         Of each pair that has any, the rows of class ``given`` with the largest margin of ``true``.
-    small_classes : ndarray of int64
-        Classes that occur, with too few rows to prune any.
     """
 
     per_class: NDArray[np.int64]
     given: NDArray[np.int64]
     true: NDArray[np.int64]
     per_pair: NDArray[np.int64]
-    small_classes: NDArray[np.int64]
 
 
-def require_quota_options(frac_noise: float, min_examples_per_class: int) -> None:
-    """Raise OptionError if a number is out of range."""
-    if not 0.0 <= frac_noise <= 1.0:
-        raise OptionError(f"frac_noise must be between 0 and 1, got {frac_noise}")
-    if min_examples_per_class < 0:
-        raise OptionError(
-            f"min_examples_per_class must be at least 0, got {min_examples_per_class}"
-        )
+def are_enough(class_counts: NDArray[np.integer], min_examples_per_class: int) -> NDArray[np.bool_]:
+    """Return whether rows are so many that some may be pruned; the only one of a class is kept."""
+    return np.asarray(class_counts > max(min_examples_per_class, 1))
 
 
 def require_a_number_each(numbers: int | Sequence[int] | None, n_classes: int) -> None:
@@ -74,8 +66,8 @@ def numbers_to_remove(
     array([1, 1])
     """
     wanted = np.asarray(numbers)
-    fits = wanted.shape in ((), class_counts.shape) and wanted.dtype.kind in "iu"
-    if not fits or (wanted < 0).any() or (wanted.ndim and (wanted > class_counts).any()):
+    is_valid = wanted.shape in ((), class_counts.shape) and wanted.dtype.kind in "iu"
+    if not is_valid or (wanted < 0).any() or (wanted.ndim and (wanted > class_counts).any()):
         raise OptionError(_wrong_numbers(numbers, len(class_counts)))
     return np.broadcast_to(wanted.astype(np.int64), class_counts.shape)
 
@@ -115,9 +107,8 @@ def prune_quotas(
     Raises
     ------
     OptionError
-        If an option is out of range.
+        As :func:`numbers_to_remove`.
     """
-    require_quota_options(frac_noise, min_examples_per_class)
     n = joint.n_classes
     on_diagonal = joint.given == joint.guess
     diagonal = np.zeros(n)
@@ -138,11 +129,10 @@ def prune_quotas(
         values, kept = _spread_numbers(
             given, true, values, kept, class_counts, num_to_remove_per_class
         )
-    enough = class_counts > max(min_examples_per_class, 1)  # the only row of a class is kept
+    enough = are_enough(class_counts, min_examples_per_class)
     per_class = np.where(enough, np.clip(class_counts - kept, 0, class_counts), 0).astype(np.int64)
     chosen = (values > 0) & enough[given]
-    small = np.flatnonzero(~enough & (np.asarray(class_counts) > 0))
-    return Quotas(per_class, given[chosen], true[chosen], values[chosen].astype(np.int64), small)
+    return Quotas(per_class, given[chosen], true[chosen], values[chosen].astype(np.int64))
 
 
 def _spread_numbers(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lq_spark.core.shared.segments import owners
 from lq_spark.errors import DataError
 
 
@@ -49,7 +50,7 @@ class Annotations:
     @property
     def items(self) -> NDArray[np.int64]:
         """Return the item of each label, shape (m,)."""
-        return np.repeat(np.arange(self.n_items), self.sizes)
+        return owners(self.offsets)
 
     def between(self, start: int, stop: int) -> Annotations:
         """Return the items ``start`` to ``stop - 1``, numbered from 0."""

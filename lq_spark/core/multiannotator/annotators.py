@@ -18,6 +18,7 @@ from lq_spark.core.multiannotator.crowdlab import CrowdlabWeights
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.constants import ABSENT_CLASS_THRESHOLD, CONFIDENT_THRESHOLDS_LOWER_BOUND
 from lq_spark.core.shared.exact import scaled_halves, scaled_means
+from lq_spark.core.shared.segments import ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ def annotator_thresholds(
     first = np.searchsorted(sums.keys, annotators * n_classes)
     lengths = np.searchsorted(sums.keys, (annotators + 1) * n_classes) - first
     rows = np.repeat(np.arange(len(annotators)), lengths)
-    pairs = np.arange(len(rows)) + np.repeat(first - (np.cumsum(lengths) - lengths), lengths)
-    means = scaled_means(sums.own_high[pairs], sums.own_low[pairs], sums.counts[pairs])
-    table[rows, sums.keys[pairs] % n_classes] = np.maximum(means, CONFIDENT_THRESHOLDS_LOWER_BOUND)
+    found = ranges(first, lengths)
+    means = scaled_means(sums.own_high[found], sums.own_low[found], sums.counts[found])
+    table[rows, sums.keys[found] % n_classes] = np.maximum(means, CONFIDENT_THRESHOLDS_LOWER_BOUND)
     return table

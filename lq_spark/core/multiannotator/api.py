@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lq_spark.core.multiannotator.formats import wide_labels
 from lq_spark.core.multiannotator.tables import (
     ReportParts,
-    crowd_of,
+    dataset_of,
     label_quality_report,
     log_agreement,
+    wide_labels,
 )
 from lq_spark.errors import ColumnError, DataError, OptionError, listed, require_one_of
 
@@ -72,10 +72,10 @@ def get_majority_vote_label(
     array([1, 1, 2])
     """
     members = [] if pred_probs is None else [pred_probs]
-    crowd = crowd_of(wide_labels(labels_multiannotator), members)
+    dataset = dataset_of(wide_labels(labels_multiannotator), members)
     if verbose:
-        log_agreement(crowd)
-    return crowd.items.majority
+        log_agreement(dataset)
+    return dataset.items.majority
 
 
 def get_label_quality_multiannotator(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lq_spark.core.confident.class_sums import (
+from lq_spark.core.confident.thresholds import (
     ClassSums,
     finish_thresholds,
     merge_class_sums,

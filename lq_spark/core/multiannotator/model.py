@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from lq_spark.core.multiannotator.annotations import Annotations, count_votes
 from lq_spark.core.multiannotator.crowdlab import CrowdlabWeights
-from lq_spark.core.multiannotator.items import Crowd
+from lq_spark.core.multiannotator.items import Items
 from lq_spark.core.multiannotator.majority import VoteSummary
 from lq_spark.core.multiannotator.temperature import Model
-from lq_spark.core.shared.display import SmallTable, lowest
+from lq_spark.core.shared.display import N_SHOWN, SmallTable
 from lq_spark.core.shared.saved import Saved
+from lq_spark.core.shared.selection import lowest
 from lq_spark.errors import DataError
 
 _KEYS = {
@@ -37,7 +38,7 @@ _KEYS = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CrowdModel(Saved):
+class MultiannotatorModel(Saved):
     """How much each annotator and each model counts, and what decides tied votes.
 
     Attributes
@@ -58,7 +59,7 @@ class CrowdModel(Saved):
     cleanlab_compatible : bool
     """
 
-    NOUN: ClassVar[str] = "crowd_model"
+    NOUN: ClassVar[str] = "crowd_model"  # the name in files that are there, older than the class's
     FORMAT_VERSION: ClassVar[int] = 1
 
     annotators: tuple[int, ...] | tuple[str, ...]
@@ -77,18 +78,18 @@ class CrowdModel(Saved):
         """Return M."""
         return len(self.temperatures)
 
-    def unnamed(self) -> CrowdModel:
+    def unnamed(self) -> MultiannotatorModel:
         """Return the model without the names, which no formula needs."""
         return replace(self, annotators=())
 
-    def crowd(
+    def items_of(
         self,
         annotations: Annotations,
         pred_probs: Sequence[NDArray[np.floating]],
         item_ids: NDArray[np.int64] | None = None,
-    ) -> Crowd:
-        """Return the crowd of any items; annotators are numbered in the order of their names."""
-        return Crowd.of(
+    ) -> Items:
+        """Return any items; their annotators are numbered in the order of their names."""
+        return Items.of(
             annotations,
             count_votes(annotations),
             tuple(map(Model, pred_probs, self.temperatures)),
@@ -97,11 +98,11 @@ class CrowdModel(Saved):
             cleanlab_compatible=self.cleanlab_compatible,
         )
 
-    def consensus(self, crowd: Crowd) -> NDArray[np.int64]:
+    def consensus(self, items: Items) -> NDArray[np.int64]:
         """Return the consensus of each item, shape (n,)."""
         if self.consensus_method == "majority_vote":
-            return crowd.majority
-        return crowd.best_consensus(self.majority_weights)
+            return items.majority
+        return items.best_consensus(self.majority_weights)
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -115,7 +116,7 @@ class CrowdModel(Saved):
     def _tables(self) -> list[SmallTable]:
         if not self.annotators:
             return []
-        places = lowest(self.votes.agreement)
+        places = lowest(self.votes.agreement, N_SHOWN)
         columns: dict[str, list[Any]] = {
             "annotator": [str(self.annotators[a]) for a in places],
             "agreement with others": self.votes.agreement[places].tolist(),
@@ -145,7 +146,7 @@ class CrowdModel(Saved):
         }
 
     @classmethod
-    def _from_content(cls, content: dict[str, Any]) -> CrowdModel:
+    def _from_content(cls, content: dict[str, Any]) -> MultiannotatorModel:
         cls._require_keys(content, _KEYS)
         names = cls._checked_list(content, "annotators", (int, str))
         try:

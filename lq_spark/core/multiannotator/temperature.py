@@ -115,8 +115,8 @@ def partial_losses(
             logs = block[items, places[part]] / temperature
             logs -= np.log(row_sums(np.exp(block / temperature)))[items]
             np.maximum(logs, lowest_log, out=logs)
-            fit = np.bincount(items, weights=shares * logs, minlength=len(sizes))
-            for half, values in enumerate(scaled_halves(-fit / (sizes * unit))):
+            likelihood = np.bincount(items, weights=shares * logs, minlength=len(sizes))
+            for half, values in enumerate(scaled_halves(-likelihood / (sizes * unit))):
                 sums[half, t] += int(values.sum())
     return TemperatureLosses(annotations.n_items, sums[0], sums[1])
 

@@ -13,21 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lq_spark.core.multiclass.ensemble import get_label_quality_ensemble_scores
 from lq_spark.core.multiclass.scores import require_method, score_data_set
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.checks import checked_inputs, checked_scores
+from lq_spark.core.shared.selection import lowest, lowest_first
 from lq_spark.errors import DataError, OptionError
-
-__all__ = [
-    "find_top_issues",
-    "get_confidence_weighted_entropy_for_each_label",
-    "get_label_quality_ensemble_scores",
-    "get_label_quality_scores",
-    "get_normalized_margin_for_each_label",
-    "get_self_confidence_for_each_label",
-    "order_label_issues",
-]
 
 
 def get_label_quality_scores(
@@ -139,7 +129,7 @@ def find_top_issues(quality_scores: ArrayLike, *, top: int | None = 10) -> NDArr
     """
     if top is not None and top < 0:
         raise OptionError(f"top must be None or at least 0, got {top}")
-    return np.argsort(checked_scores("quality_scores", quality_scores), kind="stable")[:top]
+    return lowest(checked_scores("quality_scores", quality_scores), top)
 
 
 def order_label_issues(
@@ -187,7 +177,7 @@ def order_label_issues(
         flagged = np.flatnonzero(mask)
     else:
         flagged = _checked_positions(mask, len(scores))
-    return flagged[np.argsort(scores[flagged], kind="stable")]
+    return lowest_first(flagged, scores)
 
 
 def _checked_positions(positions: NDArray[Any], n_rows: int) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from lq_spark.core.confident.class_sums import finish_thresholds, partial_class_sums
+from lq_spark.core.confident.thresholds import finish_thresholds, partial_class_sums
 from lq_spark.core.shared.blocks import Float64, float64_blocks, row_sums
 from lq_spark.core.shared.constants import CLIPPING_LOWER_BOUND
 from lq_spark.errors import OptionError, require_one_of

@@ -8,27 +8,21 @@ from lq_spark.core.multilabel.api import (
     get_label_quality_scores_per_class,
 )
 from lq_spark.core.multilabel.health import (
-    MultilabelHealth,
-    class_table,
     common_multilabel_issues,
-    issue_table,
-    multilabel_health,
     multilabel_health_summary,
     overall_multilabel_health_score,
     rank_classes_by_multilabel_quality,
 )
+from lq_spark.core.multilabel.model import MultilabelModel
 
 __all__ = [
-    "MultilabelHealth",
-    "class_table",
+    "MultilabelModel",
     "common_multilabel_issues",
     "find_label_issues",
     "find_multilabel_issues_per_class",
     "fit",
     "get_label_quality_scores",
     "get_label_quality_scores_per_class",
-    "issue_table",
-    "multilabel_health",
     "multilabel_health_summary",
     "overall_multilabel_health_score",
     "rank_classes_by_multilabel_quality",

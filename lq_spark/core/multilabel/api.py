@@ -15,20 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lq_spark.core.label_issues.rules import lowest, usable_frac_noise, warn_of_unused_joint
+from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.multiclass.scores import require_method
-from lq_spark.core.multilabel.data import (
+from lq_spark.core.multilabel.model import MultilabelModel
+from lq_spark.core.multilabel.rules import (
     class_scores,
     issue_cells,
     model_of,
     require_rank,
     row_scores,
 )
-from lq_spark.core.multilabel.model import MultilabelModel
-from lq_spark.core.multilabel.rules import CellRule
 from lq_spark.core.multilabel.scores import DEFAULT_AGGREGATOR, aggregator_of
 from lq_spark.core.multilabel.sets import Bits, checked_label_sets
 from lq_spark.core.shared.blocks import Float64
+from lq_spark.core.shared.selection import lowest, lowest_first
 
 PerClassIssues = tuple[list[NDArray[np.int64]], list[NDArray[np.int64]], list[Float64]]
 
@@ -196,9 +196,9 @@ confident_joint, n_jobs, verbose, low_memory
     >>> find_label_issues([[0], [0], [], []], probs)
     array([False,  True, False, False])
     """
-    frac_noise = usable_frac_noise(filter_by, frac_noise, stacklevel=2)
-    warn_of_unused_joint(filter_by, confident_joint, stacklevel=2)
-    rule = CellRule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class)
+    rule = Rule.of_cleanlab(
+        filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class, confident_joint
+    )
     require_rank(return_indices_ranked_by, rank_by_kwargs)
     bits, matrix = checked_label_sets(labels, pred_probs)
     if rule.is_low_score:
@@ -209,9 +209,8 @@ confident_joint, n_jobs, verbose, low_memory
         mask = np.asarray(issue_cells(bits, matrix, rule, confident_joint).any(axis=1))
     if return_indices_ranked_by is None:
         return mask
-    rows = np.flatnonzero(mask)
-    scores = row_scores(bits, matrix, return_indices_ranked_by, **rank_by_kwargs)[rows]
-    return rows[lowest(scores, len(rows))]
+    scores = row_scores(bits, matrix, return_indices_ranked_by, **rank_by_kwargs)
+    return lowest_first(np.flatnonzero(mask), scores)
 
 
 def find_multilabel_issues_per_class(
@@ -280,9 +279,9 @@ def find_multilabel_issues_per_class(
     >>> find_multilabel_issues_per_class([[0], [0], [], []], probs)[1]
     array([ True, False])
     """
-    frac_noise = usable_frac_noise(filter_by, frac_noise, stacklevel=2)
-    warn_of_unused_joint(filter_by, confident_joint, stacklevel=2)
-    rule = CellRule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class)
+    rule = Rule.of_cleanlab(
+        filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class, confident_joint
+    )
     require_rank(return_indices_ranked_by, rank_by_kwargs)
     bits, matrix = checked_label_sets(labels, pred_probs)
     mask = issue_cells(bits, matrix, rule, confident_joint)
@@ -291,8 +290,7 @@ def find_multilabel_issues_per_class(
     scores = class_scores(bits, matrix, return_indices_ranked_by, **rank_by_kwargs)
     ranked: PerClassIssues = ([], [], [])
     for k in range(matrix.shape[1]):
-        rows = np.flatnonzero(mask[:, k])
-        ranked[0].append(rows[lowest(scores[rows, k], len(rows))])
+        ranked[0].append(lowest_first(np.flatnonzero(mask[:, k]), scores[:, k]))
         ranked[1].append(bits[:, k].astype(np.int64))
         ranked[2].append(np.stack([1.0 - matrix[:, k], matrix[:, k]], axis=-1))
     return ranked

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lq_spark.core.confident.class_sums import ClassSums, finish_thresholds
+from lq_spark.core.confident.thresholds import ClassSums, finish_thresholds
 from lq_spark.core.multilabel.scores import score_cells, self_confidence
 from lq_spark.core.multilabel.sets import Bits
 from lq_spark.core.shared.blocks import Float64, float64_blocks
@@ -50,7 +50,7 @@ def partial_cell_sums(is_given: Bits, pred_probs: NDArray[np.floating]) -> Class
 def cell_thresholds(sums: ClassSums) -> Float64:
     """Return the confident thresholds of each class as absent and as present, shape (K, 2).
 
-    A bit that no row has gets 2, see :func:`lq_spark.core.confident.class_sums.finish_thresholds`.
+    A bit that no row has gets 2, see :func:`lq_spark.core.confident.thresholds.finish_thresholds`.
     """
     return finish_thresholds(sums).reshape(-1, 2)
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.multilabel.cells import (
     AGREES,
     CellCounts,
@@ -21,7 +22,7 @@ from lq_spark.core.multilabel.cells import (
     low_cells,
     score_buckets,
 )
-from lq_spark.core.multilabel.rules import CellRule
+from lq_spark.core.multilabel.rules import cell_order
 from lq_spark.core.multilabel.scores import score_cells
 from lq_spark.core.multilabel.sets import Bits
 from lq_spark.core.shared.blocks import Float64, float64_blocks
@@ -54,7 +55,7 @@ class CutSearch:
     most_cells : int
         In a bucket that holds a cut.
     order : str
-        The score that is cut: :attr:`lq_spark.core.multilabel.rules.CellRule.order`.
+        The score that is cut: :func:`lq_spark.core.multilabel.rules.cell_order`.
     """
 
     by_bit: bool
@@ -66,14 +67,14 @@ class CutSearch:
     order: str = "self_confidence"
 
 
-def search_cuts(counts: CellCounts, rule: CellRule, quotas: NDArray[np.int64]) -> CutSearch:
+def search_cuts(counts: CellCounts, rule: Rule, quotas: NDArray[np.int64]) -> CutSearch:
     """Return where the cuts of a rule that prunes, or of a low_* rule, are to be found.
 
     Parameters
     ----------
     counts : CellCounts
         With buckets of the rule's order.
-    rule : CellRule
+    rule : Rule
     quotas : ndarray of int, shape (K, 2)
         How many cells of each group to prune; not looked at by a low_* rule.
     """
@@ -97,7 +98,7 @@ def search_cuts(counts: CellCounts, rule: CellRule, quotas: NDArray[np.int64]) -
         np.where(is_known, 0, wanted - up_to[groups, bucket] + cells),
         n_buckets,
         int(cells[~is_known].max(initial=0)),
-        rule.order,
+        cell_order(rule),
     )
 
 

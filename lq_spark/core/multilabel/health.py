@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lq_spark.core.multilabel.data import checked_joints, issue_cells, model_of
+from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.multilabel.model import calibrated_joints
-from lq_spark.core.multilabel.rules import CellRule
+from lq_spark.core.multilabel.rules import checked_joints, issue_cells, model_of
 from lq_spark.core.multilabel.sets import checked_label_sets
 from lq_spark.core.shared.checks import checked_class_names
 from lq_spark.core.shared.display import Displayed, SmallTable, class_column, frame_table
@@ -288,7 +288,7 @@ def _counted(
     bits, matrix = checked_label_sets(labels, pred_probs)
     if class_names is not None:
         checked_class_names(class_names, matrix.shape[1])
-    mask = issue_cells(bits, matrix, CellRule(), confident_joint)
+    mask = issue_cells(bits, matrix, Rule(), confident_joint)
     wrong = np.count_nonzero(mask & bits, axis=0)
     flagged = np.stack([np.count_nonzero(mask, axis=0) - wrong, wrong], axis=-1)
     return flagged, len(bits), int(np.count_nonzero(mask.any(axis=1)))

@@ -15,8 +15,9 @@ from lq_spark.core.confident.joint import calibrated, sparse, with_diagonal
 from lq_spark.core.multilabel.cells import CellCounts
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.constants import ABSENT_CLASS_THRESHOLD, TINY
-from lq_spark.core.shared.display import SmallTable, lowest, names_at
+from lq_spark.core.shared.display import N_SHOWN, SmallTable, names_at
 from lq_spark.core.shared.saved import Saved
+from lq_spark.core.shared.selection import lowest
 from lq_spark.errors import DataError
 
 
@@ -84,7 +85,7 @@ class MultilabelModel(Saved):
 
     def _tables(self) -> list[SmallTable]:
         wrong, missing = self.confident_counts[:, 1, 0], self.confident_counts[:, 0, 1]
-        places = lowest(-(wrong + missing))
+        places = lowest(-(wrong + missing), N_SHOWN)
         columns = {
             "class": names_at(self.classes, places),
             "given, confidently absent": wrong[places].tolist(),

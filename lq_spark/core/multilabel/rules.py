@@ -9,121 +9,80 @@ Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.confident.joint import sparse
-from lq_spark.core.label_issues.quotas import numbers_to_remove, prune_quotas, require_quota_options
-from lq_spark.core.label_issues.rules import PRUNING, lowest, require_filter
-from lq_spark.core.multilabel.cells import AGREES, cell_kinds, is_confident_issue
-from lq_spark.core.multilabel.scores import score_cells
+from lq_spark.core.label_issues.quotas import are_enough, numbers_to_remove
+from lq_spark.core.label_issues.rules import Rule
+from lq_spark.core.multiclass.scores import require_method
+from lq_spark.core.multilabel.cells import (
+    AGREES,
+    cell_counts,
+    cell_kinds,
+    cell_thresholds,
+    is_confident_issue,
+    partial_cell_counts,
+    partial_cell_sums,
+)
+from lq_spark.core.multilabel.model import MultilabelModel
+from lq_spark.core.multilabel.scores import aggregator_of, score_cells
 from lq_spark.core.multilabel.sets import Bits
 from lq_spark.core.shared.blocks import Float64, float64_blocks
-from lq_spark.errors import listed
-
-LOW_SCORES = ("low_self_confidence", "low_normalized_margin")
-"""Rules that order the cells of a class whatever their bit, and the rows of a table: cells by their
-score, which of two classes is the same but for rounding and so for ties; rows by self-confidence,
-both rules."""
+from lq_spark.core.shared.selection import lowest
+from lq_spark.errors import DataError
 
 
-@dataclass(frozen=True)
-class CellRule:
-    """What makes a cell a label issue: see :func:`lq_spark.core.multilabel.find_label_issues`.
+def cell_order(rule: Rule) -> str:
+    """Return the score that the cells of a group are ordered by under a rule that orders them.
+
+    The low_* rules order the cells of a class whatever their bit; the two scores are the same but
+    for rounding, and so for ties.
+    """
+    return rule.order_by or "self_confidence"
+
+
+def cell_quotas(
+    rule: Rule, joints: NDArray[np.integer], class_counts: NDArray[np.integer]
+) -> NDArray[np.int64]:
+    """Return how many cells of each group to prune, shape (K, 2).
+
+    Parameters
+    ----------
+    rule : Rule
+    joints : ndarray, shape (K, 2, 2)
+        Counts (given bit, true bit), as a rule calibrated.
+    class_counts : ndarray of int, shape (K, 2)
+        Rows of each group.
 
     Raises
     ------
     OptionError
-        If an option is unknown, out of range, or not for this rule.
+        If the numbers to remove are not K, or one exceeds the rows given its class.
     """
-
-    filter_by: str = "prune_by_noise_rate"
-    frac_noise: float = 1.0
-    num_to_remove_per_class: int | Sequence[int] | None = None
-    min_examples_per_class: int = 1
-
-    def __post_init__(self) -> None:
-        numbers = self.num_to_remove_per_class
-        require_filter(self.filter_by, "highest_of_all", self.frac_noise, numbers)
-        require_quota_options(self.frac_noise, self.min_examples_per_class)
-
-    @property
-    def prunes(self) -> bool:
-        """Return whether the joint says how many cells are flagged."""
-        return self.filter_by in PRUNING
-
-    @property
-    def is_low_score(self) -> bool:
-        """Return whether as many are flagged as confident learning flags."""
-        return self.filter_by in LOW_SCORES
-
-    @property
-    def order(self) -> str:
-        """Return the score of a cell that the rule orders by."""
-        by_margin = self.filter_by == "low_normalized_margin"
-        return "normalized_margin" if by_margin else "self_confidence"
-
-    def quotas(
-        self, joints: NDArray[np.integer], class_counts: NDArray[np.integer]
-    ) -> NDArray[np.int64]:
-        """Return how many cells of each group to prune, shape (K, 2).
-
-        Parameters
-        ----------
-        joints : ndarray, shape (K, 2, 2)
-            Counts (given bit, true bit), as a rule calibrated.
-        class_counts : ndarray of int, shape (K, 2)
-            Rows of each group.
-
-        Raises
-        ------
-        OptionError
-            If the numbers to remove are not K, or one exceeds the rows given its class.
-        """
-        enough = class_counts > max(self.min_examples_per_class, 1)  # the only one is kept
-        if self.num_to_remove_per_class is not None:
-            wanted = numbers_to_remove(self.num_to_remove_per_class, class_counts[:, 1])
-            return np.where(enough, np.stack([np.zeros_like(wanted), wanted], axis=-1), 0)
-        quotas = np.zeros(class_counts.shape, dtype=np.int64)
-        for k, (joint, counts) in enumerate(zip(joints, class_counts, strict=True)):
-            found = prune_quotas(
-                sparse(joint),
-                counts,
-                min_examples_per_class=self.min_examples_per_class,
-                frac_noise=self.frac_noise,
-            )
-            by_noise_rate = np.zeros(2, dtype=np.int64)
-            by_noise_rate[found.given] = found.per_pair
-            numbers = {"prune_by_class": found.per_class, "prune_by_noise_rate": by_noise_rate}
-            both = np.minimum(found.per_class, by_noise_rate)
-            quotas[k] = numbers.get(self.filter_by, both)
-        return quotas
-
-    def warn_of_small_classes(
-        self, class_counts: NDArray[np.integer], classes: Sequence[str] | None, *, stacklevel: int
-    ) -> None:
-        """Warn of classes that are given to too few rows to prune any of them."""
-        given = class_counts[:, 1]
-        small = np.flatnonzero((given > 0) & (given <= max(self.min_examples_per_class, 1)))
-        if self.prunes and len(small):
-            names = [k if classes is None else classes[k] for k in small.tolist()]
-            warnings.warn(
-                f"classes {listed(names)} are given to at most {self.min_examples_per_class} rows: "
-                "none of them is pruned",
-                UserWarning,
-                stacklevel=stacklevel,
-            )
+    if rule.num_to_remove_per_class is not None:
+        wanted = numbers_to_remove(rule.num_to_remove_per_class, class_counts[:, 1])
+        enough = are_enough(class_counts, rule.min_examples_per_class)
+        return np.where(enough, np.stack([np.zeros_like(wanted), wanted], axis=-1), 0)
+    quotas = np.zeros(class_counts.shape, dtype=np.int64)
+    for k, (joint, counts) in enumerate(zip(joints, class_counts, strict=True)):
+        found = rule.quotas(sparse(joint), counts)
+        by_noise_rate = np.zeros(2, dtype=np.int64)
+        by_noise_rate[found.given] = found.per_pair
+        numbers = {"prune_by_class": found.per_class, "prune_by_noise_rate": by_noise_rate}
+        both = np.minimum(found.per_class, by_noise_rate)
+        quotas[k] = numbers.get(rule.filter_by, both)
+    return quotas
 
 
 def flagged_cells(
     is_given: Bits,
     pred_probs: NDArray[np.floating],
     thresholds: Float64,
-    rule: CellRule,
+    rule: Rule,
     quotas: NDArray[np.int64],
 ) -> Bits:
     """Return which cells are label issues, shape (n, K); of equal ones the first rows are taken.
@@ -134,9 +93,9 @@ def flagged_cells(
         All rows, checked before.
     thresholds : ndarray of float64, shape (K, 2)
         Confident thresholds.
-    rule : CellRule
+    rule : Rule
     quotas : ndarray of int, shape (K, 2)
-        :meth:`CellRule.quotas`; not looked at by a rule that does not prune.
+        :func:`cell_quotas`; not looked at by a rule that does not prune.
     """
     kinds = np.empty(is_given.shape, dtype=np.uint8)
     for rows, block in float64_blocks(pred_probs):
@@ -147,7 +106,7 @@ def flagged_cells(
     if rule.filter_by == "confident_learning":
         return is_confident_issue(kinds)
     mask = np.zeros(is_given.shape, dtype=bool)
-    scores = score_cells(is_given, pred_probs, rule.order)
+    scores = score_cells(is_given, pred_probs, cell_order(rule))
     if rule.is_low_score:
         for k, n in enumerate(np.count_nonzero(is_confident_issue(kinds), axis=0)):
             mask[lowest(scores[:, k], n), k] = True
@@ -156,3 +115,63 @@ def flagged_cells(
         cells = np.flatnonzero(is_given[:, k] == bit)
         mask[cells[lowest(scores[cells, k], quotas[k, bit])], k] = True
     return np.asarray(mask & doubtful)
+
+
+def model_of(bits: Bits, pred_probs: NDArray[np.floating]) -> MultilabelModel:
+    """Return the thresholds and confident joints of a data set: shapes (n, K)."""
+    thresholds = cell_thresholds(partial_cell_sums(bits, pred_probs))
+    vector = partial_cell_counts(bits, pred_probs, thresholds)
+    return MultilabelModel.of_counts(thresholds, cell_counts(vector, bits.shape[1]))
+
+
+def class_scores(
+    bits: Bits, pred_probs: NDArray[np.floating], method: str, *, adjust_pred_probs: bool = False
+) -> Float64:
+    """Return the label quality of each cell (n, K), adjusted, if asked, by these very rows."""
+    thresholds = None
+    if adjust_pred_probs:
+        thresholds = cell_thresholds(partial_cell_sums(bits, pred_probs))
+    return score_cells(bits, pred_probs, method, thresholds)
+
+
+def row_scores(bits: Bits, pred_probs: NDArray[np.floating], method: str, **kwargs: Any) -> Float64:
+    """Return the exponential moving average of :func:`class_scores` of each row, shape (n,)."""
+    return aggregator_of({})(class_scores(bits, pred_probs, method, **kwargs))
+
+
+def issue_cells(
+    bits: Bits,
+    pred_probs: NDArray[np.floating],
+    rule: Rule,
+    confident_joint: ArrayLike | None = None,
+) -> Bits:
+    """Return which cells are label issues, shape (n, K).
+
+    ``confident_joint`` as for :func:`lq_spark.core.multilabel.find_multilabel_issues_per_class`.
+    """
+    model = model_of(bits, pred_probs)
+    joints: NDArray[Any] = model.confident_joint
+    if confident_joint is not None:
+        joints = checked_joints(confident_joint, model.n_classes)
+    quotas = cell_quotas(rule, joints, model.class_counts)
+    rule.warn_of_small_classes(model.class_counts[:, 1], stacklevel=4)
+    return flagged_cells(bits, pred_probs, model.thresholds, rule, quotas)
+
+
+def checked_joints(confident_joint: ArrayLike, n_classes: int) -> NDArray[Any]:
+    """Return K joints of counts as an array (K, 2, 2); raise DataError for anything else."""
+    joints = np.asarray(confident_joint)
+    is_valid = joints.shape == (n_classes, 2, 2) and joints.dtype.kind in "iuf"
+    if not is_valid or not (joints >= 0).all():
+        raise DataError(
+            f"confident_joint must be an array of counts of shape ({n_classes}, 2, 2), "
+            f"got {joints.dtype} of shape {joints.shape}"
+        )
+    return joints
+
+
+def require_rank(method: str | None, kwargs: Mapping[str, Any]) -> None:
+    """Raise OptionError unless issues can be ranked by a score, or none is asked for."""
+    if method is not None:
+        adjusted = bool(kwargs.get("adjust_pred_probs", False))
+        require_method(method, adjust_pred_probs=adjusted, option="return_indices_ranked_by")

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.core.multilabel.sets import Bits
 from lq_spark.core.shared.blocks import Float64, float64_blocks, row_sums
-from lq_spark.core.tokens.sentences import sentence_scores
-from lq_spark.errors import DataError, OptionError, closest, listed
+from lq_spark.core.shared.segments import softmins
+from lq_spark.errors import DataError, OptionError, closest, listed, require_number
 
 DEFAULT_ALPHA: Final = 0.8
 
@@ -101,22 +101,6 @@ def moving_averages(scores: Float64, alpha: float | None = None) -> Float64:
     return averages
 
 
-def softmins(scores: Float64, temperature: float = DEFAULT_TEMPERATURE) -> Float64:
-    """Return the mean of each row's scores s weighted by ``softmax((1 - s) / temperature)``.
-
-    Shapes (n, K) -> (n,). It is the softmin of a sentence's tokens with another temperature, see
-    :func:`lq_spark.core.tokens.sentences.sentence_scores`.
-
-    Examples
-    --------
-    >>> softmins(np.array([[1.0, 0.5], [0.25, 0.75]]), temperature=0.0)
-    array([0.5 , 0.25])
-    """
-    n_rows, n_classes = scores.shape
-    flat = np.ascontiguousarray(scores).ravel()
-    return sentence_scores(flat, np.arange(n_rows + 1) * n_classes, "softmin", temperature)
-
-
 def aggregator_of(kwargs: Mapping[str, Any]) -> Aggregator:
     """Return the function that makes one score of a row's K.
 
@@ -124,9 +108,10 @@ def aggregator_of(kwargs: Mapping[str, Any]) -> Aggregator:
     ----------
     kwargs : mapping
         ``{"method": "exponential_moving_average", "alpha": 0.8}`` (see :func:`moving_averages`),
-        ``{"method": "softmin", "temperature": 0.1}`` (see :func:`softmins`), or as method a
-        function of the class scores (n, K) and the further entries that gives n numbers; it is
-        called with ``axis=1`` if it takes an axis and none is given. An empty mapping is the first.
+        ``{"method": "softmin", "temperature": 0.1}`` (see
+        :func:`lq_spark.core.shared.segments.softmins`), or as method a function of the class scores
+        (n, K) and the further entries that gives n numbers; it is called with ``axis=1`` if it
+        takes an axis and none is given. An empty mapping is the first.
 
     Raises
     ------
@@ -159,20 +144,17 @@ def aggregator_of(kwargs: Mapping[str, Any]) -> Aggregator:
         )
     number = arguments.get(name)
     if method == "exponential_moving_average":
-        _require_number(name, number, 1.0, optional=True)
+        if number is not None:
+            require_number(name, number, 0.0, 1.0)
         return lambda scores: moving_averages(scores, number)
-    temperature = arguments.get(name, DEFAULT_TEMPERATURE)
-    _require_number(name, temperature, np.inf)
-    return lambda scores: softmins(scores, temperature)
+    temperature = require_number(name, arguments.get(name, DEFAULT_TEMPERATURE), 0.0)
+    return lambda scores: _softmins_of_rows(scores, temperature)
 
 
-def _require_number(name: str, number: object, highest: float, *, optional: bool = False) -> None:
-    if number is None and optional:
-        return
-    is_number = isinstance(number, (int, float, np.integer, np.floating))
-    if not is_number or isinstance(number, bool) or not 0.0 <= number <= highest:  # type: ignore[operator]
-        above = "" if highest == np.inf else f" to {highest:g}"
-        raise OptionError(f"{name} must be a number from 0{above}, got {number!r}")
+def _softmins_of_rows(scores: Float64, temperature: float) -> Float64:
+    n_rows, n_classes = scores.shape
+    flat = np.ascontiguousarray(scores).ravel()
+    return softmins(flat, np.arange(n_rows + 1) * n_classes, temperature)
 
 
 def _takes_axis(method: Callable[..., Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Sets of labels as a matrix of bits, and what makes a row of them unfit for scoring.
+"""Sets of labels as a matrix of bits, and what makes a row of them unusable.
 
 Each class is a binary problem of its own: its label is a bit (given or not), its probabilities are
 (1 - p, p). A *cell* is a row's part in one of the K problems.
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.shared.blocks import BLOCK_ELEMENTS, FEW_CLASSES
-from lq_spark.core.shared.checks import checked_pred_probs
+from lq_spark.core.shared.checks import checked_pred_probs, first_faults
 from lq_spark.core.shared.constants import PROBABILITY_SLACK
 from lq_spark.errors import DataError
 
@@ -100,13 +100,12 @@ def probability_faults(pred_probs: NDArray[np.floating]) -> NDArray[np.uint8]:
         block = pred_probs[start : start + step]
         low, high = -PROBABILITY_SLACK, 1.0 + PROBABILITY_SLACK
         if not (block.min() >= low and block.max() <= high):  # so also for NaN
-            conditions = {
-                SetFault.NOT_FINITE: ~np.isfinite(block).all(axis=1),
-                SetFault.NEGATIVE: block.min(axis=1) < low,
-                SetFault.ABOVE_ONE: block.max(axis=1) > high,
-            }
-            faults[start : start + step] = np.select(
-                list(conditions.values()), [np.uint8(fault) for fault in conditions], np.uint8(0)
+            faults[start : start + step] = first_faults(
+                {
+                    SetFault.NOT_FINITE: ~np.isfinite(block).all(axis=1),
+                    SetFault.NEGATIVE: block.min(axis=1) < low,
+                    SetFault.ABOVE_ONE: block.max(axis=1) > high,
+                }
             )
     return faults
 
@@ -126,7 +125,7 @@ def checked_label_sets(
     Raises
     ------
     DataError
-        If the shapes do not fit, there is no row, or rows cannot be scored: the first is named.
+        If the shapes differ, there is no row, or rows cannot be scored: the first is named.
 
     Examples
     --------

@@ -24,6 +24,7 @@ from lq_spark.core.regression.plane import deviations
 from lq_spark.core.regression.rules import n_issues, require_frac_issues
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.constants import TINY
+from lq_spark.core.shared.selection import lowest
 from lq_spark.errors import DataError, require_one_of
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def find_label_issues(
     OptionError
         If ``frac_issues`` is no share.
     DataError
-        If a number is not fit, or lengths differ.
+        If a number cannot be used, or lengths differ.
 
     Notes
     -----
@@ -151,7 +152,7 @@ def find_label_issues(
     scale = np.broadcast_to(_checked_uncertainty(uncertainty, len(given)), given.shape)
     scaled = scaled_residuals(given, predicted, scale)
     flags = np.zeros(len(given), dtype=bool)
-    flags[np.argsort(-scaled, kind="stable")[: n_issues(len(given), frac_issues)]] = True
+    flags[lowest(-scaled, n_issues(len(given), frac_issues))] = True
     return pd.DataFrame(
         {
             "is_label_issue": flags,

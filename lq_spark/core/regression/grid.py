@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lq_spark.core.regression.neighborhoods import Cloud
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.exact import SCALE_BITS
+from lq_spark.core.shared.segments import offsets_of, ranges
 
 _BLOCK_ROWS = 1 << 16
 """Rows located at once; bincount adds their whole numbers of 30 bits without rounding."""
@@ -24,8 +25,8 @@ MAX_NEW_CELLS = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
-    """A square and the cells it is divided into, again and again.
+class Grid:
+    """A square and the cells that it is divided into, again and again.
 
     Attributes
     ----------
@@ -56,18 +57,18 @@ class Cells:
             cell = np.where(bits > 0, self.first[cell] + row * n + column, cell)
         return cell
 
-    def divided(self, cells: NDArray[np.int64], bits: NDArray[np.int64]) -> Cells:
+    def divided(self, cells: NDArray[np.int64], bits: NDArray[np.int64]) -> Grid:
         """Return the cells with some undivided ones divided."""
         sizes = 1 << (2 * bits)
-        first = len(self.x) + np.concatenate([[0], np.cumsum(sizes)])
+        first = len(self.x) + offsets_of(sizes)
         parent = np.repeat(cells, sizes)
-        place = np.arange(len(parent)) - np.repeat(first[:-1] - len(self.x), sizes)
+        place = ranges(np.zeros_like(sizes), sizes)
         n = np.repeat(1 << bits, sizes)
         side = self.side[parent] / n
         all_bits = np.concatenate([self.bits, np.zeros(len(parent), dtype=np.int64)])
         all_first = np.concatenate([self.first, np.zeros(len(parent), dtype=np.int64)])
         all_bits[cells], all_first[cells] = bits, first[:-1]
-        return Cells(
+        return Grid(
             np.concatenate([self.x, self.x[parent] + (place % n) * side]),
             np.concatenate([self.y, self.y[parent] + (place // n) * side]),
             np.concatenate([self.side, side]),
@@ -76,10 +77,10 @@ class Cells:
         )
 
 
-def square(x: float, y: float, side: float) -> Cells:
+def square(x: float, y: float, side: float) -> Grid:
     """Return an undivided square."""
     undivided = np.zeros(1, dtype=np.int64)
-    return Cells(np.array([x]), np.array([y]), np.array([side]), undivided, undivided)
+    return Grid(np.array([x]), np.array([y]), np.array([side]), undivided, undivided)
 
 
 CellSums = NDArray[np.int64]
@@ -87,7 +88,7 @@ CellSums = NDArray[np.int64]
 in units of 2^-30 of its side. States are merged by adding them."""
 
 
-def partial_cell_sums(cells: Cells, x: Float64, y: Float64) -> CellSums:
+def partial_cell_sums(cells: Grid, x: Float64, y: Float64) -> CellSums:
     """Return the state of a batch of points."""
     sums = np.zeros((3, len(cells.x)), dtype=np.int64)
     for start in range(0, len(x), _BLOCK_ROWS):
@@ -101,7 +102,7 @@ def partial_cell_sums(cells: Cells, x: Float64, y: Float64) -> CellSums:
     return sums
 
 
-def finish_cell_sums(cells: Cells, sums: CellSums) -> tuple[NDArray[np.int64], Cloud]:
+def finish_cell_sums(cells: Grid, sums: CellSums) -> tuple[NDArray[np.int64], Cloud]:
     """Return which cells hold points, and for each of these its points as one at their centre."""
     held = np.flatnonzero(sums[0])
     counts = sums[0, held]
@@ -112,12 +113,12 @@ def finish_cell_sums(cells: Cells, sums: CellSums) -> tuple[NDArray[np.int64], C
     return held, Cloud(x, y, counts)
 
 
-def refined(cells: Cells, held: NDArray[np.int64], too_large: Float64) -> Cells:
+def refined(cells: Grid, held: NDArray[np.int64], too_large: Float64) -> Grid:
     """Return the cells with those divided that are too large.
 
     Parameters
     ----------
-    cells : Cells
+    cells : Grid
     held : ndarray of int64, shape (m,)
         Undivided cells.
     too_large : ndarray of float64, shape (m,)

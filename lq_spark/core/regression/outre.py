@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lq_spark.core.regression.grid import Cells, CellSums, partial_cell_sums
+from lq_spark.core.regression.grid import CellSums, Grid, partial_cell_sums
 from lq_spark.core.regression.neighborhoods import Cloud, mean_distances
 from lq_spark.core.regression.outre_grid import fit_cells
 from lq_spark.core.regression.plane import Distances, Plane, partial_plane, require_known
@@ -37,7 +37,7 @@ class Rows(Protocol):
     def points(self) -> tuple[Float64, Float64]:
         """Return the labels and predictions of all rows, in any order: only if they are few."""
 
-    def cell_sums(self, plane: Plane, cells: Cells) -> CellSums:
+    def cell_sums(self, plane: Plane, cells: Grid) -> CellSums:
         """Return how many rows each cell holds, and where."""
 
     def measure(self, cloud: Cloud) -> Float64:
@@ -59,7 +59,7 @@ class ArrayRows:
         """Return the labels and predictions of all rows."""
         return self.labels, self.predictions
 
-    def cell_sums(self, plane: Plane, cells: Cells) -> CellSums:
+    def cell_sums(self, plane: Plane, cells: Grid) -> CellSums:
         """Return how many rows each cell holds, and where."""
         return partial_cell_sums(cells, *plane.points(self.labels, self.predictions))
 

@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lq_spark.core.regression.grid import Cells, CellSums, finish_cell_sums, refined, square
+from lq_spark.core.regression.grid import CellSums, Grid, finish_cell_sums, refined, square
 from lq_spark.core.regression.neighborhoods import Cloud, weighted_median
 from lq_spark.core.regression.plane import MEDIAN_FLOOR, Plane, require_known
 from lq_spark.core.shared.blocks import Float64
@@ -42,7 +42,7 @@ class CellDistances:
     Attributes
     ----------
     plane : Plane
-    cells : Cells
+    cells : Grid
     places : ndarray of int64
         For each cell its place among the centres, -1 where it holds no row.
     centers : Cloud
@@ -52,7 +52,7 @@ class CellDistances:
     """
 
     plane: Plane
-    cells: Cells
+    cells: Grid
     places: NDArray[np.int64]
     centers: Cloud
     values: Float64
@@ -71,7 +71,7 @@ class CellDistances:
 
 def fit_cells(
     plane: Plane,
-    cell_sums: Callable[[Cells], CellSums],
+    cell_sums: Callable[[Grid], CellSums],
     measure: Callable[[Cloud], Float64],
 ) -> CellDistances:
     """Return the distances of a data set by cells.

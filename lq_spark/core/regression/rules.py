@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Final
 
 from lq_spark.core.regression.outre import require_exact_up_to
-from lq_spark.errors import OptionError, require_one_of
+from lq_spark.errors import OptionError, require_number, require_one_of
 
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Of the residuals that a table's health tells."""
@@ -37,7 +37,8 @@ def require_uncertainty(uncertainty: object) -> None:
     """Raise OptionError unless it is None, a text, or a finite number of at least 0."""
     if isinstance(uncertainty, str) or uncertainty is None:
         return
-    if not _is_number(uncertainty) or not 0.0 <= uncertainty < math.inf:  # type: ignore[operator]
+    is_number = isinstance(uncertainty, (int, float)) and not isinstance(uncertainty, bool)
+    if not is_number or not 0.0 <= uncertainty < math.inf:  # type: ignore[operator]
         raise OptionError(
             "uncertainty must be the name of a column or a finite number of at least 0, "
             f"got {uncertainty!r}"
@@ -64,13 +65,12 @@ def agreed_threshold(method: str, threshold: object, frac_issues: object) -> flo
                 "alike from table to table"
             )
         return OUTRE_THRESHOLD
-    _require_share("threshold", threshold)
-    return float(threshold)  # type: ignore[arg-type]
+    return require_number("threshold", threshold, 0.0, 1.0)
 
 
 def require_frac_issues(frac_issues: object) -> None:
     """Raise OptionError unless it is a number from 0 to 1."""
-    _require_share("frac_issues", frac_issues)
+    require_number("frac_issues", frac_issues, 0.0, 1.0)
 
 
 def n_issues(n_rows: int, frac_issues: float) -> int:
@@ -80,12 +80,3 @@ def n_issues(n_rows: int, frac_issues: float) -> int:
     7
     """
     return math.ceil(Fraction(repr(float(frac_issues))) * n_rows)
-
-
-def _require_share(option: str, value: object) -> None:
-    if not _is_number(value) or not 0.0 <= value <= 1.0:  # type: ignore[operator]
-        raise OptionError(f"{option} must be a number from 0 to 1, got {value!r}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -13,18 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.segmentation.issues import count_tied, fit_pixels, issue_mask, issue_pixels
 from lq_spark.core.segmentation.pixels import image_facts, self_confidence, softmin_score
-from lq_spark.core.segmentation.summary import checked_images, common_label_issues, filter_by_class
+from lq_spark.core.segmentation.summary import checked_images
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.checks import checked_scores
-from lq_spark.errors import OptionError, require_one_of
-
-__all__ = [
-    "common_label_issues",
-    "filter_by_class",
-    "find_label_issues",
-    "get_label_quality_scores",
-    "issues_from_scores",
-]
+from lq_spark.core.shared.selection import lowest_first
+from lq_spark.errors import OptionError, require_number, require_one_of, require_whole_number
 
 IMAGE_METHODS: Final = ("softmin", "num_pixel_issues")
 
@@ -207,13 +200,11 @@ def issues_from_scores(
     >>> issues_from_scores([0.5, 0.05, 0.02])
     array([2, 1])
     """
-    if not isinstance(threshold, (int, float, np.number)) or not 0.0 <= threshold <= 1.0:
-        raise OptionError(f"threshold must be a number from 0 to 1, got {threshold!r}")
+    require_number("threshold", threshold, 0.0, 1.0)
     if pixel_scores is not None:
         return np.asarray(np.asarray(pixel_scores) < threshold)
     scores = checked_scores("image_scores", image_scores)
-    low = np.flatnonzero(scores < threshold)
-    return low[np.argsort(scores[low], kind="stable")]
+    return lowest_first(np.flatnonzero(scores < threshold), scores)
 
 
 def _require_batch_size(batch_size: int | None) -> None:
@@ -223,12 +214,9 @@ def _require_batch_size(batch_size: int | None) -> None:
 
 def require_downsample(downsample: int) -> None:
     """Raise OptionError unless downsample is a whole number of at least 1."""
-    if not isinstance(downsample, int) or isinstance(downsample, bool) or downsample < 1:
-        raise OptionError(f"downsample must be a whole number of at least 1, got {downsample!r}")
+    require_whole_number("downsample", downsample, 1)
 
 
 def require_temperature(temperature: float) -> None:
     """Raise OptionError unless the temperature is a number above 0."""
-    is_number = isinstance(temperature, (int, float, np.number))
-    if not is_number or isinstance(temperature, bool) or not temperature > 0:  # NaN is not
-        raise OptionError(f"temperature must be a number above 0, got {temperature!r}")
+    require_number("temperature", temperature, 0.0, above=True)

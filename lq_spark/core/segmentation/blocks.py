@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 BLOCK_ELEMENTS: Final = 1 << 17
 """Probabilities in one block of pixels."""
 
-Mask = NDArray[np.integer]
+LabelMask = NDArray[np.integer]
 Probabilities = NDArray[np.floating]
-Pixels = tuple[NDArray[np.intp], Mask, Probabilities]
+Pixels = tuple[NDArray[np.intp], LabelMask, Probabilities]
 """Positions (n,), row by row, labels (n,) and probabilities (K, n)."""
 
 
 def pixel_blocks(
-    mask: Mask, pred_probs: Probabilities, ignore_label: int | None
+    mask: LabelMask, pred_probs: Probabilities, ignore_label: int | None
 ) -> Iterator[Pixels]:
     """Yield positions (n,), labels (n,) and probabilities (K, n) of the pixels that count."""
     labels, matrix = mask.reshape(-1), pred_probs.reshape(len(pred_probs), -1)
@@ -36,7 +36,7 @@ def pixel_blocks(
             yield position, given, block
 
 
-def pixels_counted(labels: Mask, ignore_label: int | None) -> NDArray[np.bool_] | None:
+def pixels_counted(labels: LabelMask, ignore_label: int | None) -> NDArray[np.bool_] | None:
     """Return which pixels are not ignored; None where all count."""
     if ignore_label is None:
         return None
@@ -45,7 +45,7 @@ def pixels_counted(labels: Mask, ignore_label: int | None) -> NDArray[np.bool_] 
 
 
 def low_resolution(
-    mask: Mask, pred_probs: Probabilities, size: int, ignore_label: int | None
+    mask: LabelMask, pred_probs: Probabilities, size: int, ignore_label: int | None
 ) -> Iterator[Pixels]:
     """Yield positions, labels (n,) and probabilities (K, n) of the downsampled pixels, in order.
 

@@ -17,9 +17,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lq_spark.core.confident.class_sums import ClassSums, finish_thresholds, merge_class_sums
 from lq_spark.core.confident.joint import SparseMatrix, counted_pairs
-from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.confident.thresholds import (
+    ClassSums,
+    Thresholds,
+    finish_thresholds,
+    merge_class_sums,
+)
 from lq_spark.core.segmentation.blocks import full_positions
 from lq_spark.core.segmentation.pixels import AGREES, ImageFacts
 from lq_spark.core.shared.constants import CONFIDENT_THRESHOLDS_LOWER_BOUND, FLOATING_POINT_SLACK
@@ -100,9 +104,9 @@ class SegmentationModel(Saved):
         cls._require_keys(content, {"thresholds", "cut", *names})
         numbers = {name: content[name] for name in names}
         cut = content["cut"]
-        fit = all(type(number) is int and number >= 0 for number in numbers.values())
-        fit = fit and numbers["downsample"] >= 1 and isinstance(content["thresholds"], dict)
-        if not fit or not (cut is None or isinstance(cut, float)):
+        is_cut = all(type(number) is int and number >= 0 for number in numbers.values())
+        is_cut = is_cut and numbers["downsample"] >= 1 and isinstance(content["thresholds"], dict)
+        if not is_cut or not (cut is None or isinstance(cut, float)):
             raise DataError(f"{cls.NOUN}: no cut of numbers of pixels, got {numbers}, {cut!r}")
         return cls(Thresholds._from_content(content["thresholds"]), cut=cut, **numbers)
 

@@ -19,10 +19,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lq_spark.core.confident.class_sums import ClassSums, confidence_sums
+from lq_spark.core.confident.thresholds import ClassSums, confidence_sums
 from lq_spark.core.segmentation.blocks import (
-    BLOCK_ELEMENTS,
-    Mask,
+    LabelMask,
     Probabilities,
     full_positions,
     low_resolution,
@@ -31,9 +30,7 @@ from lq_spark.core.segmentation.blocks import (
 )
 from lq_spark.core.shared.checks import FAULT_REASONS, RowFault, row_faults
 from lq_spark.core.shared.constants import PROBABILITY_SLACK, SUM_TOLERANCE
-
-TEMPERATURE_LOWER_BOUND: Final = 1e-6
-"""Floor of a temperature, as in cleanlab."""
+from lq_spark.core.shared.segments import softmin
 
 AGREES: Final = -1
 """Stands for the class of the highest probability where it is the given one."""
@@ -84,7 +81,7 @@ def highest_doubtful(n_classes: int, tolerance: float) -> float:
 
 
 def image_fault(
-    mask: Mask,
+    mask: LabelMask,
     pred_probs: Probabilities,
     *,
     tolerance: float = SUM_TOLERANCE,
@@ -111,9 +108,9 @@ def image_fault(
     for position, given, block in pixel_blocks(mask, pred_probs, ignore_label):
         with np.errstate(invalid="ignore", over="ignore"):
             off = np.abs(np.add.reduce(block, axis=0, dtype=np.float64) - 1.0).max()
-            fit = off <= tolerance and block.min() >= -PROBABILITY_SLACK  # NaN fails both
-        fit = fit and block.max() <= 1.0 + tolerance
-        if not fit or given.min() < 0 or given.max() >= len(block):
+            usable = off <= tolerance and block.min() >= -PROBABILITY_SLACK  # NaN fails both
+        usable = usable and block.max() <= 1.0 + tolerance
+        if not usable or given.min() < 0 or given.max() >= len(block):
             faults = row_faults(given, block.T, tolerance=tolerance)
             bad = np.flatnonzero(faults)
             if len(bad):
@@ -123,7 +120,7 @@ def image_fault(
 
 
 def self_confidence(
-    mask: Mask, pred_probs: Probabilities, *, ignore_label: int | None = None
+    mask: LabelMask, pred_probs: Probabilities, *, ignore_label: int | None = None
 ) -> Probabilities:
     """Return the probability of each pixel's label, shape (H, W), of the probabilities' type.
 
@@ -158,22 +155,11 @@ def softmin_score(confidence: Probabilities, temperature: float = 0.1) -> float:
     >>> round(softmin_score(np.array([[0.5, 1.0]])), 3)
     0.503
     """
-    scores = confidence[~np.isnan(confidence)]
-    if not len(scores):
-        return 1.0
-    lowest = float(scores.min())
-    total = weights = 0.0
-    for start in range(0, len(scores), BLOCK_ELEMENTS):
-        block = scores[start : start + BLOCK_ELEMENTS].astype(np.float64)
-        with np.errstate(under="ignore"):
-            weight = np.exp((lowest - block) / max(temperature, TEMPERATURE_LOWER_BOUND))
-            total += float(np.add.reduce(weight * block))
-        weights += float(np.add.reduce(weight))
-    return total / weights
+    return softmin(confidence[~np.isnan(confidence)], temperature)
 
 
 def image_facts(
-    mask: Mask,
+    mask: LabelMask,
     pred_probs: Probabilities,
     *,
     downsample: int = 1,
@@ -223,6 +209,6 @@ def image_facts(
     return ImageFacts(sums, counts, np.concatenate(doubtful_parts or [np.empty(0, dtype=kind)]))
 
 
-def _chosen(matrix: Probabilities, classes: Mask) -> Probabilities:
+def _chosen(matrix: Probabilities, classes: LabelMask) -> Probabilities:
     """Return the entry of each column of a (K, n) matrix at its class."""
     return matrix[classes, np.arange(len(classes))]

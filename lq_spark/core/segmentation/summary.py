@@ -126,7 +126,7 @@ def require_ignore_label(ignore_label: int | None) -> None:
 def checked_images(
     labels: ArrayLike, pred_probs: ArrayLike, ignore_label: int | None = None
 ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
-    """Return labels (N, H, W) and pred_probs (N, K, H, W); raise DataError if one is not fit."""
+    """Return labels (N, H, W) and pred_probs (N, K, H, W), or raise a DataError."""
     require_ignore_label(ignore_label)
     masks, probs = np.asarray(labels), np.asarray(pred_probs)
     if probs.ndim != 4 or probs.dtype.kind not in "fiu" or masks.dtype.kind not in "iu":

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
 
+Mask = NDArray[np.bool_]
+"""Which rows, or other things, are meant."""
+
 BLOCK_ELEMENTS = 1 << 16
 """Probabilities in one block: 512 KiB as float64."""
 

@@ -1,10 +1,11 @@
-"""What makes a row unfit for scoring, and the one check of labels and probabilities in core."""
+"""What makes a row unusable, and the one check of labels and probabilities in core."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,12 +41,12 @@ def row_faults(
     *,
     tolerance: float = SUM_TOLERANCE,
 ) -> NDArray[np.uint8]:
-    """Return the fault of each row as a RowFault code, 0 where the row is fit for scoring.
+    """Return the fault of each row as a RowFault code, 0 where the row is usable.
 
     Parameters
     ----------
     labels : ndarray of int, shape (n,)
-        Given labels; fit are 0 to K - 1.
+        Given labels; usable are 0 to K - 1.
     pred_probs : ndarray of float, shape (n, K)
         Predicted probabilities.
     tolerance : float
@@ -73,17 +74,23 @@ def row_faults(
 def _probability_faults(
     block: NDArray[np.float64], sums_to_one: NDArray[np.bool_], tolerance: float
 ) -> NDArray[np.uint8]:
-    conditions = [
-        (~np.isfinite(block).all(axis=1), RowFault.NOT_FINITE),
-        (block.min(axis=1) < -PROBABILITY_SLACK, RowFault.NEGATIVE),
-        (block.max(axis=1) > 1.0 + tolerance, RowFault.ABOVE_ONE),
-        (~sums_to_one, RowFault.SUM_NOT_ONE),
-    ]
-    return np.select(
-        [condition for condition, _ in conditions],
-        [np.uint8(fault) for _, fault in conditions],
-        default=np.uint8(RowFault.NONE),
+    return first_faults(
+        {
+            RowFault.NOT_FINITE: ~np.isfinite(block).all(axis=1),
+            RowFault.NEGATIVE: block.min(axis=1) < -PROBABILITY_SLACK,
+            RowFault.ABOVE_ONE: block.max(axis=1) > 1.0 + tolerance,
+            RowFault.SUM_NOT_ONE: ~sums_to_one,
+        }
     )
+
+
+def first_faults(conditions: Mapping[Any, Any]) -> NDArray[np.uint8]:
+    """Return the code of the first fault that each row has, 0 where it has none.
+
+    ``conditions`` say for each fault, by its code, which rows have it: arrays of shape (n,).
+    """
+    codes = [np.uint8(fault) for fault in conditions]
+    return np.select(list(conditions.values()), codes, default=np.uint8(0))
 
 
 def require_tolerance(tolerance: float) -> None:
@@ -170,7 +177,7 @@ def checked_pred_probs(pred_probs: ArrayLike) -> NDArray[np.floating]:
 def checked_inputs(
     labels: ArrayLike, pred_probs: ArrayLike, *, tolerance: float = SUM_TOLERANCE
 ) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
-    """Return labels (n,) and pred_probs (n, K), or raise a DataError that names the unfit rows."""
+    """Return labels (n,) and pred_probs (n, K), or raise a DataError that names rows at fault."""
     label_array, matrix = checked_labels(labels), checked_pred_probs(pred_probs)
     if len(label_array) != len(matrix):
         raise DataError(f"labels has {len(label_array)} rows, pred_probs has {len(matrix)}")

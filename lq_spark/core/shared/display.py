@@ -121,11 +121,6 @@ def names_at(classes: Sequence[object] | None, places: ArrayLike) -> list[str]:
     return [str(place if classes is None else classes[place]) for place in np.asarray(places)]
 
 
-def lowest(values: ArrayLike) -> np.ndarray[Any, np.dtype[np.intp]]:
-    """Return the places of the lowest values, as many as a table shows, the lowest first."""
-    return np.argsort(np.asarray(values), kind="stable")[:N_SHOWN]
-
-
 def _singular(name: str) -> str:
     if name.endswith("ss"):
         return name

@@ -108,10 +108,10 @@ class Saved(Displayed):
     ) -> tuple[Any, ...]:
         """Return a list of the content as a tuple; raise DataError if it holds something else."""
         items = content[key]
-        fit = isinstance(items, list) and all(
+        is_list = isinstance(items, list) and all(
             isinstance(item, kinds) and not isinstance(item, bool) for item in items
         )
-        if not fit:
+        if not is_list:
             raise DataError(
                 f"{cls.NOUN}: {key!r} must be a list of {kinds[-1].__name__}, got {items!r:.80}"
             )

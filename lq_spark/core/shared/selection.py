@@ -1,4 +1,4 @@
-"""The n-th lowest of many numbers without sorting them: by counts in buckets, which merge.
+"""The lowest of many numbers: in an array by sorting, else by counts in buckets, which merge.
 
 The bits of a double, read as a whole number, are in the order of the doubles. So the numbers are
 counted by their leading bits, then those in the bucket of the n-th by their next ones, until one
@@ -8,7 +8,7 @@ value is left. Two rounds find a float32; a double takes one or two more.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,23 @@ from lq_spark.errors import DataError
 
 BUCKET_BITS: Final = 17
 """A round has at most 2^17 buckets; in two of them 63 bits become the 29 that a float32 lacks."""
+
+
+def lowest(values: NDArray[Any], n: np.integer | int | None = None) -> NDArray[np.int64]:
+    """Return the positions of the n lowest values, lowest first; of equal ones, the first.
+
+    All of them where n is not given.
+
+    >>> lowest(np.array([0.5, 0.25, 0.25]), 2)
+    array([1, 2])
+    """
+    return np.argsort(values, kind="stable")[:n]
+
+
+def lowest_first(positions: NDArray[np.int64], values: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Return positions in the order of the values at them; of equal ones in their own order."""
+    ordered: NDArray[np.int64] = positions[lowest(values[positions])]
+    return ordered
 
 
 @dataclass(frozen=True, slots=True)

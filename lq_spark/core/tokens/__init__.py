@@ -2,10 +2,12 @@
 
 from lq_spark.core.tokens.api import (
     common_label_issues,
-    filter_by_token,
     find_label_issues,
     get_label_quality_scores,
     issues_from_scores,
+)
+from lq_spark.core.tokens.text import (
+    filter_by_token,
 )
 
 __all__ = [

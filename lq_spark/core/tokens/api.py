@@ -19,26 +19,18 @@ from lq_spark.core.multiclass.scores import METHODS, score_rows
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.checks import checked_class_names, checked_scores
 from lq_spark.core.shared.printed import print_tables
+from lq_spark.core.shared.segments import offsets_of, places
+from lq_spark.core.shared.selection import lowest_first
 from lq_spark.core.tokens.sentences import (
     checked_sentences,
-    offsets_of,
-    places,
     require_sentence_method,
     sentence_scores,
 )
-from lq_spark.core.tokens.text import filter_by_token, flagged_words
-from lq_spark.errors import DataError, OptionError, require_one_of
+from lq_spark.core.tokens.text import flagged_words
+from lq_spark.errors import DataError, require_number, require_one_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = [
-    "common_label_issues",
-    "filter_by_token",
-    "find_label_issues",
-    "get_label_quality_scores",
-    "issues_from_scores",
-]
 
 
 def get_label_quality_scores(
@@ -191,12 +183,10 @@ def issues_from_scores(
     >>> issues_from_scores([0.5, 0.02], token_scores=[[0.5, 0.75], [0.02, 0.5]])
     [(1, 0)]
     """
-    is_number = isinstance(threshold, (int, float, np.integer, np.floating))
-    if not is_number or np.isnan(threshold):
-        raise OptionError(f"threshold must be a number, got {threshold!r}")
+    require_number("threshold", threshold)
     per_sentence = checked_scores("sentence_scores", sentence_scores)
     if token_scores is None:
-        return _below(per_sentence, threshold)
+        return lowest_first(np.flatnonzero(per_sentence < threshold), per_sentence)
     if len(token_scores) != len(per_sentence):
         raise DataError(
             f"sentence_scores has {len(per_sentence)} sentences, "
@@ -204,12 +194,8 @@ def issues_from_scores(
         )
     arrays = [np.asarray(scores, dtype=np.float64) for scores in token_scores]
     flat = np.concatenate([np.zeros(0), *arrays])
-    return places(_below(flat, threshold), offsets_of(len(array) for array in arrays))
-
-
-def _below(scores: Float64, threshold: float) -> NDArray[np.int64]:
-    low = np.flatnonzero(scores < threshold)
-    return low[np.argsort(scores[low], kind="stable")]
+    low = lowest_first(np.flatnonzero(flat < threshold), flat)
+    return places(low, offsets_of(len(array) for array in arrays))
 
 
 def common_label_issues(

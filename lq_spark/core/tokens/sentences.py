@@ -6,7 +6,7 @@ arXiv:2210.03920, section 3.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,17 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.checks import FAULT_REASONS, RowFault, checked_pred_probs, row_faults
-from lq_spark.errors import DataError, OptionError, closest, require_one_of
+from lq_spark.core.shared.segments import minima, offsets_of, places, softmins
+from lq_spark.errors import DataError, OptionError, closest, require_number, require_one_of
 
 SENTENCE_METHODS: Final = ("min", "softmin")
 
 DEFAULT_TEMPERATURE: Final = 0.05
-
-TEMPERATURE_LOWER_BOUND: Final = 1e-6
-"""Floor of a temperature above 0, as in cleanlab."""
-
-EMPTY_SENTENCE_SCORE: Final = 1.0
-"""The minimum of no number in [0, 1]: in a sentence without tokens nothing is suspect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +71,7 @@ def require_sentence_method(method: str, kwargs: Mapping[str, Any]) -> float:
             f"got {unknown[0]!r}{closest(unknown[0], allowed)}"
         )
     temperature = kwargs.get("temperature", DEFAULT_TEMPERATURE if allowed else 0.0)
-    is_number = isinstance(temperature, (int, float, np.integer, np.floating))
-    if not is_number or isinstance(temperature, bool) or not temperature >= 0:
-        raise OptionError(f"temperature must be a number of at least 0, got {temperature!r}")
-    return float(temperature)
+    return require_number("temperature", temperature, 0.0)
 
 
 def sentence_scores(
@@ -117,64 +109,9 @@ def sentence_scores(
     >>> sentence_scores(np.array([0.5, 0.75, 0.25]), np.array([0, 2, 2, 3]))
     array([0.5 , 1.  , 0.25])
     """
-    scores = np.full(len(offsets) - 1, EMPTY_SENTENCE_SCORE)
-    tokens, starts, lengths, filled = _segments(token_scores, offsets)
-    if not filled.any():
-        return scores
-    lowest = np.minimum.reduceat(tokens, starts)
-    if method == "min" or temperature == 0:
-        scores[filled] = lowest
-        return scores
-    shifted = (np.repeat(lowest, lengths) - tokens) / max(temperature, TEMPERATURE_LOWER_BOUND)
-    with np.errstate(under="ignore"):
-        weights = np.exp(shifted)
-        sums = np.add.reduceat(weights * tokens, starts)
-    scores[filled] = sums / np.add.reduceat(weights, starts)
-    return scores
-
-
-def worst_tokens(
-    token_scores: NDArray[np.floating], offsets: NDArray[np.integer]
-) -> NDArray[np.int64]:
-    """Return the position in each sentence of its lowest token score, shape (S,).
-
-    Of equal scores it is the first; without tokens -1. Parameters as for :func:`sentence_scores`.
-
-    Examples
-    --------
-    >>> worst_tokens(np.array([0.5, 0.25, 0.25, 0.75]), np.array([0, 3, 3, 4]))
-    array([ 1, -1,  0])
-    """
-    positions = np.full(len(offsets) - 1, -1, dtype=np.int64)
-    tokens, starts, lengths, filled = _segments(token_scores, offsets)
-    if filled.any():
-        above = tokens > np.repeat(np.minimum.reduceat(tokens, starts), lengths)
-        lowest = np.flatnonzero(~above)
-        positions[filled] = lowest[np.searchsorted(lowest, starts)] - starts
-    return positions
-
-
-def offsets_of(lengths: Iterable[int]) -> NDArray[np.int64]:
-    """Return the offsets of sentences of these lengths, shape (S + 1,).
-
-    Examples
-    --------
-    >>> offsets_of([2, 0, 3])
-    array([0, 2, 2, 5])
-    """
-    return np.cumsum(np.fromiter([0, *lengths], dtype=np.int64))
-
-
-def places(rows: NDArray[np.integer], offsets: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return (sentence, token in the sentence) of tokens given by their place among all.
-
-    Examples
-    --------
-    >>> places(np.array([2, 1]), np.array([0, 2, 2, 5]))
-    [(2, 0), (0, 1)]
-    """
-    sentences = np.searchsorted(offsets, rows, side="right") - 1
-    return list(zip(sentences.tolist(), (rows - offsets[sentences]).tolist(), strict=True))
+    if method == "min":
+        return minima(token_scores, offsets)
+    return softmins(token_scores, offsets, temperature)
 
 
 def checked_sentences(
@@ -228,20 +165,6 @@ def checked_sentences(
         reason = FAULT_REASONS[RowFault(faults[bad[0]])]
         raise _unfit(bad, offsets, f"{reason} (pred_probs has K = {matrix.shape[1]} classes)")
     return Sentences(whole, matrix, offsets)
-
-
-def _segments(
-    token_scores: NDArray[np.floating], offsets: NDArray[np.integer]
-) -> tuple[Float64, NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Return tokens, starts and lengths of the sentences that have tokens, and which those are.
-
-    Without the empty ones each sentence ends where the next starts, as reduceat wants it.
-    """
-    bounds = np.asarray(offsets, dtype=np.int64)
-    tokens = np.ascontiguousarray(token_scores[bounds[0] : bounds[-1]], dtype=np.float64)
-    lengths = np.diff(bounds)
-    filled = lengths > 0
-    return tokens, (bounds[:-1] - bounds[0])[filled], lengths[filled], filled
 
 
 def _per_sentence(

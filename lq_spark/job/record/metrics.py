@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lq_spark.core.confident.model import NoiseModel
-from lq_spark.core.health.classes import class_health, class_overlaps
+from lq_spark.core.health.tables import class_health, class_overlaps
 
 Row = tuple[Any, ...]
 

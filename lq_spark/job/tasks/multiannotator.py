@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from lq_spark.core.multiannotator.api import CONSENSUS_METHODS, QUALITY_METHODS
 from lq_spark.core.multiannotator.majority import VoteSummary
-from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.multiclass.scores import METHODS, require_method
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import require_one_of
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lq_spark.engine.keys import KeySummary
-    from lq_spark.tasks.multiannotator.checks import CrowdChecks
+    from lq_spark.tasks.multiannotator.checks import MultiannotatorChecks
     from lq_spark.tasks.multiannotator.columns import AnnotationTables
     from lq_spark.tasks.multiannotator.passes import GatheredItems
-    from lq_spark.tasks.multiannotator.results import CrowdScores
+    from lq_spark.tasks.multiannotator.results import MultiannotatorScores
 
 
 class MultiannotatorConfig(ClassesConfig):
@@ -227,7 +227,7 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         config = self.config
         require_new_columns(self.source.select(*map(column, config.keep_columns)), ITEM_COLUMNS)
         self.annotations = read_table(self.spark, config.inputs[1]).df
-        self.loaded = CrowdModel.load(config.fitted) if config.fitted else None
+        self.loaded = MultiannotatorModel.load(config.fitted) if config.fitted else None
         self.classes = agreed_classes(config.classes, self.loaded)
         tables = self._tables(self.annotations, self.source)
         self.classes = tables.classes
@@ -259,17 +259,10 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         from lq_spark.tasks.multiannotator.columns import annotation_tables
 
         config = self.config
-        return annotation_tables(
-            annotations,
-            items,
-            item=config.item,
-            annotator=config.annotator,
-            label=config.label,
-            pred_probs=config.models,
-            classes=self.classes,
-        )
+        names = config.item, config.annotator, config.label
+        return annotation_tables(annotations, items, *names, config.models, self.classes)
 
-    def _checks(self, items: DataFrame) -> CrowdChecks:
+    def _checks(self, items: DataFrame) -> MultiannotatorChecks:
         from lq_spark.tasks.multiannotator.checks import checked_annotations
 
         known = self.loaded.annotators if self.loaded else None
@@ -290,12 +283,12 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         """Return the tables of items, annotations and annotators without rows."""
         from pyspark.sql import functions as F
 
-        from lq_spark.tasks.multiannotator.results import CrowdScores, rated_items
+        from lq_spark.tasks.multiannotator.results import MultiannotatorScores, rated_items
 
         tables = self._tables(self.annotations.where(F.lit(False)), self.none)
         items = self._gathered(tables, (), 0, lambda rows: rows)
         nobody, nothing = np.zeros(0), np.zeros(self.n_classes, dtype=np.int64)
-        model = CrowdModel(
+        model = MultiannotatorModel(
             annotators=(),
             n_classes=self.n_classes,
             classes=None if self.classes is None else tuple(self.classes),
@@ -307,7 +300,7 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
             weights=None,
         )
         rated = rated_items(items, model, self.config.method, None).where(F.lit(False))
-        return dict(self._made(CrowdScores(rated, model, tables, ()), self.none))
+        return dict(self._made(MultiannotatorScores(rated, model, tables, ()), self.none))
 
     def score(
         self, rows: DataFrame, n_rows: int, scratch: Scratch
@@ -320,7 +313,7 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
             fit_annotators,
             sum_thresholds,
         )
-        from lq_spark.tasks.multiannotator.results import CrowdScores, rated_items
+        from lq_spark.tasks.multiannotator.results import MultiannotatorScores, rated_items
 
         config, annotations = self.config, self.annotations
         if rows is not self.source:  # some were set aside, and so may be annotations
@@ -343,17 +336,17 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
             self.model = model
             thresholds = sum_thresholds(items, model) if config.adjust_pred_probs else None
         rated = scratch(rated_items(items, model, config.method, thresholds))
-        yield from self._made(CrowdScores(rated, model, tables, names), rows)
+        yield from self._made(MultiannotatorScores(rated, model, tables, names), rows)
 
-    def _made(self, scores: CrowdScores, rows: DataFrame) -> Iterator[tuple[str, DataFrame]]:
+    def _made(self, made: MultiannotatorScores, rows: DataFrame) -> Iterator[tuple[str, DataFrame]]:
         from lq_spark.engine.inputs import column
 
-        items, item = scores.items, self.config.item
+        items, item = made.items, self.config.item
         if kept := [name for name in self.config.keep_columns if name not in items.columns]:
             items = rows.select(column(item), *map(column, kept)).join(items, item)
         yield "output", items
-        yield "annotation_output", scores.annotations
-        yield "annotator_output", scores.annotators
+        yield "annotation_output", made.annotations
+        yield "annotator_output", made.annotators
 
     def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredItems:
         """Return the three tables in short."""

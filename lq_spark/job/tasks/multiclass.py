@@ -252,7 +252,7 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
     def _with_issues(self, rows: DataFrame, thresholds: Thresholds, scratch: Scratch) -> DataFrame:
         from lq_spark.engine.inputs import column
         from lq_spark.tasks.multiclass.cuts import flagged
-        from lq_spark.tasks.multiclass.facts import with_facts
+        from lq_spark.tasks.multiclass.facts import fact_columns, with_facts
         from lq_spark.tasks.multiclass.flags import noise_and_cuts
         from lq_spark.tasks.shared.batches import score_columns
         from lq_spark.tasks.shared.table import labelled_table
@@ -271,7 +271,7 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
             fail=False,
             tolerance=config.tolerance,
         )
-        facts = scratch(self.select(made, *self._columns(), *rule.facts))
+        facts = scratch(self.select(made, *self._columns(), *fact_columns(rule)))
         whole = rows.select(
             column(config.id).alias("key"),
             table.index.alias("index"),
@@ -282,7 +282,7 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
                 facts, whole, config.id, rule, thresholds, self.loaded
             )
             found = flagged(facts, config.id, rule, cuts, self.noise.n_classes, IS_LABEL_ISSUE)
-        return self.ranked(found.drop(*rule.facts))
+        return self.ranked(found.drop(*fact_columns(rule)))
 
     def _scored(self, rows: DataFrame) -> DataFrame:
         from lq_spark.tasks import multiclass

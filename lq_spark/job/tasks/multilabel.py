@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.multiclass.scores import METHODS, require_method
 from lq_spark.core.multilabel.model import MultilabelModel
-from lq_spark.core.multilabel.rules import CellRule
 from lq_spark.core.multilabel.scores import (
     AGGREGATORS,
     DEFAULT_ALPHA,
@@ -103,7 +103,7 @@ class MultilabelConfig(ClassesConfig):
             if getattr(self, name) is not None and method != self.aggregator:
                 raise ValueError(f"{name} goes with aggregator {method!r}, got {self.aggregator!r}")
         aggregator_of(self.aggregator_kwargs)
-        CellRule(
+        Rule(
             self.filter_by,
             self.frac_noise,
             self.num_to_remove_per_class,

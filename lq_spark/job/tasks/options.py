@@ -8,8 +8,7 @@ from pydantic import Field, model_validator
 
 from lq_spark.core.confident.joint import COLLISION_RULES
 from lq_spark.core.confident.model import NoiseModel
-from lq_spark.core.label_issues.quotas import require_quota_options
-from lq_spark.core.label_issues.rules import FILTERS, require_filter
+from lq_spark.core.label_issues.rules import FILTERS, Rule
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import listed
 from lq_spark.job.config import FittedConfig, Name, beside
@@ -20,7 +19,6 @@ from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lq_spark.tasks.multiclass.facts import Rule
 
 ISSUE_METRICS = ("label_issues", "issue_rate", "label_health_score")
 CLASS_ISSUE_METRICS = ("class_label_issues", "class_issue_rate")
@@ -96,13 +94,13 @@ class LabelledConfig(ClassesConfig):
 
     @model_validator(mode="after")
     def _rules_agree(self) -> LabelledConfig:
-        require_filter(
+        Rule(
             self.filter_by,
-            "highest_of_all" if self.collision_rule is None else self.collision_rule,
             self.frac_noise,
             self.num_to_remove_per_class,
+            self.min_examples_per_class,
+            "highest_of_all" if self.collision_rule is None else self.collision_rule,
         )
-        require_quota_options(self.frac_noise, self.min_examples_per_class)
         if self.find_issues:
             return self
         for name in self.for_issues:
@@ -150,7 +148,6 @@ class LabelledTask(Task[Labelled]):
 
 def rule_of(config: LabelledConfig, fitted: NoiseModel | None) -> Rule:
     """Return the rule of a configuration; raise OptionError if what was fitted has another."""
-    from lq_spark.tasks.multiclass.facts import Rule
     from lq_spark.tasks.multiclass.issues import agreed_collision_rule
 
     return Rule(

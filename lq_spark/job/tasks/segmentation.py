@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from lq_spark.core.confident.class_sums import ClassSums
 from lq_spark.core.confident.joint import counted_pairs
-from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.confident.thresholds import ClassSums, Thresholds
 from lq_spark.core.segmentation.api import DEFAULT_TEMPERATURE, IMAGE_METHODS, require_temperature
 from lq_spark.core.segmentation.issues import SegmentationModel, pixel_thresholds
 from lq_spark.core.shared.constants import SUM_TOLERANCE

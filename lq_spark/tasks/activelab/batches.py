@@ -16,7 +16,7 @@ from lq_spark.core.activelab.api import (
 )
 from lq_spark.core.multiannotator.crowdlab import CrowdlabWeights
 from lq_spark.core.multiannotator.majority import VoteCounts, VoteSummary, partial_votes
-from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.multiannotator.temperature import Model, mean_probabilities
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.multiannotator.batches import CONSENSUS, N_LABELS, scattered
@@ -38,7 +38,7 @@ class ActiveModel:
 
     Attributes
     ----------
-    crowd : CrowdModel or None
+    crowd : MultiannotatorModel or None
         None where no item has several labels: nobody can be compared.
     weights : CrowdlabWeights
         Those of the crowd, or equal ones.
@@ -46,7 +46,7 @@ class ActiveModel:
         Of several models on the unlabelled items.
     """
 
-    crowd: CrowdModel | None
+    crowd: MultiannotatorModel | None
     weights: CrowdlabWeights
     votes: VoteSummary | None
 
@@ -77,7 +77,7 @@ def active_batch(reader: ItemReader, model: ActiveModel) -> BatchFunction:
             models = model.models(batch.pred_probs)
             quality = mean_probabilities(models, np.arange(len(consensus)), consensus)
         else:
-            crowd = model.crowd.crowd(annotations, batch.pred_probs, batch.ids)
+            crowd = model.crowd.items_of(annotations, batch.pred_probs, batch.ids)
             consensus = model.crowd.consensus(crowd)
             quality = crowd.rated(consensus, model.weights).quality
         known = labelled_scores(quality, annotations, model.weights)

@@ -31,7 +31,11 @@ from lq_spark.tasks.activelab.batches import (
     count_model_votes,
 )
 from lq_spark.tasks.multiannotator.batches import CONSENSUS, N_LABELS
-from lq_spark.tasks.multiannotator.checks import CrowdChecks, checked_annotations, require_unchecked
+from lq_spark.tasks.multiannotator.checks import (
+    MultiannotatorChecks,
+    checked_annotations,
+    require_unchecked,
+)
 from lq_spark.tasks.multiannotator.columns import (
     IS_ITEM,
     ITEM,
@@ -188,7 +192,7 @@ def validate(
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
     tolerance: float = SUM_TOLERANCE,
-) -> CrowdChecks:
+) -> MultiannotatorChecks:
     """Return both tables with ``invalid_reason``: why a row cannot be scored, else null. Lazy.
 
     As :func:`lq_spark.multiannotator.validate`, but an item needs no annotation.

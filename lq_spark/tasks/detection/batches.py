@@ -21,8 +21,7 @@ from pyspark.sql.types import (
 )
 
 from lq_spark.core.detection.images import BOX_REASONS, BoxFault, Detections, ImageBoxes, box_faults
-from lq_spark.core.detection.issues import BoxFlags, flag_boxes, flagged_images
-from lq_spark.core.detection.model import DetectionModel
+from lq_spark.core.detection.model import BoxFlags, DetectionModel, flag_boxes, flagged_images
 from lq_spark.core.detection.scores import ISSUE_KINDS, BoxScores, box_scores, image_scores
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.arrow import flat_lists
@@ -103,11 +102,10 @@ def _read_boxes(
 ) -> tuple[ImageBoxes, NDArray[np.bool_], Float64]:
     """Return boxes, which images have no array of them, and their probabilities if they have."""
     *numbers, labels = arrays
-    flat_labels, lengths, is_null = flat_lists(labels)
-    columns = [_doubles(flat_lists(array)[0]) for array in numbers]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    boxes = ImageBoxes(np.stack(columns[:4]), _class_indices(flat_labels, classes), offsets)
-    return boxes, is_null, columns[4] if len(columns) > 4 else np.zeros(0)
+    given = flat_lists(labels)
+    columns = [_doubles(flat_lists(array).values) for array in numbers]
+    boxes = ImageBoxes(np.stack(columns[:4]), _class_indices(given.values, classes), given.offsets)
+    return boxes, given.is_null, columns[4] if len(columns) > 4 else np.zeros(0)
 
 
 def _doubles(values: pa.Array) -> Float64:
@@ -136,7 +134,7 @@ def _name_faults(
     if not len(faulty):
         return
     images, firsts = np.unique(boxes.images[faulty], return_index=True)
-    flat = flat_lists(labels)[0]
+    flat = flat_lists(labels).values
     for image, box in zip(images, faulty[firsts], strict=True):
         text = LABEL_REASONS.get(int(boxes.classes[box])) or BOX_REASONS[BoxFault(faults[box])]
         if boxes.classes[box] == UNKNOWN_LABEL:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from lq_spark.core.detection.issues import detection_model
-from lq_spark.core.detection.model import DetectionModel
+from lq_spark.core.detection.model import DetectionModel, detection_model
 from lq_spark.core.detection.scores import OVERLOOKED, checked_weights
 from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.errors import InvalidRowsError, require_one_of

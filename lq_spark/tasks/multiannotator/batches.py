@@ -17,7 +17,7 @@ from lq_spark.core.multiannotator.annotators import (
     partial_annotators,
 )
 from lq_spark.core.multiannotator.consensus import ThresholdSums
-from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.arrow import flat_lists
 from lq_spark.engine.verbs import BatchFunction
@@ -57,7 +57,7 @@ ANNOTATOR_SCHEMA = StructType(
 
 
 def rate_batch(
-    reader: ItemReader, model: CrowdModel, method: str, thresholds: ThresholdSums | None
+    reader: ItemReader, model: MultiannotatorModel, method: str, thresholds: ThresholdSums | None
 ) -> BatchFunction:
     """Return gathered columns -> consensus, its quality, the qualities of the labels.
 
@@ -66,7 +66,7 @@ def rate_batch(
 
     def run(*columns: pa.Array) -> dict[str, pa.Array]:
         batch, n_rows = reader.read(columns), len(columns[0])
-        crowd = model.crowd(batch.annotations, batch.pred_probs, batch.ids)
+        crowd = model.items_of(batch.annotations, batch.pred_probs, batch.ids)
         rated = crowd.rated(model.consensus(crowd), model.weights, method, thresholds)
         n_labels = batch.annotations.sizes
 
@@ -103,12 +103,11 @@ def sum_batch(n_annotators: int, n_classes: int) -> Callable[[pa.RecordBatch], A
 
     def run(batch: pa.RecordBatch) -> AnnotatorSums:
         labels, consensus, quality, qualities = batch.columns
-        flat, lengths, _ = flat_lists(labels)
-        of_labels = flat_lists(qualities)[0]
+        given, of_labels = flat_lists(labels), flat_lists(qualities).values
         usable_labels = np.asarray(of_labels.is_valid())
-        packed = flat.to_numpy()[usable_labels]
-        item = np.repeat(np.arange(len(lengths)), lengths)[usable_labels]
-        counts = np.bincount(item, minlength=len(lengths))
+        packed = given.values.to_numpy()[usable_labels]
+        item = given.rows[usable_labels]
+        counts = np.bincount(item, minlength=batch.num_rows)
         rated = counts > 0
         annotations = Annotations(
             packed >> CODE_BITS,
@@ -139,17 +138,17 @@ def sum_rows(sums: AnnotatorSums) -> pa.RecordBatch:
     )
 
 
-def annotator_batch(model: CrowdModel) -> BatchFunction:
+def annotator_batch(model: MultiannotatorModel) -> BatchFunction:
     """Return (all sums of an annotator) -> what is known of it, for some annotators at a time."""
     n_classes, weights = model.n_classes, model.weights
 
     def run(sums: pa.Array) -> dict[str, pa.Array]:
-        rows, lengths, _ = flat_lists(sums)
-        keys, *columns = (np.asarray(rows.field(name)) for name in SUMS_SCHEMA.names)
+        lists = flat_lists(sums)
+        keys, *columns = (np.asarray(lists.values.field(name)) for name in SUMS_SCHEMA.names)
         annotators, classes = np.divmod(keys, n_classes)
-        here = np.repeat(np.arange(len(lengths)), lengths) * n_classes + classes
-        table = finish_annotators(AnnotatorSums(here, *columns), len(lengths), n_classes, weights)
-        own = annotators[np.cumsum(lengths) - 1]
+        here = lists.rows * n_classes + classes
+        table = finish_annotators(AnnotatorSums(here, *columns), len(sums), n_classes, weights)
+        own = annotators[lists.offsets[1:] - 1]
         return {
             ANNOTATOR_QUALITY: pa.array(table.quality, mask=np.isnan(table.quality)),
             AGREEMENT_WITH_CONSENSUS: pa.array(table.agreement),

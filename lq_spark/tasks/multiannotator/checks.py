@@ -36,14 +36,14 @@ _REASON, _IS_USABLE, _NEW, _TWICE = (
 )
 
 
-class CrowdChecks(NamedTuple):
+class MultiannotatorChecks(NamedTuple):
     """Annotations and items with ``invalid_reason``."""
 
     annotations: DataFrame
     items: DataFrame
 
     def __repr__(self) -> str:
-        return f"<CrowdChecks: annotations and items with {INVALID_REASON}>"
+        return f"<MultiannotatorChecks: annotations and items with {INVALID_REASON}>"
 
 
 def require_unchecked(tables: AnnotationTables) -> None:
@@ -59,7 +59,7 @@ def checked_annotations(
     *,
     known: Sequence[Any] | None = None,
     needs_labels: bool = True,
-) -> CrowdChecks:
+) -> MultiannotatorChecks:
     """Return both tables with the reason why a row cannot be scored, null if it can. Lazy.
 
     Parameters
@@ -82,7 +82,9 @@ def checked_annotations(
         items = items.join(usable, F.col(ITEM) == F.col(_NEW), "left").withColumn(
             _REASON, F.coalesce(_REASON, reason)
         )
-    return CrowdChecks(_as_given(annotations, tables.annotations), _as_given(items, tables.items))
+    return MultiannotatorChecks(
+        _as_given(annotations, tables.annotations), _as_given(items, tables.items)
+    )
 
 
 def _items_by_themselves(tables: AnnotationTables, n_classes: int, tolerance: float) -> DataFrame:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, IntegralType, LongType, StructField, StructType
 
-from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.shared.display import Displayed
 from lq_spark.engine.inputs import (
     column,
@@ -167,7 +167,7 @@ def annotation_tables(
 
 
 def annotation_n_classes(
-    tables: AnnotationTables, n_classes: int | None, fitted: CrowdModel | None = None
+    tables: AnnotationTables, n_classes: int | None, fitted: MultiannotatorModel | None = None
 ) -> int:
     """Return K: see :func:`lq_spark.tasks.shared.classes.agreed_k`; else the first item says it."""
     read = [tables.read(model) for model in range(len(tables.pred_probs))]

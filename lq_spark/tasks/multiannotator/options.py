@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pyspark.sql.types import StringType
 
 from lq_spark.core.multiannotator.api import CONSENSUS_METHODS, QUALITY_METHODS
-from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.errors import OptionError, listed, require_one_of
 from lq_spark.tasks.multiannotator.columns import AnnotationTables
 
@@ -38,7 +38,7 @@ class ConsensusOptions:
             raise OptionError(f"{listed(given)} is for fitting; fitted has its own")
 
 
-def require_fitted_for(tables: AnnotationTables, fitted: CrowdModel) -> None:
+def require_fitted_for(tables: AnnotationTables, fitted: MultiannotatorModel) -> None:
     """Raise OptionError if what was fitted has other models or names of another kind."""
     if len(tables.pred_probs) != fitted.n_models:
         raise OptionError(

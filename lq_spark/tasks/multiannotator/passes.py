@@ -27,7 +27,7 @@ from lq_spark.core.multiannotator.majority import (
     merge_votes,
     partial_votes,
 )
-from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.multiannotator.temperature import (
     COARSE_TEMPERATURES,
     TemperatureLosses,
@@ -165,7 +165,7 @@ def fit_annotators(
     names: Sequence[Any],
     classes: tuple[str, ...] | None,
     options: ConsensusOptions,
-) -> CrowdModel:
+) -> MultiannotatorModel:
     """Return what the items say of their annotators and models.
 
     Passes: two for temperatures, if asked; one for the weights under the majority vote, and one
@@ -178,7 +178,7 @@ def fit_annotators(
     """
     if counts.n_single == counts.n_items:
         raise DataError(f"{NOTHING_TO_COMPARE}; use lq_spark.multiclass.score")
-    model = CrowdModel(
+    model = MultiannotatorModel(
         tuple(names),
         items.reader.n_classes,
         classes,
@@ -199,23 +199,23 @@ def fit_annotators(
     return replace(model, weights=_weights(items, model))
 
 
-def sum_thresholds(items: GatheredItems, model: CrowdModel) -> ThresholdSums:
+def sum_thresholds(items: GatheredItems, model: MultiannotatorModel) -> ThresholdSums:
     """Return what adjusted scores are adjusted by; one pass."""
     model = model.unnamed()
 
     def partial(batch: ItemBatch) -> ThresholdSums:
-        crowd = model.crowd(batch.annotations, batch.pred_probs, batch.ids)
+        crowd = model.items_of(batch.annotations, batch.pred_probs, batch.ids)
         return crowd.threshold_sums(model.consensus(crowd), model.weights)
 
     return items.reduce(partial, merge_thresholds)
 
 
-def _weights(items: GatheredItems, model: CrowdModel) -> CrowdlabWeights:
+def _weights(items: GatheredItems, model: MultiannotatorModel) -> CrowdlabWeights:
     """Return the weights under the consensus of a model; one pass."""
     model = model.unnamed()
 
     def partial(batch: ItemBatch) -> ConsensusCounts:
-        crowd = model.crowd(batch.annotations, batch.pred_probs, batch.ids)
+        crowd = model.items_of(batch.annotations, batch.pred_probs, batch.ids)
         return crowd.consensus_counts(model.consensus(crowd))
 
     return finish_consensus(items.reduce(partial, merge_consensus), model.votes)

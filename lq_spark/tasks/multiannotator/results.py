@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from lq_spark.core.multiannotator.annotators import merge_annotators
 from lq_spark.core.multiannotator.consensus import ThresholdSums
-from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.shared.display import Displayed, SmallTable
 from lq_spark.engine.inputs import column_type
 from lq_spark.engine.verbs import reduce_partitions
@@ -55,7 +55,7 @@ ITEM_COLUMNS = (CONSENSUS_LABEL, CONSENSUS_QUALITY, ANNOTATOR_AGREEMENT, NUM_ANN
 
 
 def rated_items(
-    items: GatheredItems, model: CrowdModel, method: str, thresholds: ThresholdSums | None
+    items: GatheredItems, model: MultiannotatorModel, method: str, thresholds: ThresholdSums | None
 ) -> DataFrame:
     """Return one row an item: its labels, its consensus, the qualities of both. Lazy."""
     function = rate_batch(items.reader, model.unnamed(), method, thresholds)
@@ -65,7 +65,7 @@ def rated_items(
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CrowdScores(Displayed):
+class MultiannotatorScores(Displayed):
     """The quality of items, of their annotations and of the annotators. All tables are lazy.
 
     Each of the three is made of ``rated``: persist that one where more than one is read.
@@ -74,7 +74,7 @@ class CrowdScores(Displayed):
     ----------
     rated : DataFrame
         One row an item, its labels and their qualities in arrays.
-    model : CrowdModel
+    model : MultiannotatorModel
         What the annotators and models count.
     tables : AnnotationTables
     names : tuple of int or str
@@ -82,7 +82,7 @@ class CrowdScores(Displayed):
     """
 
     rated: DataFrame
-    model: CrowdModel
+    model: MultiannotatorModel
     tables: AnnotationTables
     names: tuple[Any, ...]
 

@@ -11,12 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lq_spark.core.multiannotator.model import CrowdModel
+from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import require_one_of
-from lq_spark.tasks.multiannotator.checks import CrowdChecks, checked_annotations, require_unchecked
+from lq_spark.tasks.multiannotator.checks import (
+    MultiannotatorChecks,
+    checked_annotations,
+    require_unchecked,
+)
 from lq_spark.tasks.multiannotator.columns import (
     AnnotationTables,
     annotation_n_classes,
@@ -34,7 +38,7 @@ from lq_spark.tasks.multiannotator.passes import (
     sum_thresholds,
 )
 from lq_spark.tasks.multiannotator.reader import ItemReader
-from lq_spark.tasks.multiannotator.results import CrowdScores, rated_items
+from lq_spark.tasks.multiannotator.results import MultiannotatorScores, rated_items
 from lq_spark.tasks.shared.classes import agreed_classes, require_kind
 from lq_spark.tasks.shared.probabilities import ModelProbs
 from lq_spark.tasks.shared.streams import refuse_streams
@@ -61,7 +65,7 @@ def fit(
     on_invalid: str = "fail",
     tolerance: float = SUM_TOLERANCE,
     cleanlab_compatible: bool = False,
-) -> CrowdModel:
+) -> MultiannotatorModel:
     """Return how much each annotator and each model counts. Runs now.
 
     The result can be saved, and applied to other items by :func:`score`; it does not depend, to the
@@ -142,11 +146,11 @@ def score(
     calibrate_probs: bool = False,
     method: str = "self_confidence",
     adjust_pred_probs: bool = False,
-    fitted: CrowdModel | None = None,
+    fitted: MultiannotatorModel | None = None,
     on_invalid: str = "fail",
     tolerance: float = SUM_TOLERANCE,
     cleanlab_compatible: bool = False,
-) -> CrowdScores:
+) -> MultiannotatorScores:
     """Return the consensus and quality of items, the quality of annotations and annotators.
 
     What the annotators and models count is found now; the three tables are lazy.
@@ -161,7 +165,7 @@ consensus_method, quality_method, calibrate_probs, tolerance, cleanlab_compatibl
     adjust_pred_probs : bool
         Whether to correct these probabilities first by thresholds: of the classes for the
         consensus, the annotator's own for a label. Reads the items once more, now.
-    fitted : CrowdModel, optional
+    fitted : MultiannotatorModel, optional
         What :func:`fit` returned for other items, applied as it is, with its options. An annotation
         by an annotator that it does not know cannot be scored.
     on_invalid : {"fail", "null"}
@@ -183,7 +187,7 @@ consensus_method, quality_method, calibrate_probs, tolerance, cleanlab_compatibl
     require_method(method, adjust_pred_probs=adjust_pred_probs)
     if fitted is not None:
         options.require_none()
-    require_kind("fitted", fitted, CrowdModel)
+    require_kind("fitted", fitted, MultiannotatorModel)
     classes = agreed_classes(classes, fitted)
     tables = annotation_tables(annotations, items, item, annotator, label, pred_probs, classes)
     fail = on_invalid == "fail"
@@ -199,7 +203,7 @@ consensus_method, quality_method, calibrate_probs, tolerance, cleanlab_compatibl
     reader = ItemReader(len(model.annotators), n_classes, tolerance, fail)
     rows = GatheredItems(gathered(tables, names), probability_columns(tables), reader)
     thresholds = sum_thresholds(rows, model) if adjust_pred_probs else None
-    return CrowdScores(rated_items(rows, model, method, thresholds), model, tables, names)
+    return MultiannotatorScores(rated_items(rows, model, method, thresholds), model, tables, names)
 
 
 def validate(
@@ -212,9 +216,9 @@ def validate(
     pred_probs: ModelProbs = "pred_probs",
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
-    fitted: CrowdModel | None = None,
+    fitted: MultiannotatorModel | None = None,
     tolerance: float = SUM_TOLERANCE,
-) -> CrowdChecks:
+) -> MultiannotatorChecks:
     """Return both tables with ``invalid_reason``: why a row cannot be scored, else null. Lazy.
 
     A row with several faults has one of them as its reason.
@@ -231,7 +235,7 @@ def validate(
     """
     require_tolerance(tolerance)
     refuse_streams("multiannotator.validate", annotations, items)
-    require_kind("fitted", fitted, CrowdModel)
+    require_kind("fitted", fitted, MultiannotatorModel)
     classes = agreed_classes(classes, fitted)
     tables = annotation_tables(annotations, items, item, annotator, label, pred_probs, classes)
     require_unchecked(tables)
@@ -249,7 +253,7 @@ def _fitted(
     *,
     fail: bool,
     tolerance: float,
-) -> tuple[CrowdModel, tuple[Any, ...]]:
+) -> tuple[MultiannotatorModel, tuple[Any, ...]]:
     """Return the model, and all annotators' names, the model's first."""
     reader = ItemReader(0, n_classes, tolerance, fail)
     with counted_items(tables, reader) as (items, counts, names):

@@ -21,6 +21,7 @@ from pyspark.sql.types import LongType, MapType, StructField, StructType
 
 from lq_spark.core.label_issues.margins import ClassPairs
 from lq_spark.core.label_issues.quotas import Quotas
+from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.shared.constants import FLOATING_POINT_SLACK, PROBABILITY_SLACK
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.kept import kept
@@ -42,7 +43,7 @@ from lq_spark.tasks.multiclass.batches import (
     entries_schema,
     lowest_entries,
 )
-from lq_spark.tasks.multiclass.facts import INDEX, FactCounts, Rule
+from lq_spark.tasks.multiclass.facts import INDEX, FactCounts, agrees
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -122,12 +123,12 @@ def flagged(
     df: DataFrame, key: str, rule: Rule, cuts: Cuts, n_classes: int, name: str
 ) -> DataFrame:
     """Return the table, which has facts, with a boolean column: whether a row is an issue. Lazy."""
-    agrees, guess = rule.agrees, F.col(GUESS)
+    is_predicted, guess = agrees(rule), F.col(GUESS)
     if rule.filter_by == "predicted_neq_given":
-        return df.withColumn(name, ~agrees)
+        return df.withColumn(name, ~is_predicted)
     if rule.filter_by == "confident_learning":
-        return df.withColumn(name, (guess >= 0) & (guess != F.col(INDEX)) & ~agrees)
-    conditions: list[Column] = [] if rule.filter_by.startswith("low_") else [~agrees]
+        return df.withColumn(name, (guess >= 0) & (guess != F.col(INDEX)) & ~is_predicted)
+    conditions: list[Column] = [] if rule.filter_by.startswith("low_") else [~is_predicted]
     added = []
     if rule.order_by is not None:
         added.append("__lq_taken")

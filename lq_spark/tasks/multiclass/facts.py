@@ -5,7 +5,6 @@ They are narrow columns but for the probabilities of those rows alone whose labe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,7 @@ from pyspark.sql import functions as F
 
 from lq_spark.core.confident.joint import NOT_CONFIDENT, SparseMatrix, counted_pairs
 from lq_spark.core.confident.thresholds import Thresholds
-from lq_spark.core.label_issues.quotas import require_quota_options
-from lq_spark.core.label_issues.rules import require_filter
+from lq_spark.core.label_issues.rules import Rule
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multiclass.batches import AGREES, DOUBTFUL, GUESS, ORDER, facts_columns
 from lq_spark.tasks.shared.batches import NewColumns, usable_rows_batch
@@ -29,61 +27,15 @@ if TYPE_CHECKING:
 INDEX = "__lq_index"
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What makes a row a label issue: see :func:`lq_spark.core.label_issues.find_label_issues`.
+def fact_columns(rule: Rule) -> list[str]:
+    """Return the names of the columns that :func:`with_facts` adds."""
+    order = [ORDER] if rule.order_by is not None else []
+    return [INDEX, GUESS, *order, DOUBTFUL if rule.prunes_pairs else AGREES]
 
-    Raises
-    ------
-    OptionError
-        If an option is unknown, out of range, or not for this rule.
-    """
 
-    filter_by: str = "prune_by_noise_rate"
-    frac_noise: float = 1.0
-    num_to_remove_per_class: int | Sequence[int] | None = None
-    min_examples_per_class: int = 1
-    collision_rule: str = "highest_of_all"
-
-    def __post_init__(self) -> None:
-        require_filter(
-            self.filter_by, self.collision_rule, self.frac_noise, self.num_to_remove_per_class
-        )
-        require_quota_options(self.frac_noise, self.min_examples_per_class)
-
-    @property
-    def prunes_pairs(self) -> bool:
-        """Return whether the margins over pairs of classes decide."""
-        return self.filter_by in ("prune_by_noise_rate", "both")
-
-    @property
-    def prunes_classes(self) -> bool:
-        """Return whether the self-confidence within each class decides."""
-        return self.filter_by in ("prune_by_class", "both")
-
-    @property
-    def needs_cuts(self) -> bool:
-        """Return whether a row is judged by the others, not by itself and the thresholds alone."""
-        return self.prunes_pairs or self.order_by is not None
-
-    @property
-    def facts(self) -> list[str]:
-        """Return the names of the columns that :func:`with_facts` adds."""
-        order = [ORDER] if self.order_by is not None else []
-        return [INDEX, GUESS, *order, DOUBTFUL if self.prunes_pairs else AGREES]
-
-    @property
-    def agrees(self) -> Column:
-        """Return whether the label of a row with facts is predicted."""
-        return F.col(DOUBTFUL).isNull() if self.prunes_pairs else F.col(AGREES)
-
-    @property
-    def order_by(self) -> str | None:
-        """Return the score that rows are ordered by, if one is."""
-        if self.filter_by == "low_normalized_margin":
-            return "normalized_margin"
-        low = self.filter_by == "low_self_confidence"
-        return "self_confidence" if low or self.prunes_classes else None
+def agrees(rule: Rule) -> Column:
+    """Return whether the label of a row with facts is predicted."""
+    return F.col(DOUBTFUL).isNull() if rule.prunes_pairs else F.col(AGREES)
 
 
 def with_facts(
@@ -147,7 +99,7 @@ def count_facts(facts: DataFrame, rule: Rule, n_classes: int) -> FactCounts:
     )  # rows that cannot be scored are one group
     groups = (
         facts.groupBy(given_class.alias("given"), guess.alias("guess"))
-        .agg(F.count(F.lit(1)).alias("rows"), F.count_if(~rule.agrees).alias("doubtful"))
+        .agg(F.count(F.lit(1)).alias("rows"), F.count_if(~agrees(rule)).alias("doubtful"))
         .collect()  # one row a pair of classes that occurs
     )
     n_unusable = sum(row["rows"] for row in groups if row["guess"] is None)

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
-from lq_spark.core.label_issues.quotas import prune_quotas
-from lq_spark.core.label_issues.rules import PRUNING, require_two_classes, warn_of_small_classes
+from lq_spark.core.label_issues.rules import Rule, require_two_classes
 from lq_spark.engine.inputs import column
 from lq_spark.engine.kept import kept
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multiclass.cuts import Cuts, find_cuts, flagged
-from lq_spark.tasks.multiclass.facts import Rule, count_facts, with_facts
+from lq_spark.tasks.multiclass.facts import count_facts, fact_columns, with_facts
 from lq_spark.tasks.shared.batches import NewColumns
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
@@ -66,7 +65,7 @@ def flagged_rows(
         names = [columns.key, columns.label, *probability_names(columns.pred_probs)]
         narrow = df.select(*map(column, dict.fromkeys(names)))
         facts = with_facts(narrow, table, thresholds, rule, fail=False, tolerance=tolerance)
-        facts = facts.select(column(columns.key), *rule.facts)
+        facts = facts.select(column(columns.key), *fact_columns(rule))
         whole = df.select(
             column(columns.key).alias("key"),
             table.index.alias("index"),
@@ -104,13 +103,7 @@ def noise_and_cuts(
     )
     if not rule.needs_cuts:
         return model, Cuts()
-    quotas = prune_quotas(
-        (fitted or model).calibrated_joint(counts.class_counts),
-        counts.class_counts,
-        min_examples_per_class=rule.min_examples_per_class,
-        frac_noise=rule.frac_noise,
-        num_to_remove_per_class=rule.num_to_remove_per_class,
-    )
-    if rule.filter_by in PRUNING:
-        warn_of_small_classes(quotas, rule.min_examples_per_class, stacklevel=5)
+    joint = (fitted or model).calibrated_joint(counts.class_counts)
+    quotas = rule.quotas(joint, counts.class_counts)
+    rule.warn_of_small_classes(counts.class_counts, thresholds.classes, stacklevel=5)
     return model, find_cuts(facts, whole, key, rule, counts, quotas)

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.health.tables import DatasetHealth, dataset_health
 from lq_spark.core.label_issues.quotas import require_a_number_each
+from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.errors import OptionError
-from lq_spark.tasks.multiclass.facts import Rule, count_facts, with_facts
+from lq_spark.tasks.multiclass.facts import count_facts, with_facts
 from lq_spark.tasks.multiclass.flags import TableColumns, flagged_rows
 from lq_spark.tasks.multiclass.thresholds import fit_thresholds
 from lq_spark.tasks.shared.batches import score_columns

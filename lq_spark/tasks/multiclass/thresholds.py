@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyspark.sql import functions as F
 
-from lq_spark.core.confident.class_sums import ClassSums, finish_thresholds
-from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.confident.thresholds import ClassSums, Thresholds, finish_thresholds
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import PROBABILITY_SLACK, SUM_TOLERANCE
 from lq_spark.core.shared.exact import SCALE_BITS

@@ -16,11 +16,12 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, MapType, StructField, StructType
 
 from lq_spark.core.label_issues.quotas import require_a_number_each
+from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.multilabel.cells import CellCounts
 from lq_spark.core.multilabel.cuts import search_cuts
 from lq_spark.core.multilabel.model import MultilabelModel, calibrated_joints, with_diagonals
-from lq_spark.core.multilabel.rules import CellRule
+from lq_spark.core.multilabel.rules import cell_order, cell_quotas
 from lq_spark.core.multilabel.scores import DEFAULT_AGGREGATOR, aggregator_of
 from lq_spark.core.multilabel.sets import Bits
 from lq_spark.core.shared.blocks import Float64
@@ -55,7 +56,7 @@ class IssueOptions:
     ----------
     id : str
     table : LabelSetTable
-    rule : CellRule
+    rule : Rule
     by_row : bool
         Whether a low_* rule judges rows, not cells.
     fitted : MultilabelModel or None
@@ -66,7 +67,7 @@ class IssueOptions:
 
     id: str
     table: LabelSetTable
-    rule: CellRule
+    rule: Rule
     by_row: bool
     fitted: MultilabelModel | None
     method: str
@@ -93,7 +94,7 @@ def issue_options(
     aggregator_kwargs: Mapping[str, Any] = DEFAULT_AGGREGATOR,
 ) -> IssueOptions:
     """Return what :func:`lq_spark.multilabel.find_issues` is asked for, or raise what it raises."""
-    rule = CellRule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class)
+    rule = Rule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class)
     require_method(method, adjust_pred_probs=adjust_pred_probs)
     aggregator_of(aggregator_kwargs)
     require_key(df, "id", id)
@@ -155,7 +156,7 @@ def run_passes(df: DataFrame, options: IssueOptions, *, count: bool = False) -> 
     if thresholds is None or not (orders or count):
         return PassResults(thresholds, None, none)
     counts = counted_cells(
-        df, table, thresholds, order=rule.order if orders and not options.by_row else None
+        df, table, thresholds, order=cell_order(rule) if orders and not options.by_row else None
     )
     if options.by_row:
         return PassResults(
@@ -165,8 +166,8 @@ def run_passes(df: DataFrame, options: IssueOptions, *, count: bool = False) -> 
         return PassResults(thresholds, counts, none)
     model = fitted or MultilabelModel.of_counts(thresholds, counts)
     joints = calibrated_joints(with_diagonals(model.confident_counts), counts.class_counts)
-    quotas = rule.quotas(joints, counts.class_counts)
-    rule.warn_of_small_classes(counts.class_counts, table.classes, stacklevel=4)
+    quotas = cell_quotas(rule, joints, counts.class_counts)
+    rule.warn_of_small_classes(counts.class_counts[:, 1], table.classes, stacklevel=4)
     cuts = found_cuts(df, table, options.id, search_cuts(counts, rule, quotas))
     return PassResults(thresholds, counts, quotas, cuts)
 

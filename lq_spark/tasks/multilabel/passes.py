@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql.types import StringType
 
-from lq_spark.core.confident.class_sums import ClassSums
+from lq_spark.core.confident.thresholds import ClassSums
 from lq_spark.core.multilabel.cells import (
     CellCounts,
     cell_counts,

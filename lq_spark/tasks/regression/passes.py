@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, DoubleType, LongType, StructField, StructType
 
 from lq_spark.core.regression.api import in_medians, quality, residual_deviations, scaled_residuals
-from lq_spark.core.regression.grid import Cells, CellSums, partial_cell_sums
+from lq_spark.core.regression.grid import CellSums, Grid, partial_cell_sums
 from lq_spark.core.regression.neighborhoods import Cloud, mean_distances, n_values
 from lq_spark.core.regression.outre import fit_distances
 from lq_spark.core.regression.plane import Plane, deviations, merge_planes, partial_plane
@@ -120,7 +120,7 @@ class TableRows:
         labels, predictions = _some(reduce_rows(self.df, _columns, joined))
         return labels, predictions
 
-    def cell_sums(self, plane: Plane, cells: Cells) -> CellSums:
+    def cell_sums(self, plane: Plane, cells: Grid) -> CellSums:
         """Return how many rows each cell holds, and where."""
 
         def partial(batch: pa.RecordBatch) -> CellSums:

@@ -20,7 +20,7 @@ from pyspark.sql.types import (
     StructType,
 )
 
-from lq_spark.core.segmentation.blocks import Mask, Probabilities
+from lq_spark.core.segmentation.blocks import LabelMask, Probabilities
 from lq_spark.core.segmentation.issues import SegmentationModel, issue_mask, issue_pixels
 from lq_spark.core.segmentation.pixels import doubtful_type, image_facts
 from lq_spark.engine.verbs import BatchFunction
@@ -101,7 +101,7 @@ def _arrow(names: list[str], rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
 def score_batch(layout: ImageLayout, temperature: float, *, fail: bool) -> BatchFunction:
     """Return (image) -> label_quality, the softmin of its pixels."""
 
-    def score(mask: Mask, pred_probs: Probabilities) -> dict[str, Any]:
+    def score(mask: LabelMask, pred_probs: Probabilities) -> dict[str, Any]:
         return {LABEL_QUALITY: layout.softmin(mask, pred_probs, temperature)}
 
     return _image_batch(layout, [LABEL_QUALITY], score, fail=fail)
@@ -119,7 +119,7 @@ def facts_batch(layout: ImageLayout, temperature: float, *, fail: bool) -> Batch
 
 
 def _facts(layout: ImageLayout, temperature: float) -> ImageFunction:
-    def facts(mask: Mask, pred_probs: Probabilities) -> dict[str, Any]:
+    def facts(mask: LabelMask, pred_probs: Probabilities) -> dict[str, Any]:
         found = image_facts(
             mask,
             pred_probs,
@@ -150,7 +150,7 @@ def issues_batch(
     """Return (image, pixels taken at the cut) -> ISSUES."""
     facts = _facts(layout, temperature)
 
-    def issues(mask: Mask, pred_probs: Probabilities, n_tied: int) -> dict[str, Any]:
+    def issues(mask: LabelMask, pred_probs: Probabilities, n_tied: int) -> dict[str, Any]:
         return _issues(facts(mask, pred_probs), fitted, method, n_tied)
 
     return _image_batch(layout, ISSUES, issues, fail=fail)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lq_spark.core.segmentation.blocks import Mask, Probabilities
+from lq_spark.core.segmentation.blocks import LabelMask, Probabilities
 from lq_spark.core.segmentation.pixels import image_fault, self_confidence, softmin_score
 from lq_spark.engine.tensors import FLOATS, INTEGERS, TensorFault, binary_tensor, nested_tensor
 from lq_spark.tasks.shared.labels import FRACTIONAL_LABEL, LARGEST_WHOLE, NULL_LABEL
@@ -41,7 +41,9 @@ class ImageLayout:
     tolerance: float
     ignore_label: int | None = None
 
-    def images(self, columns: tuple[pa.Array, ...]) -> Iterator[tuple[Mask, Probabilities] | str]:
+    def images(
+        self, columns: tuple[pa.Array, ...]
+    ) -> Iterator[tuple[LabelMask, Probabilities] | str]:
         """Yield (mask, pred_probs) of each image of a batch, or why it cannot be scored."""
         n_mask = 3 if self.mask_is_binary else 1
         n_probs = 3 if self.probs_is_binary else 1
@@ -54,7 +56,7 @@ class ImageLayout:
 
     def _fit(
         self, mask: NDArray[Any] | TensorFault, probs: NDArray[Any] | TensorFault
-    ) -> tuple[Mask, Probabilities] | str:
+    ) -> tuple[LabelMask, Probabilities] | str:
         if isinstance(mask, TensorFault):
             return _FAULT_TEXTS[mask].format(name="label_mask", shape="(H, W)")
         if isinstance(probs, TensorFault):
@@ -76,7 +78,7 @@ class ImageLayout:
                     return f"pixel {tuple(where[0].tolist())}: {LABEL_REASONS[label]}"
         return fault or (mask, probs)
 
-    def softmin(self, mask: Mask, pred_probs: Probabilities, temperature: float) -> float:
+    def softmin(self, mask: LabelMask, pred_probs: Probabilities, temperature: float) -> float:
         """Return the softmin of the pixels of an image that count."""
         confidence = self_confidence(mask, pred_probs, ignore_label=self.ignore_label)
         return softmin_score(confidence, temperature)

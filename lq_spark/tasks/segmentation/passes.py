@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StructField, StructType
 
-from lq_spark.core.confident.class_sums import ClassSums
 from lq_spark.core.confident.joint import SparseMatrix, counted_pairs
+from lq_spark.core.confident.thresholds import ClassSums
 from lq_spark.core.segmentation.issues import (
     SegmentationModel,
     added_pairs,

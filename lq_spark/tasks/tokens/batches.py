@@ -11,7 +11,8 @@ from pyspark.sql.types import ArrayType, DataType, DoubleType, IntegerType, Stru
 
 from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.core.shared.checks import row_faults
-from lq_spark.core.tokens.sentences import sentence_scores, worst_tokens
+from lq_spark.core.shared.segments import first_minima
+from lq_spark.core.tokens.sentences import sentence_scores
 from lq_spark.engine.arrow import ListFault, flat_lists, nested_rows
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.shared.batches import (
@@ -153,7 +154,7 @@ def nested_batch(
             require_usable(batch.reasons, n_classes, "sentences", "tokens")
         scores = score_rows(batch.labels, batch.pred_probs, token_method)
         offsets = np.concatenate([[0], np.cumsum(batch.lengths)])
-        worst = worst_tokens(scores, offsets)
+        worst = first_minima(scores, offsets)
         at = (offsets[:-1] + worst)[worst >= 0]
         predicted = batch.pred_probs[at].argmax(axis=1)
         has_token = worst >= 0
@@ -177,10 +178,10 @@ def aggregated_batch(sentence_method: str, temperature: float) -> BatchFunction:
     """Return (token_qualities) -> the score of each sentence and the place of its worst token."""
 
     def run(token_qualities: pa.Array) -> dict[str, pa.Array]:
-        scores, lengths, is_null = flat_lists(token_qualities)
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        scores, _, is_null = lists = flat_lists(token_qualities)
+        offsets = lists.offsets
         values = np.asarray(scores.to_numpy(zero_copy_only=False), dtype=np.float64)
-        worst = worst_tokens(values, offsets)
+        worst = first_minima(values, offsets)
         quality = sentence_scores(values, offsets, sentence_method, temperature)
         return {
             SENTENCE_QUALITY: pa.array(quality, mask=is_null),

@@ -10,12 +10,12 @@ from pyspark.sql import functions as F
 
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.health.tables import DatasetHealth, dataset_health
+from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.core.shared.display import Displayed, SmallTable, frame_table
 from lq_spark.engine.inputs import column, columns_alone
 from lq_spark.errors import OptionError
-from lq_spark.tasks.multiclass.facts import Rule
 from lq_spark.tasks.multiclass.issues import agreed_collision_rule
 from lq_spark.tasks.shared.classes import agreed_classes
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, PREDICTED_LABEL

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, require_new_columns
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multiclass import issues as label_issues
-from lq_spark.tasks.multiclass.facts import Rule
 from lq_spark.tasks.multiclass.flags import TableColumns, flagged_rows
 from lq_spark.tasks.multiclass.issues import agreed_collision_rule
 from lq_spark.tasks.multiclass.thresholds import fit_thresholds

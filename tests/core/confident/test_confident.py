@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lq_spark.core.confident import get_confident_thresholds
-from lq_spark.core.confident.class_sums import (
+from lq_spark.core.confident.thresholds import (
     ClassSums,
     finish_thresholds,
     merge_class_sums,

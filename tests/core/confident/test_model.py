@@ -11,9 +11,15 @@ from hypothesis import strategies as st
 from oracle import cleanlabs
 
 from lq_spark import NoiseModel, Thresholds
-from lq_spark.core.confident import compute_confident_joint, confident_counts
-from lq_spark.core.confident.class_sums import finish_thresholds, partial_class_sums
-from lq_spark.core.confident.joint import COLLISION_RULES, SparseMatrix, counted_pairs, row_facts
+from lq_spark.core.confident import compute_confident_joint
+from lq_spark.core.confident.joint import (
+    COLLISION_RULES,
+    SparseMatrix,
+    confident_counts,
+    counted_pairs,
+    row_facts,
+)
+from lq_spark.core.confident.thresholds import finish_thresholds, partial_class_sums
 from lq_spark.core.label_issues.quotas import prune_quotas
 from lq_spark.errors import DataError, OptionError, TableError
 

@@ -32,6 +32,7 @@ from lq_spark.core.multiannotator.crowdlab import (
     posteriors,
     predicted_labels,
 )
+from lq_spark.core.multiannotator.items import Dataset
 from lq_spark.core.multiannotator.majority import (
     finish_votes,
     majority_votes,
@@ -46,7 +47,6 @@ from lq_spark.core.multiannotator.temperature import (
     merge_losses,
     partial_losses,
 )
-from lq_spark.core.multiannotator.whole import WholeCrowd
 from lq_spark.errors import DataError
 
 
@@ -169,11 +169,11 @@ def test_a_crowd_in_memory_goes_through_the_same_steps(data, n_models, crowds, a
     labels, models = data.draw(crowds(n_models))
     annotations = long_of(labels, models.shape[2])
     majority, best, _, quality, of_labels, *_ = in_batches(annotations, models, [(0, len(labels))])
-    crowd = WholeCrowd.of(annotations, models, calibrate=True)
-    rated = crowd.rated(
-        crowd.best_consensus("crowdlab"), method="normalized_margin", adjust_pred_probs=True
+    dataset = Dataset.of(annotations, models, calibrate=True)
+    rated = dataset.rated(
+        dataset.best_consensus("crowdlab"), method="normalized_margin", adjust_pred_probs=True
     )
-    assert_same_bits(crowd.items.majority, majority)
+    assert_same_bits(dataset.items.majority, majority)
     assert_same_bits(rated.consensus, best)
     assert_same_bits(rated.quality, quality)
     assert_same_bits(rated.label_quality, of_labels)

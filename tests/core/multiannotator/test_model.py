@@ -5,18 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from lq_spark.core.multiannotator.formats import wide_labels
-from lq_spark.core.multiannotator.model import CrowdModel
-from lq_spark.core.multiannotator.whole import WholeCrowd
+from lq_spark.core.multiannotator.items import Dataset
+from lq_spark.core.multiannotator.model import MultiannotatorModel
+from lq_spark.core.multiannotator.tables import wide_labels
 from lq_spark.errors import OptionError
 
 
 def model_of(labels, pred_probs, **methods):
     """Return the model of a whole data set, and the data set."""
     annotations = wide_labels(labels).annotations(pred_probs.shape[1])
-    whole = WholeCrowd.of(annotations, [pred_probs], calibrate=True)
+    whole = Dataset.of(annotations, [pred_probs], calibrate=True)
     weights = whole.weights_under(whole.best_consensus())
-    model = CrowdModel(
+    model = MultiannotatorModel(
         annotators=tuple(f"größe {a}" for a in range(labels.shape[1])),
         n_classes=pred_probs.shape[1],
         classes=None,
@@ -41,15 +41,17 @@ def fitted():
 def test_a_saved_model_says_the_same_of_any_items(fitted, tmp_path, assert_same_bits):
     model, whole = fitted
     model.save(tmp_path / "crowd.json")
-    loaded = CrowdModel.load(tmp_path / "crowd.json")
+    loaded = MultiannotatorModel.load(tmp_path / "crowd.json")
     assert loaded.to_json() == model.to_json()
+    # As files from before the class had its name say.
+    assert json.loads(model.to_json())["format"] == "lq_spark.crowd_model"
     assert (loaded.annotators, loaded.n_models) == (model.annotators, 1)
     rated = whole.rated(whole.best_consensus())
     part = whole.items.annotations.between(10, 20)
-    crowd = loaded.crowd(part, [whole.items.models[0].pred_probs[10:20]], np.arange(10, 20))
-    consensus = loaded.consensus(crowd)
+    items = loaded.items_of(part, [whole.items.models[0].pred_probs[10:20]], np.arange(10, 20))
+    consensus = loaded.consensus(items)
     assert consensus.tolist() == rated.consensus[10:20].tolist()
-    assert_same_bits(crowd.rated(consensus, loaded.weights).quality, rated.quality[10:20])
+    assert_same_bits(items.rated(consensus, loaded.weights).quality, rated.quality[10:20])
 
 
 @pytest.mark.parametrize(
@@ -68,4 +70,4 @@ def test_a_file_that_is_no_fitted_model_is_refused(fitted, tmp_path, change, mes
     path = tmp_path / "broken.json"
     path.write_text(json.dumps({**json.loads(fitted[0].to_json()), **change}))
     with pytest.raises(OptionError, match=message):
-        CrowdModel.load(path)
+        MultiannotatorModel.load(path)

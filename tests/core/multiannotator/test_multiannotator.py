@@ -16,7 +16,7 @@ from lq_spark.core.multiannotator import (
     get_majority_vote_label,
 )
 from lq_spark.core.multiannotator.annotations import count_votes
-from lq_spark.core.multiannotator.formats import wide_labels
+from lq_spark.core.multiannotator.tables import wide_labels
 from lq_spark.core.multiannotator.temperature import (
     COARSE_TEMPERATURES,
     fine_temperatures,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oracle import cleanlabs, ours
 
 from lq_spark.core.confident.joint import row_facts
-from lq_spark.core.label_issues.rules import FILTERS, PRUNING
+from lq_spark.core.label_issues.rules import FILTERS, PRUNING, Rule
 from lq_spark.core.multiclass.scores import METHODS, score_rows
 from lq_spark.core.multilabel import (
     find_label_issues,
@@ -33,8 +33,7 @@ from lq_spark.core.multilabel.cells import (
     score_buckets,
 )
 from lq_spark.core.multilabel.model import MultilabelModel
-from lq_spark.core.multilabel.rules import CellRule
-from lq_spark.core.multilabel.scores import moving_averages, score_cells, softmins
+from lq_spark.core.multilabel.scores import aggregator_of, moving_averages, score_cells
 from lq_spark.core.shared.blocks import BLOCK_ELEMENTS
 from lq_spark.errors import DataError, OptionError
 
@@ -104,6 +103,10 @@ def test_scores_of_floats_equal_cleanlabs(data):
     np.testing.assert_allclose(get_label_quality_scores(labels, data[1]), expected, atol=1e-6)
 
 
+def softmins_of_rows(scores, temperature):
+    return aggregator_of({"method": "softmin", "temperature": temperature})(scores)
+
+
 @RUNS
 @given(
     scores=st.integers(1, 60).flatmap(
@@ -116,7 +119,7 @@ def test_aggregates_equal_cleanlabs_and_do_not_depend_on_the_batch(
 ):
     for ours_, theirs, name in (
         (moving_averages, multilabel_scorer.exponential_moving_average, "alpha"),
-        (softmins, multilabel_scorer.softmin, "temperature"),
+        (softmins_of_rows, multilabel_scorer.softmin, "temperature"),
     ):
         found = ours_(scores, number)
         np.testing.assert_allclose(found, theirs(scores, **{name: number}), rtol=0, atol=1e-9)
@@ -442,7 +445,7 @@ def test_bad_rows_are_named(labels, pred_probs, message):
         ),
         (
             {"aggregator_kwargs": {"method": "softmin", "temperature": -1}},
-            "temperature must be a number from 0, got -1",
+            "temperature must be a number of at least 0, got -1",
         ),
         (
             {"aggregator_kwargs": {"method": lambda scores: scores[:1, 0]}},
@@ -476,6 +479,6 @@ def test_classes_too_small_to_prune_are_named():
     with pytest.warns(UserWarning, match=r"classes 1 are given to at most 1 rows") as warned:
         find_label_issues([[0], [0, 1], []], np.full((3, 2), 0.5))
     assert warned[0].filename == __file__
-    rule = CellRule(min_examples_per_class=5)
+    rule = Rule(min_examples_per_class=5)
     with pytest.warns(UserWarning, match="classes 'b' are given to at most 5 rows"):
-        rule.warn_of_small_classes(np.array([[0, 6], [3, 3], [6, 0]]), list("abc"), stacklevel=2)
+        rule.warn_of_small_classes(np.array([6, 3, 0]), list("abc"), stacklevel=2)

@@ -5,10 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lq_spark.core.confident.class_sums import partial_class_sums
-from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.confident.thresholds import Thresholds, partial_class_sums
 from lq_spark.core.segmentation import blocks as pixel_blocks
-from lq_spark.core.segmentation import pixels
 from lq_spark.core.segmentation.issues import (
     SegmentationModel,
     fit_pixels,
@@ -22,6 +20,7 @@ from lq_spark.core.segmentation.pixels import (
     self_confidence,
     softmin_score,
 )
+from lq_spark.core.shared import segments
 from lq_spark.core.shared.checks import row_faults
 from lq_spark.errors import DataError
 
@@ -61,8 +60,8 @@ def test_the_doubtful_pixels_hold_all_that_may_be_issues(seed, dtype):
 def test_facts_do_not_depend_on_the_blocks(monkeypatch, downsample, assert_same_bits):
     mask, probs = image(1)
     whole, score = image_facts(mask, probs, downsample=downsample), softmin_score(probs[0])
-    for module in (pixels, pixel_blocks):
-        monkeypatch.setattr(module, "BLOCK_ELEMENTS", 17)
+    monkeypatch.setattr(pixel_blocks, "BLOCK_ELEMENTS", 17)
+    monkeypatch.setattr(segments, "_BLOCK_ELEMENTS", 17)
     blocks = image_facts(mask, probs, downsample=downsample)
     assert blocks.doubtful.tobytes() == whole.doubtful.tobytes()
     assert_same_bits(blocks.sums.high, whole.sums.high)

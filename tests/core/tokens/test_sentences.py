@@ -8,14 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lq_spark.core.shared.segments import first_minima, offsets_of, places
 from lq_spark.core.tokens.sentences import (
     SENTENCE_METHODS,
     checked_sentences,
-    offsets_of,
-    places,
     require_sentence_method,
     sentence_scores,
-    worst_tokens,
 )
 from lq_spark.errors import DataError, OptionError
 
@@ -55,7 +53,7 @@ def test_the_lowest_score_of_each_sentence_and_its_place(data):
     found = sentence_scores(scores, offsets, "min")
     np.testing.assert_array_equal(found, one_by_one(scores, offsets, min, 1.0))
     places_of_worst = one_by_one(scores, offsets, lambda part: part.index(min(part)), -1)
-    np.testing.assert_array_equal(worst_tokens(scores, offsets), places_of_worst)
+    np.testing.assert_array_equal(first_minima(scores, offsets), places_of_worst)
 
 
 @settings(deadline=None)
@@ -80,7 +78,7 @@ def test_a_sentence_scores_the_same_to_the_bit_in_any_company(data, dtype, tempe
     scores = scores.astype(dtype)
     spread = np.repeat(scores, step)[::step]  # a view with gaps, where step > 1
     together = sentence_scores(spread, offsets, "softmin", temperature)
-    worst = worst_tokens(spread, offsets)
+    worst = first_minima(spread, offsets)
     for s, (start, stop) in enumerate(itertools.pairwise(offsets)):
         own = np.array([0, stop - start])
         alone = sentence_scores(scores[start:stop].copy(), own, "softmin", temperature)
@@ -90,7 +88,7 @@ def test_a_sentence_scores_the_same_to_the_bit_in_any_company(data, dtype, tempe
             scores, offsets[s : s + 2].astype(np.int32), "softmin", temperature
         )
         assert sliced.tobytes() == together[s : s + 1].tobytes()
-        assert worst_tokens(scores, offsets[s : s + 2]) == worst[s]
+        assert first_minima(scores, offsets[s : s + 2]) == worst[s]
 
 
 def test_temperatures_between_0_and_the_floor_are_the_floor():
@@ -104,7 +102,7 @@ def test_temperatures_between_0_and_the_floor_are_the_floor():
 def test_no_sentence_has_no_score():
     for method in SENTENCE_METHODS:
         assert sentence_scores(np.zeros(0), np.zeros(1, dtype=int), method).shape == (0,)
-    assert worst_tokens(np.zeros(0), np.zeros(1, dtype=int)).shape == (0,)
+    assert first_minima(np.zeros(0), np.zeros(1, dtype=int)).shape == (0,)
 
 
 def test_an_empty_sentence_is_clean_wherever_it_stands():
@@ -113,7 +111,7 @@ def test_an_empty_sentence_is_clean_wherever_it_stands():
         found = sentence_scores(np.array([0.5, 0.5, 0.25]), offsets, method)
         np.testing.assert_array_equal(found, [1, 0.5, 1, 1, 0.25, 1])
     np.testing.assert_array_equal(
-        worst_tokens(np.array([0.5, 0.5, 0.25]), offsets), [-1, 0, -1, -1, 0, -1]
+        first_minima(np.array([0.5, 0.5, 0.25]), offsets), [-1, 0, -1, -1, 0, -1]
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from lq_spark import DetectionModel, detection
 from lq_spark.core import detection as core
 from lq_spark.core.detection.images import checked_detections
-from lq_spark.core.detection.issues import fit_detections
+from lq_spark.core.detection.model import fit_detections
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.detection import passes
 

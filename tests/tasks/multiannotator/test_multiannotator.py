@@ -7,10 +7,10 @@ from pyspark.ml.linalg import DenseVector, VectorUDT
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StructField, StructType
 
-from lq_spark import CrowdModel, multiannotator
+from lq_spark import MultiannotatorModel, multiannotator
 from lq_spark.core.multiannotator import get_label_quality_multiannotator
 from lq_spark.core.multiannotator.annotations import checked_annotations
-from lq_spark.core.multiannotator.whole import WholeCrowd
+from lq_spark.core.multiannotator.items import Dataset
 from lq_spark.errors import DataError
 
 CLASSES = ["ant", "bee", "", "größe 3"]
@@ -46,7 +46,7 @@ def tables_of(scores, by="item"):
 def expected_tables(wide, models, ids, names, classes=None, **options):
     """Return what core says of the same crowd: ids and names in ascending order."""
     annotations = long_of(wide)
-    whole = WholeCrowd.of(annotations, models, calibrate=options.get("calibrate_probs", False))
+    whole = Dataset.of(annotations, models, calibrate=options.get("calibrate_probs", False))
     rated = whole.rated(
         whole.best_consensus(),
         method=options.get("method", "self_confidence"),
@@ -144,14 +144,14 @@ def test_what_is_fitted_is_saved_and_applied_to_other_items(crowd, annotation_ta
     columns = {"pred_probs": "p0"}
     fitted = multiannotator.fit(annotations.where(first), items.where(first), **columns)
     fitted.save(tmp_path / "crowd.json")
-    loaded = CrowdModel.load(tmp_path / "crowd.json")
+    loaded = MultiannotatorModel.load(tmp_path / "crowd.json")
     assert loaded.to_json() == fitted.to_json()
     scores = multiannotator.score(
         annotations.where(~first), items.where(~first), fitted=loaded, **columns
     )
-    crowd_of_others = fitted.crowd(long_of(wide[200:]), models[:, 200:])
-    consensus = fitted.consensus(crowd_of_others)
-    rated = crowd_of_others.rated(consensus, fitted.weights)
+    others = fitted.items_of(long_of(wide[200:]), models[:, 200:])
+    consensus = fitted.consensus(others)
+    rated = others.rated(consensus, fitted.weights)
     found = tables_of(scores)
     assert found["items"]["consensus_quality_score"].tolist() == rated.quality.tolist()
     assert found["annotations"]["label_quality"].tolist() == rated.label_quality.tolist()

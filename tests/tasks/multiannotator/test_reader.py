@@ -13,8 +13,8 @@ import pytest
 from lq_spark.core.activelab import get_active_learning_scores_ensemble
 from lq_spark.core.multiannotator.annotations import checked_annotations
 from lq_spark.core.multiannotator.annotators import merge_annotators
+from lq_spark.core.multiannotator.items import Dataset
 from lq_spark.core.multiannotator.majority import merge_votes
-from lq_spark.core.multiannotator.whole import WholeCrowd
 from lq_spark.errors import DataError, InvalidRowsError
 from lq_spark.tasks.activelab.batches import active_batch
 from lq_spark.tasks.activelab.scores import active_model
@@ -114,7 +114,7 @@ def test_ratings_are_cores_to_the_bit(
     thresholds = sum_thresholds(items, model) if adjusted else None
     found = items.map(rate_batch(items.reader, model, method, thresholds))
 
-    whole = WholeCrowd.of(
+    whole = Dataset.of(
         long_of(wide),
         models,
         calibrate=options.calibrate_probs,
@@ -151,7 +151,7 @@ def test_temperatures_of_probabilities_that_are_0_are_cores(crowd, compatible):
     assert all((model == 0).mean() > 0.3 for model in models)
     options = ConsensusOptions(calibrate_probs=True, cleanlab_compatible=compatible)
     found = fitted(items_of(pairs_of(wide), models, 7), options)
-    whole = WholeCrowd.of(long_of(wide), models, calibrate=True, cleanlab_compatible=compatible)
+    whole = Dataset.of(long_of(wide), models, calibrate=True, cleanlab_compatible=compatible)
     assert found.temperatures == tuple(model.temperature for model in whole.items.models)
 
 

@@ -268,6 +268,6 @@ def test_a_class_of_one_row_is_never_pruned(table_of, flags):
 
 def test_classes_too_small_to_prune_are_named_where_issues_are_asked_for(table_of):
     table = table_of([0, 1, 0], np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]]))
-    with pytest.warns(UserWarning, match=r"classes \[1\] have at most 1 rows") as warned:
+    with pytest.warns(UserWarning, match="classes 1 are given to at most 1 rows") as warned:
         multiclass.find_issues(table)
     assert [one.filename for one in warned if one.category is UserWarning] == [__file__]

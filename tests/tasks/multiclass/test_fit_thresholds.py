@@ -3,7 +3,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from lq_spark.core.confident import get_confident_thresholds
-from lq_spark.core.confident.class_sums import (
+from lq_spark.core.confident.thresholds import (
     finish_thresholds,
     merge_class_sums,
     partial_class_sums,

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql.types import LongType
 
+from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.multilabel.cells import cell_counts, partial_cell_counts
 from lq_spark.core.multilabel.cuts import CellCuts, bucket_number, search_cuts
-from lq_spark.core.multilabel.rules import CellRule, flagged_cells
+from lq_spark.core.multilabel.rules import cell_order, flagged_cells
 from lq_spark.core.multilabel.scores import aggregator_of, score_cells
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multilabel import batches
@@ -95,9 +96,9 @@ def test_cells_up_to_the_cuts_are_those_that_core_flags(seed, filter_by, levels)
     pred_probs = np.round(rng.beta(0.5, 0.5, (n, n_classes)) * levels) / levels
     bits = np.asfortranarray(rng.random((n, n_classes)) < rng.random(n_classes))
     thresholds = rng.uniform(0.3, 0.9, (n_classes, 2))
-    rule = CellRule(filter_by)
+    rule = Rule(filter_by)
     n_buckets = bucket_number(n_classes)
-    vector = partial_cell_counts(bits, pred_probs, thresholds, n_buckets, rule.order)
+    vector = partial_cell_counts(bits, pred_probs, thresholds, n_buckets, cell_order(rule))
     counts = cell_counts(vector, n_classes)
     quotas = rng.integers(0, counts.class_counts + 1)
     expected = flagged_cells(bits, pred_probs, thresholds, rule, quotas)
