@@ -51,12 +51,3 @@ def test_a_page_names_files_and_folders_that_are_there(page):
 
 def test_the_readme_is_a_front_door():
     assert len(PAGES[0].read_text(encoding="utf-8").splitlines()) <= 200
-
-
-def test_each_task_is_in_the_readme_and_in_the_benchmark():
-    words = {path.name for path in (ROOT / "lq_spark" / "tasks").iterdir() if path.is_dir()}
-    words -= {"shared", "__pycache__"}
-    readme = PAGES[0].read_text(encoding="utf-8")
-    assert not [word for word in sorted(words) if f"`{word}." not in readme]
-    cases = {path.stem for path in (ROOT / "scripts" / "bench_cases").glob("*.py")}
-    assert words - cases == set()

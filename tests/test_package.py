@@ -77,13 +77,6 @@ def test_another_name_is_an_attribute_error():
         lq_spark.multi_class  # noqa: B018
 
 
-@pytest.mark.parametrize("capability", ["multiclass", "tokens"])
-def test_a_capability_has_one_word_in_core_in_tasks_and_in_their_tests(capability):
-    for floors in (PACKAGE, Path(__file__).parent):
-        for floor in ("core", "tasks"):
-            assert list((floors / floor / capability).glob("*.py"))
-
-
 def assert_nothing(found_in, paths=MODULES):
     """Assert that nothing is found in any of the modules; name each in which something is."""
     found = {path.relative_to(PACKAGE.parent).as_posix(): found_in(path) for path in paths}
