@@ -242,6 +242,7 @@ def test_a_table_of_bad_rows_alone_is_set_aside_whole(case, good, run):
     done = run(tables, case.task, on_invalid="quarantine", **case.options)
     for ending in case.written:
         assert done.table(ending).num_rows == 0
+        assert done.table(ending).column_names == good(case).tables[ending].column_names
     assert done.quarantine.num_rows == len(bad["input"])
 
 

@@ -259,9 +259,14 @@ class TokensTask(LabelledTask[TokensConfig]):
 
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the tables of sentences and tokens without rows."""
+        from lq_spark.engine.inputs import column
+        from lq_spark.tasks.tokens.issues import added_columns
+
         tokens = self._scored_tokens(self.none)
-        if self.config.find_issues:
-            tokens = self.without_issues(tokens)
+        if self.config.find_issues:  # in the order of a table with issues
+            tokens, added = self.without_issues(tokens), added_columns(self.config.issue_rank)
+            carried = [name for name in tokens.columns if name not in added]
+            tokens = tokens.select(*map(column, [*carried, *added]))
         return {"output": self._scored_sentences(self.none), "token_output": tokens}
 
     def score(
