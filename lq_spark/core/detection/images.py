@@ -267,5 +267,5 @@ def _require_usable(kind: str, boxes: ImageBoxes, n_classes: int, probs: Float64
         raise DataError(
             f"image {image}, {kind} box {bad[0] - boxes.offsets[image]}: "
             f"{BOX_REASONS[BoxFault(faults[bad[0]])]} (K = {n_classes} classes); "
-            f"{len(bad)} unfit {kind} boxes in all"
+            f"{len(bad)} unusable {kind} boxes in all"
         )

@@ -152,10 +152,10 @@ def checked_label_sets(
             flat.append(row.astype(np.int64))
     bits, faults = given_bits(np.concatenate(flat), lengths, matrix.shape[1])
     faults = np.where(faults == SetFault.NONE, probability_faults(matrix), faults)
-    unfit = np.flatnonzero(faults)
-    if len(unfit):
+    faulty = np.flatnonzero(faults)
+    if len(faulty):
         raise DataError(
-            f"row {unfit[0]}: {SET_FAULT_REASONS[SetFault(faults[unfit[0]])]}; {len(unfit)} unfit "
-            f"rows in all (pred_probs has K = {matrix.shape[1]} classes)"
+            f"row {faulty[0]}: {SET_FAULT_REASONS[SetFault(faults[faulty[0]])]}; {len(faulty)} "
+            f"unusable rows in all (pred_probs has K = {matrix.shape[1]} classes)"
         )
     return bits, matrix

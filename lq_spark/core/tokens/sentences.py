@@ -208,5 +208,5 @@ def _require_same_classes(probs: Sequence[NDArray[Any]]) -> None:
 def _unfit(bad: NDArray[np.int64], offsets: NDArray[np.int64], reason: str) -> DataError:
     sentence, token = places(bad[:1], offsets)[0]
     return DataError(
-        f"sentence {sentence}, token {token}: {reason}; {len(bad)} unfit tokens in all"
+        f"sentence {sentence}, token {token}: {reason}; {len(bad)} unusable tokens in all"
     )

@@ -38,23 +38,23 @@ class ActiveModel:
 
     Attributes
     ----------
-    crowd : MultiannotatorModel or None
+    annotators : MultiannotatorModel or None
         None where no item has several labels: nobody can be compared.
     weights : CrowdlabWeights
-        Those of the crowd, or equal ones.
+        Those of the annotators, or equal ones.
     votes : VoteSummary or None
         Of several models on the unlabelled items.
     """
 
-    crowd: MultiannotatorModel | None
+    annotators: MultiannotatorModel | None
     weights: CrowdlabWeights
     votes: VoteSummary | None
 
     def models(self, pred_probs: tuple[np.ndarray, ...]) -> tuple[Model, ...]:
         """Return the models of some items."""
-        if self.crowd is None:
+        if self.annotators is None:
             return tuple(map(Model, pred_probs))
-        return tuple(map(Model, pred_probs, self.crowd.temperatures))
+        return tuple(map(Model, pred_probs, self.annotators.temperatures))
 
 
 def count_model_votes(batch: ItemBatch) -> VoteCounts:
@@ -72,14 +72,14 @@ def active_batch(reader: ItemReader, model: ActiveModel) -> BatchFunction:
     def run(*columns: pa.Array) -> dict[str, pa.Array]:
         batch, n_rows = reader.read(columns), len(columns[0])
         annotations = batch.annotations
-        if model.crowd is None:
+        if model.annotators is None:
             consensus = annotations.labels  # one an item
             models = model.models(batch.pred_probs)
             quality = mean_probabilities(models, np.arange(len(consensus)), consensus)
         else:
-            crowd = model.crowd.items_of(annotations, batch.pred_probs, batch.ids)
-            consensus = model.crowd.consensus(crowd)
-            quality = crowd.rated(consensus, model.weights).quality
+            labelled = model.annotators.items_of(annotations, batch.pred_probs, batch.ids)
+            consensus = model.annotators.consensus(labelled)
+            quality = labelled.rated(consensus, model.weights).quality
         known = labelled_scores(quality, annotations, model.weights)
         unseen = model.models(batch.unlabelled_probs)
         guess = unlabelled_consensus(unseen, model.votes, batch.unlabelled_ids)

@@ -249,11 +249,11 @@ def active_model(
     if len(items.probabilities) > 1:
         of_models = items.reduce(count_model_votes, merge_votes)
         votes = finish_votes(of_models) if of_models.n_items else None
-    crowd = None
+    fitted = None
     if counts.n_single < counts.n_items:
         options = ConsensusOptions(calibrate_probs=True, cleanlab_compatible=cleanlab_compatible)
-        crowd = fit_annotators(items, counts, names[: items.reader.n_annotators], None, options)
-    if crowd is not None and crowd.weights is not None:
-        return ActiveModel(crowd.unnamed(), crowd.weights, votes)
+        fitted = fit_annotators(items, counts, names[: items.reader.n_annotators], None, options)
+    if fitted is not None and fitted.weights is not None:
+        return ActiveModel(fitted.unnamed(), fitted.weights, votes)
     weights = equal_weights(max(items.reader.n_annotators, 1), len(items.probabilities))
     return ActiveModel(None, weights, votes)

@@ -66,8 +66,8 @@ def rate_batch(
 
     def run(*columns: pa.Array) -> dict[str, pa.Array]:
         batch, n_rows = reader.read(columns), len(columns[0])
-        crowd = model.items_of(batch.annotations, batch.pred_probs, batch.ids)
-        rated = crowd.rated(model.consensus(crowd), model.weights, method, thresholds)
+        items = model.items_of(batch.annotations, batch.pred_probs, batch.ids)
+        rated = items.rated(model.consensus(items), model.weights, method, thresholds)
         n_labels = batch.annotations.sizes
 
         def placed(values: NDArray[np.generic], kind: pa.DataType) -> pa.Array:

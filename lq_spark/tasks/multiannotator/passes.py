@@ -204,8 +204,8 @@ def sum_thresholds(items: GatheredItems, model: MultiannotatorModel) -> Threshol
     model = model.unnamed()
 
     def partial(batch: ItemBatch) -> ThresholdSums:
-        crowd = model.items_of(batch.annotations, batch.pred_probs, batch.ids)
-        return crowd.threshold_sums(model.consensus(crowd), model.weights)
+        labelled = model.items_of(batch.annotations, batch.pred_probs, batch.ids)
+        return labelled.threshold_sums(model.consensus(labelled), model.weights)
 
     return items.reduce(partial, merge_thresholds)
 
@@ -215,8 +215,8 @@ def _weights(items: GatheredItems, model: MultiannotatorModel) -> CrowdlabWeight
     model = model.unnamed()
 
     def partial(batch: ItemBatch) -> ConsensusCounts:
-        crowd = model.items_of(batch.annotations, batch.pred_probs, batch.ids)
-        return crowd.consensus_counts(model.consensus(crowd))
+        labelled = model.items_of(batch.annotations, batch.pred_probs, batch.ids)
+        return labelled.consensus_counts(model.consensus(labelled))
 
     return finish_consensus(items.reduce(partial, merge_consensus), model.votes)
 

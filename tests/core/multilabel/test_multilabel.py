@@ -405,8 +405,8 @@ GOOD = [[0], [1]], [[0.5, 0.5], [0.25, 0.75]]
 @pytest.mark.parametrize(
     ("labels", "pred_probs", "message"),
     [
-        ([[0], [2]], GOOD[1], "row 1: label out of range; 1 unfit rows in all .*K = 2"),
-        ([[0, -1], [2]], GOOD[1], "row 0: label out of range; 2 unfit"),
+        ([[0], [2]], GOOD[1], "row 1: label out of range; 1 unusable rows in all .*K = 2"),
+        ([[0, -1], [2]], GOOD[1], "row 0: label out of range; 2 unusable"),
         ([[0], [1, 0, 1]], GOOD[1], "row 1: label given twice"),
         ([[0], [0.5]], GOOD[1], "labels of row 1 must be a list of class indices"),
         ([0, 1], GOOD[1], "labels of row 0 must be a list of class indices"),
