@@ -91,6 +91,34 @@ def test_what_a_killed_run_left_is_cleared_away(left_by_a_killed_run, in_place, 
     assert what_is_in(tmp_path) == ({} if in_place is None else {"t": in_place})
 
 
+def test_the_earlier_table_is_there_until_the_later_one_is(tmp_path):
+    put(tmp_path / "t")
+    moments = []
+    with StagedTable("output", str(tmp_path / "t")) as table:
+        put(tmp_path / "t.staging")
+        table._files = Watched(table._files, lambda: moments.append(what_is_in(tmp_path)))
+        table.commit()
+        assert [sorted(there) for there in moments] == [
+            ["t", "t.staging"],
+            ["t.previous", "t.staging"],
+            ["t", "t.previous"],
+        ]
+        assert all("t" in there.values() for there in moments)
+    assert what_is_in(tmp_path) == {"t": "t.staging"}
+
+
+class Watched:
+    """A file system that is looked at before anything in it is moved or deleted."""
+
+    def __init__(self, files, look):
+        self._watched, self._look = files, look
+
+    def __getattr__(self, name):
+        if name in ("move", "delete_dir"):
+            self._look()
+        return getattr(self._watched, name)
+
+
 def test_a_run_after_a_killed_one_replaces_the_table(replace, count, tables_in, tmp_path):
     for name in ("t.previous", "t.staging"):
         put(tmp_path / name)
