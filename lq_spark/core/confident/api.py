@@ -172,7 +172,9 @@ def calibrate_confident_joint(
             f"labels must lie in 0..{joint.n_classes - 1}, the classes of confident_joint, "
             f"got {label_array.min()}..{label_array.max()}"
         )
-    return calibrated(joint, np.bincount(label_array, minlength=joint.n_classes)).dense()
+    counts = np.bincount(label_array, minlength=joint.n_classes)
+    by_rows = not np.asarray(confident_joint).flags.f_contiguous
+    return calibrated(joint, counts, by_rows=by_rows).dense()
 
 
 def estimate_joint(

@@ -188,27 +188,32 @@ def with_diagonal(counts: SparseMatrix) -> SparseMatrix:
     )
 
 
-def calibrated(counts: SparseMatrix, class_counts: NDArray[np.integer]) -> SparseMatrix:
+def calibrated(
+    counts: SparseMatrix, class_counts: NDArray[np.integer], *, by_rows: bool = False
+) -> SparseMatrix:
     """Return the counts scaled so that row k sums to the number of rows with given label k.
 
-    Whole numbers again; entries that are zero stay zero. Source: Northcutt et al., equation 4.
+    Whole numbers again; entries that are zero stay zero. ``by_rows`` says in which order they are
+    added up. Source: Northcutt et al., equation 4.
     """
     row_sums = np.maximum(counts.row_sums(), TINY)
     values = counts.values / row_sums[counts.given] * class_counts[counts.given]
     scaled = SparseMatrix(counts.n_classes, counts.given, counts.guess, values)
-    values = values / max(_total(scaled), TINY) * class_counts.sum()
+    values = values / max(_total(scaled, by_rows), TINY) * class_counts.sum()
     return rounded_rows(SparseMatrix(counts.n_classes, counts.given, counts.guess, values))
 
 
-def _total(matrix: SparseMatrix) -> float:
+def _total(matrix: SparseMatrix, by_rows: bool) -> float:
     """Return the sum of a matrix.
 
     The last bit of it can decide which of two equal entries is rounded up, so it is added as
-    cleanlab adds it, column by column of the dense matrix, up to the size where that is feasible.
+    cleanlab adds it, up to the size where that is feasible: column by column of the dense matrix
+    that it counts itself, in the order of memory of one that it is given.
     """
     if matrix.n_classes > MAX_DENSE_CLASSES:
         return math.fsum(matrix.values)
-    return float(np.asfortranarray(matrix.dense()).sum())
+    dense = matrix.dense()
+    return float((np.ascontiguousarray(dense) if by_rows else np.asfortranarray(dense)).sum())
 
 
 def rounded_rows(matrix: SparseMatrix) -> SparseMatrix:

@@ -79,7 +79,7 @@ def test_the_joint_counts_each_row_for_the_highest_class_that_it_reaches(seed):
     ]
     np.testing.assert_array_equal(
         compute_confident_joint(labels, pred_probs, **PAPERS),
-        cleanlabs(count.calibrate_confident_joint, expected, labels),
+        cleanlabs(count.calibrate_confident_joint, np.asfortranarray(expected), labels),
     )
 
 
@@ -88,7 +88,8 @@ def test_the_joint_counts_each_row_for_the_highest_class_that_it_reaches(seed):
 @given(seed=SEEDS)
 def test_pruning_takes_as_many_rows_as_the_papers_joint_says(quietly, filter_by, seed):
     labels, pred_probs = data_set(seed)
-    joint = cleanlabs(count.calibrate_confident_joint, papers_joint(labels, pred_probs), labels)
+    counts = np.asfortranarray(papers_joint(labels, pred_probs))  # as cleanlab has its own
+    joint = cleanlabs(count.calibrate_confident_joint, counts, labels)
     options = {"filter_by": filter_by, "min_examples_per_class": 1}
     np.testing.assert_array_equal(
         quietly(find_label_issues, labels, pred_probs, **options, **PAPERS),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from oracle import cleanlabs
 
 from lq_spark import NoiseModel, Thresholds
-from lq_spark.core.confident import compute_confident_joint
+from lq_spark.core.confident import calibrate_confident_joint, compute_confident_joint
 from lq_spark.core.confident.joint import (
     COLLISION_RULES,
     SparseMatrix,
@@ -131,6 +131,24 @@ def test_the_joint_is_scaled_to_other_rows_as_cleanlab_scales_it(seed):
     joint = cleanlabs(count.compute_confident_joint, labels, pred_probs, calibrate=False)
     expected = cleanlabs(count.calibrate_confident_joint, joint, others)
     np.testing.assert_array_equal(found.dense(), expected)
+
+
+@pytest.mark.parametrize("in_order", [np.ascontiguousarray, np.asfortranarray])
+def test_counts_that_are_given_are_scaled_as_cleanlab_scales_them(in_order):
+    rng = np.random.default_rng(5)
+    # Of two entries of 47.5 and 28.5 the last bit of the sum of all decides which is rounded up.
+    counts, labels = np.array([[35, 21], [2, 4]]), np.repeat([0, 1], [76, 7])
+    halves = {np.ascontiguousarray: [48, 28], np.asfortranarray: [47, 29]}[in_order]
+    assert calibrate_confident_joint(in_order(counts), labels)[0].tolist() == halves
+    for n_classes in (2, 3, 8):
+        labels = np.append(np.arange(n_classes), rng.integers(0, n_classes, 60))
+        for _ in range(20):
+            drawn = rng.integers(0, 9, (n_classes, n_classes)) + np.eye(n_classes, dtype=int)
+            counts = in_order(drawn)
+            np.testing.assert_array_equal(
+                calibrate_confident_joint(counts, labels),
+                cleanlabs(count.calibrate_confident_joint, counts, labels),
+            )
 
 
 @RUNS
