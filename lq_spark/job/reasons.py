@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 
-def count_reasons(checked: DataFrame) -> dict[str, int]:
-    """Return how many rows there are for each reason, most first; fit rows have None.
+def count_reasons(invalid: DataFrame) -> dict[str, int]:
+    """Return how many rows there are for each reason, most first.
 
     Labels that reasons show are left out.
     """
     kind = without_label(column(INVALID_REASON)).alias(INVALID_REASON)
-    counts = checked.groupBy(kind).count().collect()  # a dozen reasons at most
-    ordered = sorted(counts, key=lambda row: (-row["count"], row[INVALID_REASON] or ""))
+    counts = invalid.groupBy(kind).count().collect()  # a dozen reasons at most
+    ordered = sorted(counts, key=lambda row: (-row["count"], row[INVALID_REASON]))
     return {row[INVALID_REASON]: row["count"] for row in ordered}
 
 

@@ -221,7 +221,7 @@ class _Attempt:
 
     def _tables(self, rows: DataFrame) -> Iterator[tuple[str, DataFrame]]:
         if self.n_rows:
-            yield from self.task.score(rows, self.n_rows, self.outputs["output"].scratch)
+            yield from self.task.score(rows, self.outputs["output"].scratch)
         else:
             yield from self.task.no_rows().items()
 

@@ -102,9 +102,7 @@ class Task(ABC, Generic[Config]):
         """Return the tables of the task, by option, as they are without rows."""
 
     @abstractmethod
-    def score(
-        self, rows: DataFrame, n_rows: int, scratch: Scratch
-    ) -> Iterable[tuple[str, DataFrame]]:
+    def score(self, rows: DataFrame, scratch: Scratch) -> Iterable[tuple[str, DataFrame]]:
         """Yield the tables of at least one row, by option: ``output``, then the others.
 
         A row that cannot be scored has a null in :attr:`score_column` of ``output``, after which

@@ -89,6 +89,12 @@ def two_runs(run_in, tmp_path_factory):
     return SimpleNamespace(folder=folder, old=old, new=new, fitted=NoiseModel.load(saved))
 
 
+def test_classes_in_another_order_than_what_was_fitted_are_refused(two_runs, run):
+    flags = {"find_issues": True, "fitted": str(two_runs.folder / "fitted.json")}
+    done = run(two_runs.new.long, "tokens", ends=2, **LONG, **flags, classes=CLASSES[::-1])
+    assert f"fitted has classes {CLASSES}, classes is {CLASSES[::-1]}" in done.error
+
+
 @pytest.mark.parametrize("which", ["old", "new"])
 def test_sentences_are_scored_as_core_does(two_runs, which, assert_same_bits):
     corpus = getattr(two_runs, which)

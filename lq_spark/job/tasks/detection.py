@@ -267,9 +267,7 @@ class DetectionTask(Task[DetectionConfig]):
         """Return the output without rows."""
         return {"output": self._issues(self.none, lambda rows: rows)}
 
-    def score(
-        self, rows: DataFrame, n_rows: int, scratch: Scratch
-    ) -> Iterator[tuple[str, DataFrame]]:
+    def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:
         """Yield the scores and issues of images."""
         from lq_spark.tasks.detection.scores import fit_model
         from lq_spark.tasks.detection.summary import class_counts

@@ -302,9 +302,7 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         rated = rated_items(items, model, self.config.method, None).where(F.lit(False))
         return dict(self._made(MultiannotatorScores(rated, model, tables, ()), self.none))
 
-    def score(
-        self, rows: DataFrame, n_rows: int, scratch: Scratch
-    ) -> Iterator[tuple[str, DataFrame]]:
+    def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:
         """Yield the tables of items, of annotations and of annotators."""
         from lq_spark.engine.inputs import column
         from lq_spark.tasks.multiannotator.columns import annotator_names

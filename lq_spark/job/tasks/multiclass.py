@@ -229,9 +229,7 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
         scored = self._scored(self.none)
         return {"output": self.without_issues(scored) if self.config.find_issues else scored}
 
-    def score(
-        self, rows: DataFrame, n_rows: int, scratch: Scratch
-    ) -> Iterator[tuple[str, DataFrame]]:
+    def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:
         """Yield the rows with their scores, and their issues if sought."""
         from lq_spark.tasks import multiclass
 

@@ -217,6 +217,7 @@ class MultilabelTask(Task[MultilabelConfig]):
         """Check columns and options, before a pass over the source."""
         from lq_spark.tasks.multilabel.flags import issue_options
         from lq_spark.tasks.multilabel.issues import ISSUE_COLUMNS, require_free_name
+        from lq_spark.tasks.shared.classes import agreed_classes
 
         config = self.config
         loaded = MultilabelModel.load(config.fitted) if config.fitted else None
@@ -225,7 +226,7 @@ class MultilabelTask(Task[MultilabelConfig]):
         self.columns: dict[str, Any] = {
             "labels": config.labels,
             "pred_probs": config.pred_probs,
-            "classes": config.classes or (loaded and loaded.classes),
+            "classes": agreed_classes(config.classes, loaded),
         }
         self.issue_options = issue_options(
             self.source,
@@ -263,9 +264,7 @@ class MultilabelTask(Task[MultilabelConfig]):
         nothing = PassResults(None, None, np.zeros((self.n_classes, 2), dtype=np.int64))
         return dict(self._tables(with_issues(self.none, self.issue_options, nothing)))
 
-    def score(
-        self, rows: DataFrame, n_rows: int, scratch: Scratch
-    ) -> Iterator[tuple[str, DataFrame]]:
+    def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:
         """Yield rows with their issues, then their suspected classes."""
         from lq_spark.tasks.multilabel.batches import CELLS
         from lq_spark.tasks.multilabel.flags import run_passes, with_issues

@@ -171,9 +171,7 @@ class RegressionTask(Task[RegressionConfig]):
         """Return the output without rows."""
         return {"output": self._issues(self.none)}
 
-    def score(
-        self, rows: DataFrame, n_rows: int, scratch: Scratch
-    ) -> Iterator[tuple[str, DataFrame]]:
+    def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:
         """Yield rows with their issues."""
         from lq_spark.tasks.regression.columns import regression_table
 

@@ -243,9 +243,7 @@ class SegmentationTask(Task[SegmentationConfig]):
 
         return {"output": self._issues(self._facts(self.none), F.lit(ALL_TIED))}
 
-    def score(
-        self, rows: DataFrame, n_rows: int, scratch: Scratch
-    ) -> Iterator[tuple[str, DataFrame]]:
+    def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:
         """Yield the scores and issues of images."""
         from pyspark.sql import functions as F
 

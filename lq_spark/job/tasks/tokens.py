@@ -199,13 +199,11 @@ class TokensTask(LabelledTask[TokensConfig]):
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
+        from lq_spark.tasks.shared.classes import agreed_classes
         from lq_spark.tasks.tokens.columns import token_columns
 
         config = self.config
         self.loaded = NoiseModel.load(config.fitted) if config.fitted else None
-        classes = config.classes
-        if classes is None and self.loaded is not None and self.loaded.classes is not None:
-            classes = list(self.loaded.classes)
         self.options: dict[str, Any] = {
             "sentence_id": config.sentence_id,
             "labels": config.labels,
@@ -214,7 +212,7 @@ class TokensTask(LabelledTask[TokensConfig]):
             "pred_probs": config.pred_probs,
             "tokens": config.tokens,
             "token": config.token,
-            "classes": classes,
+            "classes": agreed_classes(config.classes, self.loaded),
         }
         self.columns = token_columns(self.source, **self.options)
         self.classes = self.options["classes"] = self.columns.classes
@@ -269,9 +267,7 @@ class TokensTask(LabelledTask[TokensConfig]):
             tokens = tokens.select(*map(column, [*carried, *added]))
         return {"output": self._scored_sentences(self.none), "token_output": tokens}
 
-    def score(
-        self, rows: DataFrame, n_rows: int, scratch: Scratch
-    ) -> Iterator[tuple[str, DataFrame]]:
+    def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:
         """Yield the sentences with their scores; then the tokens, with their issues if sought."""
         from lq_spark.tasks.tokens.columns import one_row_a_token
         from lq_spark.tasks.tokens.issues import issues_of_tokens
