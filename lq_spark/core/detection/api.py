@@ -225,12 +225,7 @@ def compute_overlooked_box_scores(
     array([   nan, 0.0016])
     """
     weight = _share("alpha", alpha, ALPHA)
-    high = require_number(
-        "high_probability_threshold",
-        HIGH_PROBABILITY if high_probability_threshold is None else high_probability_threshold,
-        0.0,
-        1.0,
-    )
+    high = _share("high_probability_threshold", high_probability_threshold, HIGH_PROBABILITY)
     found, _ = checked_detections(labels, predictions, auxiliary_inputs)
     lowest = min_similarity(found, weight)
     scores = overlooked_scores(found, lowest, alpha=weight, high_probability=high)
@@ -272,12 +267,7 @@ def compute_badloc_box_scores(
     array([0.5405])
     """
     weight = _share("alpha", alpha, ALPHA)
-    low = require_number(
-        "low_probability_threshold",
-        LOW_PROBABILITY if low_probability_threshold is None else low_probability_threshold,
-        0.0,
-        1.0,
-    )
+    low = _share("low_probability_threshold", low_probability_threshold, LOW_PROBABILITY)
     found, _ = checked_detections(labels, predictions, auxiliary_inputs)
     scores = badloc_scores(found, alpha=weight, low_probability=low)
     return np.split(scores, found.labels.offsets[1:-1])
@@ -324,12 +314,7 @@ def compute_swap_box_scores(
     array([0.2299])
     """
     weight = _share("alpha", alpha, ALPHA)
-    high = require_number(
-        "high_probability_threshold",
-        HIGH_PROBABILITY if high_probability_threshold is None else high_probability_threshold,
-        0.0,
-        1.0,
-    )
+    high = _share("high_probability_threshold", high_probability_threshold, HIGH_PROBABILITY)
     found, _ = checked_detections(labels, predictions, auxiliary_inputs)
     scores = swap_scores(
         found,
