@@ -1,17 +1,30 @@
 """Margins of rows over pairs of classes: what pruning by noise rate orders the rows of a class by.
 
+A table has a margin for each row and each pair of its class, far more than rows; few of them are
+low. :class:`LowMargins` makes no arrays but of those.
+
 Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 3.2.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.segments import ranges
+
+_BLOCK_MARGINS = 1 << 17
+"""Margins that are made at once: they stay in a core's cache."""
+
+_MAX_MATRIX = 1 << 22
+"""The most entries of a matrix of all pairs of classes."""
+
+_MIN_FILLED = 0.125
+"""With a smaller share of the pairs wanted, those alone are looked at, not all of a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +77,69 @@ def pair_margins(
     given = pred_probs[np.arange(len(labels)), labels].astype(np.float64)
     margin = given[row] - pred_probs[row, pairs.true[pair]].astype(np.float64)
     return PairMargins(row, pair, margin)
+
+
+@dataclass(frozen=True)
+class LowMargins:
+    """Finds the margins of rows that are not above the limit of their pair.
+
+    Attributes
+    ----------
+    n_classes : int
+    pairs : ClassPairs
+    limits : ndarray of float64, shape (m,)
+        -inf for a pair of which none is wanted.
+    """
+
+    n_classes: int
+    pairs: ClassPairs
+    limits: Float64
+
+    def find(self, labels: NDArray[np.integer], pred_probs: NDArray[np.floating]) -> PairMargins:
+        """Return the low margins of rows, labels (n,) and pred_probs (n, K), ordered by row."""
+        n_margins = int(np.diff(self.pairs.starts)[labels].sum())
+        fits = self.n_classes**2 <= _MAX_MATRIX
+        is_filled = fits and n_margins > _MIN_FILLED * pred_probs.size
+        width = self.n_classes if is_filled else n_margins // max(len(labels), 1)
+        step = max(1, _BLOCK_MARGINS // max(width, 1))
+        find = self._find_in_matrix if is_filled else self._find_in_pairs
+        parts = [
+            find(labels[at : at + step], pred_probs[at : at + step], at)
+            for at in range(0, len(labels), step)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return PairMargins(
+            np.concatenate([part.row for part in parts] or [np.zeros(0, dtype=np.int64)]),
+            np.concatenate([part.pair for part in parts] or [np.zeros(0, dtype=np.int64)]),
+            np.concatenate([part.margin for part in parts] or [np.zeros(0)]),
+        )
+
+    def _find_in_pairs(
+        self, labels: NDArray[np.integer], pred_probs: NDArray[np.floating], first: int
+    ) -> PairMargins:
+        found = pair_margins(labels, pred_probs, self.pairs)
+        low = np.flatnonzero(found.margin <= self.limits[found.pair])
+        return PairMargins(found.row[low] + first, found.pair[low], found.margin[low])
+
+    def _find_in_matrix(
+        self, labels: NDArray[np.integer], pred_probs: NDArray[np.floating], first: int
+    ) -> PairMargins:
+        numbers, limits = self._matrices
+        given = pred_probs[np.arange(len(labels)), labels].astype(np.float64)
+        margins = given[:, np.newaxis] - pred_probs
+        row, true = np.nonzero(margins <= limits[labels])
+        return PairMargins(row + first, numbers[labels[row], true], margins[row, true])
+
+    @cached_property
+    def _matrices(self) -> tuple[NDArray[np.int64], Float64]:
+        """Return the number and the limit of each pair (given, true), -1 and -inf for no pair."""
+        shape = (self.n_classes, self.n_classes)
+        numbers, limits = np.full(shape, -1), np.full(shape, -np.inf)
+        given = np.repeat(np.arange(self.n_classes), np.diff(self.pairs.starts))
+        numbers[given, self.pairs.true] = np.arange(len(self.limits))
+        limits[given, self.pairs.true] = self.limits
+        return numbers, limits
 
 
 def lowest_of_each(

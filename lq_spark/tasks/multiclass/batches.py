@@ -6,13 +6,16 @@ are spread, which of them lie in some range, and which rows lie below the cuts o
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql.types import (
     ArrayType,
+    BinaryType,
     BooleanType,
     DataType,
     DoubleType,
@@ -23,15 +26,16 @@ from pyspark.sql.types import (
 )
 
 from lq_spark.core.confident.joint import row_facts
+from lq_spark.core.label_issues.lowest import CountedValues, LowestMargins, counted_lowest
 from lq_spark.core.label_issues.margins import (
-    ClassPairs,
+    LowMargins,
     PairMargins,
     lowest_of_each,
     margin_buckets,
-    pair_margins,
 )
 from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.core.shared.blocks import Float64
+from lq_spark.core.shared.constants import FLOATING_POINT_SLACK
 from lq_spark.engine.arrow import list_rows
 from lq_spark.engine.verbs import BatchFunction
 from lq_spark.tasks.shared.batches import NewColumns, list_array
@@ -47,6 +51,8 @@ COUNTS_SCHEMA = StructType(
         StructField("rows", LongType()),
     ]
 )
+
+STATE_SCHEMA = StructType([StructField("state", BinaryType())])
 
 BELOW, TIED = "below", "tied"
 BELOW_FIELD = StructField(BELOW, BooleanType())
@@ -97,53 +103,63 @@ def entries_schema(key: DataType) -> StructType:
 
 
 def lowest_entries(
-    n_classes: int, pairs: ClassPairs, quotas: NDArray[np.int64], highest: float
+    low: LowMargins, quotas: NDArray[np.int64]
 ) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     """Return (index, pred_probs, key) -> entries: the lowest of a batch for each pair.
 
     Of each pair the batch gives its ``quotas[pair]`` lowest margins, with what equals the last, out
-    of those up to ``highest``.
+    of the low ones.
     """
 
     def run(batch: pa.RecordBatch) -> pa.RecordBatch:
-        present, found = _margins(batch["index"], batch["pred_probs"], n_classes, pairs)
-        near = np.flatnonzero(found.margin <= highest)
-        chosen = near[lowest_of_each(found.pair[near], found.margin[near], quotas)]
-        return _entries(batch, present, found, chosen)
+        present, found = _low_margins(batch["index"], batch["pred_probs"], low)
+        return _entries(batch, present, found, lowest_of_each(found.pair, found.margin, quotas))
+
+    return run
+
+
+def equal_entries(low: LowMargins) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    """Return (index, pred_probs, key) -> entries: the margins that equal their pair's limit."""
+
+    def run(batch: pa.RecordBatch) -> pa.RecordBatch:
+        present, found = _low_margins(batch["index"], batch["pred_probs"], low)
+        return _entries(
+            batch, present, found, np.flatnonzero(found.margin == low.limits[found.pair])
+        )
 
     return run
 
 
 def bucket_entries(
-    n_classes: int, pairs: ClassPairs, buckets: NDArray[np.int64], n_buckets: int, highest: float
+    low: LowMargins, buckets: NDArray[np.int64], n_buckets: int
 ) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """Return (index, pred_probs, key) -> entries: those in the bucket of each pair, up to a margin.
+    """Return (index, pred_probs, key) -> entries: the low margins in the bucket of each pair.
 
     ``buckets``, shape (m,): -1 for a pair of which none is wanted.
     """
+    # Rounding may put a margin into the bucket below the one whose lower end it is.
+    ends = (buckets + 1) / n_buckets - 1.0 + FLOATING_POINT_SLACK
+    ends = np.where(buckets < 0, -np.inf, np.minimum(low.limits, ends))
+    inside_or_below = replace(low, limits=ends)
 
     def run(batch: pa.RecordBatch) -> pa.RecordBatch:
-        present, found = _margins(batch["index"], batch["pred_probs"], n_classes, pairs)
+        present, found = _low_margins(batch["index"], batch["pred_probs"], inside_or_below)
         inside = margin_buckets(found.margin, n_buckets) == buckets[found.pair]
-        return _entries(batch, present, found, np.flatnonzero(inside & (found.margin <= highest)))
+        return _entries(batch, present, found, np.flatnonzero(inside))
 
     return run
 
 
-def bucket_counts(
-    n_classes: int, pairs: ClassPairs, n_buckets: int, highest: float
-) -> Callable[[pa.RecordBatch], NDArray[np.int64]]:
-    """Return (index, pred_probs) -> how many margins of each pair are in each bucket.
+def bucket_counts(low: LowMargins, n_buckets: int) -> Callable[[pa.RecordBatch], NDArray[np.int64]]:
+    """Return (index, pred_probs) -> how many low margins of each pair are in each bucket.
 
-    Margins up to ``highest`` are counted, in one array of shape (m · n_buckets,).
+    One array of shape (m · n_buckets,).
     """
-    n_pairs = len(pairs.true)
 
     def run(batch: pa.RecordBatch) -> NDArray[np.int64]:
-        _, found = _margins(batch["index"], batch["pred_probs"], n_classes, pairs)
-        low = found.margin <= highest
-        places = found.pair[low] * n_buckets + margin_buckets(found.margin[low], n_buckets)
-        return np.bincount(places, minlength=n_pairs * n_buckets)
+        _, found = _low_margins(batch["index"], batch["pred_probs"], low)
+        places = found.pair * n_buckets + margin_buckets(found.margin, n_buckets)
+        return np.bincount(places, minlength=len(low.limits) * n_buckets)
 
     return run
 
@@ -161,23 +177,77 @@ def counts_batch(n_buckets: int) -> Callable[[NDArray[np.int64]], pa.RecordBatch
     return run
 
 
-def cut_batch(
-    n_classes: int, pairs: ClassPairs, cuts: Float64, has_key: NDArray[np.bool_]
-) -> BatchFunction:
+def lowest_margins(
+    low: LowMargins, quotas: NDArray[np.int64]
+) -> Callable[[pa.RecordBatch], LowestMargins]:
+    """Return (index, pred_probs) -> the state of the lowest margins of each pair."""
+
+    def run(batch: pa.RecordBatch) -> LowestMargins:
+        _, labels, matrix = _present(batch["index"], batch["pred_probs"], low.n_classes)
+        return LowestMargins(low, quotas, labels, matrix)
+
+    return run
+
+
+def state_batch(state: LowestMargins) -> pa.RecordBatch:
+    """Return what a state has found, as one row."""
+    return pa.RecordBatch.from_arrays(
+        [pa.array([pickle.dumps(state.result())], pa.binary())], names=STATE_SCHEMA.names
+    )
+
+
+def states_of_batch(quotas: NDArray[np.int64]) -> Callable[[pa.RecordBatch], CountedValues]:
+    """Return (states) -> the lowest margins of all of them."""
+
+    def run(batch: pa.RecordBatch) -> CountedValues:
+        return counted_lowest(map(pickle.loads, batch["state"].to_pylist()), quotas)
+
+    return run
+
+
+def highest_undecided(
+    taken: LowMargins, equal: NDArray[np.bool_], wanted: LowMargins
+) -> Callable[[pa.RecordBatch], Float64]:
+    """Return (index, pred_probs) -> the highest margin of each wanted pair over undecided rows.
+
+    Parameters
+    ----------
+    taken : LowMargins
+        A row with a margin below one of these limits is decided,
+    equal : ndarray of bool
+        or with one that equals it, where this says so.
+    wanted : LowMargins
+        The pairs whose margins are looked at. -inf for a pair without undecided rows.
+    """
+
+    def run(batch: pa.RecordBatch) -> Float64:
+        _, labels, matrix = _present(batch["index"], batch["pred_probs"], taken.n_classes)
+        found = taken.find(labels, matrix)
+        decides = (found.margin < taken.limits[found.pair]) | equal[found.pair]
+        undecided = np.ones(len(labels), dtype=bool)
+        undecided[found.row[decides]] = False
+        left = wanted.find(labels[undecided], matrix[undecided])
+        highest = np.full(len(wanted.limits), -np.inf)
+        np.maximum.at(highest, left.pair, left.margin)
+        return highest
+
+    return run
+
+
+def cut_batch(cuts: LowMargins, has_key: NDArray[np.bool_]) -> BatchFunction:
     """Return (class index, pred_probs) -> whether a margin of the row lies below a pair's cut.
 
-    ``below``: it does, or equals it and the cut takes all equal rows. If any cut tells equal rows
-    apart by their key, ``tied``: the pairs where the key decides about the row.
+    ``cuts`` has them as limits. ``below``: a margin does, or equals it and the cut takes all equal
+    rows. If any cut tells equal rows apart by their key, ``tied``: the pairs where the key decides
+    about the row.
     """
     any_key = bool(has_key.any())
 
     def run(index: pa.Array, pred_probs: pa.Array) -> dict[str, pa.Array]:
-        present, found = _margins(index, pred_probs, n_classes, pairs)
-        cut = cuts[found.pair]
-        equal = found.margin == cut
-        keyed = equal & has_key[found.pair]
+        present, found = _low_margins(index, pred_probs, cuts)
+        keyed = (found.margin == cuts.limits[found.pair]) & has_key[found.pair]
         below = np.zeros(len(index), dtype=bool)
-        below[present[found.row[(found.margin < cut) | (equal & ~keyed)]]] = True
+        below[present[found.row[~keyed]]] = True
         columns = {BELOW: pa.array(below)}
         if any_key:
             tied = pa.array(found.pair[keyed])
@@ -187,14 +257,22 @@ def cut_batch(
     return run
 
 
-def _margins(
-    index: pa.Array, pred_probs: pa.Array, n_classes: int, pairs: ClassPairs
-) -> tuple[NDArray[np.int64], PairMargins]:
-    """Return the margins of the rows that have probabilities, and where in the batch those are."""
+def _present(
+    index: pa.Array, pred_probs: pa.Array, n_classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.integer], NDArray[np.floating]]:
+    """Return where in a batch the rows are that have probabilities, their labels, and these."""
     labels = index.to_numpy(zero_copy_only=False)
     rows = list_rows(pred_probs, n_classes)
     present = np.arange(len(labels)) if rows.faults is None else np.flatnonzero(rows.faults == 0)
-    return present, pair_margins(labels[present], rows.matrix, pairs)
+    return present, labels[present], rows.matrix
+
+
+def _low_margins(
+    index: pa.Array, pred_probs: pa.Array, low: LowMargins
+) -> tuple[NDArray[np.int64], PairMargins]:
+    """Return the low margins of the rows that have probabilities, and where in a batch they are."""
+    present, labels, matrix = _present(index, pred_probs, low.n_classes)
+    return present, low.find(labels, matrix)
 
 
 def _entries(

@@ -11,7 +11,7 @@ batch gives the few lowest margins of those pairs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, MapType, StructField, StructType
 
-from lq_spark.core.label_issues.margins import ClassPairs
+from lq_spark.core.label_issues.lowest import LowestMargins, counted_lowest, nth_of_counted
+from lq_spark.core.label_issues.margins import ClassPairs, LowMargins
 from lq_spark.core.label_issues.quotas import Quotas
 from lq_spark.core.label_issues.rules import Rule
-from lq_spark.core.shared.constants import FLOATING_POINT_SLACK, PROBABILITY_SLACK
+from lq_spark.core.shared.blocks import Float64
+from lq_spark.core.shared.constants import FLOATING_POINT_SLACK
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.kept import kept
 from lq_spark.engine.select import Cut, lowest_cuts, sorted_cuts, take
-from lq_spark.engine.verbs import map_batches, map_rows, reduce_partitions
+from lq_spark.engine.verbs import map_batches, map_rows, reduce_partitions, reduce_rows
 from lq_spark.tasks.multiclass.batches import (
     BELOW,
     BELOW_FIELD,
@@ -34,6 +36,7 @@ from lq_spark.tasks.multiclass.batches import (
     DOUBTFUL,
     GUESS,
     ORDER,
+    STATE_SCHEMA,
     TIED,
     TIED_FIELD,
     bucket_counts,
@@ -41,7 +44,12 @@ from lq_spark.tasks.multiclass.batches import (
     counts_batch,
     cut_batch,
     entries_schema,
+    equal_entries,
+    highest_undecided,
     lowest_entries,
+    lowest_margins,
+    state_batch,
+    states_of_batch,
 )
 from lq_spark.tasks.multiclass.facts import INDEX, FactCounts, agrees
 
@@ -53,6 +61,9 @@ _NEGATIVE = -2.0 * FLOATING_POINT_SLACK
 
 _MAX_SORTED_QUOTA = 1024
 """Up to so many rows of each pair all batches' candidates are sorted, without narrowing."""
+
+_MAX_STATE = 1 << 17
+"""Up to so many rows of all pairs the lowest margins of a partition are kept together: 3 MiB."""
 
 _MIN_BUCKETS, _MAX_BUCKETS, _MAX_COUNTS = 4, 256, 1 << 17
 """For a pair, and in all: more buckets leave fewer margins to sort, and more counts to collect."""
@@ -159,35 +170,80 @@ def _score_group(rule: Rule) -> Column:
 def _pair_cuts(facts: DataFrame, whole: DataFrame, key: str, quotas: Quotas) -> PairCuts:
     n_classes = len(quotas.per_class)
     pairs = ClassPairs.ordered(n_classes, quotas.given, quotas.true)
+    if not len(quotas.per_pair):
+        return PairCuts(quotas.given, pairs, {})
     doubtful = facts.select(
         column(key).alias("key"), F.col(INDEX).alias("index"), F.col(DOUBTFUL).alias("pred_probs")
     ).where("pred_probs is not null")
-    cuts, is_met = _cuts_of_negative_margins(doubtful, n_classes, pairs, quotas.per_pair)
-    unmet = np.flatnonzero(~is_met)
+    negative = LowMargins(n_classes, pairs, np.full(len(pairs.true), _NEGATIVE))
+    is_small = quotas.per_pair.sum() <= _MAX_STATE
+    find = _cuts_by_states if is_small else _cuts_by_buckets
+    cuts = find(doubtful, negative, quotas.per_pair)
+    unmet = np.array(sorted(set(range(len(pairs.true))) - cuts.keys()), dtype=np.int64)
     if len(unmet):
-        [(surest,)] = doubtful.agg(F.max(F.get("pred_probs", F.col("index").cast("int")))).collect()
-        if surest is not None:  # no margin of a row that can be an issue is higher
-            some = ClassPairs.ordered(n_classes, quotas.given[unmet], quotas.true[unmet])
-            highest = surest + PROBABILITY_SLACK
-            found = _cuts_of_all_margins(whole, n_classes, some, quotas.per_pair[unmet], highest)
+        # Negative margins do not meet the quota, so all of them are taken.
+        cuts |= {int(pair): Cut(_NEGATIVE) for pair in unmet}
+        some = ClassPairs.ordered(n_classes, quotas.given[unmet], quotas.true[unmet])
+        highest = _highest_undecided(doubtful, pairs, cuts, some)
+        # Of a pair without undecided rows nothing more is to be known.
+        open_pairs = np.flatnonzero(highest > -np.inf)
+        if len(open_pairs):
+            low = LowMargins(n_classes, some, highest)
+            found = _cuts_of_all_margins(whole, low, quotas.per_pair[unmet])
             cuts |= {int(unmet[place]): cut for place, cut in found.items()}
     return PairCuts(quotas.given, pairs, cuts)
 
 
-def _cuts_of_negative_margins(
-    doubtful: DataFrame, n_classes: int, pairs: ClassPairs, quotas: NDArray[np.int64]
-) -> tuple[dict[int, Cut], NDArray[np.bool_]]:
-    """Return the cuts of pairs, and for each pair whether negative margins meet its quota.
+def _cuts_by_states(
+    doubtful: DataFrame, low: LowMargins, quotas: NDArray[np.int64]
+) -> dict[int, Cut]:
+    """Return the cuts of the pairs whose quota is met by low margins, in one pass over the rows.
+
+    Each partition counts its lowest margins, and one task merges that. Only where equal margins are
+    told apart by their keys do these rows have another look.
+    """
+    states = reduce_partitions(
+        doubtful.select("index", "pred_probs"),
+        lowest_margins(low, quotas),
+        LowestMargins.merge,
+        state_batch,
+        STATE_SCHEMA,
+    )
+    lowest = reduce_rows(
+        states.repartition(1),
+        states_of_batch(quotas),
+        lambda a, b: counted_lowest([a, b], quotas),
+    )
+    if lowest is None:
+        return {}
+    nth = nth_of_counted(lowest, quotas)
+    left = quotas - nth.n_below
+    is_tied = nth.is_met & (left < nth.n_equal)
+    cuts = {int(pair): Cut(float(nth.value[pair])) for pair in np.flatnonzero(nth.is_met)}
+    if is_tied.any():
+        limits = np.where(is_tied, nth.value, -np.inf)
+        entries = map_batches(
+            doubtful,
+            equal_entries(replace(low, limits=limits)),
+            entries_schema(doubtful.schema["key"].dataType),
+        )
+        tied = np.flatnonzero(is_tied)
+        cuts |= sorted_cuts(entries, dict(zip(tied.tolist(), left[tied].tolist(), strict=True)))
+    return cuts
+
+
+def _cuts_by_buckets(
+    doubtful: DataFrame, low: LowMargins, quotas: NDArray[np.int64]
+) -> dict[int, Cut]:
+    """Return the cuts of the pairs whose quota is met by low margins, in two passes over the rows.
 
     Margins are counted in buckets, and those in the buckets that hold the cuts are sorted.
     """
-    if not len(quotas):
-        return {}, np.ones(0, dtype=bool)
     n_buckets = min(_MAX_BUCKETS, max(_MIN_BUCKETS, _MAX_COUNTS // len(quotas)))
     counts = (
         reduce_partitions(
             doubtful.select("index", "pred_probs"),
-            bucket_counts(n_classes, pairs, n_buckets, _NEGATIVE),
+            bucket_counts(low, n_buckets),
             np.add,
             counts_batch(n_buckets),
             COUNTS_SCHEMA,
@@ -207,24 +263,33 @@ def _cuts_of_negative_margins(
     left = np.where(is_met, quotas - before, 0)
     entries = map_batches(
         doubtful,
-        bucket_entries(n_classes, pairs, bucket, n_buckets, _NEGATIVE),
+        bucket_entries(low, bucket, n_buckets),
         entries_schema(doubtful.schema["key"].dataType),
     )
-    return sorted_cuts(entries, dict(enumerate(left.tolist()))), is_met
+    return sorted_cuts(entries, dict(enumerate(left.tolist())))
+
+
+def _highest_undecided(
+    doubtful: DataFrame, pairs: ClassPairs, cuts: Mapping[int, Cut], some: ClassPairs
+) -> Float64:
+    """Return for some pairs the highest margin of a row that no cut so far takes."""
+    n_classes = len(pairs.starts) - 1
+    limits, has_key = _cut_arrays(cuts, len(pairs.true))
+    everything = LowMargins(n_classes, some, np.full(len(some.true), np.inf))
+    highest = reduce_rows(
+        doubtful.select("index", "pred_probs"),
+        highest_undecided(LowMargins(n_classes, pairs, limits), ~has_key, everything),
+        np.maximum,
+    )
+    return np.full(len(some.true), -np.inf) if highest is None else highest
 
 
 def _cuts_of_all_margins(
-    whole: DataFrame,
-    n_classes: int,
-    pairs: ClassPairs,
-    quotas: NDArray[np.int64],
-    highest: float,
+    whole: DataFrame, low: LowMargins, quotas: NDArray[np.int64]
 ) -> dict[int, Cut]:
     wanted = dict(enumerate(quotas.tolist()))
     entries = map_batches(
-        whole,
-        lowest_entries(n_classes, pairs, quotas, highest),
-        entries_schema(whole.schema["key"].dataType),
+        whole, lowest_entries(low, quotas), entries_schema(whole.schema["key"].dataType)
     )
     if quotas.max() <= _MAX_SORTED_QUOTA:
         return sorted_cuts(entries, wanted)
@@ -232,18 +297,22 @@ def _cuts_of_all_margins(
         return lowest_cuts(rows, wanted)
 
 
+def _cut_arrays(cuts: Mapping[int, Cut], n_pairs: int) -> tuple[Float64, NDArray[np.bool_]]:
+    """Return the value of each pair's cut, -inf without one, and whether a key goes with it."""
+    values, has_key = np.full(n_pairs, -np.inf), np.zeros(n_pairs, dtype=bool)
+    for pair, cut in cuts.items():
+        values[pair], has_key[pair] = cut.value, cut.key is not None
+    return values, has_key
+
+
 def _below_pair_cuts(
     df: DataFrame, key: str, found: PairCuts, n_classes: int, name: str
 ) -> DataFrame:
-    cut = np.full(len(found.given), -np.inf)
-    has_key = np.zeros(len(found.given), dtype=bool)
+    values, has_key = _cut_arrays(found.cuts, len(found.given))
     keys: dict[int, dict[int, Any]] = {}
-    for pair, where in found.cuts.items():
-        cut[pair] = where.value
-        if where.key is not None:
-            has_key[pair] = True
-            keys.setdefault(int(found.given[pair]), {})[pair] = where.key
-    function = cut_batch(n_classes, found.pairs, cut, has_key)
+    for pair in np.flatnonzero(has_key).tolist():
+        keys.setdefault(int(found.given[pair]), {})[pair] = found.cuts[pair].key
+    function = cut_batch(LowMargins(n_classes, found.pairs, values), has_key)
     fields = StructType([BELOW_FIELD, *([TIED_FIELD] if keys else [])])
     df = df.withColumn("__lq_cut", map_rows(function, [F.col(INDEX), F.col(DOUBTFUL)], fields))
     below = F.col(f"__lq_cut.{BELOW}")
