@@ -116,7 +116,10 @@ class ParquetRows:
 
 
 def parquet_rows(
-    spark: SparkSession, files: Sequence[FileOfRows], schema: StructType
+    spark: SparkSession,
+    files: Sequence[FileOfRows],
+    schema: StructType,
+    field_ids: Mapping[str, int] | None = None,
 ) -> ParquetRows:
     """Return the rows of Parquet files, whose footers are read now, on the driver.
 
@@ -127,6 +130,8 @@ def parquet_rows(
     schema : StructType
         The columns as the session reads them: a column is readable if each file has it, of the same
         type.
+    field_ids : mapping of str to int, optional
+        The id that a column must have in each file, where columns are known by ids.
 
     Raises
     ------
@@ -139,7 +144,8 @@ def parquet_rows(
     unreadable: dict[str, str] = {}
     for column in schema:
         kind = _arrow_type(column.dataType)
-        why = _why_unreadable(column.name, kind, files, footers)
+        field_id = None if field_ids is None else field_ids.get(column.name)
+        why = _why_unreadable(column.name, kind, field_id, files, footers)
         if kind is None or why:
             unreadable[column.name] = why
         else:
@@ -173,6 +179,8 @@ class _Footer:
     ----------
     types : dict of str to pyarrow DataType
         Of its columns; without those that occur twice, or whose dates are of the old calendar.
+    field_ids : dict of str to int
+        Of those that have one.
     n_rows : int
     stored : list of int
         Bytes of each row group, as it is stored.
@@ -183,6 +191,7 @@ class _Footer:
     """
 
     types: dict[str, pa.DataType]
+    field_ids: dict[str, int]
     n_rows: int
     stored: list[int]
     column_bytes: dict[str, int]
@@ -218,7 +227,12 @@ def _footer(uri: str) -> _Footer:
             elif name in n_nulls:
                 n_nulls[name] += found.null_count
     known = {name: kinds[0] for name, kinds in types.items() if len(kinds) == 1}
-    return _Footer(known, metadata.num_rows, stored, column_bytes, n_nulls)
+    field_ids = {
+        column.name: int(column.metadata[b"PARQUET:field_id"])
+        for column in schema
+        if b"PARQUET:field_id" in (column.metadata or {})
+    }
+    return _Footer(known, field_ids, metadata.num_rows, stored, column_bytes, n_nulls)
 
 
 def _has_dates(kind: pa.DataType) -> bool:
@@ -273,7 +287,11 @@ def _arrow_type(kind: DataType) -> pa.DataType | None:
 
 
 def _why_unreadable(
-    name: str, kind: pa.DataType | None, files: Sequence[FileOfRows], footers: Sequence[_Footer]
+    name: str,
+    kind: pa.DataType | None,
+    field_id: int | None,
+    files: Sequence[FileOfRows],
+    footers: Sequence[_Footer],
 ) -> str:
     """Return why a column cannot be read from the files, or nothing if it can."""
     if kind is None or "." in name:
@@ -286,6 +304,8 @@ def _why_unreadable(
         found = footer.types.get(name)
         if found is None:
             return f"column {name!r} is not in {file.uri!r}, or not as Python reads it"
+        if field_id not in (None, footer.field_ids.get(name)):
+            return f"column {name!r} was another one when {file.uri!r} was written"
         if _plain(found) != kind:
             return f"column {name!r} is {found} in {file.uri!r}"
     return ""

@@ -77,7 +77,7 @@ class JobRun:
         if self.config.reader == "spark":
             return Reader(self._engine, "as configured")
         named = self.config.columns_named(self.opened.df.columns)
-        why_not = read_by_workers(self.opened, named)
+        why_not = read_by_workers(self.config.input_spec, self.opened, named)
         if why_not and self.config.reader == "files":
             raise OptionError(f"reader: the workers cannot read {self.config.input!r}: {why_not}")
         return Reader(self._engine, why_not)
@@ -135,7 +135,12 @@ class JobRun:
                 raise TableError(f"reader: {why_not}") from error
             without_reading(self.opened.df)
             self.reader = Reader(self._engine, why_not)
-        return self._run()
+        try:
+            return self._run()
+        except LqError:
+            raise
+        except Exception as error:  # the engine could not either, and says less
+            raise TableError(f"input: {why_not}") from error
 
     def _run(self) -> Report:
         config, timed = self.config, self.clock.timed

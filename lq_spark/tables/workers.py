@@ -11,6 +11,7 @@ import pyarrow as pa
 from lq_spark.engine.parquet_files import FileOfRows, parquet_rows
 from lq_spark.engine.readings import with_files
 from lq_spark.errors import OptionError
+from lq_spark.tables.data_files import data_files
 from lq_spark.tables.formats import Source, read_table
 from lq_spark.tables.spec import TableSpec, one_line
 
@@ -18,18 +19,21 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-def read_by_workers(source: Source, columns: Collection[str] | None = None) -> str | None:
+def read_by_workers(
+    spec: TableSpec, source: Source, columns: Collection[str] | None = None
+) -> str | None:
     """Have the workers read columns of an opened table, all that they can where none are named.
 
     Return why they cannot, or None.
     The table's ``df`` has the reading of its files afterwards, see :mod:`lq_spark.engine.readings`.
     """
     df = source.df
-    files = _files_of(source)
-    if isinstance(files, str):
-        return files
+    found = data_files(df.sparkSession, spec, source)
+    if isinstance(found, str):
+        return found
+    files = [FileOfRows(file.uri, file.partition) for file in found.files]
     try:
-        rows = parquet_rows(df.sparkSession, files, df.schema)
+        rows = parquet_rows(df.sparkSession, files, df.schema, found.field_ids)
     except (OSError, pa.ArrowException) as error:
         return f"a file cannot be opened from here ({one_line(error)})"
     if columns is not None:
@@ -74,16 +78,7 @@ def files(
     """
     spec = TableSpec(table, "table", format, version=version, timestamp=timestamp)
     source = read_table(spark, spec)
-    why_not = read_by_workers(source)
+    why_not = read_by_workers(spec, source)
     if why_not:
         raise OptionError(f"table: {table!r} is read by the engine alone: {why_not}")
     return source.df
-
-
-def _files_of(source: Source) -> list[FileOfRows] | str:
-    if source.format != "parquet":
-        return f"it is {source.format}"
-    files = source.df.inputFiles()
-    if any("=" in file for file in files):
-        return "partitioned"
-    return [FileOfRows(file) for file in files]

@@ -262,7 +262,7 @@ def rows_written(config):
     return found
 
 
-@pytest.mark.parametrize("n_splits", [1, 3])
+@pytest.mark.parametrize("n_splits", [pytest.param(1, marks=pytest.mark.spark), 2, 7])
 @pytest.mark.parametrize("name", FLAGS)
 def test_either_reader_gives_the_same_bits(name, n_splits, spark, config_of, tmp_path, monkeypatch):
     monkeypatch.setattr(parquet_files, "split_bytes", lambda _, total: total / n_splits)
