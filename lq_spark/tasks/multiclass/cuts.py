@@ -35,6 +35,7 @@ from lq_spark.tasks.multiclass.batches import (
     COUNTS_SCHEMA,
     DOUBTFUL,
     GUESS,
+    INDEX,
     ORDER,
     STATE_SCHEMA,
     TIED,
@@ -51,7 +52,7 @@ from lq_spark.tasks.multiclass.batches import (
     state_batch,
     states_of_batch,
 )
-from lq_spark.tasks.multiclass.facts import INDEX, FactCounts, agrees
+from lq_spark.tasks.multiclass.facts import FactCounts, agrees
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
