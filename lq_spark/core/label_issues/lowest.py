@@ -27,13 +27,13 @@ class CountedValues(NamedTuple):
     ----------
     group : ndarray of int64
     value : ndarray of float64
-    count : ndarray of int64
+    n : ndarray of int64
         How often the group has the value.
     """
 
     group: NDArray[np.int64]
     value: Float64
-    count: NDArray[np.int64]
+    n: NDArray[np.int64]
 
 
 class NthLowest(NamedTuple):
@@ -83,9 +83,9 @@ def nth_of_counted(lowest: CountedValues, quotas: NDArray[np.int64]) -> NthLowes
     n_groups = len(quotas)
     last = np.flatnonzero(np.diff(lowest.group, append=-1))
     group = lowest.group[last]
-    before = _before(lowest.group, lowest.count, n_groups)[last]
+    before = _before(lowest.group, lowest.n, n_groups)[last]
     value, n_below, n_equal = np.full(n_groups, -np.inf), *np.zeros((2, n_groups), dtype=np.int64)
-    value[group], n_below[group], n_equal[group] = lowest.value[last], before, lowest.count[last]
+    value[group], n_below[group], n_equal[group] = lowest.value[last], before, lowest.n[last]
     return NthLowest(n_below + n_equal >= quotas, value, n_below, n_equal)
 
 
@@ -93,7 +93,8 @@ def _before(group: NDArray[np.int64], count: NDArray[np.int64], n_groups: int) -
     """Return how many values of its own group are before each entry."""
     up_to = np.concatenate([[0], np.cumsum(count)])
     starts = np.searchsorted(group, np.arange(n_groups))
-    return up_to[:-1] - up_to[starts[group]]
+    before: NDArray[np.int64] = up_to[:-1] - up_to[starts[group]]
+    return before
 
 
 class LowestMargins:

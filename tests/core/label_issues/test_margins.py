@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lq_spark.core.label_issues import margins as margins_module
 from lq_spark.core.label_issues.margins import (
     ClassPairs,
+    LowMargins,
     lowest_of_each,
     margin_buckets,
     pair_margins,
@@ -14,6 +16,7 @@ from lq_spark.core.label_issues.margins import (
 
 SEEDS = st.integers(0, 2**32 - 1)
 RUNS = settings(deadline=None, max_examples=60)
+RUNS_IN_EACH_WAY = settings(RUNS, suppress_health_check=[HealthCheck.function_scoped_fixture])
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
@@ -63,6 +66,33 @@ def test_the_pairs_of_a_class_lie_between_its_starts():
     pairs = ClassPairs.ordered(5, given_classes, true_classes)
     assert pairs.starts.tolist() == [0, 0, 2, 2, 3, 3]
     assert pairs.true.tolist() == [0, 2, 1]
+
+
+@pytest.fixture(params=["in a matrix", "pair by pair"])
+def way(request, monkeypatch):
+    """Look for low margins in one of the two ways, in small blocks."""
+    monkeypatch.setattr(margins_module, "_BLOCK_MARGINS", 16)
+    monkeypatch.setattr(margins_module, "_MIN_FILLED", {"in a matrix": -1.0}.get(request.param, 2))
+
+
+@DTYPES
+@RUNS_IN_EACH_WAY
+@given(seed=SEEDS)
+def test_low_margins_are_those_up_to_the_limits(way, dtype, seed):
+    rng = np.random.default_rng(seed)
+    n_classes = int(rng.integers(2, 8))
+    given_classes, true_classes = random_pairs(rng, n_classes)
+    labels, pred_probs = random_rows(rng, n_classes, dtype)
+    pairs = ClassPairs.ordered(n_classes, given_classes, true_classes)
+    every = pair_margins(labels, pred_probs, pairs)
+    limits = rng.choice([-np.inf, -0.5, 0.0, np.inf], len(true_classes))
+    if len(every.margin):  # some limits are margins to the bit
+        limits[every.pair] = np.where(rng.random(len(every.pair)) < 0.5, every.margin, -0.25)
+    found = LowMargins(n_classes, pairs, limits).find(labels, pred_probs)
+    low = every.margin <= limits[every.pair]
+    assert found.row.tolist() == every.row[low].tolist()
+    assert found.pair.tolist() == every.pair[low].tolist()
+    assert found.margin.tolist() == every.margin[low].tolist()
 
 
 def up_to_the_nth_lowest(groups, values, quotas):

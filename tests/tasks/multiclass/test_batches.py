@@ -1,5 +1,7 @@
 """The batch functions of label issues without a Spark session: Arrow in, Arrow out."""
 
+import functools
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,7 +10,8 @@ from hypothesis import strategies as st
 from pyspark.sql.types import DoubleType, FloatType
 
 from lq_spark.core.confident.joint import COLLISION_RULES, row_facts
-from lq_spark.core.label_issues.margins import ClassPairs
+from lq_spark.core.label_issues.lowest import LowestMargins, nth_of_counted
+from lq_spark.core.label_issues.margins import ClassPairs, LowMargins
 from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.tasks.multiclass import batches as issue_batches
 from lq_spark.tasks.multiclass.batches import (
@@ -138,7 +141,8 @@ def test_entries_are_the_lowest_of_each_pair_and_what_equals_the_last(
     for pair, n in enumerate(quotas):
         near = sorted(entry for entry in found if entry[0] == pair and entry[1] <= highest)
         expected += [entry for entry in near if n and entry[1] <= near[:n][-1][1]]
-    run = issue_batches.lowest_entries(N_CLASSES, ordered, quotas, highest)
+    low = LowMargins(N_CLASSES, ordered, np.full(len(pairs), highest))
+    run = issue_batches.lowest_entries(low, quotas)
     assert sorted(entries(run(batch_of(labels, lists, element, start)))) == sorted(expected)
 
 
@@ -153,7 +157,8 @@ def test_buckets_count_the_margins_and_give_their_entries(element, start, seed, 
     batch = batch_of(labels, lists, element, start)
     low = [entry for entry in margins(labels, lists, pairs, start) if entry[1] <= highest]
 
-    count = issue_batches.bucket_counts(N_CLASSES, ordered, n_buckets, highest)
+    limits = LowMargins(N_CLASSES, ordered, np.full(len(pairs), highest))
+    count = issue_batches.bucket_counts(limits, n_buckets)
     counts = sum(count(batch.slice(i, 11)) for i in range(0, 44, 11))  # they add up over batches
     np.testing.assert_array_equal(counts, count(batch))
     rows = issue_batches.counts_batch(n_buckets)(counts)
@@ -164,7 +169,7 @@ def test_buckets_count_the_margins_and_give_their_entries(element, start, seed, 
     given_back = []
     for bucket in range(n_buckets):
         wanted = np.where(rng.random(len(pairs)) < 0.9, bucket, -1)
-        run = issue_batches.bucket_entries(N_CLASSES, ordered, wanted, n_buckets, highest)
+        run = issue_batches.bucket_entries(limits, wanted, n_buckets)
         inside = entries(run(batch))
         for pair in range(len(pairs)):
             held = numbers.get((pair, bucket), 0) if wanted[pair] == bucket else 0
@@ -174,6 +179,73 @@ def test_buckets_count_the_margins_and_give_their_entries(element, start, seed, 
     assert sum(numbers.values()) == len(low)
     for pair, margin, bucket in given_back:  # a lower bucket never holds a higher margin
         assert not any(p == pair and m > margin and b < bucket for p, m, b in given_back)
+
+
+@KINDS
+@pytest.mark.parametrize("start", [0, 7])
+@RUNS
+@given(seed=SEEDS, highest=st.sampled_from([-0.25, 0.0, 2.0]), n_parts=st.sampled_from([1, 2, 5]))
+def test_states_of_partitions_say_where_the_nth_lowest_margins_lie(
+    element, start, seed, highest, n_parts
+):
+    rng = np.random.default_rng(seed)
+    labels, lists = rows_in_eighths(rng, 40)
+    pairs, ordered = some_pairs(rng)
+    quotas = rng.integers(1, 8, len(pairs))
+    low = LowMargins(N_CLASSES, ordered, np.full(len(pairs), highest))
+    batch = batch_of(labels, lists, element, start)
+    partial = issue_batches.lowest_margins(low, quotas)
+    rows = []
+    for part in np.array_split(np.arange(len(batch)), n_parts):
+        pieces = [batch.slice(i, min(4, part[-1] + 1 - i)) for i in part[::4].tolist()]
+        state = functools.reduce(LowestMargins.merge, map(partial, pieces))
+        rows.append(issue_batches.state_batch(state))
+        assert rows[-1].schema.names == issue_batches.STATE_SCHEMA.names
+    states = pa.Table.from_batches(rows).combine_chunks().to_batches()[0]
+    found = nth_of_counted(issue_batches.states_of_batch(quotas)(states), quotas)
+    everything = [entry for entry in margins(labels, lists, pairs, start) if entry[1] <= highest]
+    for pair, n in enumerate(quotas):
+        values = sorted(entry[1] for entry in everything if entry[0] == pair)
+        assert found.is_met[pair] == (len(values) >= n)
+        if len(values) >= n:
+            nth = values[n - 1]
+            assert found.value[pair] == nth
+            assert found.n_below[pair] == sum(value < nth for value in values)
+            assert found.n_equal[pair] == values.count(nth)
+
+
+@KINDS
+@RUNS
+@given(seed=SEEDS)
+def test_entries_of_equal_margins_are_those_at_the_limits(element, seed):
+    rng = np.random.default_rng(seed)
+    labels, lists = rows_in_eighths(rng, 40)
+    pairs, ordered = some_pairs(rng)
+    limits = np.where(rng.random(len(pairs)) < 0.2, -np.inf, rng.integers(-4, 5, len(pairs)) / 8)
+    run = issue_batches.equal_entries(LowMargins(N_CLASSES, ordered, limits))
+    expected = [entry for entry in margins(labels, lists, pairs) if entry[1] == limits[entry[0]]]
+    assert sorted(entries(run(batch_of(labels, lists, element)))) == sorted(expected)
+
+
+@KINDS
+@RUNS
+@given(seed=SEEDS)
+def test_the_highest_margins_are_those_of_rows_that_no_cut_takes(element, seed):
+    rng = np.random.default_rng(seed)
+    labels, lists = rows_in_eighths(rng, 40)
+    pairs, ordered = some_pairs(rng)
+    cuts = np.where(rng.random(len(pairs)) < 0.5, -np.inf, rng.integers(-6, 1, len(pairs)) / 8)
+    equal = rng.random(len(pairs)) < 0.5
+    found = margins(labels, lists, pairs)
+    taken = {row for pair, m, row in found if m < cuts[pair] or (m == cuts[pair] and equal[pair])}
+    expected = [
+        max((m for p, m, row in found if p == pair and row not in taken), default=-np.inf)
+        for pair in range(len(pairs))
+    ]
+    everything = LowMargins(N_CLASSES, ordered, np.full(len(pairs), np.inf))
+    low = LowMargins(N_CLASSES, ordered, cuts)
+    run = issue_batches.highest_undecided(low, equal, everything)
+    assert run(batch_of(labels, lists, element)).tolist() == expected
 
 
 @KINDS
@@ -188,7 +260,8 @@ def test_cuts_tell_what_lies_below_them_and_what_their_keys_must_tell(element, s
     cuts = np.where(rng.random(len(pairs)) < 0.2, -np.inf, rng.integers(-8, 9, len(pairs)) / 8)
     has_key = (rng.random(len(pairs)) < 0.5) & keyed
     batch = batch_of(labels, lists, element, start)
-    found = issue_batches.cut_batch(N_CLASSES, ordered, cuts, has_key)(*batch.columns[:2])
+    low = LowMargins(N_CLASSES, ordered, cuts)
+    found = issue_batches.cut_batch(low, has_key)(*batch.columns[:2])
     below, tied = [False] * len(batch), [[] for _ in range(len(batch))]
     for pair, margin, row in margins(labels, lists, pairs, start):
         if margin == cuts[pair] and has_key[pair]:
@@ -204,9 +277,10 @@ def test_a_batch_without_probabilities_has_no_entries_and_nothing_below(element)
     ordered = ClassPairs.ordered(N_CLASSES, np.array([0]), np.array([1]))
     for lists in ([], [None, None]):
         batch = batch_of([0] * len(lists), lists, element)
-        lowest = issue_batches.lowest_entries(N_CLASSES, ordered, np.array([3]), 1.0)
-        assert entries(lowest(batch)) == []
-        cut = issue_batches.cut_batch(N_CLASSES, ordered, np.array([0.5]), np.array([True]))
+        low = LowMargins(N_CLASSES, ordered, np.array([0.5]))
+        assert entries(issue_batches.lowest_entries(low, np.array([3]))(batch)) == []
+        assert entries(issue_batches.equal_entries(low)(batch)) == []
+        cut = issue_batches.cut_batch(low, np.array([True]))
         found = cut(*batch.columns[:2])
         assert found["below"].to_pylist() == [False] * len(lists)
         assert found["tied"].to_pylist() == [[]] * len(lists)

@@ -6,6 +6,7 @@ from pyspark.sql import functions as F
 
 from lq_spark import multiclass
 from lq_spark.core.label_issues import find_label_issues
+from lq_spark.tasks.multiclass import cuts as cutting
 from lq_spark.tasks.multiclass import flags as flagging
 
 
@@ -37,9 +38,9 @@ def unreadable(whole):
     return whole.withColumn("index", bomb.cast("int"))
 
 
-def few_confident_rows():
+def few_confident_rows(seed=6):
     """Return labels and pred_probs with more issues by the joint than rows predicted otherwise."""
-    rng = np.random.default_rng(4)
+    rng = np.random.default_rng(seed)
     pred_probs = rng.dirichlet(np.ones(4), 300)
     right = rng.random(300) < 0.9
     predicted = pred_probs.argmax(axis=1)
@@ -69,3 +70,24 @@ def test_where_doubtful_rows_meet_the_quotas_the_others_are_not_looked_at(flags,
     expected = find_label_issues(labels, pred_probs)
     assert expected.sum() == (labels != pred_probs.argmax(axis=1)).sum() > 0
     assert flags(labels, pred_probs) == expected.tolist()
+
+
+def test_rows_that_other_pairs_decide_need_no_look_at_the_rest(flags, change_whole):
+    # One pair's quota is not met, but each doubtful row of its class is an issue already.
+    labels, pred_probs = few_confident_rows(seed=2)
+    change_whole(unreadable)
+    expected = find_label_issues(labels, pred_probs)
+    assert 0 < expected.sum() < (labels != pred_probs.argmax(axis=1)).sum()
+    assert flags(labels, pred_probs) == expected.tolist()
+
+
+@pytest.mark.parametrize("n_partitions", [1, 7])
+@pytest.mark.parametrize("max_state", [0, cutting._MAX_STATE], ids=["buckets", "states"])
+@pytest.mark.parametrize("data", [few_confident_rows, confident_rows])
+def test_counting_in_buckets_and_merging_states_give_the_same(
+    table_of, by_id, monkeypatch, data, max_state, n_partitions
+):
+    monkeypatch.setattr(cutting, "_MAX_STATE", max_state)
+    labels, pred_probs = data()
+    found = multiclass.find_issues(table_of(labels, pred_probs).repartition(n_partitions))
+    assert by_id(found, "is_label_issue") == find_label_issues(labels, pred_probs).tolist()
