@@ -162,3 +162,16 @@ def lowest_of_each(
 def margin_buckets(margin: Float64, n_buckets: int) -> NDArray[np.int64]:
     """Return the bucket, 0 to n_buckets - 1, of margins from -1 to 0: a lower one is not higher."""
     return np.clip(np.floor((margin + 1.0) * n_buckets), 0, n_buckets - 1).astype(np.int64)
+
+
+def margin_levels(normalized: Float64) -> NDArray[np.int8]:
+    """Return the level, 0 to 127, of normalized margins ``(margin + 1) / 2``, 0 for negative ones.
+
+    A lower level never holds a higher margin; levels are finer where margins are low.
+
+    >>> margin_levels((np.array([-0.5, 0.0, 0.0001, 0.25, 1.0]) + 1.0) / 2.0).tolist()
+    [0, 0, 1, 63, 127]
+    """
+    margins = np.clip(2.0 * normalized - 1.0, 0.0, 1.0)
+    levels: NDArray[np.int8] = np.floor(np.sqrt(margins) * np.iinfo(np.int8).max).astype(np.int8)
+    return levels

@@ -17,6 +17,7 @@ from pyspark.sql.types import (
     ArrayType,
     BinaryType,
     BooleanType,
+    ByteType,
     DataType,
     DoubleType,
     IntegerType,
@@ -32,16 +33,17 @@ from lq_spark.core.label_issues.margins import (
     PairMargins,
     lowest_of_each,
     margin_buckets,
+    margin_levels,
 )
 from lq_spark.core.multiclass.scores import score_rows
-from lq_spark.core.shared.blocks import Float64
+from lq_spark.core.shared.blocks import FEW_CLASSES, Float64
 from lq_spark.core.shared.constants import FLOATING_POINT_SLACK
 from lq_spark.engine.arrow import list_rows
 from lq_spark.engine.readings import BatchFunction
 from lq_spark.tasks.shared.batches import NewColumns, list_array
 
-INDEX, GUESS, AGREES, ORDER, DOUBTFUL = (
-    f"__lq_{name}" for name in ("index", "guess", "agrees", "order", "doubtful")
+INDEX, GUESS, AGREES, ORDER, DOUBTFUL, LEVEL = (
+    f"__lq_{name}" for name in ("index", "guess", "agrees", "order", "doubtful", "level")
 )
 
 COUNTS_SCHEMA = StructType(
@@ -66,14 +68,14 @@ def facts_columns(
 
     The class index of its label. The guess, see :class:`lq_spark.core.confident.joint.RowFacts`.
     If ``order_by`` names a score, that score. If ``doubtful`` is a type of probabilities, the
-    probabilities of the rows whose label is not predicted, null for those that agree; else whether
-    the row agrees.
+    probabilities of the rows whose label is not predicted, null for those that agree, and the level
+    of the row's lowest margin (0, the lowest, where classes are few); else whether the row agrees.
     """
     fields = [StructField(INDEX, IntegerType()), StructField(GUESS, IntegerType())]
     if order_by is not None:
         fields.append(StructField(ORDER, DoubleType()))
     if doubtful is not None:
-        fields.append(StructField(DOUBTFUL, ArrayType(doubtful)))
+        fields += [StructField(DOUBTFUL, ArrayType(doubtful)), StructField(LEVEL, ByteType())]
     else:
         fields.append(StructField(AGREES, BooleanType()))
 
@@ -85,6 +87,10 @@ def facts_columns(
         if doubtful is not None:
             element = pa.float32() if doubtful.typeName() == "float" else pa.float64()
             columns[DOUBTFUL] = _rows_where(pred_probs, ~facts.agrees, element)
+            levels = np.zeros(len(labels), dtype=np.int8)
+            if pred_probs.shape[1] > FEW_CLASSES:  # else another look at them costs little more
+                levels = margin_levels(score_rows(labels, pred_probs, "normalized_margin"))
+            columns[LEVEL] = pa.array(levels)
         else:
             columns[AGREES] = pa.array(facts.agrees)
         return columns

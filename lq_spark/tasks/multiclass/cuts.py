@@ -4,8 +4,9 @@ All but one look are at the *facts* of rows, which are narrow. Pruning by noise 
 pair (given k, true j), the rows of class k with the lowest margin p_k - p_j. A row whose label is
 predicted is never an issue but takes its place in that order, with a margin of at least 0. So where
 a pair's quota is met by negative margins, the probabilities of the other rows alone decide, and the
-facts have them. Only pairs whose quota is not met need one more look at the whole table, where each
-batch gives the few lowest margins of those pairs.
+facts have them. Of a pair whose quota is not met, the doubtful rows that no other pair takes are
+left open. The whole table is looked at once more only if rows of their class may have margins as
+low as theirs; each batch gives the few lowest of those pairs.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, MapType, StructField, StructType
 
 from lq_spark.core.label_issues.lowest import LowestMargins, counted_lowest, nth_of_counted
-from lq_spark.core.label_issues.margins import ClassPairs, LowMargins
+from lq_spark.core.label_issues.margins import ClassPairs, LowMargins, margin_levels
 from lq_spark.core.label_issues.quotas import Quotas
 from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.shared.blocks import Float64
@@ -36,6 +37,7 @@ from lq_spark.tasks.multiclass.batches import (
     DOUBTFUL,
     GUESS,
     INDEX,
+    LEVEL,
     ORDER,
     STATE_SCHEMA,
     TIED,
@@ -187,10 +189,10 @@ def _pair_cuts(facts: DataFrame, whole: DataFrame, key: str, quotas: Quotas) -> 
         some = ClassPairs.ordered(n_classes, quotas.given[unmet], quotas.true[unmet])
         highest = _highest_undecided(doubtful, pairs, cuts, some)
         # Of a pair without undecided rows nothing more is to be known.
-        open_pairs = np.flatnonzero(highest > -np.inf)
-        if len(open_pairs):
+        if (highest > -np.inf).any():
             low = LowMargins(n_classes, some, highest)
-            found = _cuts_of_all_margins(whole, low, quotas.per_pair[unmet])
+            rows = whole if _others_are_near(facts, quotas.given[unmet], highest) else doubtful
+            found = _cuts_of_all_margins(rows, low, quotas.per_pair[unmet])
             cuts |= {int(unmet[place]): cut for place, cut in found.items()}
     return PairCuts(quotas.given, pairs, cuts)
 
@@ -283,6 +285,20 @@ def _highest_undecided(
         np.maximum,
     )
     return np.full(len(some.true), -np.inf) if highest is None else highest
+
+
+def _others_are_near(facts: DataFrame, given: NDArray[np.int64], highest: Float64) -> bool:
+    """Return whether rows whose label is predicted may have margins up to the highest ones.
+
+    ``highest`` has one for each pair, whose classes are ``given``.
+    """
+    lowest = facts.where(F.col(DOUBTFUL).isNull()).groupBy(INDEX).agg(F.min(LEVEL)).collect()
+    level_of = dict(map(tuple, lowest))
+    wanted = highest > -np.inf
+    levels = margin_levels((highest[wanted] + 1.0) / 2.0)
+    # A class that is not there has no such row.
+    there = np.array([level_of.get(k, np.inf) for k in given[wanted].tolist()])
+    return bool((there <= levels).any())
 
 
 def _cuts_of_all_margins(

@@ -17,7 +17,15 @@ from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.label_issues.rules import Rule
 from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import InvalidRowsError
-from lq_spark.tasks.multiclass.batches import AGREES, DOUBTFUL, GUESS, INDEX, ORDER, facts_columns
+from lq_spark.tasks.multiclass.batches import (
+    AGREES,
+    DOUBTFUL,
+    GUESS,
+    INDEX,
+    LEVEL,
+    ORDER,
+    facts_columns,
+)
 from lq_spark.tasks.shared.batches import NewColumns, usable_rows_batch
 from lq_spark.tasks.shared.table import LabelledTable
 
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
 def fact_columns(rule: Rule) -> list[str]:
     """Return the names of the columns that :func:`with_facts` adds."""
     order = [ORDER] if rule.order_by is not None else []
-    return [INDEX, GUESS, *order, DOUBTFUL if rule.prunes_pairs else AGREES]
+    return [INDEX, GUESS, *order, *([DOUBTFUL, LEVEL] if rule.prunes_pairs else [AGREES])]
 
 
 def agrees(rule: Rule) -> Column:

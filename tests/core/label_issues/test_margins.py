@@ -11,6 +11,7 @@ from lq_spark.core.label_issues.margins import (
     LowMargins,
     lowest_of_each,
     margin_buckets,
+    margin_levels,
     pair_margins,
 )
 
@@ -148,3 +149,16 @@ def test_a_lower_bucket_never_holds_a_higher_margin(seed, n_buckets):
     buckets = margin_buckets(margin, n_buckets)
     assert (np.diff(buckets) >= 0).all()
     assert (buckets[0], buckets[-1]) == (0, n_buckets - 1)
+
+
+@RUNS
+@given(seed=SEEDS)
+def test_a_lower_level_never_holds_a_higher_margin(seed):
+    rng = np.random.default_rng(seed)
+    edges = (rng.integers(0, 128, 50) / 127) ** 2
+    near = [np.nextafter(edges, -2), edges, np.nextafter(edges, 2)]
+    margins = np.sort(np.concatenate([-rng.random(50), *near, rng.random(50), [-1.0, 0.0, 1.0]]))
+    levels = margin_levels((margins + 1.0) / 2.0)
+    assert levels.dtype == np.int8
+    assert (np.diff(levels) >= 0).all()
+    assert (levels[0], levels[-1]) == (0, 127)

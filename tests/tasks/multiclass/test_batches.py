@@ -11,7 +11,7 @@ from pyspark.sql.types import DoubleType, FloatType
 
 from lq_spark.core.confident.joint import COLLISION_RULES, row_facts
 from lq_spark.core.label_issues.lowest import LowestMargins, nth_of_counted
-from lq_spark.core.label_issues.margins import ClassPairs, LowMargins
+from lq_spark.core.label_issues.margins import ClassPairs, LowMargins, margin_levels
 from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.tasks.multiclass import batches as issue_batches
 from lq_spark.tasks.multiclass.batches import (
@@ -19,6 +19,7 @@ from lq_spark.tasks.multiclass.batches import (
     DOUBTFUL,
     GUESS,
     INDEX,
+    LEVEL,
     ORDER,
     facts_columns,
 )
@@ -92,6 +93,8 @@ def test_facts_are_those_of_core(element, rule, order_by):
             scores = score_rows(labels, pred_probs, order_by)
             assert found[ORDER].to_pylist() == scores.tolist()
     assert narrow[AGREES].to_pylist() == expected.agrees.tolist()
+    assert LEVEL not in narrow
+    assert (whole[LEVEL].type, set(whole[LEVEL].to_pylist())) == (pa.int8(), {0})
     assert whole[DOUBTFUL].type == pa.list_(arrow)
     assert whole[DOUBTFUL].to_pylist() == [
         None if agrees else row
@@ -122,7 +125,25 @@ def test_rows_that_cannot_be_scored_have_null_facts(element):
         GUESS: [0, None, None, 1],
         ORDER: [0.5, None, None, 0.0],
         DOUBTFUL: [None, None, None, [0.0, 1.0, 0.0, 0.0]],
+        LEVEL: [0, None, None, 0],
     }
+
+
+@pytest.mark.parametrize("n_classes", [32, 33])
+def test_facts_of_many_classes_have_the_level_of_the_lowest_margin(n_classes):
+    rng = np.random.default_rng(0)
+    pred_probs = rng.dirichlet(np.full(n_classes, 0.05), 300)
+    labels = np.where(rng.random(300) < 0.8, pred_probs.argmax(axis=1), 0)
+    columns = facts_columns(np.full(n_classes, 0.5), "highest_of_all", None, DoubleType())
+    levels = np.array(columns.function(labels, pred_probs)[LEVEL].to_pylist())
+    others = pred_probs.copy()
+    others[np.arange(300), labels] = -1.0
+    lowest = pred_probs[np.arange(300), labels] - others.max(axis=1)
+    if n_classes == 32:
+        assert not levels.any()
+    else:
+        assert (levels == margin_levels((lowest + 1) / 2)).all()
+        assert 0 < np.count_nonzero(levels == 0) < 100 < np.count_nonzero(levels > 60)
 
 
 @KINDS

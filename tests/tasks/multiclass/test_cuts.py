@@ -48,6 +48,21 @@ def few_confident_rows(seed=6):
     return labels, np.round(pred_probs * 64) / np.round(pred_probs * 64).sum(axis=1, keepdims=True)
 
 
+def sure_rows(seed):
+    """Return few confident rows of which those whose label is predicted are surer, of 40 classes.
+
+    The others of their classes that no pair's quota takes by itself have margins far below theirs.
+    """
+    labels, pred_probs = few_confident_rows(seed)
+    sure = labels == pred_probs.argmax(axis=1)
+    pred_probs[sure] = 0.5 * pred_probs[sure] + 0.5 * np.eye(4)[labels[sure]]
+    return labels, of_many_classes(pred_probs)
+
+
+def of_many_classes(pred_probs):
+    return np.hstack([pred_probs, np.zeros((len(pred_probs), 36))])
+
+
 def confident_rows():
     """Return labels and pred_probs of which the joint counts just the rows predicted otherwise."""
     rng = np.random.default_rng(0)
@@ -56,8 +71,12 @@ def confident_rows():
     return labels, np.eye(3)[predicted] * 0.7 + 0.1
 
 
-def test_where_doubtful_rows_do_not_meet_a_quota_the_others_are_looked_at(flags, change_whole):
+@pytest.mark.parametrize("widened", [np.asarray, of_many_classes], ids=["4 classes", "40"])
+def test_where_doubtful_rows_do_not_meet_a_quota_the_others_are_looked_at(
+    flags, change_whole, widened
+):
     labels, pred_probs = few_confident_rows()
+    pred_probs = widened(pred_probs)
     expected = find_label_issues(labels, pred_probs).tolist()
     assert flags(labels, pred_probs) == expected
     change_whole(lambda whole: whole.limit(0))
@@ -69,6 +88,15 @@ def test_where_doubtful_rows_meet_the_quotas_the_others_are_not_looked_at(flags,
     change_whole(unreadable)
     expected = find_label_issues(labels, pred_probs)
     assert expected.sum() == (labels != pred_probs.argmax(axis=1)).sum() > 0
+    assert flags(labels, pred_probs) == expected.tolist()
+
+
+@pytest.mark.parametrize("seed", [72, 101])  # one more issue that way, and none
+def test_where_no_other_row_can_be_as_low_the_others_are_not_looked_at(flags, change_whole, seed):
+    labels, pred_probs = sure_rows(seed)
+    change_whole(unreadable)
+    expected = find_label_issues(labels, pred_probs)
+    assert 0 < expected.sum() < (labels != pred_probs.argmax(axis=1)).sum()
     assert flags(labels, pred_probs) == expected.tolist()
 
 
