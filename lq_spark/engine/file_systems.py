@@ -45,6 +45,15 @@ _SYSTEMS = {
 """The class of pyarrow.fs for a URI's scheme."""
 
 
+_HIDDEN = (
+    "fs.s3a.access.key",
+    "fs.s3a.secret.key",
+    "fs.azure.account.oauth2.client.secret",
+    "fs.azure.sas.fixed.token",
+)
+"""Settings that a server of Spark Connect does not show, as they are secrets."""
+
+
 @dataclass(frozen=True)
 class FileAccess:
     """Access to the files of one place: this machine, a cluster, a bucket, an account's container.
@@ -183,7 +192,8 @@ def _parts(uri: str) -> tuple[str, str, str]:
 
 def _of_session(spark: SparkSession) -> Setting:
     """Return what looks up a setting as Spark's readers find it."""
-    from_environment = {} if is_connect(spark) else _of_spark_from_environment(os.environ)
+    connect = is_connect(spark)
+    from_environment = {} if connect else _of_spark_from_environment(os.environ)
 
     def setting(name: str) -> str:
         # Spark gives its file systems what is set in the session by its bare name, else what
@@ -191,6 +201,8 @@ def _of_session(spark: SparkSession) -> Setting:
         for key in (name, f"spark.hadoop.{name}"):
             if value := spark.conf.get(key, None):
                 return value.strip()
+        if connect and name in _HIDDEN:
+            raise NotCarriedOverError(f"Spark Connect does not show {name}, nor whether it is set")
         return from_environment.get(name, "")
 
     return setting

@@ -43,6 +43,16 @@ _PROVIDER_PACKAGES = (
     "software.amazon.awssdk.auth.credentials",
 )
 
+_USUAL_PROVIDERS = ",".join(
+    f"org.apache.hadoop.fs.s3a.{name}"
+    for name in (
+        "TemporaryAWSCredentialsProvider",
+        "SimpleAWSCredentialsProvider",
+        "auth.IAMInstanceCredentialsProvider",
+    )
+)
+"""What S3A asks where nothing is set."""
+
 _WHERE_IT_RUNS = (
     "ContainerCredentialsProvider",
     "DefaultAWSCredentialsProviderChain",
@@ -83,21 +93,16 @@ def s3_arguments(bucket: str, setting: Setting) -> Arguments:
 
 def _s3_credentials(of: Setting) -> Arguments:
     """Return what the first of the providers gives that has anything to give."""
-    keys: Arguments = {"access_key": of("access.key"), "secret_key": of("secret.key")}
-    token = of("session.token")
-    has_keys = all(keys.values())
-    providers = of("aws.credentials.provider")
-    if not providers:
-        return {**keys, **({"session_token": token} if token else {})} if has_keys else {}
+    providers = of("aws.credentials.provider") or _USUAL_PROVIDERS
     for provider in re.split(r"[,\s]+", providers.strip()):
         package, _, name = provider.rpartition(".")
         if package not in _PROVIDER_PACKAGES:
             name = ""
-        if name == "TemporaryAWSCredentialsProvider":
-            if has_keys and token:
-                return {**keys, "session_token": token}
-        elif name == "SimpleAWSCredentialsProvider":
-            if has_keys:
+        if name in ("TemporaryAWSCredentialsProvider", "SimpleAWSCredentialsProvider"):
+            keys: Arguments = {"access_key": of("access.key"), "secret_key": of("secret.key")}
+            if name.startswith("Temporary"):
+                keys["session_token"] = of("session.token")
+            if all(keys.values()):
                 return keys
         elif name in ("AnonymousAWSCredentialsProvider", "AnonymousCredentialsProvider"):
             return {"anonymous": True}
