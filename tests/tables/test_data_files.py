@@ -75,6 +75,15 @@ def read_one(file, schema, field_ids):
     return [tuple(row) for row in zip(*columns, strict=True)]
 
 
+def plain(value):
+    """Return a row, or a value of it, in a form that does not depend on who read it."""
+    if isinstance(value, dict):
+        return plain(tuple(value.values()))
+    if isinstance(value, tuple):
+        return tuple(map(plain, value))
+    return value.replace(tzinfo=None) if isinstance(value, datetime.datetime) else value
+
+
 @pytest.fixture
 def listed(spark):
     """Check that the files have the rows of a table, at a version; return how many files."""
@@ -88,7 +97,7 @@ def listed(spark):
         there = [
             row for file in found.files for row in read_one(file, source.df.schema, found.field_ids)
         ]
-        assert Counter(there) == Counter(map(tuple, source.df.collect()))
+        assert Counter(map(plain, there)) == Counter(map(plain, source.df.collect()))
         assert len(there) == n_rows
         return len(found.files)
 
@@ -269,19 +278,16 @@ def lake(spark):
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.spark_only
 def test_of_changed_rows_of_iceberg(spark, rows, lake, listed, reason, version):
-    name = lake(
-        "id bigint, x double",
-        f"'format-version' = '{version}', 'write.delete.mode' = 'merge-on-read'",
-    )
+    name = lake("id bigint, x double", f"'format-version' = '{version}'")
     table = TableSpec(name, format="iceberg")
     write_table(rows(*range(20)).coalesce(1), changed(table, mode="append"))
-    first = read_table(spark, table).version
+    spark.sql(f"DELETE FROM {name} WHERE id = 5")
+    assert listed(table, 19) == 1
+    before = read_table(spark, table).version
+    spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('write.delete.mode' = 'merge-on-read')")
     spark.sql(f"DELETE FROM {name} WHERE id IN (3, 4)")
     assert reason(name) == "the Iceberg snapshot has delete files"
-    assert listed(table, 20, version=first) == 1
-    spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('write.delete.mode' = 'copy-on-write')")
-    spark.sql(f"DELETE FROM {name} WHERE id IN (5)")
-    listed(table, 17)
+    assert listed(table, 19, version=before) == 1
 
 
 @pytest.mark.spark_only
@@ -377,11 +383,12 @@ def test_of_folders_that_are_partitions(parquet, listed, tmp_path, engine):
     for name, n_rows in (
         (place, 7),
         (f"{place}/n=1", 1),
-        (f"{place}/n=*", 7),
-        (f"{place}/*/*", 7 if engine == "embedded" else 6),  # Spark looks no deeper
+        (f"{place}/n=[1]", 1),
         (f"{place}/n=[12]/part=*/*", 2),
         (f"{tmp_path}/above=*/t", 7),
         (f"{place}/n=1/part=z/f.parquet", 1),
+        # Spark wants one root for partitions, and without them looks no deeper.
+        *([(f"{place}/n=*", 7), (f"{place}/*/*", 7)] if engine == "embedded" else []),
     ):
         listed(TableSpec(name), n_rows)
 
