@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import pyarrow as pa
+
 from lq_spark.engine.files import local_path
 from lq_spark.engine.kinds import is_sail
 from lq_spark.tables import catalog, delta_log, iceberg_files, sail
@@ -93,7 +95,7 @@ def data_files(spark: SparkSession, spec: TableSpec, source: Source) -> DataFile
         return reason
     try:
         return listing(spark, spec, source)
-    except (OSError, ValueError, LookupError) as error:  # on an object store, or damaged
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         return f"the files of the table cannot be looked up here ({one_line(error)})"
 
 
@@ -115,13 +117,19 @@ def _delta(spark: SparkSession, spec: TableSpec, source: Source) -> DataFiles | 
     if reason := _obstacle_of_delta(snapshot):
         return reason
     columns = snapshot.metadata["partitionColumns"]
+    # To the protocol an empty text is null; Spark keeps it in a column of texts.
+    texts = (
+        set()
+        if is_sail(spark)
+        else {field.name for field in source.df.schema if field.dataType.simpleString() == "string"}
+    )
     found = []
     for path, added in snapshot.added.items():
         if path.startswith("/"):
             return "a file of the Delta table is outside it, on a file system that has no name"
         uri = as_uri(path) if _HAS_SCHEME.match(path) else f"{table}/{path}"
-        # To the protocol an empty text is null, as for a partition column of any other type.
-        partition = {name: added.partition[name] or None for name in columns}
+        values = {name: added.partition[name] for name in columns}
+        partition = {n: text if text or n in texts else None for n, text in values.items()}
         found.append(DataFile(uri, added.size, partition))
     return DataFiles(tuple(found), None)
 

