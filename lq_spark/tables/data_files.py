@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+from pyarrow import fs
 
+from lq_spark.engine.file_systems import FileAccess, file_access
 from lq_spark.engine.files import local_path
 from lq_spark.engine.kinds import is_sail
 from lq_spark.tables import catalog, delta_log, iceberg_files, sail
@@ -110,10 +112,24 @@ def _filled_in(source: Source) -> str | None:
     return None
 
 
+def _opener(spark: SparkSession) -> iceberg_files.Opener:
+    """Return what opens files with the settings of a session, which are asked for once a place."""
+    known: dict[str, FileAccess | str] = {}
+
+    def opened(uri: str) -> tuple[fs.FileSystem, str]:
+        place = "/".join(uri.split("/", 3)[:3])
+        access = known[place] = known.get(place) or file_access(spark, uri)
+        if isinstance(access, str):
+            raise OSError(access)
+        return access.open(uri)
+
+    return opened
+
+
 def _delta(spark: SparkSession, spec: TableSpec, source: Source) -> DataFiles | str:
     place = spec.name if spec.is_path else catalog.location(spark, spec.name)
     table = as_uri(place).rstrip("/")
-    snapshot = delta_log.snapshot(table, int(source.version or 0))
+    snapshot = delta_log.snapshot(*_opener(spark)(table), int(source.version or 0))
     if reason := _obstacle_of_delta(snapshot):
         return reason
     columns = snapshot.metadata["partitionColumns"]
@@ -153,9 +169,9 @@ def _iceberg(spark: SparkSession, spec: TableSpec, source: Source) -> DataFiles 
     metadata: Mapping[str, Any]
     if is_sail(spark):
         metadata = sail.iceberg_metadata(spec)
-        entries = iceberg_files.of_manifests(metadata, source.version)
+        entries = iceberg_files.of_manifests(_opener(spark), metadata, source.version)
     else:
-        entries, metadata = iceberg_files.of_spark(spark, spec.name, source.version)
+        entries, metadata = iceberg_files.of_spark(spark, _opener(spark), spec.name, source.version)
     schema = iceberg_files.schema_of(metadata, source.version)
     if reason := iceberg_files.obstacle_of_files(entries):
         return reason

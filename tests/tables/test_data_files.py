@@ -331,8 +331,8 @@ def test_iceberg_tables_of_spark_read_by_their_manifests(spark, rows, lake):
         write_table(rows(*ids), table)
     spark.sql(f"DELETE FROM {name} WHERE id = 4")
     opened = read_table(spark, table)
-    entries, metadata = iceberg_files.of_spark(spark, name, opened.version)
-    assert sorted(iceberg_files.of_manifests(metadata, opened.version)) == sorted(entries)
+    entries, metadata = iceberg_files.of_spark(spark, files_of, name, opened.version)
+    assert sorted(iceberg_files.of_manifests(files_of, metadata, opened.version)) == sorted(entries)
     assert len(entries) > 1
 
 
