@@ -146,7 +146,7 @@ def file_access(spark: SparkSession, uri: str) -> FileAccess | str:
     except (TypeError, ValueError):
         # The message may show what was given.
         return f"{system} of pyarrow {pa.__version__} does not take the settings of {scheme}:"
-    return FileAccess(f"{scheme}://{authority}", system, tuple(found.items()))
+    return FileAccess(place_of(uri), system, tuple(found.items()))
 
 
 def _arguments(scheme: str, authority: str, setting: Setting) -> Arguments:
@@ -176,6 +176,12 @@ def _region_of(bucket: str) -> str | None:
         return str(fs.resolve_s3_region(bucket))
     except (OSError, ValueError):
         return None  # what is wrong shows where the bucket is opened
+
+
+def place_of(uri: str) -> str:
+    """Return the scheme and the authority of a URI: what one access is for."""
+    scheme, authority, _ = _parts(uri)
+    return f"{scheme}://{authority}"
 
 
 def _parts(uri: str) -> tuple[str, str, str]:

@@ -14,11 +14,13 @@ def test_a_job_reads_from_s3(
     for name, value in object_store.variables().items():
         monkeypatch.setenv(name, value)
     scores = []
-    for place, name in ((local, "local"), ("s3://labels/rows", "s3")):
-        done = submit_alone("--input", place, "--output", tmp_path / name)
+    remote = "s3://labels/rows"
+    for place, reader in ((local, "auto"), (remote, "spark"), (remote, "files")):
+        out = tmp_path / f"{reader}_scores"
+        done = submit_alone("--input", place, "--output", out, "--reader", reader)
         assert done.code == 0, done.stdout + done.stderr
-        scores.append(by_id(pq.read_table(tmp_path / name), table["id"]))
-    assert scores[0] == scores[1]
+        scores.append(by_id(pq.read_table(out), table["id"]))
+    assert scores[0] == scores[1] == scores[2]
 
 
 def test_a_job_with_the_wrong_keys_ends_before_anything_is_written(
