@@ -7,6 +7,7 @@ are made of are read.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyarrow import fs
 from pyspark.sql import functions as F
 
-from lq_spark.tables import avro
 from lq_spark.tables.staged import as_uri
 
 if TYPE_CHECKING:
@@ -74,11 +74,11 @@ def of_manifests(opener: Opener, metadata: Mapping[str, Any], snapshot: int | No
     if snapshot is None:
         return []
     [found] = [each for each in metadata["snapshots"] if each["snapshot-id"] == snapshot]
-    manifests = avro.records(_content(opener, found["manifest-list"]))
+    manifests = _records(_content(opener, found["manifest-list"]))
     entries = [
         entry
         for manifest in manifests
-        for entry in avro.records(_content(opener, manifest["manifest_path"]))
+        for entry in _records(_content(opener, manifest["manifest_path"]))
     ]
     files = [entry["data_file"] for entry in entries if entry["status"] != _DELETED]
     return [
@@ -91,6 +91,15 @@ def of_manifests(opener: Opener, metadata: Mapping[str, Any], snapshot: int | No
         )
         for file in files
     ]
+
+
+def _records(content: bytes) -> Iterator[Any]:
+    """Yield the records of an Avro file; raise ValueError where no package reads them."""
+    try:
+        import fastavro
+    except ImportError as error:
+        raise ValueError("the package fastavro is not installed") from error
+    return iter(fastavro.reader(io.BytesIO(content)))
 
 
 def _content(opener: Opener, place: str) -> bytes:
