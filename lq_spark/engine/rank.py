@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StructField, StructType
 
 from lq_spark.engine.select import one_zero
+from lq_spark.engine.small_tables import small_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -36,7 +38,8 @@ def ranked(rows: DataFrame, *, share: str = "value") -> DataFrame:
     counts = bucketed.groupBy("__bucket").count().orderBy("__bucket").collect()
     before = itertools.accumulate((row["count"] for row in counts), initial=0)
     offsets = [(row["__bucket"], n) for row, n in zip(counts, before, strict=False)]
-    table = rows.sparkSession.createDataFrame(offsets, "__bucket bigint, __before bigint")
+    schema = StructType([StructField(name, LongType()) for name in ("__bucket", "__before")])
+    table = small_table(rows.sparkSession, offsets, schema)
     place = F.row_number().over(Window.partitionBy("__bucket").orderBy("value", "key"))
     return (
         bucketed.join(table.hint("broadcast"), "__bucket")
