@@ -22,7 +22,7 @@ from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.errors import OptionError
 from lq_spark.tasks.multiclass.facts import count_facts, with_facts
-from lq_spark.tasks.multiclass.flags import TableColumns, flagged_rows
+from lq_spark.tasks.multiclass.flags import TableColumns, flagged_rows, held_if_small
 from lq_spark.tasks.multiclass.thresholds import fit_thresholds
 from lq_spark.tasks.shared.batches import score_columns
 from lq_spark.tasks.shared.classes import (
@@ -157,7 +157,7 @@ def find_issues(
     n_classes = agreed_n_classes(df, table.probabilities, table.label_type, fitted)
     require_room(table.label_type, label, n_classes)
     require_a_number_each(num_to_remove_per_class, n_classes)
-    require_unique(df, id, validate="multiclass.validate")
+    n_rows = require_unique(df, id, validate="multiclass.validate").n_rows
     thresholds = (
         fit_thresholds(df, **columns, classes=classes, tolerance=tolerance)
         if fitted is None
@@ -166,18 +166,20 @@ def find_issues(
     scores = score_columns(
         method, thresholds if adjust_pred_probs else None, table.label_type, table.classes
     )
-    found, _ = flagged_rows(
-        df,
-        table,
-        TableColumns(id, label, pred_probs),
-        rule,
-        thresholds,
-        fitted,
-        scores=scores,
-        tolerance=tolerance,
-    )
-    found = found.select(*map(column, df.columns), *added[:3])
-    return with_issue_rank(found, id) if issue_rank else found
+    with held_if_small(n_rows, thresholds.n_classes) as held:
+        found, _ = flagged_rows(
+            df,
+            table,
+            TableColumns(id, label, pred_probs),
+            rule,
+            thresholds,
+            fitted,
+            scores=scores,
+            tolerance=tolerance,
+            held=held,
+        )
+        found = held.hold_lazily(found.select(*map(column, df.columns), *added[:3]))
+        return held.until_gone(with_issue_rank(found, id) if issue_rank else found)
 
 
 def summarize(
