@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lq_spark.core.multiannotator.model import MultiannotatorModel
     from lq_spark.core.multilabel.model import MultilabelModel
     from lq_spark.core.segmentation.issues import SegmentationModel
+    from lq_spark.tables.workers import files
     from lq_spark.tasks import (
         activelab,
         detection,
@@ -38,6 +39,7 @@ __all__ = [
     "Thresholds",
     "activelab",
     "detection",
+    "files",
     "multiannotator",
     "multiclass",
     "multilabel",
@@ -60,6 +62,7 @@ _HOMES = {
     "MultilabelModel": "lq_spark.core.multilabel.model",
     "NoiseModel": "lq_spark.core.confident.model",
     "SegmentationModel": "lq_spark.core.segmentation.issues",
+    "files": "lq_spark.tables.workers",
     "Thresholds": "lq_spark.core.confident.thresholds",
 }
 

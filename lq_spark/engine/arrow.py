@@ -166,6 +166,18 @@ def flat_lists(column: pa.Array | pa.ChunkedArray) -> FlatLists:
     return FlatLists(column.flatten(), _lengths(column), np.asarray(column.is_null()))
 
 
+def field_lists(structs: pa.Array, field: str, element: pa.DataType) -> pa.Array:
+    """Return the lists of one field of the structs of lists, cast; null where a struct is null.
+
+    >>> field_lists(pa.array([[{"x": 1}, None], None, []]), "x", pa.float64()).to_pylist()
+    [[1.0, None], None, []]
+    """
+    flat = flat_lists(structs)
+    values = pc.struct_field(flat.values, field).cast(element)
+    lists = pa.ListArray.from_arrays(flat.offsets.astype(np.int32), values)
+    return pc.if_else(pa.array(flat.is_null), None, lists) if flat.is_null.any() else lists
+
+
 def vector_lists(vectors: pa.StructArray) -> pa.Array:
     """Return Spark ML vectors, dense or sparse, as lists of doubles; a null stays null.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lq_spark.engine.kept import written
 from lq_spark.engine.kinds import is_sail
+from lq_spark.engine.verbs import by_workers
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -51,8 +52,9 @@ class Held:
             release = folder.cleanup
             rows = written(df, f"file://{folder.name}/rows")
         else:
-            release = _unpersisting(df.persist())
-            rows = df.select("*")  # a plan to which what lets go of the rows does not refer
+            kept = by_workers(df).persist()
+            release = _unpersisting(kept)
+            rows = kept.select("*")  # a plan to which what lets go of the rows does not refer
         # Of a client: the plan of a derived table refers to those that it is derived from.
         self._held.append((release, getattr(rows, "_plan", None)))
         return rows

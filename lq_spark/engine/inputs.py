@@ -6,23 +6,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
-    ArrayType,
     AtomicType,
     DataType,
     DoubleType,
     FloatType,
     IntegralType,
     StringType,
-    StructField,
-    StructType,
 )
 
-from lq_spark.engine.arrow import vector_lists
 from lq_spark.engine.kinds import is_sail
-from lq_spark.engine.verbs import map_rows
 from lq_spark.errors import ColumnError, closest, listed
 
 if TYPE_CHECKING:
@@ -146,40 +140,9 @@ def require_joined_key(option: str, name: str, **tables: DataFrame) -> None:
             )
 
 
-def float_array(df: DataFrame, option: str, name: str) -> Column:
-    """Return a column of numbers as array<float> or array<double>; raise ColumnError if it is none.
-
-    A Spark ML vector, sparse or dense, becomes array<double>.
-    """
-    require_columns(df, **{option: name})
-    kind = column_type(df, name)
-    if isinstance(kind, ArrayType) and isinstance(kind.elementType, (FloatType, DoubleType)):
-        return column(name)
-    if kind.typeName() in ("vector", "vectorudt"):
-        return _vector_to_array(df.sparkSession, column(name))
-    raise ColumnError(
-        f"{option}: column {name!r} is {kind.simpleString()}; allowed are "
-        "array<float>, array<double> and a Spark ML vector"
-    )
-
-
 def field_of_elements(spark: SparkSession, array: Column, field: str) -> Column:
     """Return an array of one field of the structs of an array; null where a struct is null."""
     if not is_sail(spark):
         return array.getField(field)
     # Sail reads the name as an index into the array, and the fields of a null struct as zeros.
     return F.transform(array, lambda item: F.when(item.isNotNull(), item.getField(field)))
-
-
-def _vector_to_array(spark: SparkSession, vector: Column) -> Column:
-    """Return a Spark ML vector as array<double>: natively, or in Python where Sail lacks it."""
-    if is_sail(spark):
-        array = StructField("array", ArrayType(DoubleType()))
-        return map_rows(_vectors_batch, [vector], StructType([array])).getField("array")
-    from pyspark.ml.functions import vector_to_array
-
-    return F.when(vector.isNotNull(), vector_to_array(vector))
-
-
-def _vectors_batch(vectors: pa.StructArray) -> dict[str, pa.Array]:
-    return {"array": vector_lists(vectors)}

@@ -16,6 +16,9 @@ from pyspark.sql.types import StructType
 
 from lq_spark.engine.files import files_of
 from lq_spark.engine.kinds import is_sail
+from lq_spark.engine.parts import write_parts
+from lq_spark.engine.readings import reading_of
+from lq_spark.engine.verbs import by_workers
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -31,7 +34,7 @@ def kept(df: DataFrame) -> Iterator[DataFrame]:
         with TemporaryDirectory(prefix="lq_spark_") as folder:
             yield written(df, f"file://{folder}/rows")
         return
-    rows = df.persist()
+    rows = by_workers(df).persist()
     try:
         yield rows
     finally:
@@ -48,18 +51,21 @@ def frozen(df: DataFrame) -> Iterator[DataFrame]:
         with kept(df) as rows:
             yield rows
         return
-    yield df.localCheckpoint()
+    yield by_workers(df).localCheckpoint()
 
 
 def written(df: DataFrame, uri: str, *partition_by: str) -> DataFrame:
     """Write rows to a Parquet folder, and return them as read from there."""
+    schema = _nullable(df.schema)
+    if (reading := reading_of(df)) and not partition_by:
+        return write_parts(df, reading, uri, schema)
     # Static: under the session's mode, partitions without new rows might stay.
-    writer = df.write.mode("overwrite").option("partitionOverwriteMode", "static")
+    writer = by_workers(df).write.mode("overwrite").option("partitionOverwriteMode", "static")
     writer.partitionBy(*partition_by).parquet(uri)
     if is_sail(df.sparkSession):
         _make_if_empty(df, uri, bool(partition_by))
     # With the schema: the types of partition columns would be guessed from the folders' names.
-    return df.sparkSession.read.schema(_nullable(df.schema)).parquet(uri)
+    return df.sparkSession.read.schema(schema).parquet(uri)
 
 
 def _nullable(schema: StructType) -> StructType:

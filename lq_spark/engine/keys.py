@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegralType
 
 from lq_spark.engine.inputs import column, require_key
+from lq_spark.engine.readings import reading_of
+from lq_spark.engine.verbs import reduce_rows, select
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -28,12 +33,62 @@ class KeySummary:
 def summarize_key(df: DataFrame, key: str) -> KeySummary:
     """Count the rows of a table and check its key exactly, reading the key column alone.
 
-    Whole numbers in a narrow range are marked in bitmaps, one bit each. Other keys are shuffled as
+    Whole numbers that ascend in the files that workers read need no more than a look. Those in a
+    narrow range are marked in bitmaps, one bit each. Other keys are shuffled as
     64-bit hashes, and the keys themselves only if two hashes are equal.
     """
     if isinstance(require_key(df, "id", key), IntegralType):
-        return _summarize_integers(df, key)
+        return _summarize_ranges(df, key) or _summarize_integers(df, key)
     return _summarize_hashes(df, key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranges:
+    """The keys of some rows, in order of the rows.
+
+    Attributes
+    ----------
+    n_rows : int
+    ranges : ndarray of int64, shape (m, 2)
+        The lowest and the highest key of ascending runs, in which no key occurs twice.
+    ascend : bool
+        Whether there is nothing but such runs.
+    """
+
+    n_rows: int
+    ranges: NDArray[np.int64]
+    ascend: bool
+
+
+def _summarize_ranges(df: DataFrame, key: str) -> KeySummary | None:
+    """Return the summary of keys that ascend in the files; None if this does not tell."""
+    keys = select(df, key)
+    if reading_of(keys) is None:
+        return None
+    found = reduce_rows(keys, _ranges_of, _joined_ranges)
+    if found is None:
+        return KeySummary(0, True)
+    ranges = found.ranges[np.argsort(found.ranges[:, 0])]
+    apart = found.ascend and bool((ranges[1:, 0] > ranges[:-1, 1]).all())
+    return KeySummary(found.n_rows, True) if apart else None
+
+
+def _ranges_of(batch: pa.RecordBatch) -> _Ranges:
+    [column] = batch.columns
+    if column.null_count:
+        return _Ranges(batch.num_rows, np.zeros((0, 2), dtype=np.int64), False)
+    keys = column.to_numpy()
+    ends = np.array([[keys[0], keys[-1]]], dtype=np.int64)
+    return _Ranges(batch.num_rows, ends, bool((keys[1:] > keys[:-1]).all()))
+
+
+def _joined_ranges(a: _Ranges, b: _Ranges) -> _Ranges:
+    ranges = np.concatenate([a.ranges, b.ranges])
+    seam = len(a.ranges)
+    if 0 < seam < len(ranges) and ranges[seam, 0] > ranges[seam - 1, 1]:
+        ranges[seam - 1, 1] = ranges[seam, 1]
+        ranges = np.delete(ranges, seam, axis=0)
+    return _Ranges(a.n_rows + b.n_rows, ranges, a.ascend and b.ascend)
 
 
 def duplicate_keys(df: DataFrame, key: str) -> DataFrame:

@@ -10,6 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import functions as F
 
+from lq_spark.engine.inputs import column
+from lq_spark.engine.readings import counts_in_files
 from lq_spark.engine.verbs import reduce_partitions
 
 if TYPE_CHECKING:
@@ -25,6 +27,15 @@ def scaled_halves(value: Column, bits: int) -> tuple[Column, Column]:
     scaled = value.cast("double") * F.lit(2.0**bits)
     high = F.floor(scaled)
     return high, F.floor((scaled - high) * F.lit(2.0**bits))
+
+
+def count_values(df: DataFrame, name: str) -> tuple[int, int]:
+    """Return how many rows a table has, and how many of them a value in a column."""
+    found = counts_in_files(df, name)
+    if found is None:
+        [row] = df.agg(F.count(F.lit(1)), F.count(column(name))).collect()
+        found = row[0], row[1]
+    return found
 
 
 def summed_vectors(

@@ -2,6 +2,9 @@
 
 A batch function takes and returns Arrow arrays and knows nothing of Spark. UDFs are made only here,
 by factories that bind their values: Spark Connect serialises a closure when the query runs.
+
+A table's rows come from the engine, or, where a reading goes with it, from Parquet files that the
+Python workers open themselves: see :mod:`lq_spark.engine.readings`. The functions are the same.
 """
 
 from __future__ import annotations
@@ -15,20 +18,22 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from lq_spark.engine.inputs import column
 from lq_spark.engine.kinds import is_sail
+from lq_spark.engine.readings import BatchFunction, Input, Reading, reading_of, with_reading
 from lq_spark.engine.worker import forget_zip_importers
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 State = TypeVar("State")
 
-BatchFunction = Callable[..., dict[str, pa.Array]]
-"""(one Arrow array a column) -> {new column: Arrow array of the same length}."""
-
 MAX_BATCH_BYTES = 64 << 20
 """The most bytes that a batch function is given at once, unless a single row has more."""
+
+NEW = "__lq_spark"
+"""A struct of new columns, until it is taken apart; no column of a table may have this name."""
 
 HAS_ARROW_UDF = hasattr(F, "arrow_udf")
 """Spark 4.1 and later hand Arrow arrays to Python as they are."""
@@ -105,6 +110,58 @@ def _pandas_map(function: BatchFunction, schema: StructType) -> Any:
 
     run.__annotations__ = {"columns": pd.Series, "return": pd.DataFrame}
     return F.pandas_udf(run, schema)  # type: ignore[attr-defined]
+
+
+def select(df: DataFrame, *names: str) -> DataFrame:
+    """Return some columns of a table, in this order; workers do not read the others."""
+    reading = reading_of(df)
+    return with_reading(df.select(*map(column, names)), reading and reading.selected(names))
+
+
+def select_inputs(df: DataFrame, **inputs: Input) -> DataFrame:
+    """Return a table of inputs alone, under these names."""
+    reading = reading_of(df)
+    selected = df.select(*(made.column.alias(name) for name, made in inputs.items()))
+    return with_reading(selected, reading and reading.renamed(inputs))
+
+
+def with_mapped(
+    df: DataFrame,
+    function: BatchFunction,
+    inputs: Sequence[Input | Column],
+    schema: StructType,
+    *,
+    keep: Sequence[str] | None = None,
+) -> DataFrame:
+    """Return a table with the columns that a batch function makes of each row. Lazy.
+
+    Parameters
+    ----------
+    df : DataFrame
+    function : BatchFunction
+        A pure function of its batch.
+    inputs : sequence of Input or Column
+        Its arguments, in order; a Column only the engine can make.
+    schema : StructType
+        The columns that it returns.
+    keep : sequence of str, optional
+        The columns to keep before them; all of the table where not given.
+    """
+    kept = df.columns if keep is None else keep
+    made = [given if isinstance(given, Input) else Input(given) for given in inputs]
+    columns = [one.column for one in made]
+    mapped = df.withColumn(NEW, map_rows(function, columns, schema)).select(
+        *map(column, kept), *(F.col(f"{NEW}.{name}") for name in schema.names)
+    )
+    reading = reading_of(df)
+    return with_reading(mapped, reading and reading.mapped(function, made, schema.names, kept))
+
+
+def by_workers(df: DataFrame) -> DataFrame:
+    """Return the same rows, made by the workers where there is a reading of them. Lazy."""
+    if reading_of(df) is None:
+        return df
+    return _map_partitions(df, lambda batches: batches, df.schema)
 
 
 def map_batches(
@@ -202,6 +259,8 @@ def _map_partitions(
     schema: StructType | str,
 ) -> DataFrame:
     """Return the rows that ``function`` makes from the non-empty batches of a partition. Lazy."""
+    if reading := reading_of(df):
+        return map_splits(df.sparkSession, reading, lambda _, batches: function(batches), schema)
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         forget_zip_importers()
@@ -213,6 +272,24 @@ def _map_partitions(
         )
 
     return df.mapInArrow(run, schema)
+
+
+def map_splits(
+    spark: SparkSession,
+    reading: Reading,
+    function: Callable[[int, Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+    schema: StructType | str,
+) -> DataFrame:
+    """Return the rows that ``function`` makes of the number and the batches of each split. Lazy."""
+
+    def run(numbers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        forget_zip_importers()
+        for batch in numbers:
+            for split in batch.column(0).to_pylist():
+                yield from function(split, reading.batches(split))
+
+    n_splits = len(reading.rows.splits)
+    return spark.range(0, n_splits, 1, max(n_splits, 1)).mapInArrow(run, schema)
 
 
 def reduce_rows(

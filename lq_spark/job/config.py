@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -18,7 +18,7 @@ from lq_spark.tables.spec import FORMATS, TableSpec
 SUFFIXES = (".staging", ".scratch", ".previous")
 """Of the names beside a table's place that :mod:`lq_spark.tables.staged` uses."""
 
-COMMON_METRICS = ("rows", "rows_scored", "rows_quarantined")
+COMMON_METRICS = ("rows", "rows_scored", "rows_quarantined", "read_by_workers")
 """The metrics of every task: rows are what the output has one of, as sentences and images."""
 
 Format = Literal["parquet", "delta", "iceberg"]
@@ -61,6 +61,11 @@ class JobConfig(BaseModel):
     )
     input_timestamp: Name | None = Field(
         None, description="read what was the newest at this time (2026-11-21 06:00:00)"
+    )
+    reader: Literal["auto", "spark", "files"] = Field(
+        "auto",
+        description="who reads the input: Spark, or the Python workers its Parquet files; or they "
+        "where they can (auto)",
     )
     output: Place = Field(description="path or catalog name that the scores are written to")
     output_format: Format = Field(
@@ -127,6 +132,14 @@ class JobConfig(BaseModel):
     def row_id(self) -> str:
         """Return the column that tells the rows of the source apart."""
         return str(getattr(self, self.key))
+
+    def columns_named(self, there: Iterable[str]) -> list[str]:
+        """Return the columns, of those that are there, that the configuration names."""
+        named: set[str] = set()
+        for value in dict(self).values():
+            for item in value if isinstance(value, list) else [value]:
+                named.update(item if isinstance(item, list) else [item])
+        return [name for name in there if name in named]
 
     @property
     def metric_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

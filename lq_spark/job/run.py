@@ -17,14 +17,26 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import functions as F
 
 from lq_spark.engine.inputs import column, require_columns
-from lq_spark.errors import DataError, InvalidRowsError, LqError, OptionError, listed
+from lq_spark.engine.kinds import engine_of
+from lq_spark.engine.parquet_files import failed_reading
+from lq_spark.engine.readings import without_reading
+from lq_spark.engine.sums import count_values
+from lq_spark.errors import (
+    DataError,
+    InvalidRowsError,
+    LqError,
+    OptionError,
+    TableError,
+    listed,
+)
 from lq_spark.job.comments import commented
 from lq_spark.job.reasons import count_reasons, reasons_text
 from lq_spark.job.record.record import Outcome, RunId, RunRecord, run_properties
-from lq_spark.job.summary import Report, SetAside
+from lq_spark.job.summary import Reader, Report, SetAside
 from lq_spark.job.tasks.registry import TASKS
 from lq_spark.tables.formats import Output, output_table, read_table
 from lq_spark.tables.staged import require_writable
+from lq_spark.tables.workers import read_by_workers
 from lq_spark.tasks.shared.names import INVALID_REASON
 
 if TYPE_CHECKING:
@@ -56,8 +68,23 @@ class JobRun:
             self.opened = read_table(spark, config.input_spec)
             for kept in config.keep_columns:
                 require_columns(self.opened.df, keep_columns=kept)
+            self.reader = self._reader()
             kind = TASKS[config.task].load()
             self.task: Task[Any] = kind(spark, config, self.opened.df, self.clock.timed)
+
+    def _reader(self) -> Reader:
+        """Have the workers read the source if they are to and can; return who reads it."""
+        if self.config.reader == "spark":
+            return Reader(self._engine, "as configured")
+        named = self.config.columns_named(self.opened.df.columns)
+        why_not = read_by_workers(self.config.input_spec, self.opened, named)
+        if why_not and self.config.reader == "files":
+            raise OptionError(f"reader: the workers cannot read {self.config.input!r}: {why_not}")
+        return Reader(self._engine, why_not)
+
+    @property
+    def _engine(self) -> str:
+        return engine_of(self.spark).name
 
     def check_outputs(self) -> list[tuple[TableSpec, StructType]]:
         """Return the tables that the run writes, with the columns of their rows.
@@ -86,6 +113,8 @@ class JobRun:
     def run(self) -> Report:
         """Score the table and put the scores in place; return what was done.
 
+        Where a worker turns out unable to read a file, all is done anew with Spark as the reader.
+
         Raises
         ------
         InvalidRowsError
@@ -95,8 +124,26 @@ class JobRun:
         LqError
             If rows were lost or added while the table was read.
         """
-        config, timed = self.config, self.clock.timed
         self.check_outputs()
+        try:
+            return self._run()
+        except Exception as error:
+            why_not = failed_reading(error)
+            if why_not is None:
+                raise
+            if self.config.reader == "files":
+                raise TableError(f"reader: {why_not}") from error
+            without_reading(self.opened.df)
+            self.reader = Reader(self._engine, why_not)
+        try:
+            return self._run()
+        except LqError:
+            raise
+        except Exception as error:  # the engine could not either, and says less
+            raise TableError(f"input: {why_not}") from error
+
+    def _run(self) -> Report:
+        config, timed = self.config, self.clock.timed
         with ExitStack() as stack:
             outputs = _opened(stack, self.spark, config.outputs)
             quarantines: Places = {}
@@ -138,6 +185,7 @@ class JobRun:
                     place.commit(run_properties(config, self.which))
         return Report(
             self.which.run_id,
+            self.reader,
             keys.n_rows,
             attempt.n_scored,
             set_aside,
@@ -209,9 +257,8 @@ class _Attempt:
                     staged = self.outputs[option].stage(commented(table, self.task.comments))
                     self.staged[option] = staged
                     if option == "output":
-                        score = column(self.task.score_column)
-                        [(n, self.n_scored)] = staged.agg(F.count("*"), F.count(score)).collect()
-                        self.n_unscored = n - self.n_scored
+                        n_rows, self.n_scored = count_values(staged, self.task.score_column)
+                        self.n_unscored = n_rows - self.n_scored
                     if self.n_unscored:
                         return False
             except InvalidRowsError as error:

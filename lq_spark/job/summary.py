@@ -60,11 +60,29 @@ class SetAside:
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """Who read the source: the Python workers its files, or else the engine, and why."""
+
+    engine: str
+    why_not: str | None = None
+
+    @property
+    def is_workers(self) -> bool:
+        """Return whether the workers read it."""
+        return self.why_not is None
+
+    def __str__(self) -> str:
+        return "Python workers" if self.is_workers else f"{self.engine} ({self.why_not})"
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What a run did.
 
     Attributes
     ----------
+    run_id : str
+    reader : Reader
     n_rows, n_scored : int
         Rows read; those that could be scored.
     set_aside : mapping of str to SetAside
@@ -76,6 +94,7 @@ class Report:
     """
 
     run_id: str
+    reader: Reader
     n_rows: int
     n_scored: int
     set_aside: Mapping[str, SetAside]
@@ -100,6 +119,9 @@ class Report:
         """
         yield "rows", None, self.n_rows
         yield "rows_scored", None, self.n_scored
+        yield "read_by_workers", None, float(self.reader.is_workers)
+        if self.reader.why_not is not None:
+            yield "read_by_workers", self.reader.why_not, 0.0
         for option, aside in self.set_aside.items():
             metric = f"{'rows' if option == 'quarantine' else aside.rows}_quarantined"
             yield metric, None, aside.n
@@ -112,6 +134,7 @@ class Report:
     def text(self, config: Any) -> str:
         """Return the summary that the job prints."""
         facts = {option: spec.name for option, spec in config.outputs.items()}
+        facts["reader"] = str(self.reader)
         facts["metrics"] = f"{config.place('metrics')} (run {self.run_id})"
         if config.on_invalid == "quarantine":
             for option, aside in self.set_aside.items():

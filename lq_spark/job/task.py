@@ -156,9 +156,9 @@ class Task(ABC, Generic[Config]):
 
     def select(self, df: DataFrame, *names: str) -> DataFrame:
         """Return the key and these columns, each once."""
-        from lq_spark.engine.inputs import column
+        from lq_spark.engine.verbs import select
 
-        return df.select(*map(column, dict.fromkeys([self.config.row_id, *names])))
+        return select(df, *dict.fromkeys([self.config.row_id, *names]))
 
     def ranked(self, found: DataFrame) -> DataFrame:
         """Return rows with the rank of their issues, if that is asked for."""

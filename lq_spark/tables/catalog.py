@@ -35,6 +35,13 @@ def provider(spark: SparkSession, spec: TableSpec) -> str:
     return str(found[0]).lower() if found else "view"
 
 
+def location(spark: SparkSession, name: str) -> str:
+    """Return the place of a table, as Spark has it: ``file:/folder``."""
+    described = spark.sql(f"DESCRIBE TABLE EXTENDED {name}").collect()  # its columns
+    # A column may be named Location too; the details come after the columns.
+    return str([row[1] for row in described if row[0] == "Location"][-1])
+
+
 def partition_columns(spark: SparkSession, name: str) -> tuple[str, ...]:
     """Return the columns by which a table is partitioned, or their transforms: days(time)."""
     rows = [tuple(row)[:2] for row in spark.sql(f"DESCRIBE TABLE {name}").collect()]  # its columns

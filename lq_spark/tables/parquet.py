@@ -12,6 +12,7 @@ from glob import glob
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -78,14 +79,15 @@ def _files_that_differ(uri: str) -> str | None:
 def _pinned(spark: SparkSession, uri: str) -> DataFrame:
     """Return a table of the files that are there now: Sail would list them in each pass."""
     places = [uri]
-    if uri.startswith("file://") and GLOB & set(uri):
-        found = glob(uri.removeprefix("file://"))  # noqa: PTH207 - of an absolute pattern
-        places = sorted(f"file://{path}" for path in found)
+    if uri.startswith("file://"):
+        path = uri.removeprefix("file://")
+        found = sorted(glob(path)) if GLOB & set(uri) else [path]  # noqa: PTH207 - of an absolute pattern
+        places = [f"file://{quote(place)}" for place in found]  # Sail wants it escaped
     df = spark.read.parquet(*places) if places else None
     if df is None or not df.columns:
         raise FileNotFoundError("there is no Parquet file")
     files = df.inputFiles()
-    is_partitioned = any("=" in file.removeprefix(uri) for file in files)
+    is_partitioned = any("=" in unquote(file).removeprefix(uri) for file in files)
     return df if is_partitioned else spark.read.parquet(*files)
 
 

@@ -206,6 +206,12 @@ def _commits(spec: TableSpec) -> list[int]:
 
 
 def _newest_snapshot(spec: TableSpec) -> int | None:
+    snapshot = iceberg_metadata(spec).get("current-snapshot-id")
+    return None if snapshot in (None, -1) else int(snapshot)
+
+
+def iceberg_metadata(spec: TableSpec) -> dict[str, Any]:
+    """Return the newest metadata of an Iceberg table; raise OSError if no file tells."""
     files, path = files_of(as_uri(spec.name))
     folder = f"{path.rstrip('/')}/metadata"
 
@@ -223,8 +229,7 @@ def _newest_snapshot(spec: TableSpec) -> int | None:
             f"{folder!r} has no version-hint.text: its newest version is known to a catalog alone"
         ) from error
     metadata: dict[str, Any] = json.loads(content(f"v{version}.metadata.json"))
-    snapshot = metadata.get("current-snapshot-id")
-    return None if snapshot in (None, -1) else int(snapshot)
+    return metadata
 
 
 def _identifier(spec: TableSpec) -> str:

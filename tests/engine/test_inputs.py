@@ -4,6 +4,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from lq_spark.engine import inputs
+from lq_spark.engine.vectors import float_array
 from lq_spark.errors import ColumnError
 
 
@@ -132,7 +133,7 @@ def test_what_does_not_tell_rows_apart_cannot_be_a_key(table_of, kind):
 @pytest.mark.parametrize("kind", ["array<float>", "array<double>"])
 def test_an_array_of_floats_is_taken_as_it_is(spark, kind):
     table = spark.createDataFrame([([0.5, 0.25],), (None,)], f"x {kind}")
-    same = table.select(inputs.float_array(table, "pred_probs", "x").alias("x"))
+    same = table.select(float_array(table, "pred_probs", "x").alias("x"))
     assert same.schema == table.schema
     assert same.collect() == table.collect()
 
@@ -141,7 +142,7 @@ def test_an_array_of_floats_is_taken_as_it_is(spark, kind):
 def test_a_vector_dense_or_sparse_becomes_an_array_of_doubles(spark):
     vectors = [(Vectors.dense([0.25, 0.0, 0.75]),), (Vectors.sparse(3, {2: 1.0}),)]
     table = spark.createDataFrame(vectors, StructType([StructField("x", VectorUDT())]))
-    arrays = table.select(inputs.float_array(table, "pred_probs", "x").alias("x"))
+    arrays = table.select(float_array(table, "pred_probs", "x").alias("x"))
     assert arrays.schema["x"].dataType.simpleString() == "array<double>"
     assert [row["x"] for row in arrays.collect()] == [[0.25, 0.0, 0.75], [0.0, 0.0, 1.0]]
 
@@ -151,7 +152,7 @@ def test_a_vector_dense_or_sparse_becomes_an_array_of_doubles(spark):
 )
 def test_probabilities_of_another_type_are_refused(table_of, kind):
     with pytest.raises(ColumnError) as error:
-        inputs.float_array(table_of(f"x {kind}"), "pred_probs", "x")
+        float_array(table_of(f"x {kind}"), "pred_probs", "x")
     assert str(error.value) == (
         f"pred_probs: column 'x' is {kind}; allowed are "
         "array<float>, array<double> and a Spark ML vector"
@@ -159,7 +160,7 @@ def test_probabilities_of_another_type_are_refused(table_of, kind):
 
 
 @pytest.mark.parametrize(
-    "check", [inputs.require_integer_or_string, inputs.require_key, inputs.float_array]
+    "check", [inputs.require_integer_or_string, inputs.require_key, float_array]
 )
 def test_each_check_names_the_option_of_a_missing_column(spark, check):
     # Reading this table would be another error.

@@ -80,7 +80,7 @@ def test_persisted_rows_are_made_once(embedded, tmp_path):
     assert (tmp_path / "rows").read_text() == "." * 5
 
 
-@fault("inputs.float_array reads vectors in Python", raises=PySparkException)
+@fault("vectors.float_array reads vectors in Python", raises=PySparkException)
 def test_a_vector_becomes_an_array(embedded):
     schema = StructType([StructField("x", VectorUDT())])
     table = embedded.createDataFrame([(Vectors.dense([0.25, 0.75]),)], schema)

@@ -212,14 +212,15 @@ OF_LABELS = tuple(
     )
 )
 
-ROWS = ("rows", "rows_scored", "rows_quarantined")
+ROWS = ("rows", "rows_scored", "rows_quarantined", "read_by_workers")
 ISSUES = ("label_issues", "issue_rate")
 SHARES = ("drift_class_share", "drift_class_shares")
 OF_ROWS = ("class_rows", "class_mean_label_quality", "class_rows_predicted_otherwise")
 OF_TOKENS = ("class_tokens", "class_mean_label_quality", "class_tokens_predicted_otherwise")
 OF_ISSUES = ("class_label_issues", "class_issue_rate", "class_threshold")
 OF_SENTENCES = (
-    *("rows", "rows_scored", "rows_quarantined", "tokens_scored", "mean_sentence_quality"),
+    *ROWS,
+    *("tokens_scored", "mean_sentence_quality"),
 )
 SENTENCES = (
     *("sentence_id", "sentence_quality", "token_qualities", "worst_token_index"),

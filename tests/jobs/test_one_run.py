@@ -1,11 +1,14 @@
 """What the one run does for every task: when rows are looked at one by one, and what is refused."""
 
+from pathlib import Path
+
 import every_task
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lq_spark.engine import parquet_files
 from lq_spark.errors import DataError, InvalidRowsError, LqError
 from lq_spark.job.config_file import load_config
 from lq_spark.job.run import Clock, JobRun, execute
@@ -68,7 +71,7 @@ def config_of(spark, batch_size, tmp_path):
         case, tables = tables_of(name, bad)
         places = dict(zip(PLACES.get(name, ("input",)), tables, strict=True))
         for place, table in places.items():
-            pq.write_table(table, tmp_path / f"{place}.parquet")
+            pq.write_table(table, tmp_path / f"{place}.parquet", row_group_size=3)
         where = {place: str(tmp_path / f"{place}.parquet") for place in places}
         fields = TASKS[case.task].config.model_fields
         columns = {option: names for option, names in case.columns.items() if option in fields}
@@ -244,3 +247,30 @@ def test_each_row_of_the_registry_is_a_file_that_declares_its_task():
     for word, entry in TASKS.items():
         assert entry.config.model_fields["task"].default == entry.task == word
         assert entry.title and entry.description.endswith(".")
+
+
+def rows_written(config):
+    """Return the rows of the tables of a run, in order, without what tells runs apart."""
+    of_run = {"run_id", "started_at", "output", "config", "config_fingerprint"}
+    found = {}
+    for option, spec in config.tables.items():
+        if Path(spec.name).exists():
+            rows = pq.read_table(spec.name).to_pylist()
+            rows = [{k: v for k, v in row.items() if k not in of_run} for row in rows]
+            rows = [row for row in rows if row.get("metric") not in ("seconds", "read_by_workers")]
+            found[option] = sorted(map(repr, rows))
+    return found
+
+
+@pytest.mark.parametrize("n_splits", [pytest.param(1, marks=pytest.mark.spark), 2, 7])
+@pytest.mark.parametrize("name", FLAGS)
+def test_either_reader_gives_the_same_bits(name, n_splits, spark, config_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_files, "split_bytes", lambda _, total: total / n_splits)
+    found = {}
+    for reader in ("spark", "files"):
+        config = config_of(name, reader=reader, output=str(tmp_path / reader))
+        report = execute(spark, config).report
+        assert report.reader.is_workers == (reader == "files")
+        found[reader] = rows_written(config)
+    assert len(found["files"]["output"]) > 5
+    assert found["files"] == found["spark"]

@@ -297,6 +297,7 @@ class DetectionTask(Task[DetectionConfig]):
             config.weights,
             overlapping_label_check=config.overlapping_label_check,
             fail=False,
+            keep=list(dict.fromkeys([config.id, *config.keep_columns])),
         )
         found = self.select(found, *config.keep_columns, *self.added)
         # Of what is written down: ranks read it more than once.

@@ -248,7 +248,8 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
             yield "output", self._scored(rows)
 
     def _with_issues(self, rows: DataFrame, thresholds: Thresholds, scratch: Scratch) -> DataFrame:
-        from lq_spark.engine.inputs import column
+        from lq_spark.engine.readings import column_input
+        from lq_spark.engine.verbs import select_inputs
         from lq_spark.tasks.multiclass.cuts import flagged
         from lq_spark.tasks.multiclass.facts import fact_columns, with_facts
         from lq_spark.tasks.multiclass.flags import noise_and_cuts
@@ -270,10 +271,11 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
             tolerance=config.tolerance,
         )
         facts = scratch(self.select(made, *self._columns(), *fact_columns(rule)))
-        whole = rows.select(
-            column(config.id).alias("key"),
-            table.index.alias("index"),
-            table.pred_probs.alias("pred_probs"),
+        whole = select_inputs(
+            rows,
+            key=column_input(config.id),
+            index=table.label,
+            pred_probs=table.probabilities.input,
         )
         with self.timed("cuts"):
             self.noise, cuts = noise_and_cuts(

@@ -270,9 +270,10 @@ class MultilabelTask(Task[MultilabelConfig]):
         from lq_spark.tasks.multilabel.flags import run_passes, with_issues
 
         self.results = run_passes(rows, self.issue_options, count=True)
-        found = with_issues(rows, self.issue_options, self.results)
-        names = [self.config.labels, *self.config.keep_columns]
-        found = self.select(found, *names, IS_LABEL_ISSUE, LABEL_QUALITY, CELLS)
+        names = [self.config.id, self.config.labels, *self.config.keep_columns]
+        kept = list(dict.fromkeys(names))
+        found = with_issues(rows, self.issue_options, self.results, kept)
+        found = self.select(found, *kept, IS_LABEL_ISSUE, LABEL_QUALITY, CELLS)
         yield from self._tables(scratch(found))
 
     def _tables(self, found: DataFrame) -> Iterator[tuple[str, DataFrame]]:

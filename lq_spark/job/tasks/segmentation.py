@@ -33,8 +33,9 @@ from lq_spark.job.task import BATCH_BYTES, Fitted, Scratch, Task
 from lq_spark.job.tasks.options import CLASS_ISSUE_METRICS, ClassesConfig
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
+    from lq_spark.engine.readings import Input
     from lq_spark.tasks.segmentation.health import SegmentationHealth
 
 N_PAIRS = 5
@@ -237,28 +238,26 @@ class SegmentationTask(Task[SegmentationConfig]):
 
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the output without rows."""
-        from pyspark.sql import functions as F
+        from lq_spark.tasks.segmentation.passes import all_pixels_at_the_cut
 
-        from lq_spark.tasks.segmentation.batches import ALL_TIED
-
-        return {"output": self._issues(self._facts(self.none), F.lit(ALL_TIED))}
+        taken = all_pixels_at_the_cut(self.config.id)
+        return {"output": self._issues(self._facts(self.none), taken)}
 
     def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:
         """Yield the scores and issues of images."""
-        from pyspark.sql import functions as F
-
-        from lq_spark.tasks.segmentation.batches import ALL_TIED
+        from lq_spark.engine.sums import count_values
         from lq_spark.tasks.segmentation.health import segmentation_health
         from lq_spark.tasks.segmentation.passes import (
+            all_pixels_at_the_cut,
             class_sums_of,
             fitted_model,
             issue_pairs,
             pixels_taken,
         )
 
-        layout, taken = self.layout, F.lit(ALL_TIED)
+        layout, taken = self.layout, all_pixels_at_the_cut(self.config.id)
         facts = scratch(self._facts(rows))
-        [(n, n_usable)] = facts.agg(F.count(F.lit(1)), F.count(self.score_column)).collect()
+        n, n_usable = count_values(facts, self.score_column)
         if n_usable < n:
             raise InvalidRowsError(f"{n - n_usable} of {n} images cannot be scored")
         with self.timed("cut"):
@@ -277,7 +276,7 @@ class SegmentationTask(Task[SegmentationConfig]):
         temperature = self.config.temperature
         return facts_of(rows, self.columns, self.layout, self.carried, temperature, fail=False)
 
-    def _issues(self, facts: DataFrame, taken: Column) -> DataFrame:
+    def _issues(self, facts: DataFrame, taken: Input) -> DataFrame:
         from lq_spark.tasks.segmentation.issues import flagged_facts
 
         return flagged_facts(facts, self.model, taken, self.config.method, self.carried)

@@ -18,7 +18,7 @@ from lq_spark.core.multiannotator.crowdlab import CrowdlabWeights
 from lq_spark.core.multiannotator.majority import VoteCounts, VoteSummary, partial_votes
 from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.multiannotator.temperature import Model, mean_probabilities
-from lq_spark.engine.verbs import BatchFunction
+from lq_spark.engine.readings import BatchFunction
 from lq_spark.tasks.multiannotator.batches import CONSENSUS, N_LABELS, scattered
 from lq_spark.tasks.multiannotator.reader import ItemBatch, ItemReader
 

@@ -22,6 +22,7 @@ from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.core.shared.display import Displayed
 from lq_spark.engine.inputs import column, column_type, require_columns
 from lq_spark.engine.rank import ranked
+from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import OptionError, require_one_of
 from lq_spark.tasks.activelab.batches import (
     ACTIVE_SCHEMA,
@@ -49,7 +50,6 @@ from lq_spark.tasks.multiannotator.options import ConsensusOptions
 from lq_spark.tasks.multiannotator.passes import GatheredItems, counted_items, fit_annotators
 from lq_spark.tasks.multiannotator.reader import ItemReader
 from lq_spark.tasks.multiannotator.results import CONSENSUS_LABEL, NUM_ANNOTATIONS
-from lq_spark.tasks.shared.new_columns import with_mapped
 from lq_spark.tasks.shared.probabilities import ModelProbs
 from lq_spark.tasks.shared.streams import refuse_streams
 

@@ -25,16 +25,15 @@ from lq_spark.core.detection.model import BoxFlags, DetectionModel, flag_boxes, 
 from lq_spark.core.detection.scores import ISSUE_KINDS, BoxScores, box_scores, image_scores
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.arrow import flat_lists
-from lq_spark.engine.verbs import BatchFunction
+from lq_spark.engine.readings import BatchFunction
 from lq_spark.tasks.shared.batches import (
-    class_indices,
     is_usable,
     list_array,
     reason_column,
     require_usable,
     spread_columns,
 )
-from lq_spark.tasks.shared.labels import NULL_LABEL, UNKNOWN_LABEL
+from lq_spark.tasks.shared.labels import NULL_LABEL, UNKNOWN_LABEL, class_indices
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, LABEL_QUALITY, NO_LABELS
 from lq_spark.tasks.shared.reasons import LABEL_REASONS, named_label
 

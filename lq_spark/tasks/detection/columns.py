@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import pyarrow as pa
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DataType, IntegralType, NumericType, StringType, StructType
+from pyspark.sql.types import (
+    ArrayType,
+    DataType,
+    DecimalType,
+    IntegralType,
+    NumericType,
+    StringType,
+    StructType,
+)
 
 from lq_spark.core.detection.model import DetectionModel
+from lq_spark.engine.arrow import field_lists
 from lq_spark.engine.inputs import column, column_type, field_of_elements, require_columns
+from lq_spark.engine.readings import Input, column_input
+from lq_spark.engine.verbs import select_inputs
 from lq_spark.errors import ColumnError, DataError, closest, listed
 from lq_spark.tasks.shared.classes import agreed_k, checked_classes
 from lq_spark.tasks.shared.labels import (
@@ -44,8 +57,8 @@ class DetectionColumns:
         Class names in the order of the class indices.
     are_names : bool
         Whether the labels of the boxes are names, and not class indices.
-    label_types : mapping of str to DataType
-        Of a label of each column of boxes.
+    box_types : mapping of str to StructType
+        Of a box of each column of boxes.
     padded : bool
         Whether labels are char(n).
     spark : SparkSession
@@ -56,7 +69,7 @@ class DetectionColumns:
     predictions: str
     classes: tuple[str, ...] | None
     are_names: bool
-    label_types: Mapping[str, DataType]
+    box_types: Mapping[str, StructType]
     padded: bool
     spark: SparkSession
 
@@ -66,7 +79,12 @@ class DetectionColumns:
         return unpadded(self.classes, self.padded) if self.are_names else None
 
     @property
-    def inputs(self) -> list[Column]:
+    def label_types(self) -> dict[str, DataType]:
+        """Return the type of a label of each column of boxes."""
+        return {name: kind[LABEL].dataType for name, kind in self.box_types.items()}
+
+    @property
+    def inputs(self) -> list[Input]:
         """Return what the batch functions take: an array column for each field of the boxes.
 
         Numbers as double, of labels too: a null among them stays one on every way to Python.
@@ -74,9 +92,9 @@ class DetectionColumns:
         """
         return [
             *self._numbers_of(self.labels, CORNERS),
-            self.classes_of(self.labels),
+            self._classes_of(self.labels),
             *self._numbers_of(self.predictions, (*CORNERS, PROB)),
-            self.classes_of(self.predictions),
+            self._classes_of(self.predictions),
         ]
 
     def labels_of(self, boxes: str) -> Column:
@@ -91,9 +109,22 @@ class DetectionColumns:
             return labels.cast("array<string>" if self.are_names else "array<double>")
         return label_arrays(labels, kind)
 
-    def _numbers_of(self, boxes: str, names: Sequence[str]) -> list[Column]:
-        fields = (field_of_elements(self.spark, column(boxes), name) for name in names)
-        return [field.cast("array<double>") for field in fields]
+    def _classes_of(self, boxes: str) -> Input:
+        labels, kind = self.classes_of(boxes), self.label_types[boxes]
+        if self.padded or not isinstance(kind, (IntegralType, StringType)):
+            return Input(labels)
+        element = pa.string() if self.are_names else pa.float64()
+        return Input(labels, boxes, functools.partial(field_lists, field=LABEL, element=element))
+
+    def _numbers_of(self, boxes: str, names: Sequence[str]) -> list[Input]:
+        return [self._number_of(boxes, name) for name in names]
+
+    def _number_of(self, boxes: str, name: str) -> Input:
+        numbers = field_of_elements(self.spark, column(boxes), name).cast("array<double>")
+        if isinstance(self.box_types[boxes][name].dataType, DecimalType):
+            return Input(numbers)
+        made = functools.partial(field_lists, field=name, element=pa.float64())
+        return Input(numbers, boxes, made)
 
 
 def detection_columns(
@@ -110,10 +141,11 @@ def detection_columns(
     """
     names = checked_classes(classes, least=1)
     require_columns(df, labels=labels, predictions=predictions)
-    kinds = [
-        _require_boxes(df, "labels", labels, CORNERS),
-        _require_boxes(df, "predictions", predictions, (*CORNERS, PROB)),
-    ]
+    boxes = {
+        labels: _require_boxes(df, "labels", labels, CORNERS),
+        predictions: _require_boxes(df, "predictions", predictions, (*CORNERS, PROB)),
+    }
+    kinds = [boxes[name][LABEL].dataType for name in (labels, predictions)]
     are_strings = [isinstance(kind, StringType) for kind in kinds]
     if any(are_strings) and not all(are_strings):
         raise ColumnError(
@@ -128,20 +160,20 @@ def detection_columns(
         )
     padded = is_padded(df, labels) or is_padded(df, predictions)
     require_distinct(names, labels, padded)
-    types = dict(zip((labels, predictions), kinds, strict=True))
     return DetectionColumns(
-        labels, predictions, names, are_strings[0], types, padded, df.sparkSession
+        labels, predictions, names, are_strings[0], boxes, padded, df.sparkSession
     )
 
 
-def inputs_alone(df: DataFrame, columns: DetectionColumns, *keys: str) -> DataFrame:
-    """Return a table of just the keys and what the batch functions take, under our names."""
-    inputs = [array.alias(f"input_{i}") for i, array in enumerate(columns.inputs)]
-    return df.select(*(column(key).alias("key") for key in keys), *inputs)
+def inputs_alone(df: DataFrame, columns: DetectionColumns, key: str | None = None) -> DataFrame:
+    """Return a table of just a key, if any, and what the batch functions take, under our names."""
+    inputs = {f"input_{i}": made for i, made in enumerate(columns.inputs)}
+    keys = {} if key is None else {"key": column_input(key)}
+    return select_inputs(df, **keys, **inputs)
 
 
-def _require_boxes(df: DataFrame, option: str, name: str, numbers: Sequence[str]) -> DataType:
-    """Return the type of a label of a column of boxes; raise ColumnError if it holds no boxes."""
+def _require_boxes(df: DataFrame, option: str, name: str, numbers: Sequence[str]) -> StructType:
+    """Return the type of a box of a column of boxes; raise ColumnError if it holds no boxes."""
     kind = column_type(df, name)
     box = kind.elementType if isinstance(kind, ArrayType) else None
     if not isinstance(box, StructType):
@@ -162,7 +194,7 @@ def _require_boxes(df: DataFrame, option: str, name: str, numbers: Sequence[str]
                 f"{option}: field {field!r} of column {name!r} is "
                 f"{box[field].dataType.simpleString()}; allowed are {words}"
             )
-    return box[LABEL].dataType
+    return box
 
 
 def box_n_classes(

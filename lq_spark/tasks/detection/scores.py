@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from lq_spark.core.detection.model import DetectionModel, detection_model
 from lq_spark.core.detection.scores import OVERLOOKED, checked_weights
 from lq_spark.engine.inputs import column, require_key, require_new_columns
+from lq_spark.engine.verbs import by_workers, with_mapped
 from lq_spark.errors import InvalidRowsError, require_one_of
 from lq_spark.tasks.detection.batches import (
     BOX_INDEX,
@@ -40,8 +41,8 @@ from lq_spark.tasks.detection.passes import lowest_similarity, table_precisions,
 from lq_spark.tasks.shared.classes import agreed_classes, require_kind
 from lq_spark.tasks.shared.keys import require_to_validate, require_unique, with_key_reasons
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY
-from lq_spark.tasks.shared.new_columns import REASON_SCHEMA, with_mapped
 from lq_spark.tasks.shared.ranks import with_issue_rank
+from lq_spark.tasks.shared.reasons import REASON_SCHEMA
 from lq_spark.tasks.shared.streams import refuse_stream
 
 if TYPE_CHECKING:
@@ -313,19 +314,22 @@ def with_issues(
     *,
     overlapping_label_check: bool,
     fail: bool,
+    keep: Sequence[str] | None = None,
 ) -> DataFrame:
     """Return a table that is checked with its label issues, by what was fitted. Lazy.
 
-    An image that cannot be scored fails the query, or gets nulls.
+    An image that cannot be scored fails the query, or gets nulls. ``keep`` are the columns to keep
+    before them; all where not given.
     """
     function = issue_batch(
         fitted, columns.names, weights, overlapping_label_check=overlapping_label_check, fail=fail
     )
-    found = with_mapped(df, function, columns.inputs, issue_schema())
+    kept = df.columns if keep is None else keep
+    labels = [columns.labels, columns.predictions]
+    carried = list(dict.fromkeys([*kept, *labels]))
+    found = by_workers(with_mapped(df, function, columns.inputs, issue_schema(), keep=carried))
     added = [IS_LABEL_ISSUE, LABEL_QUALITY, BOX_ISSUES]
-    return found.withColumn(BOX_ISSUES, _box_issues(columns)).select(
-        *map(column, [*df.columns, *added])
-    )
+    return found.withColumn(BOX_ISSUES, _box_issues(columns)).select(*map(column, [*kept, *added]))
 
 
 def _box_issues(columns: DetectionColumns) -> Column:

@@ -20,7 +20,7 @@ from lq_spark.core.multiannotator.consensus import ThresholdSums
 from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.arrow import flat_lists
-from lq_spark.engine.verbs import BatchFunction
+from lq_spark.engine.readings import BatchFunction
 from lq_spark.tasks.multiannotator.columns import CODE_BITS
 from lq_spark.tasks.multiannotator.reader import ItemReader
 from lq_spark.tasks.shared.batches import list_array

@@ -24,8 +24,7 @@ from lq_spark.tasks.shared.batches import reason_batch
 from lq_spark.tasks.shared.keys import with_key_reasons
 from lq_spark.tasks.shared.labels import FRACTIONAL_LABEL, NULL_LABEL, UNKNOWN_LABEL
 from lq_spark.tasks.shared.names import INVALID_REASON, NO_LABEL
-from lq_spark.tasks.shared.new_columns import REASON_SCHEMA
-from lq_spark.tasks.shared.reasons import LABEL_REASONS, with_label_named
+from lq_spark.tasks.shared.reasons import LABEL_REASONS, REASON_SCHEMA, with_label_named
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -12,7 +12,7 @@ from lq_spark.core.multiannotator.consensus import ThresholdSums
 from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.shared.display import Displayed, SmallTable
 from lq_spark.engine.inputs import column_type
-from lq_spark.engine.verbs import reduce_partitions
+from lq_spark.engine.verbs import reduce_partitions, with_mapped
 from lq_spark.tasks.multiannotator.batches import (
     AGREEMENT,
     AGREEMENT_WITH_CONSENSUS,
@@ -44,7 +44,6 @@ from lq_spark.tasks.multiannotator.columns import (
 )
 from lq_spark.tasks.multiannotator.passes import GatheredItems
 from lq_spark.tasks.shared.names import LABEL_QUALITY
-from lq_spark.tasks.shared.new_columns import with_mapped
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

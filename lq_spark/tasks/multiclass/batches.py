@@ -33,11 +33,11 @@ from lq_spark.core.label_issues.margins import (
 from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.arrow import list_rows
-from lq_spark.engine.verbs import BatchFunction
+from lq_spark.engine.readings import BatchFunction
 from lq_spark.tasks.shared.batches import NewColumns, list_array
 
-GUESS, AGREES, ORDER, DOUBTFUL = (
-    f"__lq_{name}" for name in ("guess", "agrees", "order", "doubtful")
+INDEX, GUESS, AGREES, ORDER, DOUBTFUL = (
+    f"__lq_{name}" for name in ("index", "guess", "agrees", "order", "doubtful")
 )
 
 COUNTS_SCHEMA = StructType(
@@ -58,11 +58,12 @@ def facts_columns(
 ) -> NewColumns:
     """Return what confident learning says of each row.
 
-    The guess, see :class:`lq_spark.core.confident.joint.RowFacts`. If ``order_by`` names a score,
-    that score. If ``doubtful`` is a type of probabilities, the probabilities of the rows whose
-    label is not predicted, null for those that agree; else whether the row agrees.
+    The class index of its label. The guess, see :class:`lq_spark.core.confident.joint.RowFacts`.
+    If ``order_by`` names a score, that score. If ``doubtful`` is a type of probabilities, the
+    probabilities of the rows whose label is not predicted, null for those that agree; else whether
+    the row agrees.
     """
-    fields = [StructField(GUESS, IntegerType())]
+    fields = [StructField(INDEX, IntegerType()), StructField(GUESS, IntegerType())]
     if order_by is not None:
         fields.append(StructField(ORDER, DoubleType()))
     if doubtful is not None:
@@ -72,7 +73,7 @@ def facts_columns(
 
     def run(labels: NDArray[np.int64], pred_probs: NDArray[np.floating]) -> dict[str, pa.Array]:
         facts = row_facts(labels, pred_probs, thresholds, collision_rule)
-        columns = {GUESS: pa.array(facts.guess, pa.int32())}
+        columns = {INDEX: pa.array(labels, pa.int32()), GUESS: pa.array(facts.guess, pa.int32())}
         if order_by is not None:
             columns[ORDER] = pa.array(score_rows(labels, pred_probs, order_by))
         if doubtful is not None:

@@ -34,6 +34,7 @@ from lq_spark.tasks.multiclass.batches import (
     COUNTS_SCHEMA,
     DOUBTFUL,
     GUESS,
+    INDEX,
     ORDER,
     TIED,
     TIED_FIELD,
@@ -44,7 +45,7 @@ from lq_spark.tasks.multiclass.batches import (
     entries_schema,
     lowest_entries,
 )
-from lq_spark.tasks.multiclass.facts import INDEX, FactCounts, agrees
+from lq_spark.tasks.multiclass.facts import FactCounts, agrees
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -15,16 +15,14 @@ from pyspark.sql import functions as F
 from lq_spark.core.confident.joint import NOT_CONFIDENT, SparseMatrix, counted_pairs
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.label_issues.rules import Rule
+from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import InvalidRowsError
-from lq_spark.tasks.multiclass.batches import AGREES, DOUBTFUL, GUESS, ORDER, facts_columns
+from lq_spark.tasks.multiclass.batches import AGREES, DOUBTFUL, GUESS, INDEX, ORDER, facts_columns
 from lq_spark.tasks.shared.batches import NewColumns, usable_rows_batch
-from lq_spark.tasks.shared.new_columns import with_mapped
 from lq_spark.tasks.shared.table import LabelledTable
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-INDEX = "__lq_index"
 
 
 def fact_columns(rule: Rule) -> list[str]:
@@ -59,11 +57,7 @@ def with_facts(
         made.function, thresholds.n_classes, fail=fail, tolerance=tolerance
     )
     inputs = table.named_inputs if fail else table.inputs
-    # A class index fits an integer, unlike the index of a label that is none.
-    in_range = table.index.between(0, thresholds.n_classes - 1)
-    return with_mapped(df, function, inputs, made.schema).withColumn(
-        INDEX, F.when(in_range, table.index.cast("int"))
-    )
+    return with_mapped(df, function, inputs, made.schema)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import require_new_columns
+from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import InvalidRowsError, OptionError, require_one_of
 from lq_spark.tasks.multiclass.thresholds import fit_thresholds
 from lq_spark.tasks.shared.batches import reason_batch, score_columns, usable_rows_batch
@@ -26,8 +27,8 @@ from lq_spark.tasks.shared.classes import (
 )
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import LABEL_QUALITY, PREDICTED_LABEL
-from lq_spark.tasks.shared.new_columns import REASON_SCHEMA, with_mapped
 from lq_spark.tasks.shared.probabilities import PredProbs
+from lq_spark.tasks.shared.reasons import REASON_SCHEMA
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.shared.table import labelled_table
 

@@ -1,24 +1,36 @@
-"""Class thresholds of a table, from one native pass that reads one probability a row."""
+"""Class thresholds of a table, from one pass that sums up one probability a row."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
-from lq_spark.core.confident.thresholds import ClassSums, Thresholds, finish_thresholds
+from lq_spark.core.confident.thresholds import (
+    ClassSums,
+    Thresholds,
+    confidence_sums,
+    finish_thresholds,
+    merge_class_sums,
+)
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import PROBABILITY_SLACK, SUM_TOLERANCE
 from lq_spark.core.shared.exact import SCALE_BITS
+from lq_spark.engine.arrow import list_rows
+from lq_spark.engine.readings import reading_of
 from lq_spark.engine.sums import scaled_halves
+from lq_spark.engine.verbs import reduce_rows, select_inputs
 from lq_spark.errors import DataError, InvalidRowsError
 from lq_spark.tasks.shared.classes import require_n_classes, require_two_of_boolean
 from lq_spark.tasks.shared.probabilities import PredProbs
 from lq_spark.tasks.shared.reasons import unknown_labels_text
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.table import labelled_table
+from lq_spark.tasks.shared.table import LabelledTable, labelled_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -32,7 +44,7 @@ def fit_thresholds(
     classes: Sequence[str] | None = None,
     tolerance: float = SUM_TOLERANCE,
 ) -> Thresholds:
-    """Return the confident threshold of each class, from one native pass over the table.
+    """Return the confident threshold of each class, from one pass over the table.
 
     See :func:`lq_spark.core.confident.get_confident_thresholds` for what they are. The result does
     not depend, to the bit, on how the table is partitioned.
@@ -67,6 +79,33 @@ def fit_thresholds(
     require_tolerance(tolerance)
     refuse_stream(df, "multiclass.fit_thresholds")
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
+    sums = _sums_by_workers(df, table, tolerance)
+    if sums is None:
+        sums = _native_sums(df, table, label, pred_probs, tolerance)
+    n_classes = len(sums.counts)
+    require_n_classes(n_classes, None)
+    require_two_of_boolean(table.label_type, label, n_classes)
+    if table.classes is not None and len(table.classes) != n_classes:
+        raise InvalidRowsError(
+            f"column {pred_probs!r} has rows of {n_classes} probabilities, "
+            f"classes has {len(table.classes)} names"
+        )
+    thresholds = finish_thresholds(sums)
+    return Thresholds(tuple(thresholds.tolist()), tuple(sums.counts.tolist()), table.classes)
+
+
+def _native_sums(
+    df: DataFrame, table: LabelledTable, label: str, pred_probs: PredProbs, tolerance: float
+) -> ClassSums:
+    """Return the sums of a table, from one native pass.
+
+    Raises
+    ------
+    DataError
+        If the table is empty.
+    InvalidRowsError
+        If rows have no usable ``pred_probs[label]``, or have different K.
+    """
     narrow = df.select(
         table.index.alias("index"),
         F.size(table.pred_probs).alias("size"),
@@ -102,16 +141,38 @@ def fit_thresholds(
         raise InvalidRowsError(
             f"column {pred_probs!r} has rows of {shortest} and rows of {n_classes} probabilities"
         )
-    require_n_classes(n_classes, None)
-    require_two_of_boolean(table.label_type, label, n_classes)
-    if table.classes is not None and len(table.classes) != n_classes:
-        raise InvalidRowsError(
-            f"column {pred_probs!r} has rows of {n_classes} probabilities, "
-            f"classes has {len(table.classes)} names"
-        )
-
     sums = np.zeros((3, n_classes), dtype=np.int64)
     for group in groups:
         sums[:, group["class"]] = group["count"], group["high"], group["low"]
-    thresholds = finish_thresholds(ClassSums(*sums))
-    return Thresholds(tuple(thresholds.tolist()), tuple(sums[0].tolist()), table.classes)
+    return ClassSums(*sums)
+
+
+def _sums_by_workers(df: DataFrame, table: LabelledTable, tolerance: float) -> ClassSums | None:
+    """Return the sums of a table that workers read; None if they do not, or rows are at fault."""
+    inputs = select_inputs(df, index=table.label, pred_probs=table.probabilities.input)
+    if reading_of(inputs) is None:
+        return None
+    sums = reduce_rows(inputs, functools.partial(_partial, tolerance=tolerance), _merged)
+    return None if sums is None or not len(sums.counts) else sums
+
+
+_AT_FAULT = ClassSums(*np.zeros((3, 0), dtype=np.int64))
+"""Sums of rows that cannot be summed up, or have different K: the native pass says which."""
+
+
+def _partial(batch: pa.RecordBatch, tolerance: float) -> ClassSums:
+    labels = batch["index"].to_numpy()
+    n_classes = pc.list_value_length(batch["pred_probs"])[0].as_py()
+    rows = list_rows(batch["pred_probs"], n_classes or 1)
+    if rows.faults is not None or labels.min() < 0 or labels.max() >= n_classes:
+        return _AT_FAULT
+    confidence = rows.matrix[np.arange(len(labels)), labels]
+    if not (confidence.min() >= -PROBABILITY_SLACK and confidence.max() <= 1.0 + tolerance):
+        return _AT_FAULT  # NaN too
+    return confidence_sums(labels, confidence, n_classes)
+
+
+def _merged(a: ClassSums, b: ClassSums) -> ClassSums:
+    if len(a.counts) != len(b.counts):
+        return _AT_FAULT
+    return merge_class_sums(a, b)

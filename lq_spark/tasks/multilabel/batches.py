@@ -30,18 +30,17 @@ from lq_spark.core.multilabel.scores import Aggregator, score_cells, self_confid
 from lq_spark.core.multilabel.sets import SET_FAULT_REASONS, Bits, given_bits, probability_faults
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.arrow import flat_lists, list_rows
-from lq_spark.engine.verbs import BatchFunction
+from lq_spark.engine.readings import BatchFunction
 from lq_spark.tasks.multiclass.batches import entries_schema
 from lq_spark.tasks.shared.batches import (
     LIST_REASONS,
-    class_indices,
     is_usable,
     list_array,
     reason_column,
     require_usable,
     spread_columns,
 )
-from lq_spark.tasks.shared.labels import FRACTIONAL_LABEL, NULL_LABEL, UNKNOWN_LABEL
+from lq_spark.tasks.shared.labels import FRACTIONAL_LABEL, NULL_LABEL, UNKNOWN_LABEL, class_indices
 from lq_spark.tasks.shared.names import LABEL_QUALITY, NO_LABELS
 from lq_spark.tasks.shared.reasons import LABEL_REASONS, named_label
 

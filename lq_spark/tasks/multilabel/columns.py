@@ -10,6 +10,7 @@ from pyspark.sql.types import DataType, StringType
 
 from lq_spark.core.multilabel.model import MultilabelModel
 from lq_spark.engine.inputs import column
+from lq_spark.engine.readings import Input
 from lq_spark.tasks.shared.classes import (
     agreed_classes,
     agreed_n_classes,
@@ -19,11 +20,11 @@ from lq_spark.tasks.shared.classes import (
 )
 from lq_spark.tasks.shared.labels import (
     classes_of_labels,
-    label_arrays,
+    label_arrays_input,
     label_of,
     require_label_array,
 )
-from lq_spark.tasks.shared.probabilities import PredProbs, probabilities
+from lq_spark.tasks.shared.probabilities import PredProbs, Probabilities, probabilities
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -35,11 +36,11 @@ class LabelSetTable:
 
     Attributes
     ----------
-    labels : Column
+    label_arrays : Input
         Arrays of whole numbers or strings, as the batch functions take them.
     given : Column
         Arrays of the labels in their own type.
-    pred_probs : Column
+    probabilities : Probabilities
         array<float> or array<double>.
     label_type : DataType
         Of one label.
@@ -49,17 +50,27 @@ class LabelSetTable:
         K.
     """
 
-    labels: Column
+    label_arrays: Input
     given: Column
-    pred_probs: Column
+    probabilities: Probabilities
     label_type: DataType
     classes: tuple[str, ...] | None
     n_classes: int
 
     @property
-    def inputs(self) -> list[Column]:
+    def labels(self) -> Column:
+        """Return the arrays of labels."""
+        return self.label_arrays.column
+
+    @property
+    def pred_probs(self) -> Column:
+        """Return the arrays of probabilities."""
+        return self.probabilities.array
+
+    @property
+    def inputs(self) -> list[Input]:
         """Return what the batch functions take."""
-        return [self.labels, self.pred_probs]
+        return [self.label_arrays, self.probabilities.input]
 
     def label_of(self, index: Column) -> Column:
         """Return a class index, int, as a label."""
@@ -92,8 +103,8 @@ def label_set_table(
     agreed = checked_classes(agreed_classes(classes, fitted))
     read = probabilities(df, pred_probs, agreed, label_type, exclusive=False)
     names, padded = classes_of_labels(df, "labels", labels, label_type, read.classes)
-    arrays = label_arrays(column(labels), label_type, padded=padded)
-    given = arrays if isinstance(label_type, StringType) else column(labels)
+    arrays = label_arrays_input(labels, label_type, padded=padded)
+    given = arrays.column if isinstance(label_type, StringType) else column(labels)
     found = agreed_n_classes(df, replace(read, classes=names), label_type, fitted, n_classes)
     require_room(label_type, labels, found)
-    return LabelSetTable(arrays, given, read.array, label_type, names, found)
+    return LabelSetTable(arrays, given, read, label_type, names, found)

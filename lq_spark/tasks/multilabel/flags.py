@@ -29,6 +29,7 @@ from lq_spark.engine.inputs import column, column_type, require_key
 from lq_spark.engine.kept import kept
 from lq_spark.engine.select import Cut, lowest_cuts, take
 from lq_spark.engine.small_tables import small_table
+from lq_spark.engine.verbs import by_workers, with_mapped
 from lq_spark.tasks.multilabel.batches import (
     CELLS,
     ORDER,
@@ -40,7 +41,6 @@ from lq_spark.tasks.multilabel.batches import (
 from lq_spark.tasks.multilabel.columns import LabelSetTable, label_set_table
 from lq_spark.tasks.multilabel.passes import KeyedCuts, counted_cells, fitted_thresholds, found_cuts
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
-from lq_spark.tasks.shared.new_columns import with_mapped
 from lq_spark.tasks.shared.probabilities import PredProbs
 
 if TYPE_CHECKING:
@@ -177,17 +177,20 @@ def _row_cuts(df: DataFrame, options: IssueOptions, n_issue_rows: int) -> dict[i
     table = options.table
     function, schema = order_function(aggregator_of({}))
     batch = usable_sets_batch(function, table.n_classes, table.classes, fail=True)
-    narrow = with_mapped(df, batch, table.inputs, schema, keep=[options.id]).select(
+    narrow = by_workers(with_mapped(df, batch, table.inputs, schema, keep=[options.id])).select(
         F.lit(0).alias("group"), F.col(ORDER).alias("value"), column(options.id).alias("key")
     )
     with kept(narrow) as rows:
         return lowest_cuts(rows, {0: n_issue_rows})
 
 
-def with_issues(df: DataFrame, options: IssueOptions, results: PassResults) -> DataFrame:
+def with_issues(
+    df: DataFrame, options: IssueOptions, results: PassResults, keep: Sequence[str] | None = None
+) -> DataFrame:
     """Return the table with is_label_issue, label_quality and the cells that are issues. Lazy.
 
-    The cells are an array of :data:`lq_spark.tasks.multilabel.batches.CELL_TYPE`.
+    The cells are an array of :data:`lq_spark.tasks.multilabel.batches.CELL_TYPE`. ``keep`` are the
+    columns to keep before them; all where not given.
     """
     table, cuts = options.table, results.cuts
     judges_by = results.thresholds if options.rule.filter_by == "confident_learning" else None
@@ -206,7 +209,7 @@ def with_issues(df: DataFrame, options: IssueOptions, results: PassResults) -> D
 
         schema = StructType([*schema.fields, *order_schema.fields])
     batch = usable_sets_batch(function, table.n_classes, table.classes, fail=True)
-    found = with_mapped(df, batch, table.inputs, schema)
+    found = by_workers(with_mapped(df, batch, table.inputs, schema, keep=keep))
     if options.by_row:
         return _taken_rows(found, options.id, results.row_cuts)
     if cuts is not None and cuts.keys:

@@ -22,11 +22,12 @@ from lq_spark.core.multilabel.cells import (
 from lq_spark.core.multilabel.cuts import CellCuts, CutSearch, bucket_number
 from lq_spark.core.multilabel.sets import Bits
 from lq_spark.core.shared.blocks import Float64
-from lq_spark.engine.inputs import column, column_type
+from lq_spark.engine.inputs import column_type
 from lq_spark.engine.kept import kept
+from lq_spark.engine.readings import column_input
 from lq_spark.engine.select import MAX_SORTED, lowest_cuts, sorted_cuts
 from lq_spark.engine.sums import summed_vectors
-from lq_spark.engine.verbs import map_batches
+from lq_spark.engine.verbs import map_batches, select_inputs
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multilabel.batches import entries_function, summing_batch
 from lq_spark.tasks.multilabel.columns import LabelSetTable
@@ -76,7 +77,8 @@ def _summed(
     partial: Callable[[Bits, NDArray[np.floating]], NDArray[np.int64]],
     length: int,
 ) -> NDArray[np.int64]:
-    narrow = df.select(table.labels.alias("labels"), table.pred_probs.alias("pred_probs"))
+    labels, pred_probs = table.inputs
+    narrow = select_inputs(df, labels=labels, pred_probs=pred_probs)
     function = summing_batch(partial, table.n_classes, table.classes)
     n_rows, n_unusable, *_ = vector = summed_vectors(narrow, function, 2 + length)
     if n_unusable:
@@ -116,11 +118,8 @@ def found_cuts(df: DataFrame, table: LabelSetTable, id: str, search: CutSearch) 
         function, schema = entries_function(
             search, table.n_classes, table.classes, column_type(df, id)
         )
-        narrow = df.select(
-            table.labels.alias("labels"),
-            table.pred_probs.alias("pred_probs"),
-            column(id).alias("key"),
-        )
+        labels, pred_probs = table.inputs
+        narrow = select_inputs(df, labels=labels, pred_probs=pred_probs, key=column_input(id))
         entries = map_batches(narrow, function, schema)
         if search.most_cells <= MAX_SORTED:
             found = sorted_cuts(entries, quotas)

@@ -14,6 +14,7 @@ from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.multilabel.model import MultilabelModel
 from lq_spark.core.multilabel.scores import DEFAULT_AGGREGATOR, aggregator_of
 from lq_spark.engine.inputs import require_columns, require_new_columns
+from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import OptionError, require_one_of
 from lq_spark.tasks.multilabel.batches import (
     CLASS_QUALITIES,
@@ -26,8 +27,8 @@ from lq_spark.tasks.multilabel.columns import label_set_table
 from lq_spark.tasks.multilabel.passes import fitted_thresholds
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import LABEL_QUALITY
-from lq_spark.tasks.shared.new_columns import REASON_SCHEMA, with_mapped
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
+from lq_spark.tasks.shared.reasons import REASON_SCHEMA
 from lq_spark.tasks.shared.streams import refuse_stream
 
 if TYPE_CHECKING:

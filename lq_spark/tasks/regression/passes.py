@@ -22,13 +22,13 @@ from lq_spark.core.regression.outre import fit_distances
 from lq_spark.core.regression.plane import Plane, deviations, merge_planes, partial_plane
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.kept import kept
+from lq_spark.engine.readings import BatchFunction
 from lq_spark.engine.select import nth_lowest
 from lq_spark.engine.sums import summed_vectors
-from lq_spark.engine.verbs import BatchFunction, State, map_batches, map_rows, reduce_rows
+from lq_spark.engine.verbs import State, map_batches, map_rows, reduce_rows, with_mapped
 from lq_spark.errors import DataError, InvalidRowsError
 from lq_spark.tasks.regression.columns import LABEL, RegressionTable
 from lq_spark.tasks.shared.names import LABEL_QUALITY
-from lq_spark.tasks.shared.new_columns import with_mapped
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

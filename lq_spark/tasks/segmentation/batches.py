@@ -23,7 +23,7 @@ from pyspark.sql.types import (
 from lq_spark.core.segmentation.blocks import LabelMask, Probabilities
 from lq_spark.core.segmentation.issues import SegmentationModel, issue_mask, issue_pixels
 from lq_spark.core.segmentation.pixels import doubtful_type, image_facts
-from lq_spark.engine.verbs import BatchFunction
+from lq_spark.engine.readings import BatchFunction
 from lq_spark.tasks.segmentation.layout import ImageLayout
 from lq_spark.tasks.shared.batches import require_usable
 from lq_spark.tasks.shared.names import INVALID_REASON, IS_LABEL_ISSUE, LABEL_QUALITY

@@ -22,12 +22,13 @@ from pyspark.sql.types import (
 
 from lq_spark.engine.inputs import column, column_type, require_columns
 from lq_spark.engine.kinds import is_sail
+from lq_spark.engine.readings import Input, column_input
 from lq_spark.errors import ColumnError, DataError
 from lq_spark.tasks.shared.classes import agreed_k, first_size
 from lq_spark.tasks.shared.labels import is_label_type, label_arrays
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
     from lq_spark.core.segmentation.issues import SegmentationModel
 
@@ -54,13 +55,13 @@ class ImageColumns:
         return (*self.mask, *self.pred_probs)
 
     @property
-    def inputs(self) -> list[Column]:
+    def inputs(self) -> list[Input]:
         """Return these columns, with labels as whole numbers."""
         kind = self.label_type
         if kind is None or isinstance(kind, IntegralType):
-            return [column(name) for name in self.names]
+            return [column_input(name) for name in self.names]
         mask = F.transform(column(self.mask[0]), lambda row: label_arrays(row, kind))
-        return [mask, *(column(name) for name in self.pred_probs)]
+        return [Input(mask), *map(column_input, self.pred_probs)]
 
 
 def image_columns(df: DataFrame, *, label_mask: str, pred_probs: str) -> ImageColumns:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark.sql import functions as F
 
 from lq_spark.core.confident.joint import SparseMatrix
 from lq_spark.core.segmentation.issues import SegmentationModel
@@ -17,10 +16,10 @@ from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.core.shared.display import Displayed, SmallTable, frame_table
 from lq_spark.engine.inputs import require_key
 from lq_spark.engine.kept import kept
-from lq_spark.tasks.segmentation.batches import ALL_TIED
 from lq_spark.tasks.segmentation.columns import image_columns
 from lq_spark.tasks.segmentation.issues import agreed_downsample, facts_of, image_layout
 from lq_spark.tasks.segmentation.passes import (
+    all_pixels_at_the_cut,
     class_sums_of,
     fitted_model,
     issue_pairs,
@@ -116,7 +115,7 @@ def summarize(
     keys = require_unique(df, id, validate="segmentation.validate")
     with kept(facts_of(df, columns, layout, [id])) as facts:
         counts, sums = class_sums_of(facts, layout.n_classes)
-        model, taken = fitted, F.lit(ALL_TIED)
+        model, taken = fitted, all_pixels_at_the_cut(id)
         if model is None:
             model = fitted_model(facts, sums, side)
             taken = pixels_taken(facts, model, id)

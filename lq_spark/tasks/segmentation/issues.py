@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
-
 from lq_spark.core.segmentation.api import (
     DEFAULT_TEMPERATURE,
     IMAGE_METHODS,
@@ -22,9 +20,10 @@ from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import require_key, require_new_columns
 from lq_spark.engine.kept import kept
+from lq_spark.engine.readings import Input, column_input
+from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import OptionError, require_one_of
 from lq_spark.tasks.segmentation.batches import (
-    ALL_TIED,
     DOUBTFUL,
     FACTS,
     IMAGE_SHAPE,
@@ -37,17 +36,21 @@ from lq_spark.tasks.segmentation.batches import (
 )
 from lq_spark.tasks.segmentation.columns import ImageColumns, image_columns, image_n_classes
 from lq_spark.tasks.segmentation.layout import ImageLayout
-from lq_spark.tasks.segmentation.passes import class_sums_of, fitted_model, pixels_taken
+from lq_spark.tasks.segmentation.passes import (
+    all_pixels_at_the_cut,
+    class_sums_of,
+    fitted_model,
+    pixels_taken,
+)
 from lq_spark.tasks.shared.classes import require_kind
 from lq_spark.tasks.shared.keys import require_unique
 from lq_spark.tasks.shared.names import LABEL_QUALITY
-from lq_spark.tasks.shared.new_columns import with_mapped
 from lq_spark.tasks.shared.streams import refuse_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 
 def fit(
@@ -157,7 +160,7 @@ def find_issues(
     require_new_columns(df, ISSUES)
     layout = image_layout(df, columns, n_classes, fitted, side, tolerance, ignore_label)
     require_unique(df, id, validate="segmentation.validate")
-    taken = F.lit(ALL_TIED)
+    taken = all_pixels_at_the_cut(id)
     if fitted is None:
         with kept(facts_of(df, columns, layout, [id])) as facts:
             sums = class_sums_of(facts, layout.n_classes)[1]
@@ -218,8 +221,8 @@ def facts_of(
 
 
 def flagged_facts(
-    facts: DataFrame, fitted: SegmentationModel, taken: Column, method: str, keep: Sequence[str]
+    facts: DataFrame, fitted: SegmentationModel, taken: Input, method: str, keep: Sequence[str]
 ) -> DataFrame:
     """Return the issues of images by their facts, beside the columns to keep. Lazy."""
-    inputs = [*map(F.col, (LABEL_QUALITY, IMAGE_SHAPE, NUM_PIXELS, DOUBTFUL)), taken]
+    inputs = [*map(column_input, (LABEL_QUALITY, IMAGE_SHAPE, NUM_PIXELS, DOUBTFUL)), taken]
     return with_mapped(facts, flags_batch(fitted, method), inputs, image_schema(ISSUES), keep=keep)

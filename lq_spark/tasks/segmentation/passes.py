@@ -5,12 +5,14 @@ They are read several times and are small beside the images: persist them, or wr
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StructField, StructType
@@ -37,12 +39,19 @@ from lq_spark.core.shared.selection import (
     order_bits,
 )
 from lq_spark.engine.inputs import column, column_type
+from lq_spark.engine.readings import Input, column_input, literal_input
 from lq_spark.engine.running import reaching
-from lq_spark.engine.verbs import map_batches, reduce_partitions, reduce_rows
+from lq_spark.engine.verbs import (
+    map_batches,
+    reduce_partitions,
+    reduce_rows,
+    select,
+    select_inputs,
+)
 from lq_spark.tasks.segmentation.batches import ALL_TIED, CLASS_SUMS, DOUBTFUL
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 _Counted = tuple[int, BucketCounts]
 
@@ -54,7 +63,7 @@ _CONFIDENT = -1
 
 def class_sums_of(facts: DataFrame, n_classes: int) -> tuple[NDArray[np.int64], ClassSums]:
     """Return pixels of each class, and class sums of the downsampled pixels, of all images."""
-    total = reduce_rows(facts.select(CLASS_SUMS), _sums_partial(n_classes), np.add)
+    total = reduce_rows(select(facts, CLASS_SUMS), _sums_partial(n_classes), np.add)
     counts, *sums = np.zeros((4, n_classes), dtype=np.int64) if total is None else total
     return counts, ClassSums(*sums)
 
@@ -75,7 +84,7 @@ def fitted_model(facts: DataFrame, sums: ClassSums, downsample: int) -> Segmenta
     than 2^17 counts come to the driver in a round, of whatever number of pixels.
     """
     thresholds = pixel_thresholds(sums)
-    counted = _Counting(facts.select(DOUBTFUL), thresholds.as_array(), doubtful_type(downsample))
+    counted = _Counting(select(facts, DOUBTFUL), thresholds.as_array(), doubtful_type(downsample))
     bracket = Bracket.between(-PROBABILITY_SLACK, 1.0, n=1)
     n_lowest, buckets = counted.round(bracket)
     if n_lowest == 0:
@@ -132,7 +141,12 @@ def _bucket_rows(counted: _Counted) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, names=["bucket", "count", "low", "high"])
 
 
-def pixels_taken(facts: DataFrame, fitted: SegmentationModel, id: str) -> Column:
+def all_pixels_at_the_cut(id: str) -> Input:
+    """Return that all pixels at the cut are taken of an image, by the column ``id``."""
+    return literal_input(ALL_TIED, id)
+
+
+def pixels_taken(facts: DataFrame, fitted: SegmentationModel, id: str) -> Input:
     """Return how many pixels at the cut are taken of an image: bigint, by the column ``id``.
 
     Pixels at the cut are taken in the order of the ids and of their places in the image, as many
@@ -140,19 +154,28 @@ def pixels_taken(facts: DataFrame, fitted: SegmentationModel, id: str) -> Column
     one narrow row an image, in the order of the ids.
     """
     if fitted.cut is None or fitted.n_taken == fitted.n_tied:
-        return F.lit(ALL_TIED)
+        return all_pixels_at_the_cut(id)
     tied = map_batches(
-        facts.select(column(id), DOUBTFUL),
+        select(facts, id, DOUBTFUL),
         _tied_of_images(fitted.cut, doubtful_type(fitted.downsample)),
         StructType([StructField("key", column_type(facts, id)), StructField("count", LongType())]),
     )
     last, of_last = reaching(tied.where("count > 0"), fitted.n_taken)
     last_id = F.lit(last)
-    return (
+    taken = (
         F.when(column(id) < last_id, F.lit(ALL_TIED))
         .when(column(id) == last_id, F.lit(of_last).cast("bigint"))
         .otherwise(F.lit(0).cast("bigint"))
     )
+    if not isinstance(last, (int, str)):  # whose order is Arrow's too
+        return Input(taken)
+    return Input(taken, id, functools.partial(_taken_up_to, last=last, of_last=of_last))
+
+
+def _taken_up_to(ids: pa.Array, last: int | str, of_last: int) -> pa.Array:
+    limit = pa.scalar(last, ids.type)
+    of_others = pc.if_else(pc.less(ids, limit), ALL_TIED, 0)
+    return pc.if_else(pc.equal(ids, limit), of_last, of_others).cast(pa.int64())
 
 
 def _tied_of_images(
@@ -166,7 +189,7 @@ def _tied_of_images(
     return tied
 
 
-def issue_pairs(facts: DataFrame, fitted: SegmentationModel, taken: Column) -> SparseMatrix:
+def issue_pairs(facts: DataFrame, fitted: SegmentationModel, taken: Input) -> SparseMatrix:
     """Return how many issue pixels there are of each pair (given, predicted) of classes."""
     cut, n_classes = fitted.cut, fitted.n_classes
     pixels = doubtful_type(fitted.downsample)
@@ -179,6 +202,5 @@ def issue_pairs(facts: DataFrame, fitted: SegmentationModel, taken: Column) -> S
         return count_issue_pairs(np.concatenate(chosen), n_classes)
 
     none = np.zeros(0, dtype=np.int64)
-    return reduce_rows(
-        facts.select(DOUBTFUL, taken.alias("taken")), partial, added_pairs
-    ) or counted_pairs(n_classes, none, none)
+    chosen = select_inputs(facts, doubtful=column_input(DOUBTFUL), taken=taken)
+    return reduce_rows(chosen, partial, added_pairs) or counted_pairs(n_classes, none, none)

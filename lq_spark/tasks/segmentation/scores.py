@@ -16,16 +16,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
-
 from lq_spark.core.segmentation.api import DEFAULT_TEMPERATURE, IMAGE_METHODS, require_temperature
 from lq_spark.core.segmentation.issues import SegmentationModel
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import require_new_columns
+from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import OptionError, require_one_of
 from lq_spark.tasks.segmentation.batches import (
-    ALL_TIED,
     image_reason_batch,
     image_schema,
     issues_batch,
@@ -33,9 +31,10 @@ from lq_spark.tasks.segmentation.batches import (
 )
 from lq_spark.tasks.segmentation.columns import image_columns
 from lq_spark.tasks.segmentation.issues import agreed_downsample, image_layout
+from lq_spark.tasks.segmentation.passes import all_pixels_at_the_cut
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import LABEL_QUALITY
-from lq_spark.tasks.shared.new_columns import REASON_SCHEMA, with_mapped
+from lq_spark.tasks.shared.reasons import REASON_SCHEMA
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -123,7 +122,8 @@ def score(
         function = score_batch(layout, temperature, fail=fail)
         return with_mapped(df, function, columns.inputs, schema)
     function = issues_batch(layout, fitted, method, temperature, fail=fail)
-    return with_mapped(df, function, [*columns.inputs, F.lit(ALL_TIED)], schema)
+    all_tied = all_pixels_at_the_cut(columns.mask[0])
+    return with_mapped(df, function, [*columns.inputs, all_tied], schema)
 
 
 def validate(

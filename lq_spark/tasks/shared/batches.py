@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql.types import DataType, DoubleType, StructField, StructType
 
@@ -15,9 +14,9 @@ from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.core.shared.checks import FAULT_REASONS, row_faults
 from lq_spark.engine.arrow import ListFault, list_rows
-from lq_spark.engine.verbs import BatchFunction
+from lq_spark.engine.readings import BatchFunction
 from lq_spark.errors import InvalidRowsError
-from lq_spark.tasks.shared.labels import NULL_LABEL, UNKNOWN_LABEL, label_array
+from lq_spark.tasks.shared.labels import UNKNOWN_LABEL, label_array
 from lq_spark.tasks.shared.names import (
     DUPLICATE_ID,
     INVALID_REASON,
@@ -137,18 +136,6 @@ def row_reasons(
         for row in np.flatnonzero(labels == UNKNOWN_LABEL):
             reasons[row] = named_label(named[row].as_py())
     return reasons
-
-
-def class_indices(labels: pa.Array, classes: tuple[str, ...] | None) -> NDArray[np.int64]:
-    """Return the class index of labels, NULL_LABEL or UNKNOWN_LABEL where there is none."""
-    if classes is None or not (
-        pa.types.is_string(labels.type) or pa.types.is_large_string(labels.type)
-    ):
-        index = labels.cast(pa.int64())
-        return np.asarray(pc.fill_null(index, NULL_LABEL), dtype=np.int64)
-    found = pc.index_in(labels, value_set=pa.array(classes, labels.type)).cast(pa.int64())
-    known = np.asarray(pc.fill_null(found, UNKNOWN_LABEL), dtype=np.int64)
-    return np.where(np.asarray(labels.is_null()), NULL_LABEL, known)
 
 
 def is_usable(reasons: NDArray[np.object_]) -> NDArray[np.bool_]:

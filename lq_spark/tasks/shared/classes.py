@@ -12,6 +12,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, DecimalType
 
 from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.engine.arrow import flat_lists
+from lq_spark.engine.readings import first_batch
+from lq_spark.engine.verbs import select_inputs
 from lq_spark.errors import ColumnError, DataError, OptionError, listed, require_ordered
 from lq_spark.tasks.shared.streams import require_given_n_classes
 
@@ -149,6 +152,16 @@ def first_size(df: DataFrame, size: Column) -> int | None:
     return None if first is None else int(first["size"])
 
 
+def first_length(df: DataFrame, read: Probabilities) -> int | None:
+    """Return the first length above 0 of the probabilities of a table; None if there is none."""
+    first = first_batch(select_inputs(df, probabilities=read.input))
+    if first is not None:
+        lengths = flat_lists(first.column(0)).lengths
+        if lengths.any():
+            return int(lengths[lengths > 0][0])
+    return first_size(df, F.size(read.array))
+
+
 def resolved_n_classes(
     df: DataFrame,
     read: Probabilities,
@@ -173,7 +186,7 @@ def resolved_n_classes(
         df,
         n_classes,
         read.classes,
-        lambda: first_size(df, F.size(read.array)),
+        lambda: first_length(df, read),
         read=[read],
         fitted=fitted,
     )
@@ -195,7 +208,7 @@ def agreed_n_classes(
     k = resolved_n_classes(df, read, label_type, n_classes, fitted)
     if fitted is None or df.isStreaming or read.classes or read.n_classes:
         return k
-    found = first_size(df, F.size(read.array))
+    found = first_length(df, read)
     if found not in (None, k):
         sizes = df.select(F.size(read.array).alias("size"))
         if sizes.where(F.col("size") == k).isEmpty():

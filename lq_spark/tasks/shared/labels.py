@@ -6,12 +6,14 @@ up in the classes. A label that is no class travels as an index far below 0, whi
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
@@ -25,7 +27,8 @@ from pyspark.sql.types import (
     StringType,
 )
 
-from lq_spark.engine.inputs import column_type, require_columns
+from lq_spark.engine.inputs import column, column_type, require_columns
+from lq_spark.engine.readings import Input
 from lq_spark.errors import ColumnError, OptionError, listed
 
 if TYPE_CHECKING:
@@ -124,6 +127,46 @@ def label_index(
     return F.coalesce(index, F.lit(NULL_LABEL))
 
 
+def class_indices(labels: pa.Array, classes: tuple[str, ...] | None) -> NDArray[np.int64]:
+    """Return the class index of labels, NULL_LABEL or UNKNOWN_LABEL where there is none."""
+    if classes is None or not (
+        pa.types.is_string(labels.type) or pa.types.is_large_string(labels.type)
+    ):
+        index = labels.cast(pa.int64())
+        return np.asarray(pc.fill_null(index, NULL_LABEL), dtype=np.int64)
+    found = pc.index_in(labels, value_set=pa.array(classes, labels.type)).cast(pa.int64())
+    known = np.asarray(pc.fill_null(found, UNKNOWN_LABEL), dtype=np.int64)
+    return np.where(np.asarray(labels.is_null()), NULL_LABEL, known)
+
+
+def label_input(
+    name: str, kind: DataType, classes: tuple[str, ...] | None, *, padded: bool = False
+) -> Input:
+    """Return the class index of a column of labels as a batch function takes it.
+
+    Parameters as for :func:`label_index`.
+    """
+    index = label_index(column(name), kind, classes, padded=padded)
+    if padded or not isinstance(kind, (IntegralType, BooleanType, StringType)):
+        return Input(index)
+    return Input(index, name, functools.partial(_index_array, classes=classes))
+
+
+def unknown_label_input(label: Input, unknown: Column) -> Input:
+    """Return the labels that are none of the classes, null for the others, as an input."""
+    if label.made is None:
+        return Input(unknown)
+    return Input(unknown, label.source, functools.partial(_unknown_array, label.made))
+
+
+def _index_array(labels: pa.Array, classes: tuple[str, ...] | None) -> pa.Array:
+    return pa.array(class_indices(labels, classes))
+
+
+def _unknown_array(index: Callable[[pa.Array], pa.Array], labels: pa.Array) -> pa.Array:
+    return pc.if_else(pc.equal(index(labels), UNKNOWN_LABEL), labels, None)
+
+
 def label_arrays(labels: Column, kind: DataType, *, padded: bool = False) -> Column:
     """Return arrays of labels as the batch functions take them: of whole numbers, or of strings."""
     if isinstance(kind, StringType):
@@ -131,6 +174,13 @@ def label_arrays(labels: Column, kind: DataType, *, padded: bool = False) -> Col
     if isinstance(kind, IntegralType):
         return labels
     return F.transform(labels, lambda label: label_index(label, kind, None))
+
+
+def label_arrays_input(name: str, kind: DataType, *, padded: bool = False) -> Input:
+    """Return a column of arrays of labels as the batch functions take it."""
+    arrays = label_arrays(column(name), kind, padded=padded)
+    as_they_are = isinstance(kind, (IntegralType, StringType)) and not padded
+    return Input(arrays, name if as_they_are else None)
 
 
 def unpadded(classes: tuple[str, ...] | None, padded: bool) -> tuple[str, ...] | None:

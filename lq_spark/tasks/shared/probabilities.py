@@ -23,7 +23,9 @@ from pyspark.sql.types import (
     StructType,
 )
 
-from lq_spark.engine.inputs import column, column_type, float_array, require_columns
+from lq_spark.engine.inputs import column, column_type, require_columns
+from lq_spark.engine.readings import Input
+from lq_spark.engine.vectors import float_array
 from lq_spark.errors import ColumnError, OptionError, listed, require_ordered
 
 if TYPE_CHECKING:
@@ -55,12 +57,20 @@ class Probabilities:
         Those of the call; or the names of columns or fields, where labels are strings.
     n_classes : int or None
         K, where columns or fields say it.
+    source : str or None
+        The column that holds the arrays as they are; None where they are made of something else.
     """
 
     array: Column
     element_type: DataType
     classes: tuple[str, ...] | None
     n_classes: int | None = None
+    source: str | None = None
+
+    @property
+    def input(self) -> Input:
+        """Return the arrays as a batch function takes them."""
+        return Input(self.array, self.source)
 
 
 def probability_names(pred_probs: PredProbs) -> tuple[str, ...]:
@@ -101,9 +111,11 @@ def probabilities(
     if kind.typeName() in ("vector", "vectorudt"):
         return Probabilities(float_array(df, "pred_probs", pred_probs), DoubleType(), classes)
     given = f"pred_probs: column {pred_probs!r} is {kind.simpleString():.200}"
-    return element_probabilities(
+    found = element_probabilities(
         column(pred_probs), kind, classes, label_type, given=given, exclusive=exclusive
     )
+    as_it_is = isinstance(kind, ArrayType) and kind.elementType == found.element_type
+    return replace(found, source=pred_probs if as_it_is else None)
 
 
 def nested_probabilities(
@@ -132,7 +144,7 @@ def nested_probabilities(
     arrays = (
         column(name) if is_plain else F.transform(column(name), lambda value: of_token(value).array)
     )
-    return replace(made, array=arrays)
+    return replace(made, array=arrays, source=name if is_plain else None)
 
 
 def models_of(items: DataFrame, pred_probs: ModelProbs) -> tuple[str | tuple[str, ...], ...]:

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType
+from pyspark.sql.types import StringType, StructField, StructType
 
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.tasks.shared.labels import FRACTIONAL_LABEL, NULL_LABEL, UNKNOWN_LABEL
-from lq_spark.tasks.shared.names import NO_CLASS, NO_LABEL, NOT_WHOLE
+from lq_spark.tasks.shared.names import INVALID_REASON, NO_CLASS, NO_LABEL, NOT_WHOLE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+
+REASON_SCHEMA = StructType([StructField(INVALID_REASON, StringType())])
 
 LABEL_REASONS = {NULL_LABEL: NO_LABEL, UNKNOWN_LABEL: NO_CLASS, FRACTIONAL_LABEL: NOT_WHOLE}
 """Why a label is no class, by its index."""

@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING
 from pyspark.sql.types import DataType, StringType
 
 from lq_spark.engine.inputs import column
+from lq_spark.engine.readings import Input
 from lq_spark.tasks.shared.classes import checked_classes, require_two_of_boolean
-from lq_spark.tasks.shared.labels import classes_of_labels, label_index, require_label
+from lq_spark.tasks.shared.labels import (
+    classes_of_labels,
+    label_index,
+    label_input,
+    require_label,
+    unknown_label_input,
+)
 from lq_spark.tasks.shared.probabilities import PredProbs, Probabilities, probabilities
 from lq_spark.tasks.shared.reasons import unknown_label
 
@@ -27,9 +34,9 @@ class LabelledTable:
 
     Attributes
     ----------
-    index : Column
+    label : Input
         Class index of the given label, bigint without nulls.
-    unknown : Column or None
+    unknown : Input or None
         A string label that is none of the classes, null for the others; None if labels are numbers.
     label_type : DataType
         Of the label column.
@@ -37,10 +44,15 @@ class LabelledTable:
         The predicted probabilities, and what their columns say of the classes.
     """
 
-    index: Column
-    unknown: Column | None
+    label: Input
+    unknown: Input | None
     label_type: DataType
     probabilities: Probabilities
+
+    @property
+    def index(self) -> Column:
+        """Return the class index of the given label."""
+        return self.label.column
 
     @property
     def pred_probs(self) -> Column:
@@ -53,12 +65,12 @@ class LabelledTable:
         return self.probabilities.classes
 
     @property
-    def inputs(self) -> list[Column]:
+    def inputs(self) -> list[Input]:
         """Return what the batch functions take."""
-        return [self.index, self.pred_probs]
+        return [self.label, self.probabilities.input]
 
     @property
-    def named_inputs(self) -> list[Column]:
+    def named_inputs(self) -> list[Input]:
         """Return it with the labels that are none of the classes, to be named."""
         return self.inputs if self.unknown is None else [*self.inputs, self.unknown]
 
@@ -77,14 +89,12 @@ def labelled_table(
     """
     label_type = require_label(df, "label", label)
     read = probabilities(df, pred_probs, checked_classes(classes), label_type)
-    index = class_index(df, label=label, classes=read.classes)
-    is_string = isinstance(label_type, StringType)
-    table = LabelledTable(
-        index,
-        unknown_label(index, column(label)) if is_string else None,
-        label_type,
-        read,
-    )
+    names, padded = classes_of_labels(df, "label", label, label_type, read.classes)
+    given = label_input(label, label_type, names, padded=padded)
+    unknown = None
+    if isinstance(label_type, StringType):
+        unknown = unknown_label_input(given, unknown_label(given.column, column(label)))
+    table = LabelledTable(given, unknown, label_type, read)
     if read.n_classes is not None:
         require_two_of_boolean(label_type, label, read.n_classes)
     return table

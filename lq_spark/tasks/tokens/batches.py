@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +15,9 @@ from lq_spark.core.shared.checks import row_faults
 from lq_spark.core.shared.segments import first_minima
 from lq_spark.core.tokens.sentences import sentence_scores
 from lq_spark.engine.arrow import ListFault, flat_lists, nested_rows
-from lq_spark.engine.verbs import BatchFunction
+from lq_spark.engine.readings import BatchFunction
+from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.shared.batches import (
-    class_indices,
     is_usable,
     list_array,
     reason_column,
@@ -25,14 +26,19 @@ from lq_spark.tasks.shared.batches import (
     spread,
     spread_columns,
 )
-from lq_spark.tasks.shared.labels import label_array
+from lq_spark.tasks.shared.labels import class_indices, label_array
 from lq_spark.tasks.shared.names import NO_LABELS, NO_PRED_PROBS
 
 SENTENCE_QUALITY, TOKEN_QUALITIES = "sentence_quality", "token_qualities"
 WORST_TOKEN_INDEX = "worst_token_index"
 WORST_GIVEN_LABEL, WORST_PREDICTED_LABEL = "worst_given_label", "worst_predicted_label"
 
+TOKEN_INDEX = "token_index"
+
 LENGTHS_DIFFER = "labels, tokens and pred_probs differ in length"
+
+NOT_WHOLE = f": {LENGTHS_DIFFER}, or are null; tokens.validate names all such sentences"
+"""What is wrong with a sentence that cannot be taken apart, after its id."""
 
 
 def sentence_schema() -> StructType:
@@ -203,3 +209,36 @@ def sentence_reason_batch(
         return reason_column(reasons, len(labels))
 
     return run
+
+
+def token_rows(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    """Return a row for each token of sentences.
+
+    Parameters
+    ----------
+    batch : RecordBatch
+        The ids of sentences, and lists of what their tokens have.
+    names : sequence of str
+        Of the columns of the result: the id, the place of the token, what the lists hold.
+
+    Raises
+    ------
+    InvalidRowsError
+        If a sentence has no list, or lists of different lengths.
+    """
+    ids, *columns = batch.columns
+    lists = [flat_lists(column) for column in columns]
+    lengths = lists[0].lengths
+    broken = np.zeros(len(ids), dtype=bool)
+    for found in lists:
+        broken |= found.is_null | (found.lengths != lengths)
+    if broken.any():
+        shown = ids[int(np.flatnonzero(broken)[0])].as_py()
+        raise InvalidRowsError(f"{names[0]} {'null' if shown is None else shown}{NOT_WHOLE}")
+    place = np.arange(lengths.sum()) - np.repeat(lists[0].offsets[:-1], lengths)
+    arrays = [
+        ids.take(pa.array(lists[0].rows)),
+        pa.array(place.astype(np.int32)),
+        *(found.values for found in lists),
+    ]
+    return pa.RecordBatch.from_arrays(arrays, names=list(names))

@@ -11,11 +11,12 @@ from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, require_new_columns
 from lq_spark.engine.keys import KeySummary
+from lq_spark.engine.verbs import with_mapped
 from lq_spark.tasks import multiclass
 from lq_spark.tasks.shared.keys import with_key_reasons
 from lq_spark.tasks.shared.names import INVALID_REASON
-from lq_spark.tasks.shared.new_columns import REASON_SCHEMA, with_mapped
 from lq_spark.tasks.shared.probabilities import PredProbs
+from lq_spark.tasks.shared.reasons import REASON_SCHEMA
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.tokens.batches import sentence_reason_batch
 from lq_spark.tasks.tokens.columns import (

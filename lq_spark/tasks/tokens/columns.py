@@ -6,20 +6,25 @@ one row a token, in any order, with the sentence that it is of and its place the
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, IntegralType, StringType
 
+from lq_spark.engine.arrow import flat_lists
 from lq_spark.engine.inputs import column, column_type, require_columns, require_key
+from lq_spark.engine.readings import Input, Unnesting, literal_input, reading_of, with_reading
 from lq_spark.errors import ColumnError, OptionError, listed
 from lq_spark.tasks.shared.classes import checked_classes, require_room, resolved_n_classes
 from lq_spark.tasks.shared.labels import (
     classes_of_labels,
     is_padded,
     label_arrays,
+    label_arrays_input,
     require_label_array,
 )
 from lq_spark.tasks.shared.probabilities import (
@@ -29,12 +34,12 @@ from lq_spark.tasks.shared.probabilities import (
     probability_names,
 )
 from lq_spark.tasks.shared.table import labelled_table
-from lq_spark.tasks.tokens.batches import LENGTHS_DIFFER
+from lq_spark.tasks.tokens.batches import NOT_WHOLE, TOKEN_INDEX, token_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-TOKEN_INDEX, TOKEN, LABEL, PRED_PROBS = "token_index", "token", "label", "pred_probs"
+TOKEN, LABEL, PRED_PROBS = "token", "label", "pred_probs"
 _SENTENCE = "__lq_sentence"
 
 
@@ -183,7 +188,7 @@ def one_row_a_token(
     text = F.concat(
         F.lit(f"{columns.sentence_id} "),
         F.coalesce(F.col(_SENTENCE).cast("string"), F.lit("null")),
-        F.lit(f": {LENGTHS_DIFFER}, or are null; tokens.validate names all such sentences"),
+        F.lit(NOT_WHOLE),
     )
     filled = given.select(
         _SENTENCE,
@@ -204,7 +209,14 @@ def one_row_a_token(
     named = replace(
         columns, token_index=TOKEN_INDEX, label=LABEL, pred_probs=PRED_PROBS, token=token
     )
-    return long, named
+    reading = reading_of(df)
+    if reading is None or not fail or is_padded(df, columns.label):
+        return long, named
+    made = [columns.sentence_id, TOKEN_INDEX, *names]
+    nested = tuple(arrays[name] for name in names)
+    function = functools.partial(token_rows, names=made)
+    unnesting = Unnesting((columns.sentence_id, *nested), function)
+    return with_reading(long, reading.unnested(unnesting, made)), named
 
 
 def _given(df: DataFrame, columns: TokenColumns, name: str) -> Column:
@@ -216,20 +228,26 @@ def _given(df: DataFrame, columns: TokenColumns, name: str) -> Column:
 def nested_n_classes(df: DataFrame, columns: TokenColumns, n_classes: int | None) -> int:
     """Return K of a table of sentences; where nothing else says it, that of the first token."""
     read = _read_nested(df, columns)
-    of_token = replace(read, array=F.get(read.array, F.lit(0)))
+    of_token = replace(read, array=F.get(read.array, F.lit(0)), source=None)
     k = resolved_n_classes(df, of_token, columns.label_type, n_classes, label=columns.label)
     require_room(columns.label_type, columns.label, k)
     return k
 
 
-def nested_inputs(df: DataFrame, columns: TokenColumns) -> list[Column]:
+def nested_inputs(df: DataFrame, columns: TokenColumns) -> list[Input]:
     """Return what the batch functions of sentences take: labels, pred_probs, number of tokens."""
-    n_tokens = F.lit(-1) if columns.token is None else F.size(column(columns.token))
-    if columns.token is not None:
-        n_tokens = F.when(column(columns.token).isNull(), 0).otherwise(n_tokens)
     padded = is_padded(df, columns.label)
-    labels = label_arrays(column(columns.label), columns.label_type, padded=padded)
-    return [labels, _read_nested(df, columns).array, n_tokens.cast("int")]
+    labels = label_arrays_input(columns.label, columns.label_type, padded=padded)
+    pred_probs = _read_nested(df, columns).input
+    if columns.token is None:
+        return [labels, pred_probs, literal_input(-1, columns.label)]
+    token = column(columns.token)
+    n_tokens = F.when(token.isNull(), 0).otherwise(F.size(token)).cast("int")
+    return [labels, pred_probs, Input(n_tokens, columns.token, _list_lengths)]
+
+
+def _list_lengths(lists: pa.Array) -> pa.Array:
+    return pa.array(flat_lists(lists).lengths)
 
 
 def _read_nested(df: DataFrame, columns: TokenColumns) -> Probabilities:

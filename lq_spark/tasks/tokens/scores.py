@@ -17,11 +17,11 @@ from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.core.tokens.sentences import require_sentence_method
 from lq_spark.engine.inputs import column, columns_alone, require_new_columns
-from lq_spark.engine.verbs import BatchFunction, map_rows
+from lq_spark.engine.readings import BatchFunction
+from lq_spark.engine.verbs import map_rows, with_mapped
 from lq_spark.errors import require_one_of
 from lq_spark.tasks import multiclass
 from lq_spark.tasks.shared.names import LABEL_QUALITY, PREDICTED_LABEL
-from lq_spark.tasks.shared.new_columns import with_mapped
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.tokens.batches import (

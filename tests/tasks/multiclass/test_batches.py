@@ -11,7 +11,14 @@ from lq_spark.core.confident.joint import COLLISION_RULES, row_facts
 from lq_spark.core.label_issues.margins import ClassPairs
 from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.tasks.multiclass import batches as issue_batches
-from lq_spark.tasks.multiclass.batches import AGREES, DOUBTFUL, GUESS, ORDER, facts_columns
+from lq_spark.tasks.multiclass.batches import (
+    AGREES,
+    DOUBTFUL,
+    GUESS,
+    INDEX,
+    ORDER,
+    facts_columns,
+)
 from lq_spark.tasks.shared.batches import usable_rows_batch
 
 N_CLASSES = 4
@@ -108,6 +115,7 @@ def test_rows_that_cannot_be_scored_have_null_facts(element):
     batch = batch_of(labels, lists, element)
     found = {name: values.to_pylist() for name, values in run(*batch.columns[:2]).items()}
     assert found == {
+        INDEX: [1, None, None, 2],
         GUESS: [0, None, None, 1],
         ORDER: [0.5, None, None, 0.0],
         DOUBTFUL: [None, None, None, [0.0, 1.0, 0.0, 0.0]],
