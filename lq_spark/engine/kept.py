@@ -16,8 +16,9 @@ from pyspark.sql.types import StructType
 
 from lq_spark.engine.files import files_of
 from lq_spark.engine.kinds import is_sail
+from lq_spark.engine.parquet_files import FileOfRows, parquet_rows
 from lq_spark.engine.parts import write_parts
-from lq_spark.engine.readings import reading_of
+from lq_spark.engine.readings import reading_of, with_files
 from lq_spark.engine.verbs import by_workers
 
 if TYPE_CHECKING:
@@ -65,7 +66,17 @@ def written(df: DataFrame, uri: str, *partition_by: str) -> DataFrame:
     if is_sail(df.sparkSession):
         _make_if_empty(df, uri, bool(partition_by))
     # With the schema: the types of partition columns would be guessed from the folders' names.
-    return df.sparkSession.read.schema(schema).parquet(uri)
+    rows = df.sparkSession.read.schema(schema).parquet(uri)
+    # On Spark only workers that have read the source are known to reach such a place.
+    if partition_by or not is_sail(df.sparkSession):
+        return rows
+    return with_files(rows, parquet_rows(df.sparkSession, _parts_in(uri), schema))
+
+
+def _parts_in(uri: str) -> list[FileOfRows]:
+    files, folder = files_of(uri)
+    names = (file.base_name for file in files.get_file_info(fs.FileSelector(folder)))
+    return [FileOfRows(f"{uri}/{name}") for name in sorted(names) if name.endswith(".parquet")]
 
 
 def _nullable(schema: StructType) -> StructType:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.types import StructType
 
+ROW_METADATA = b"org.apache.spark.sql.parquet.row.metadata"
+"""Under which Spark looks in a file for the schema of its rows."""
+
 _MAX_GROUP_ROWS = 1 << 20
 _MAX_GROUP_BYTES = 64 << 20
 """A row group is held in memory until it is whole."""
@@ -59,7 +62,7 @@ def write_parts(df: DataFrame, reading: Reading, uri: str, schema: StructType) -
 def arrow_schema(schema: StructType) -> pa.Schema:
     """Return the schema of a file that Spark reads as it would its own, with its comments."""
     fields = [field.with_nullable(True) for field in to_arrow_schema(schema)]
-    return pa.schema(fields, {"org.apache.spark.sql.parquet.row.metadata": schema.json()})
+    return pa.schema(fields, {ROW_METADATA: schema.json()})
 
 
 def _name(split: int) -> str:

@@ -3,6 +3,7 @@
 The cases stand in ``every_task``; a new task joins by a case of its own.
 """
 
+import functools
 import inspect
 import re
 from dataclasses import replace
@@ -11,12 +12,16 @@ import every_task
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from contract import KEYS, Call
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 import lq_spark
+from lq_spark import files
+from lq_spark.engine import parquet_files
+from lq_spark.engine.readings import reading_of
 from lq_spark.errors import ColumnError, DataError, InvalidRowsError
 
 CASES = {name: make() for name, make in every_task.CASES.items()}
@@ -405,6 +410,26 @@ def test_results_are_the_same_to_the_bit_on_any_partitions_in_any_order(spark, n
         for number, call in enumerate(case.calls):
             found = every_task.values_of(every_task.run(case, call, given))
             assert made.setdefault(number, found) == found, (call, n_partitions)
+
+
+@EACH
+def test_results_are_the_same_to_the_bit_where_workers_read_files(
+    spark, name, tmp_path, monkeypatch
+):
+    case, made = CASES[name], {}
+    places = [str(tmp_path / f"{i}.parquet") for i in range(len(case.tables))]
+    for place, table in zip(places, case.tables, strict=True):
+        pq.write_table(with_ties(case, table), place, row_group_size=1)
+    for n_splits in (None, 1, 7):
+        monkeypatch.setattr(
+            parquet_files, "split_bytes", lambda _, total, n=n_splits or 1: total / n
+        )
+        opened = spark.read.parquet if n_splits is None else functools.partial(files, spark)
+        given = list(map(opened, places))
+        assert [reading_of(df) is None for df in given] == [n_splits is None] * len(given)
+        for number, call in enumerate(case.calls):
+            found = every_task.values_of(every_task.run(case, call, given))
+            assert made.setdefault(number, found) == found, (call, n_splits)
 
 
 def results(spark, name):

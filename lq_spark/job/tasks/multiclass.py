@@ -314,7 +314,9 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
         shown = [column(config.id), column(config.label), PREDICTED_LABEL, LABEL_QUALITY]
         worst = lowest(output, config.id, shown, LABEL_QUALITY)
         n_classes = self.n_classes if worst or not self.is_guessed else None
-        classes, mean = scores_of_classes(output, config.label, self.classes, n_classes)
+        classes, mean = scores_of_classes(
+            output, config.label, self.classes, n_classes, sought=config.find_issues
+        )
         return ScoredRows(
             n_classes,
             mean,

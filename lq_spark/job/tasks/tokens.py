@@ -356,7 +356,11 @@ class TokensTask(LabelledTask[TokensConfig]):
         worst = lowest(output, config.sentence_id, shown, quality)
         _, named = one_row_a_token(self.source, self.columns)
         of_classes, _ = scores_of_classes(
-            tables["token_output"], named.label, self.classes, self.n_classes or None
+            tables["token_output"],
+            named.label,
+            self.classes,
+            self.n_classes or None,
+            sought=config.find_issues,
         )
         return ScoredTokens(
             mean([row]),

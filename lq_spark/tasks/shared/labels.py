@@ -226,16 +226,21 @@ def class_name(label: object, classes: Sequence[str] | None) -> str:
     return next((name for name in classes if name.rstrip(" ") == label.rstrip(" ")), label)
 
 
-def comparable(label: Column, kind: DataType, classes: Sequence[str] | None) -> Column:
-    """Return a label, known to be a class, as a value that is the same for all that are of it.
+def comparable(labels: pa.Array, classes: Sequence[str] | None) -> pa.Array:
+    """Return labels, known to be classes, as values that are the same for all of one class.
 
     :func:`class_name` names it. Of strings the blanks at the end are left out, which char(n) has,
     unless they tell classes apart.
+
+    >>> comparable(pa.array(["cat  ", "dog"]), ["cat", "dog"]).to_pylist()
+    ['cat', 'dog']
+    >>> comparable(pa.array([1.0, 0.0]), None).to_pylist()
+    [1, 0]
     """
-    if not isinstance(kind, StringType):
-        return label_index(label, kind, None)
+    if not pa.types.is_string(labels.type):
+        return labels.cast(pa.int64())
     tell_apart = len({name.rstrip(" ") for name in classes or ()}) < len(classes or ())
-    return label if tell_apart else F.rtrim(label)
+    return labels if tell_apart else pc.utf8_rtrim(labels, " ")
 
 
 def classes_of_labels(
