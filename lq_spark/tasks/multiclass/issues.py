@@ -4,7 +4,8 @@ Passes over the table: :func:`lq_spark.tasks.multiclass.thresholds.fit_threshold
 probability a row, natively. One Python pass makes the facts of the rows
 (:mod:`lq_spark.tasks.multiclass.facts`); counted, they are the confident joint, which says how many
 rows to prune, and what rows are ordered by is cut there (:mod:`lq_spark.tasks.multiclass.cuts`).
-The result is lazy: a Python pass when it is read.
+The result of a small table is read from what that pass made (:mod:`lq_spark.engine.held`); else it
+is lazy, a Python pass when it is read.
 """
 
 from __future__ import annotations
@@ -106,8 +107,11 @@ def find_issues(
 
     Adds ``is_label_issue`` (boolean), ``predicted_label`` (in the label column's type),
     ``label_quality`` (double, 1 clean, 0 suspect) and, if asked, ``issue_rank``. Which rows are
-    flagged is decided now, in one native and one Python pass; the result is lazy. Flags equal those
-    of :func:`lq_spark.core.label_issues.find_label_issues` on the rows in the order of their ids,
+    flagged is decided now, in one native and one Python pass. Up to 67 million probabilities (rows
+    times K) the rows of that pass are held as long as the result, which is read from them however
+    often it is looked at; of a larger table, and for a rule that judges each row by itself, the
+    result is lazy: a Python pass when it is read. Flags equal those of
+    :func:`lq_spark.core.label_issues.find_label_issues` on the rows in the order of their ids,
     whatever the partitions.
 
     Parameters
