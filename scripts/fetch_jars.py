@@ -1,4 +1,6 @@
-"""Fetch the connectors that conf/lakehouse.conf names, once, into .jars/ (git ignores it).
+"""Fetch the connectors that conf/lakehouse.conf names, and that of S3, once, into .jars/.
+
+git ignores the folder. S3 is for the tests.
 
 Spark resolves them itself: from the local Maven repository, else from Maven's central one. Where
 that is not reached but Maven is there, and set up for a mirror, Maven fills the local one first.
@@ -13,6 +15,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".jars"
+
+HADOOP = "3.4.2"
+"""Of the pinned pyspark."""
+
+SDK = "2.29.52"
+"""Of AWS, as that Hadoop's hadoop-aws has it."""
+
+S3_PACKAGES = [
+    f"org.apache.hadoop:hadoop-aws:{HADOOP}",
+    *(f"software.amazon.awssdk:{part}:{SDK}" for part in ("s3", "s3-transfer-manager", "sts")),
+]
+S3_EXCLUDES = [
+    # The SDK for all of AWS: half a gigabyte. The parts that hadoop-aws uses have 15 megabytes.
+    "software.amazon.awssdk:bundle",
+    # Used where settings ask for them.
+    "software.amazon.encryption.s3:*",
+    "software.amazon.s3.analyticsaccelerator:*",
+    "org.wildfly.openssl:*",
+]
 
 
 def settings() -> dict[str, str]:
@@ -48,11 +69,12 @@ def fetch_by_maven(packages: str) -> str | None:
 
 def main() -> int:
     wanted = settings()
-    packages, excludes = wanted["spark.jars.packages"], wanted["spark.jars.excludes"]
+    packages = ",".join([wanted["spark.jars.packages"], *S3_PACKAGES])
+    excludes = ",".join([wanted["spark.jars.excludes"], *S3_EXCLUDES])
     stamp = CACHE / "fetched"
     if stamp.exists() and stamp.read_text() == packages + excludes:
         return 0
-    print("Fetching the connectors of Delta Lake and Iceberg ...")
+    print("Fetching the connectors of Delta Lake, Iceberg and S3 ...")
     shutil.rmtree(CACHE, ignore_errors=True)
     failure = resolve(packages, excludes)
     if failure and shutil.which("mvn"):

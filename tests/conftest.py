@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 import warnings
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from beside import embedded_process
+from pyarrow import fs
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
@@ -183,6 +188,62 @@ def batch_size(spark):
     before = spark.conf.get(name)
     yield lambda rows: spark.conf.set(name, str(rows))
     spark.conf.set(name, before)
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """A server of S3 that has the bucket ``labels``, and the keys of its one user."""
+
+    url: str
+    access_key: str
+    secret_key: str
+
+    def settings(self, **others):
+        """Return Hadoop's settings for it."""
+        names = {
+            "access.key": self.access_key,
+            "secret.key": self.secret_key,
+            "endpoint": self.url,
+            "path.style.access": "true",
+            **others,
+        }
+        return {f"fs.s3a.{name}": value for name, value in names.items()}
+
+    def variables(self):
+        """Return the environment variables for it."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": "us-east-1",
+            "AWS_ALLOW_HTTP": "true",
+        }
+
+    def write(self, path, table):
+        """Write a Parquet file, not by what is tested."""
+        scheme, _, host = self.url.partition("://")
+        files = fs.S3FileSystem(
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+            region="us-east-1",
+            scheme=scheme,
+            endpoint_override=host,
+        )
+        pq.write_table(table, path, filesystem=files)
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory):
+    """A server of S3 on this machine, with its log among the temporary files."""
+    # Beside the tests: what it warns of is not theirs.
+    line = [sys.executable, "-W", "ignore", str(REPOSITORY / "tests" / "s3_server.py")]
+    pipe, log = subprocess.PIPE, tmp_path_factory.mktemp("s3") / "log"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(line, stdin=pipe, stdout=pipe, stderr=errors, text=True) as server,
+    ):
+        yield ObjectStore(**json.loads(server.stdout.readline()))
+        server.stdin.close()
 
 
 @pytest.fixture(scope="session")

@@ -41,9 +41,14 @@ def is_sail(spark: SparkSession) -> bool:
     return engine_of(spark).name == SAIL
 
 
+def is_connect(spark: SparkSession) -> bool:
+    """Return whether a session is a client of Spark Connect, as one of Sail always is."""
+    return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
 def _detected(spark: SparkSession) -> Engine:
     api = spark.version
-    if not type(spark).__module__.startswith("pyspark.sql.connect"):
+    if not is_connect(spark):
         return Engine(SPARK, api)
     # Sail reports the client's version as Spark's, and its own in SQL; Spark reports one for both.
     [(version,)] = spark.sql("SELECT version()").collect()

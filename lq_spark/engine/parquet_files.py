@@ -6,6 +6,7 @@ its files, and reads only the columns that it needs, in batches of bounded bytes
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql.pandas.types import to_arrow_type
 
-from lq_spark.engine.files import files_of
+from lq_spark.engine.file_systems import FileAccess, file_access, place_of
 from lq_spark.engine.kinds import is_sail
 from lq_spark.errors import TableError
 
@@ -80,6 +81,8 @@ class ParquetRows:
     ----------
     splits : tuple of tuple of RowGroups
         What each task reads.
+    accesses : mapping of str to FileAccess
+        To the place of each file, by :func:`place_of` its URI.
     n_rows : int
     types : mapping of str to pyarrow DataType
         The columns that can be read, as they are handed out.
@@ -92,6 +95,7 @@ class ParquetRows:
     """
 
     splits: tuple[tuple[RowGroups, ...], ...]
+    accesses: Mapping[str, FileAccess]
     n_rows: int
     types: Mapping[str, pa.DataType]
     unreadable: Mapping[str, str]
@@ -108,7 +112,7 @@ class ParquetRows:
         schema = pa.schema([(name, self.types[name]) for name in columns])
         for groups in self.splits[split]:
             try:
-                yield from _batches(groups, schema, n_rows)
+                yield from _batches(self.accesses, groups, schema, n_rows)
             except (OSError, pa.ArrowException, KeyError) as error:
                 raise TableError(
                     f"{_CANNOT_READ} {groups.file.uri!r} ({error}); did the table change meanwhile?"
@@ -138,8 +142,9 @@ def parquet_rows(
     OSError
         If a file cannot be opened, or is no Parquet file that can be read.
     """
+    accesses = _accesses(spark, files)
     with ThreadPoolExecutor(_N_FOOTERS) as pool:
-        footers = list(pool.map(_footer, (file.uri for file in files)))
+        footers = list(pool.map(functools.partial(_footer, accesses), files))
     types: dict[str, pa.DataType] = {}
     unreadable: dict[str, str] = {}
     for column in schema:
@@ -162,7 +167,20 @@ def parquet_rows(
         if all(name in footer.n_nulls for footer in footers)
     }
     splits = _splits(spark, files, footers)
-    return ParquetRows(splits, n_rows, types, unreadable, row_bytes, n_nulls)
+    return ParquetRows(splits, accesses, n_rows, types, unreadable, row_bytes, n_nulls)
+
+
+def _accesses(spark: SparkSession, files: Sequence[FileOfRows]) -> dict[str, FileAccess]:
+    """Return the access to the place of each file; raise OSError if there is none for one."""
+    found = {}
+    for file in files:
+        place = place_of(file.uri)
+        if place not in found:
+            access = file_access(spark, file.uri)
+            if isinstance(access, str):
+                raise OSError(access)
+            found[place] = access
+    return found
 
 
 def failed_reading(error: BaseException) -> str | None:
@@ -198,8 +216,8 @@ class _Footer:
     n_nulls: dict[str, int]
 
 
-def _footer(uri: str) -> _Footer:
-    with _opened(uri) as file:
+def _footer(accesses: Mapping[str, FileAccess], file_of_rows: FileOfRows) -> _Footer:
+    with _opened(accesses, file_of_rows) as file:
         metadata, schema = file.metadata, file.schema_arrow
     types: dict[str, list[pa.DataType]] = {}
     for column in schema:
@@ -242,8 +260,8 @@ def _has_dates(kind: pa.DataType) -> bool:
     return bool(pa.types.is_temporal(kind))
 
 
-def _opened(uri: str) -> pq.ParquetFile:
-    files, path = files_of(uri)
+def _opened(accesses: Mapping[str, FileAccess], file: FileOfRows) -> pq.ParquetFile:
+    files, path = accesses[place_of(file.uri)].open(file.uri)
     return pq.ParquetFile(
         path,
         filesystem=files,
@@ -254,10 +272,12 @@ def _opened(uri: str) -> pq.ParquetFile:
     )
 
 
-def _batches(groups: RowGroups, schema: pa.Schema, n_rows: int) -> Iterator[pa.RecordBatch]:
+def _batches(
+    accesses: Mapping[str, FileAccess], groups: RowGroups, schema: pa.Schema, n_rows: int
+) -> Iterator[pa.RecordBatch]:
     partition = groups.file.partition
     stored = [name for name in schema.names if name not in partition]
-    with _opened(groups.file.uri) as file:
+    with _opened(accesses, groups.file) as file:
         rows = range(groups.first, groups.stop)
         for batch in file.iter_batches(n_rows, row_groups=rows, columns=stored, use_threads=False):
             columns = [

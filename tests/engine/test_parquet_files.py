@@ -1,4 +1,4 @@
-"""Parquet files that workers read and write: each row once, bounded batches, the engine's values."""
+"""Parquet files that workers read and write: each row once, bounded batches, columns as they are."""
 
 import datetime as dt
 

@@ -41,7 +41,7 @@ def test_what_the_second_way_fetches_is_no_failure(fetch):
     code, printed = fetch(spark=[1, 0], maven=0)
     assert (code, printed.err) == (0, "")
     assert printed.out.splitlines() == [
-        "Fetching the connectors of Delta Lake and Iceberg ...",
+        "Fetching the connectors of Delta Lake, Iceberg and S3 ...",
         "Spark does not reach a repository of them by itself; fetching them by Maven ...",
     ]
 
