@@ -19,9 +19,10 @@ core       for boxes: lq_spark's functions of cleanlab's names, on arrays in mem
 
 Session start (and for cleanlab the imports) is timed apart. "first" is the first run in a process:
 the JVM has compiled nothing yet. "warm" is the median of the later runs in the same process, what a
-long-lived session sees. CPU seconds are those of the process and all its children. Memory is the
-peak of the resident sets over the whole process; after each run, that of all its processes together
-and what its temporary folder holds, the result included, of the last round.
+long-lived session sees. Beside the seconds of a phase is how many Spark jobs it started. CPU
+seconds are those of the process and all its children. Memory is the peak of the resident sets over
+the whole process; after each run, that of all its processes together and what its temporary folder
+holds, the result included, of the last round.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -132,6 +134,40 @@ class PeakMemory(threading.Thread):
         return {"driver_mib": round(own), "jvm_mib": round(jvm), "worker_mib": round(worker)}
 
 
+class JobsOfPhases:
+    """Counts the Spark jobs that each phase of a run starts: a phase is a job group."""
+
+    def __init__(self, spark: Any) -> None:
+        from lq_spark.job.run import Clock
+
+        self.context, self.timed, self.seen = spark.sparkContext, Clock.timed, set()
+        self.phases: dict[str | None, None] = {None: None}
+        counter = self
+
+        @contextlib.contextmanager
+        def grouped(clock: Clock, phase: str) -> Iterator[None]:
+            outer = counter.context.getLocalProperty("spark.jobGroup.id")
+            counter.phases[phase] = None
+            counter.context.setLocalProperty("spark.jobGroup.id", phase)
+            try:
+                with counter.timed(clock, phase):
+                    yield
+            finally:
+                counter.context.setLocalProperty("spark.jobGroup.id", outer)
+
+        Clock.timed = grouped  # type: ignore[method-assign]
+
+    def new(self) -> dict[str, int]:
+        """Return how many there were since the last call, by phase."""
+        tracker, counts = self.context.statusTracker(), {}
+        for phase in self.phases:
+            found = set(tracker.getJobIdsForGroup(phase)) - self.seen
+            self.seen |= found
+            if found:
+                counts[phase or "other"] = len(found)
+        return counts
+
+
 def contend(case: Any, name: str, folder: str, runs: int) -> None:
     """Run one contender in this process; print one JSON line."""
     memory = PeakMemory()
@@ -144,12 +180,18 @@ def contend(case: Any, name: str, folder: str, runs: int) -> None:
         else:
             run = case.others[name](folder, out)
         session = time.perf_counter() - start
-        found: dict[str, list[Any]] = {"walls": [], "cpu": [], "phases": [], "left": []}
+        jobs = JobsOfPhases(ours_on) if name == "lq_spark" else None
+        if jobs:
+            jobs.new()
+        found: dict[str, list[Any]] = {
+            name: [] for name in ("walls", "cpu", "phases", "jobs", "left")
+        }
         for _ in range(runs):
             used, start = cpu_seconds() - memory.cpu_seconds, time.perf_counter()
             found["phases"].append(run() or {})
             found["walls"].append(time.perf_counter() - start)
             found["cpu"].append(cpu_seconds() - memory.cpu_seconds - used)
+            found["jobs"].append(jobs.new() if jobs else {})
             found["left"].append(left_behind())
     time.sleep(0.1)
     print(json.dumps({"session": session, **found, **memory.summary()}))
@@ -208,6 +250,7 @@ def condense(found: list[dict[str, Any]]) -> dict[str, Any]:
             name: median(median(phases[name] for phases in of(run["phases"])) for run in found)
             for name in found[0]["phases"][0]
         }
+        entry[f"jobs_{state}"] = of(found[-1]["jobs"])[-1]
     peaks = {key: max(run[key] for run in found) for key in ("driver_mib", "jvm_mib", "worker_mib")}
     return {**entry, **peaks, "left": found[-1]["left"]}
 
@@ -224,9 +267,9 @@ def report(case: Any, data: str, n_units: int, summary: dict[str, Any]) -> None:
             f"{n_units / found['warm']:20,.0f}{found['driver_mib']:9.0f}{found['jvm_mib']:8.0f}"
             f"{found['worker_mib']:8.0f}"
         )
-        if found["phases_warm"]:
-            spent = ", ".join(f"{k} {v:.2f}" for k, v in found["phases_warm"].items())
-            print(f"  {'':10}warm: {spent}")
+        for state in ("first", "warm"):
+            if found[f"phases_{state}"]:
+                print(f"  {'':10}{state}: {phases_text(found, state)}")
         memory = " ".join(f"{of_run[0]:.0f}" for of_run in found["left"])
         files = " ".join(f"{of_run[1]:.2f}" for of_run in found["left"])
         print(f"  {'':10}after each run: memory {memory}; temporary files {files}  MiB")
@@ -236,6 +279,17 @@ def report(case: Any, data: str, n_units: int, summary: dict[str, Any]) -> None:
         found = [ratios(case, summary[name], summary[other], other, state) for other in others]
         if found:
             print(f"  {name} {state}: {', '.join(found)}", flush=True)
+
+
+def phases_text(found: dict[str, Any], state: str) -> str:
+    """Return the seconds of each phase of a run, and how many Spark jobs it started."""
+    jobs, parts = found[f"jobs_{state}"], []
+    for name in dict.fromkeys([*found[f"phases_{state}"], *jobs]):
+        seconds = found[f"phases_{state}"].get(name)
+        part = name if seconds is None else f"{name} {seconds:.2f}"
+        parts.append(f"{part} ({n} jobs)" if (n := jobs.get(name, 0)) else part)
+    total = f"; {sum(jobs.values())} Spark jobs" if jobs else ""
+    return ", ".join(parts) + total
 
 
 def ratios(case: Any, ours: dict[str, Any], theirs: dict[str, Any], other: str, state: str) -> str:

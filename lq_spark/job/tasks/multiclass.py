@@ -165,6 +165,7 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
     """Rows of one label each."""
 
     config_type = MulticlassConfig
+    passes = "one for class thresholds if wanted, one for scores"
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""

@@ -185,6 +185,7 @@ class TokensTask(LabelledTask[TokensConfig]):
     """Tokens, in a row a sentence or in a row a token; the rows of the output are sentences."""
 
     config_type = TokensConfig
+    passes = "one for sentences, two or three for the tokens and their issues"
     rows = "sentences"
     score_column = "sentence_quality"
     place_in_reason = (r"^token \d+: ", "a token: ")
