@@ -3,7 +3,7 @@
     python scripts/bench.py                          # the scoring job at three sizes, three rounds
     python scripts/bench.py --task issues            # adjusted scores and label issues
     python scripts/bench.py --task detection --size 50000
-    python scripts/bench.py --size 4000x21841 --rounds 1 --contenders lq_spark
+    python scripts/bench.py --size 4000x21841 --rounds 1 --contenders lq_spark,lq_spark:spark
     python scripts/bench.py --size 1000000x10 --rounds 1 --contenders sail --runs 10    # leaks?
     python scripts/bench.py --task issues --size 5000000x10 --largest-class 0.99
 
@@ -13,6 +13,7 @@ file to a Parquet file:
 
 lq_spark   on Apache Spark, a session of two cores
 sail       the same on the embedded engine: no JVM, no worker, all in the one process
+…:spark    either of them with the engine as the reader, not the Python workers (not by default)
 cleanlab   what a competent user would write, where it can hold the data
 floor      for rows of one label: Spark with an Arrow UDF that does nothing over the same columns
 core       for boxes: lq_spark's functions of cleanlab's names, on arrays in memory
@@ -174,13 +175,14 @@ def contend(case: Any, name: str, folder: str, runs: int) -> None:
     memory.start()
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
-        if name in OURS:
-            ours_on = embedded_session() if name == "sail" else spark_session(case.driver_memory)
-            run = case.ours(ours_on, folder, out)
+        engine, _, reader = name.partition(":")
+        if engine in OURS:
+            ours_on = embedded_session() if engine == "sail" else spark_session(case.driver_memory)
+            run = case.ours(ours_on, folder, out, reader or "auto")
         else:
             run = case.others[name](folder, out)
         session = time.perf_counter() - start
-        jobs = JobsOfPhases(ours_on) if name == "lq_spark" else None
+        jobs = JobsOfPhases(ours_on) if engine == "lq_spark" else None
         if jobs:
             jobs.new()
         found: dict[str, list[Any]] = {
@@ -218,10 +220,13 @@ def bench(case: Any, size: str, folder: Path, options: argparse.Namespace) -> di
     """Run the contenders of a case in turn; print and return what they took."""
     data, n_units = data_of(case, size, folder, options.largest_class)
     wanted = options.contenders and options.contenders.split(",")
-    contenders = [name for name in (*OURS, *case.others) if not wanted or name in wanted]
+    there = [*OURS, *(f"{engine}:spark" for engine in OURS), *case.others]
+    default = [name for name in there if ":" not in name]
+    contenders = [name for name in there if name in (wanted or default)]
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
     for _, name in itertools.product(range(options.rounds or case.rounds), contenders):
-        runs = options.runs or (case.runs if name in OURS else case.runs_of_others)
+        is_ours = name.partition(":")[0] in OURS
+        runs = options.runs or (case.runs if is_ours else case.runs_of_others)
         command = [sys.executable, __file__, "--task", case.name, "--contend", name]
         command += ["--data", str(data), "--runs", str(runs)]
         environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
@@ -273,7 +278,7 @@ def report(case: Any, data: str, n_units: int, summary: dict[str, Any]) -> None:
         memory = " ".join(f"{of_run[0]:.0f}" for of_run in found["left"])
         files = " ".join(f"{of_run[1]:.2f}" for of_run in found["left"])
         print(f"  {'':10}after each run: memory {memory}; temporary files {files}  MiB")
-    ours = [name for name in OURS if name in summary]
+    ours = [name for name in summary if name.partition(":")[0] in OURS]
     others = [name for name in case.others if name in summary]
     for name, state in itertools.product(ours, ("first", "warm")):
         found = [ratios(case, summary[name], summary[other], other, state) for other in others]
@@ -300,10 +305,6 @@ def ratios(case: Any, ours: dict[str, Any], theirs: dict[str, Any], other: str, 
     if case.passes:  # from source to result, without the check of keys and the summary
         seconds = sum(ours[f"phases_{state}"].get(name, 0.0) for name in case.passes)
         parts = {"passes": seconds / theirs[state], **parts}
-    else:
-        common = ours[f"phases_{state}"].keys() & theirs[f"phases_{state}"].keys()
-        for phase in sorted(common):
-            parts[phase] = ours[f"phases_{state}"][phase] / theirs[f"phases_{state}"][phase]
     parts["CPU"] = ours[f"cpu_{state}"] / theirs[f"cpu_{state}"]
     return ", ".join(f"{part} / {other} {ratio:.2f}" for part, ratio in parts.items())
 
