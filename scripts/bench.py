@@ -3,7 +3,7 @@
     python scripts/bench.py                          # the scoring job at three sizes, three rounds
     python scripts/bench.py --task issues            # adjusted scores and label issues
     python scripts/bench.py --task detection --size 50000
-    python scripts/bench.py --size 4000x21841 --rounds 1 --contenders lq_spark
+    python scripts/bench.py --size 4000x21841 --rounds 1 --contenders lq_spark,lq_spark:spark
     python scripts/bench.py --size 1000000x10 --rounds 1 --contenders sail --runs 10    # leaks?
     python scripts/bench.py --task issues --size 5000000x10 --largest-class 0.99
 
@@ -13,15 +13,17 @@ file to a Parquet file:
 
 lq_spark   on Apache Spark, a session of two cores
 sail       the same on the embedded engine: no JVM, no worker, all in the one process
+…:spark    either of them with the engine as the reader, not the Python workers (not by default)
 cleanlab   what a competent user would write, where it can hold the data
 floor      for rows of one label: Spark with an Arrow UDF that does nothing over the same columns
 core       for boxes: lq_spark's functions of cleanlab's names, on arrays in memory
 
 Session start (and for cleanlab the imports) is timed apart. "first" is the first run in a process:
 the JVM has compiled nothing yet. "warm" is the median of the later runs in the same process, what a
-long-lived session sees. CPU seconds are those of the process and all its children. Memory is the
-peak of the resident sets over the whole process; after each run, that of all its processes together
-and what its temporary folder holds, the result included, of the last round.
+long-lived session sees. Beside the seconds of a phase is how many Spark jobs it started. CPU
+seconds are those of the process and all its children. Memory is the peak of the resident sets over
+the whole process; after each run, that of all its processes together and what its temporary folder
+holds, the result included, of the last round.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -132,24 +135,65 @@ class PeakMemory(threading.Thread):
         return {"driver_mib": round(own), "jvm_mib": round(jvm), "worker_mib": round(worker)}
 
 
+class JobsOfPhases:
+    """Counts the Spark jobs that each phase of a run starts: a phase is a job group."""
+
+    def __init__(self, spark: Any) -> None:
+        from lq_spark.job.run import Clock
+
+        self.context, self.timed, self.seen = spark.sparkContext, Clock.timed, set()
+        self.phases: dict[str | None, None] = {None: None}
+        counter = self
+
+        @contextlib.contextmanager
+        def grouped(clock: Clock, phase: str) -> Iterator[None]:
+            outer = counter.context.getLocalProperty("spark.jobGroup.id")
+            counter.phases[phase] = None
+            counter.context.setLocalProperty("spark.jobGroup.id", phase)
+            try:
+                with counter.timed(clock, phase):
+                    yield
+            finally:
+                counter.context.setLocalProperty("spark.jobGroup.id", outer)
+
+        Clock.timed = grouped  # type: ignore[method-assign]
+
+    def new(self) -> dict[str, int]:
+        """Return how many there were since the last call, by phase."""
+        tracker, counts = self.context.statusTracker(), {}
+        for phase in self.phases:
+            found = set(tracker.getJobIdsForGroup(phase)) - self.seen
+            self.seen |= found
+            if found:
+                counts[phase or "other"] = len(found)
+        return counts
+
+
 def contend(case: Any, name: str, folder: str, runs: int) -> None:
     """Run one contender in this process; print one JSON line."""
     memory = PeakMemory()
     memory.start()
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
-        if name in OURS:
-            ours_on = embedded_session() if name == "sail" else spark_session(case.driver_memory)
-            run = case.ours(ours_on, folder, out)
+        engine, _, reader = name.partition(":")
+        if engine in OURS:
+            ours_on = embedded_session() if engine == "sail" else spark_session(case.driver_memory)
+            run = case.ours(ours_on, folder, out, reader or "auto")
         else:
             run = case.others[name](folder, out)
         session = time.perf_counter() - start
-        found: dict[str, list[Any]] = {"walls": [], "cpu": [], "phases": [], "left": []}
+        jobs = JobsOfPhases(ours_on) if engine == "lq_spark" else None
+        if jobs:
+            jobs.new()
+        found: dict[str, list[Any]] = {
+            name: [] for name in ("walls", "cpu", "phases", "jobs", "left")
+        }
         for _ in range(runs):
             used, start = cpu_seconds() - memory.cpu_seconds, time.perf_counter()
             found["phases"].append(run() or {})
             found["walls"].append(time.perf_counter() - start)
             found["cpu"].append(cpu_seconds() - memory.cpu_seconds - used)
+            found["jobs"].append(jobs.new() if jobs else {})
             found["left"].append(left_behind())
     time.sleep(0.1)
     print(json.dumps({"session": session, **found, **memory.summary()}))
@@ -176,10 +220,13 @@ def bench(case: Any, size: str, folder: Path, options: argparse.Namespace) -> di
     """Run the contenders of a case in turn; print and return what they took."""
     data, n_units = data_of(case, size, folder, options.largest_class)
     wanted = options.contenders and options.contenders.split(",")
-    contenders = [name for name in (*OURS, *case.others) if not wanted or name in wanted]
+    there = [*OURS, *(f"{engine}:spark" for engine in OURS), *case.others]
+    default = [name for name in there if ":" not in name]
+    contenders = [name for name in there if name in (wanted or default)]
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
     for _, name in itertools.product(range(options.rounds or case.rounds), contenders):
-        runs = options.runs or (case.runs if name in OURS else case.runs_of_others)
+        is_ours = name.partition(":")[0] in OURS
+        runs = options.runs or (case.runs if is_ours else case.runs_of_others)
         command = [sys.executable, __file__, "--task", case.name, "--contend", name]
         command += ["--data", str(data), "--runs", str(runs)]
         environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
@@ -208,6 +255,7 @@ def condense(found: list[dict[str, Any]]) -> dict[str, Any]:
             name: median(median(phases[name] for phases in of(run["phases"])) for run in found)
             for name in found[0]["phases"][0]
         }
+        entry[f"jobs_{state}"] = of(found[-1]["jobs"])[-1]
     peaks = {key: max(run[key] for run in found) for key in ("driver_mib", "jvm_mib", "worker_mib")}
     return {**entry, **peaks, "left": found[-1]["left"]}
 
@@ -224,18 +272,29 @@ def report(case: Any, data: str, n_units: int, summary: dict[str, Any]) -> None:
             f"{n_units / found['warm']:20,.0f}{found['driver_mib']:9.0f}{found['jvm_mib']:8.0f}"
             f"{found['worker_mib']:8.0f}"
         )
-        if found["phases_warm"]:
-            spent = ", ".join(f"{k} {v:.2f}" for k, v in found["phases_warm"].items())
-            print(f"  {'':10}warm: {spent}")
+        for state in ("first", "warm"):
+            if found[f"phases_{state}"]:
+                print(f"  {'':10}{state}: {phases_text(found, state)}")
         memory = " ".join(f"{of_run[0]:.0f}" for of_run in found["left"])
         files = " ".join(f"{of_run[1]:.2f}" for of_run in found["left"])
         print(f"  {'':10}after each run: memory {memory}; temporary files {files}  MiB")
-    ours = [name for name in OURS if name in summary]
+    ours = [name for name in summary if name.partition(":")[0] in OURS]
     others = [name for name in case.others if name in summary]
     for name, state in itertools.product(ours, ("first", "warm")):
         found = [ratios(case, summary[name], summary[other], other, state) for other in others]
         if found:
             print(f"  {name} {state}: {', '.join(found)}", flush=True)
+
+
+def phases_text(found: dict[str, Any], state: str) -> str:
+    """Return the seconds of each phase of a run, and how many Spark jobs it started."""
+    jobs, parts = found[f"jobs_{state}"], []
+    for name in dict.fromkeys([*found[f"phases_{state}"], *jobs]):
+        seconds = found[f"phases_{state}"].get(name)
+        part = name if seconds is None else f"{name} {seconds:.2f}"
+        parts.append(f"{part} ({n} jobs)" if (n := jobs.get(name, 0)) else part)
+    total = f"; {sum(jobs.values())} Spark jobs" if jobs else ""
+    return ", ".join(parts) + total
 
 
 def ratios(case: Any, ours: dict[str, Any], theirs: dict[str, Any], other: str, state: str) -> str:
@@ -246,10 +305,6 @@ def ratios(case: Any, ours: dict[str, Any], theirs: dict[str, Any], other: str, 
     if case.passes:  # from source to result, without the check of keys and the summary
         seconds = sum(ours[f"phases_{state}"].get(name, 0.0) for name in case.passes)
         parts = {"passes": seconds / theirs[state], **parts}
-    else:
-        common = ours[f"phases_{state}"].keys() & theirs[f"phases_{state}"].keys()
-        for phase in sorted(common):
-            parts[phase] = ours[f"phases_{state}"][phase] / theirs[f"phases_{state}"][phase]
     parts["CPU"] = ours[f"cpu_{state}"] / theirs[f"cpu_{state}"]
     return ", ".join(f"{part} / {other} {ratio:.2f}" for part, ratio in parts.items())
 

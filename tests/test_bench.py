@@ -17,7 +17,7 @@ def test_a_case_makes_its_data_and_scores_it(spark, case, tmp_path):
     data.mkdir()
     numbers = case.numbers(SMALL.get(case.task, "300"))
     assert case.make_data(data, *numbers, **case.data_options) > 0
-    seconds = case.ours(spark, str(data), str(out))() or {}
+    seconds = case.ours(spark, str(data), str(out), "auto")() or {}
     assert all(value >= 0.0 for value in seconds.values())
     written = [path for path in out.iterdir() if path.is_dir()]
     assert written

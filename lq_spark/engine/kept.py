@@ -87,15 +87,6 @@ def _nullable(schema: StructType) -> StructType:
     return StructType.fromJson(json.loads(text))
 
 
-def in_one_file(rows: DataFrame, uri: str) -> None:
-    """Write a few rows to a Parquet folder of one file."""
-    if is_sail(rows.sparkSession):
-        # Sail splits more than some thousand rows into several files, whatever their partitions.
-        _write(rows.toArrow(), uri)
-    else:
-        rows.coalesce(1).write.parquet(uri)
-
-
 def _make_if_empty(df: DataFrame, uri: str, is_partitioned: bool) -> None:
     """Write an empty table as Spark does: Sail writes nothing for it."""
     files, folder = files_of(uri)

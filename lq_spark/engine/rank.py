@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StructField, StructType
 
 from lq_spark.engine.select import one_zero
+from lq_spark.engine.small_tables import small_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -33,10 +35,12 @@ def ranked(rows: DataFrame, *, share: str = "value") -> DataFrame:
     fine = F.pow(F.greatest(F.col(share), F.lit(0.0)), F.lit(1.0 / 16.0))
     rows = rows.withColumn("value", one_zero("value"))
     bucketed = rows.withColumn("__bucket", F.floor(fine * F.lit(float(N_BUCKETS))))
-    counts = bucketed.groupBy("__bucket").count().orderBy("__bucket").collect()
-    before = itertools.accumulate((row["count"] for row in counts), initial=0)
-    offsets = [(row["__bucket"], n) for row, n in zip(counts, before, strict=False)]
-    table = rows.sparkSession.createDataFrame(offsets, "__bucket bigint, __before bigint")
+    # Ordered here: the engine would take two more jobs to sort the few buckets.
+    counts = sorted(map(tuple, bucketed.groupBy("__bucket").count().collect()))
+    before = itertools.accumulate((count for _, count in counts), initial=0)
+    offsets = [(bucket, n) for (bucket, _), n in zip(counts, before, strict=False)]
+    schema = StructType([StructField(name, LongType()) for name in ("__bucket", "__before")])
+    table = small_table(rows.sparkSession, offsets, schema)
     place = F.row_number().over(Window.partitionBy("__bucket").orderBy("value", "key"))
     return (
         bucketed.join(table.hint("broadcast"), "__bucket")

@@ -21,6 +21,8 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DoubleType, LongType, StructField, StructType
 
+from lq_spark.engine.small_tables import small_table
+
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
@@ -96,7 +98,7 @@ def lowest_cuts(df: DataFrame, quotas: Mapping[int, int]) -> dict[int, Cut]:
     if not wanted:
         return {}
     spark = df.sparkSession
-    named = spark.createDataFrame([(group,) for group in wanted], "group bigint")
+    named = small_table(spark, [(group,) for group in wanted], _numbers("group"))
     group = F.col("group").cast("bigint").alias("group")
     rows = df.select(group, one_zero("value"), "key").join(
         named.hint("broadcast"), "group", "left_semi"
@@ -118,7 +120,7 @@ def nth_lowest(df: DataFrame, ranks: Sequence[int]) -> list[float]:
         Each from 1 to the number of rows.
     """
     spark = df.sparkSession
-    groups = spark.createDataFrame([(group,) for group in range(len(ranks))], "group bigint")
+    groups = small_table(spark, [(group,) for group in range(len(ranks))], _numbers("group"))
     rows = df.select(one_zero("value"), F.lit(0).alias("key")).crossJoin(groups.hint("broadcast"))
     found = _narrowed(rows, dict(enumerate(ranks)))
     values = {group: cut.value for group, cut in found.cuts.items()}
@@ -133,10 +135,14 @@ def nth_lowest(df: DataFrame, ranks: Sequence[int]) -> list[float]:
 
 def sorted_cuts(df: DataFrame, quotas: Mapping[int, int]) -> dict[int, Cut]:
     """Return :func:`lowest_cuts` in one pass, by sorting each group: for groups of few rows."""
-    schema = "group bigint, n bigint"
-    numbers = df.sparkSession.createDataFrame([(g, n) for g, n in quotas.items() if n > 0], schema)
+    wanted = [(group, n) for group, n in quotas.items() if n > 0]
+    numbers = small_table(df.sparkSession, wanted, _numbers("group", "n"))
     rows = df.withColumn("value", one_zero("value"))
     return _sorted_cuts(rows.join(numbers.hint("broadcast"), "group"))
+
+
+def _numbers(*names: str) -> StructType:
+    return StructType([StructField(name, LongType()) for name in names])
 
 
 def take(
@@ -172,7 +178,7 @@ def take(
         ]
     )
     rows = [(number, cut.value, cut.key) for number, cut in cuts.items()]
-    table = df.sparkSession.createDataFrame(rows, schema)
+    table = small_table(df.sparkSession, rows, schema)
     up_to_key = F.col("__cut_key").isNull() | (key <= F.col("__cut_key"))
     taken = (value < F.col("__cut_value")) | ((value == F.col("__cut_value")) & up_to_key)
     joined = df.join(table.hint("broadcast"), group == F.col("__cut_group"), "left")
@@ -237,9 +243,16 @@ def _count_buckets(
 
 def _rows_inside(rows: DataFrame, brackets: Mapping[int, _Bracket]) -> DataFrame:
     """Return the rows that lie in their group's bracket, with columns low, high, scale and n."""
-    table = rows.sparkSession.createDataFrame(
+    table = small_table(
+        rows.sparkSession,
         [(group, b.low, b.high, b.scale, b.n) for group, b in brackets.items()],
-        "group bigint, low double, high double, scale double, n bigint",
+        StructType(
+            [
+                StructField("group", LongType()),
+                *(StructField(name, DoubleType()) for name in ("low", "high", "scale")),
+                StructField("n", LongType()),
+            ]
+        ),
     )
     return rows.join(table.hint("broadcast"), "group").where(
         F.col("value").between(F.col("low"), F.col("high"))

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, StructField, StructType
 
 from lq_spark.engine.inputs import column, column_type
+from lq_spark.engine.small_tables import small_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -32,7 +33,7 @@ def excerpts(rows: DataFrame, columns: TokenColumns, worst: list[tuple[Any, ...]
             StructField("__lq_place", IntegerType()),
         ]
     )
-    wanted = rows.sparkSession.createDataFrame(list(places.items()), schema)
+    wanted = small_table(rows.sparkSession, list(places.items()), schema)
     near = rows.join(
         wanted.hint("broadcast"), column(columns.sentence_id) == F.col("__lq_sentence")
     )

@@ -34,6 +34,7 @@ def plan(run: JobRun) -> str:
     lines = [f"input       {config.input} ({run.opened.text})"]
     lines += [f"  {name}  {kind}" for name, kind in task.source.dtypes]
     lines.append(f"reader      {run.reader}")
+    lines.append(f"passes      the keys; {task.passes}")
     lines.append(f"sample      {faults or f'the first {N_SAMPLE:,} rows can be scored'}")
     lines.append(f"classes     {task.classes_text}")
     for spec, schema in outputs:

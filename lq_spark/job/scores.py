@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import functions as F
+from pyspark.sql.types import DateType, DecimalType, IntegralType, StringType
 
 from lq_spark.core.shared.exact import SCALE_BITS, exact_mean
 from lq_spark.core.shared.exact import scaled_halves as scaled_halves_of
-from lq_spark.engine.inputs import column
+from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.sums import scaled_halves
 from lq_spark.engine.verbs import reduce_rows, select
 from lq_spark.job.summary import ClassQuality
@@ -74,6 +75,25 @@ def scores_of(output: DataFrame, id: str, *shown: Column | str) -> Scores:
     return Scores(row["score_n"], row["issues"], mean([row]), worst)
 
 
+class ClassScores(NamedTuple):
+    """The scores of a table by given class, and its lowest.
+
+    Attributes
+    ----------
+    classes : list of ClassQuality
+        In the order of the classes; where K is known, with those that no row is given.
+    mean : float or None
+        Mean label quality of all rows; None without rows.
+    worst : list of tuple
+        (key, label, predicted label, label quality) of the lowest scores, ties by key; empty where
+        no key is named.
+    """
+
+    classes: list[ClassQuality]
+    mean: float | None
+    worst: list[tuple[Any, ...]]
+
+
 def scores_of_classes(
     scores: DataFrame,
     label: str,
@@ -81,35 +101,55 @@ def scores_of_classes(
     n_classes: int | None,
     *,
     sought: bool,
-) -> tuple[list[ClassQuality], float | None]:
-    """Return the scores by given class, in the order of the classes, and the mean of all.
+    key: str | None = None,
+) -> ClassScores:
+    """Return the scores of a table by given class, and its lowest, from one pass.
 
-    Where K is known, with the classes that no row is given; ``sought`` says whether issues were.
+    ``sought`` says whether issues were.
     """
     columns = [label, PREDICTED_LABEL, LABEL_QUALITY, *[IS_LABEL_ISSUE] * sought]
-    count = functools.partial(_sums_of_classes, classes=classes)
-    groups = reduce_rows(select(scores, *columns), count, _added) or {}
-    found = {}
+    with_key = key is not None and isinstance(column_type(scores, key), _SORTED_KEYS)
+    read = select(scores, *columns, *[str(key)] * with_key)
+    found = reduce_rows(
+        read, functools.partial(_class_sums, classes=classes, with_key=with_key), _added
+    )
+    groups, lowest_rows = found or ({}, None)
+    by_name = {}
     for value in sorted(groups):
         n, high, low, otherwise, issues = groups[value].tolist()
         name = class_name(value, classes)
-        mean_quality = exact_mean(high, low, n) if n else None
-        found[name] = ClassQuality(name, n, mean_quality, otherwise, issues if sought else None)
+        of_class = exact_mean(high, low, n) if n else None
+        by_name[name] = ClassQuality(name, n, of_class, otherwise, issues if sought else None)
     n, high, low, *_ = sum(groups.values(), np.zeros(_N_SUMS, dtype=np.int64)).tolist()
-    names = list(found) if n_classes is None else list(map(str, classes or range(n_classes)))
+    names = list(by_name) if n_classes is None else list(map(str, classes or range(n_classes)))
     without = (0, None, 0, 0 if sought else None)
-    of_classes = [found.get(name) or ClassQuality(name, *without) for name in names]
-    return of_classes, exact_mean(high, low, n) if n else None
+    worst = []
+    if lowest_rows is not None:
+        worst = list(zip(*(values.to_pylist() for values in lowest_rows.columns), strict=True))
+    elif key is not None:
+        shown = [column(key), column(label), PREDICTED_LABEL, LABEL_QUALITY]
+        worst = lowest(scores, key, shown, LABEL_QUALITY)
+    return ClassScores(
+        [by_name.get(name) or ClassQuality(name, *without) for name in names],
+        exact_mean(high, low, n) if n else None,
+        worst,
+    )
+
+
+_SORTED_KEYS = (IntegralType, StringType, DateType, DecimalType)
+"""Types whose values Arrow orders, and gives to Python, as Spark does."""
+
+_Found = tuple[dict[Any, NDArray[np.int64]], pa.Table | None]
+"""The sums of each class, and the lowest rows."""
 
 
 _N_SUMS = 5
 """Of a class: rows, the halves of the sum of their scores, rows predicted otherwise, issues."""
 
 
-def _sums_of_classes(
-    batch: pa.RecordBatch, classes: Sequence[str] | None
-) -> dict[Any, NDArray[np.int64]]:
-    labels, predicted, quality, *issues = batch.columns
+def _class_sums(batch: pa.RecordBatch, classes: Sequence[str] | None, *, with_key: bool) -> _Found:
+    labels, predicted, quality, *others = batch.columns
+    keys, issues = (others[-1:], others[:-1]) if with_key else ([], others)
     given = comparable(labels, classes)
     encoded = given.dictionary_encode()
     otherwise = pc.not_equal(given, comparable(predicted, classes))
@@ -122,11 +162,25 @@ def _sums_of_classes(
     for place, weights in enumerate(counted):
         # In float64, and exact: a batch has fewer than 2^21 rows.
         sums[:, place] = np.bincount(encoded.indices, weights, len(sums))
-    return dict(zip(encoded.dictionary.to_pylist(), sums, strict=True))
+    of_classes = dict(zip(encoded.dictionary.to_pylist(), sums, strict=True))
+    if not with_key:
+        return of_classes, None
+    table = pa.table([*keys, labels, predicted, quality], ["key", "label", "predicted", "quality"])
+    return of_classes, _lowest_rows(table)
 
 
-def _added(
-    a: dict[Any, NDArray[np.int64]], b: dict[Any, NDArray[np.int64]]
-) -> dict[Any, NDArray[np.int64]]:
+def _lowest_rows(table: pa.Table) -> pa.Table:
+    quality = table["quality"].to_numpy() + 0.0  # one zero
+    if len(table) > N_LOWEST:
+        cut = np.partition(quality, N_LOWEST - 1)[N_LOWEST - 1]
+        table = table.filter(pa.array(quality <= cut))
+    order = [("quality", "ascending"), ("key", "ascending")]
+    return table.sort_by(order).slice(0, N_LOWEST)
+
+
+def _added(a: _Found, b: _Found) -> _Found:
     none = np.zeros(_N_SUMS, dtype=np.int64)
-    return {value: a.get(value, none) + b.get(value, none) for value in a | b}
+    sums = {value: a[0].get(value, none) + b[0].get(value, none) for value in a[0] | b[0]}
+    if a[1] is None or b[1] is None:
+        return sums, None
+    return sums, _lowest_rows(pa.concat_tables([a[1], b[1]]))

@@ -53,6 +53,9 @@ class Task(ABC, Generic[Config]):
     further_rows: ClassVar[Mapping[str, str]] = {}
     """What the rows of its further sources are, by the option that says where bad ones go."""
 
+    passes: ClassVar[str]
+    """Which passes over the source it makes beside that over the keys, as a dry run says."""
+
     score_column: ClassVar[str] = LABEL_QUALITY
     """The column of the output that is null where a row cannot be scored."""
 

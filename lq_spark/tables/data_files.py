@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import pyarrow as pa
+from pyarrow import fs
+
+from lq_spark.engine.file_systems import FileAccess, file_access
 from lq_spark.engine.files import local_path
 from lq_spark.engine.kinds import is_sail
 from lq_spark.tables import catalog, delta_log, iceberg_files, sail
@@ -93,7 +97,7 @@ def data_files(spark: SparkSession, spec: TableSpec, source: Source) -> DataFile
         return reason
     try:
         return listing(spark, spec, source)
-    except (OSError, ValueError, LookupError) as error:  # on an object store, or damaged
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         return f"the files of the table cannot be looked up here ({one_line(error)})"
 
 
@@ -108,20 +112,40 @@ def _filled_in(source: Source) -> str | None:
     return None
 
 
+def _opener(spark: SparkSession) -> iceberg_files.Opener:
+    """Return what opens files with the settings of a session, which are asked for once a place."""
+    known: dict[str, FileAccess | str] = {}
+
+    def opened(uri: str) -> tuple[fs.FileSystem, str]:
+        place = "/".join(uri.split("/", 3)[:3])
+        access = known[place] = known.get(place) or file_access(spark, uri)
+        if isinstance(access, str):
+            raise OSError(access)
+        return access.open(uri)
+
+    return opened
+
+
 def _delta(spark: SparkSession, spec: TableSpec, source: Source) -> DataFiles | str:
     place = spec.name if spec.is_path else catalog.location(spark, spec.name)
     table = as_uri(place).rstrip("/")
-    snapshot = delta_log.snapshot(table, int(source.version or 0))
+    snapshot = delta_log.snapshot(*_opener(spark)(table), int(source.version or 0))
     if reason := _obstacle_of_delta(snapshot):
         return reason
     columns = snapshot.metadata["partitionColumns"]
+    # To the protocol an empty text is null; Spark keeps it in a column of texts.
+    texts = (
+        set()
+        if is_sail(spark)
+        else {field.name for field in source.df.schema if field.dataType.simpleString() == "string"}
+    )
     found = []
     for path, added in snapshot.added.items():
         if path.startswith("/"):
             return "a file of the Delta table is outside it, on a file system that has no name"
         uri = as_uri(path) if _HAS_SCHEME.match(path) else f"{table}/{path}"
-        # To the protocol an empty text is null, as for a partition column of any other type.
-        partition = {name: added.partition[name] or None for name in columns}
+        values = {name: added.partition[name] for name in columns}
+        partition = {n: text if text or n in texts else None for n, text in values.items()}
         found.append(DataFile(uri, added.size, partition))
     return DataFiles(tuple(found), None)
 
@@ -145,9 +169,9 @@ def _iceberg(spark: SparkSession, spec: TableSpec, source: Source) -> DataFiles 
     metadata: Mapping[str, Any]
     if is_sail(spark):
         metadata = sail.iceberg_metadata(spec)
-        entries = iceberg_files.of_manifests(metadata, source.version)
+        entries = iceberg_files.of_manifests(_opener(spark), metadata, source.version)
     else:
-        entries, metadata = iceberg_files.of_spark(spark, spec.name, source.version)
+        entries, metadata = iceberg_files.of_spark(spark, _opener(spark), spec.name, source.version)
     schema = iceberg_files.schema_of(metadata, source.version)
     if reason := iceberg_files.obstacle_of_files(entries):
         return reason

@@ -19,8 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from lq_spark.engine.files import files_of
-
 _COMMIT = re.compile(r"(\d{20})\.json")
 
 _CHECKPOINT = re.compile(
@@ -60,15 +58,14 @@ class Snapshot:
     added: dict[str, Added] = field(default_factory=dict)
 
 
-def snapshot(table: str, version: int) -> Snapshot:
-    """Return what the Delta table at a URI is at a version.
+def snapshot(files: fs.FileSystem, path: str, version: int) -> Snapshot:
+    """Return what the Delta table at a path of a file system is at a version.
 
     Raises
     ------
     OSError, ValueError
         If its log cannot be read here, or does not reach from a checkpoint to that version.
     """
-    files, path = files_of(table)
     log = f"{path.rstrip('/')}/_delta_log"
     names = [entry.base_name for entry in files.get_file_info(fs.FileSelector(log))]
     found = Snapshot()

@@ -163,24 +163,3 @@ def _require_distinct(rows: DataFrame, spec: TableSpec) -> None:
             f"{spec.option}: rows are merged by {listed(spec.keys)}, and of {n_rows:,} rows "
             f"{n_rows - n_keys:,} have a null there or the same as another"
         )
-
-
-def check_rows(spark: SparkSession, spec: TableSpec, schema: StructType) -> None:
-    """Raise if rows of this schema cannot be added to a table."""
-    if spec.format in ("delta", "iceberg"):
-        output_table(spark, spec).check(schema)
-    else:
-        require_format(spark, spec)
-        parquet.check_rows(spark, spec, schema)
-
-
-def add_rows(rows: DataFrame, spec: TableSpec, properties: Mapping[str, str] = {}) -> None:
-    """Add a few rows to a table that others may add to at the same time.
-
-    Raises OptionError if there is a table of another format, TableError if they cannot be written.
-    """
-    if spec.format in ("delta", "iceberg"):
-        write_table(rows, replace(spec, mode="append"), properties)
-    else:
-        require_format(rows.sparkSession, spec)
-        parquet.add_rows(rows, spec)

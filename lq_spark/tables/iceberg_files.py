@@ -7,18 +7,21 @@ are made of are read.
 from __future__ import annotations
 
 import gzip
+import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pyarrow import fs
 from pyspark.sql import functions as F
 
-from lq_spark.engine.files import files_of
-from lq_spark.tables import avro
 from lq_spark.tables.staged import as_uri
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+Opener = Callable[[str], tuple[fs.FileSystem, str]]
+"""Returns the file system of a URI and the path there, or raises OSError."""
 
 _NAME_MAPPING = "schema.name-mapping.default"
 
@@ -37,7 +40,7 @@ class Entry(NamedTuple):
 
 
 def of_spark(
-    spark: SparkSession, name: str, snapshot: int | None
+    spark: SparkSession, opener: Opener, name: str, snapshot: int | None
 ) -> tuple[list[Entry], dict[str, Any]]:
     """Return the files of a table of a catalog, and its metadata.
 
@@ -57,10 +60,10 @@ def of_spark(
         rows = rows.unionAll(files.select(F.lit(False), *columns, is_encrypted))
     found = [tuple(row) for row in rows.collect()]  # a row a file
     metadata = [path for is_metadata, _, path, *_ in found if is_metadata]
-    return [Entry(*row[1:]) for row in found if not row[0]], _metadata(metadata[-1])
+    return [Entry(*row[1:]) for row in found if not row[0]], _metadata(opener, metadata[-1])
 
 
-def of_manifests(metadata: Mapping[str, Any], snapshot: int | None) -> list[Entry]:
+def of_manifests(opener: Opener, metadata: Mapping[str, Any], snapshot: int | None) -> list[Entry]:
     """Return the files of a table of which the metadata is known.
 
     Raises
@@ -71,11 +74,11 @@ def of_manifests(metadata: Mapping[str, Any], snapshot: int | None) -> list[Entr
     if snapshot is None:
         return []
     [found] = [each for each in metadata["snapshots"] if each["snapshot-id"] == snapshot]
-    manifests = avro.records(_content(found["manifest-list"]))
+    manifests = _records(_content(opener, found["manifest-list"]))
     entries = [
         entry
         for manifest in manifests
-        for entry in avro.records(_content(manifest["manifest_path"]))
+        for entry in _records(_content(opener, manifest["manifest_path"]))
     ]
     files = [entry["data_file"] for entry in entries if entry["status"] != _DELETED]
     return [
@@ -90,14 +93,23 @@ def of_manifests(metadata: Mapping[str, Any], snapshot: int | None) -> list[Entr
     ]
 
 
-def _content(place: str) -> bytes:
-    files, path = files_of(as_uri(place))
+def _records(content: bytes) -> Iterator[Any]:
+    """Yield the records of an Avro file; raise ValueError where no package reads them."""
+    try:
+        import fastavro
+    except ImportError as error:
+        raise ValueError("the package fastavro is not installed") from error
+    return iter(fastavro.reader(io.BytesIO(content)))
+
+
+def _content(opener: Opener, place: str) -> bytes:
+    files, path = opener(as_uri(place))
     with files.open_input_stream(path, compression=None) as stream:
         return bytes(stream.read())
 
 
-def _metadata(place: str) -> dict[str, Any]:
-    content = _content(place)
+def _metadata(opener: Opener, place: str) -> dict[str, Any]:
+    content = _content(opener, place)
     if content.startswith(b"\x1f\x8b"):
         content = gzip.decompress(content)
     found: dict[str, Any] = json.loads(content)

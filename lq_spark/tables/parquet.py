@@ -7,7 +7,6 @@ reader sees the files that are there when it opens the table.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from glob import glob
 from pathlib import Path
@@ -20,7 +19,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from lq_spark.engine.files import files_of
-from lq_spark.engine.kept import in_one_file, written
+from lq_spark.engine.kept import written
 from lq_spark.engine.kinds import is_sail
 from lq_spark.errors import OptionError, TableError
 from lq_spark.tables.schemas import require_same_columns
@@ -102,21 +101,6 @@ def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
             return None
         raise TableError(f"{spec.option}: cannot read {spec.name!r} ({one_line(error)})") from error
     return df if df.columns else None  # Sail reads a missing table as one without columns
-
-
-def add_rows(rows: DataFrame, spec: TableSpec) -> None:
-    """Add a few rows as one complete file; others may add to the table at the same time.
-
-    Raises TableError if they cannot be written.
-    """
-    place, name = StagedTable(spec.option, spec.name), f"_adding_{uuid.uuid4().hex}"
-    try:
-        in_one_file(rows, f"{place.uri}/{name}")
-    except Exception as error:
-        raise TableError(
-            f"{spec.option}: cannot write {spec.name!r} ({one_line(error)})"
-        ) from error
-    place.take_in(name)
 
 
 def check_rows(spark: SparkSession, spec: TableSpec, schema: StructType) -> None:

@@ -158,20 +158,6 @@ class StagedTable:
         self._delete(self._staging)
         self._delete(self._scratch)
 
-    def take_in(self, name: str) -> None:
-        """Move the one Parquet file of the folder ``name``, in the table's place, into the table.
-
-        Spark does not look into a folder whose name starts with an underscore.
-        """
-        folder = f"{self._target}/{name}"
-        try:
-            inside = self._files.get_file_info(fs.FileSelector(folder))
-            [file] = [entry for entry in inside if entry.base_name.endswith(".parquet")]
-            self._files.move(file.path, f"{self._target}/{file.base_name}")
-            self._delete(folder)
-        except OSError as error:
-            raise TableError(f"{self.option}: cannot write {self.path!r} ({error})") from error
-
     def require_replaceable(self) -> None:
         """Raise OptionError if something that Spark did not write is in the table's place."""
         info = self._files.get_file_info(self._target)

@@ -26,7 +26,8 @@ class Case:
     make_data : callable
         (folder, *numbers of the size, **data_options) -> how many ``units``; writes Parquet files.
     ours : callable
-        (session, folder, out) -> Run; on Spark it is ``lq_spark``, on the embedded engine ``sail``.
+        (session, folder, out, reader) -> Run, where the reader is the job's option; on Spark it is
+        ``lq_spark``, on the embedded engine ``sail``.
     others : mapping of str to callable
         (folder, out) -> Run.
     units : str
@@ -47,7 +48,7 @@ class Case:
     name: str
     sizes: tuple[str, ...]
     make_data: Callable[..., int]
-    ours: Callable[[Any, str, str], Run]
+    ours: Callable[[Any, str, str, str], Run]
     others: Mapping[str, Callable[[str, str], Run]] = field(default_factory=dict)
     units: str = "rows"
     share: float = 1.0
@@ -92,11 +93,20 @@ def lists(lengths: np.ndarray, values: Any) -> pa.Array:
     )
 
 
-def read(spark: Any, folder: str, name: str = "rows") -> Any:
-    """Return a table of the made data as a DataFrame."""
-    return spark.read.parquet(f"file://{folder}/{name}.parquet")
+def job(
+    spark: Any, folder: str, out: str, reader: str, *, task: str, rows: str = "rows", **keys: Any
+) -> Run:
+    """Return the body of jobs/score_dataset.py on the made data: from keys to the tables in place.
 
+    ``rows`` is the table that is scored; a value of ``keys`` that names another has ``{folder}``.
+    """
+    from lq_spark.job.config_file import load_config
+    from lq_spark.job.run import JobRun
 
-def write(df: Any, out: str, name: str = "scores") -> None:
-    """Write a result as Parquet."""
-    df.write.mode("overwrite").parquet(f"file://{out}/{name}")
+    named = {
+        key: value.format(folder=folder) if isinstance(value, str) else value
+        for key, value in keys.items()
+    }
+    places = {"input": f"{folder}/{rows}.parquet", "output": f"{out}/scores"}
+    config = load_config(None, {**places, "reader": reader, **named}, task)
+    return lambda: JobRun(spark, config).run().seconds

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench_cases.case import Case, Run, lists, read, write
+from bench_cases.case import Case, Run, job, lists
 
 N_CLASSES = 80
 MEAN_LABELS, MEAN_PREDICTIONS = 7, 50
@@ -74,17 +74,6 @@ def _boxes(
     return lists(np.bincount(image, minlength=n_images), boxes)
 
 
-def ours(spark: Any, folder: str, out: str) -> Run:
-    """Return the finding of the boxes that are issues."""
-    from lq_spark import detection
-
-    def run() -> None:
-        found = detection.find_issues(read(spark, folder, "images"), n_classes=N_CLASSES)
-        write(found.drop("labels", "predictions"), out)
-
-    return run
-
-
 def on_lists(folder: str, out: str, *, package: str) -> Run:
     """Return cleanlab's functions on the images in memory, or ours of the same names."""
     if package == "cleanlab":
@@ -123,7 +112,13 @@ def _lists_of(folder: str) -> tuple[list[dict[str, Any]], list[list[np.ndarray]]
 
 
 _IN_MEMORY = {name: partial(on_lists, package=name) for name in ("core", "cleanlab")}
-_CASE = partial(Case, "detection", sizes=("100000",), make_data=make_data, ours=ours)
+_CASE = partial(
+    Case,
+    "detection",
+    sizes=("100000",),
+    make_data=make_data,
+    ours=partial(job, task="detection", rows="images", n_classes=N_CLASSES),
+)
 
 CASES = (
     _CASE("images", units="images"),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench_cases.case import Case, Run, nested_lists, read, softmax, write
+from bench_cases.case import Case, Run, job, nested_lists, softmax
 
 N_CLASSES = 10
 ITEMS_PER_ANNOTATION = 0.3
@@ -50,21 +49,6 @@ def make_data(folder: Path, n: int, n_annotators: int = 20_000, seed: int = 0) -
     return n_annotations
 
 
-def ours(spark: Any, folder: str, out: str) -> Run:
-    """Return the consensus of the items, and the qualities of annotations and annotators."""
-    from lq_spark import multiannotator
-
-    def run() -> None:
-        tables = (read(spark, folder, name) for name in ("annotations", "items"))
-        scores = multiannotator.score(*tables, n_classes=N_CLASSES)
-        scores.rated.persist()
-        for name in ("items", "annotations", "annotators"):
-            write(getattr(scores, name), out, name)
-        scores.rated.unpersist()
-
-    return run
-
-
 def cleanlab(folder: str, out: str) -> Run:
     """Return the same by cleanlab, whose matrix is as wide as there are annotators."""
     from cleanlab.multiannotator import (
@@ -89,7 +73,13 @@ _CASE = partial(
     "multiannotator",
     sizes=("5000000",),
     make_data=make_data,
-    ours=ours,
+    ours=partial(
+        job,
+        task="multiannotator",
+        rows="items",
+        annotations="{folder}/annotations.parquet",
+        n_classes=N_CLASSES,
+    ),
     units="annotations",
 )
 

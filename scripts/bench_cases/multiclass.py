@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench_cases.case import Case, Run, nested_lists, softmax
+from bench_cases.case import Case, Run, job, nested_lists, softmax
 
 BLOCK_PROBABILITIES = 1 << 23
 
@@ -41,16 +41,6 @@ def make_data(
             columns = [np.arange(start, start + n), label.astype(np.int32), nested_lists(probs)]
             writer.write_table(pa.table(columns, schema=schema), row_group_size=n)
     return n_rows
-
-
-def job(spark: Any, folder: str, out: str, *, find_issues: bool) -> Run:
-    """Return the body of jobs/score_dataset.py: keys, scores (and issues), summary, swap."""
-    from lq_spark.job.config_file import load_config
-    from lq_spark.job.run import JobRun
-
-    flags = {"input": f"{folder}/rows.parquet", "output": f"{out}/scores"}
-    config = load_config(None, {**flags, "adjust_pred_probs": True, "find_issues": find_issues})
-    return lambda: JobRun(spark, config).run().seconds
 
 
 def cleanlab(folder: str, out: str, *, find_issues: bool) -> Run:
@@ -121,7 +111,7 @@ def _case(name: str, **others: Any) -> Case:
         name,
         ("4000000x10", "800000x100", "80000x1000"),
         make_data,
-        partial(job, find_issues=find_issues),
+        partial(job, task="multiclass", adjust_pred_probs=True, find_issues=find_issues),
         {"cleanlab": partial(cleanlab, find_issues=find_issues), **others},
         passes=("thresholds", "scores", "cuts", "issues"),
         rounds=3,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench_cases.case import Case, Run, lists, nested_lists, read, write
+from bench_cases.case import Case, Run, job, lists, nested_lists
 
 BLOCK_PROBABILITIES = 1 << 23
 
@@ -35,21 +35,6 @@ def make_data(folder: Path, n_rows: int, n_classes: int, seed: int = 0) -> int:
             columns = [np.arange(start, start + n), labels, nested_lists(probs)]
             writer.write_table(pa.table(columns, schema=schema), row_group_size=n // 8 + 1)
     return n_rows
-
-
-def ours(spark: Any, folder: str, out: str) -> Run:
-    """Return the scoring of the rows, and the finding of their issues."""
-    from lq_spark import multilabel
-
-    def run() -> dict[str, float]:
-        df, seconds = read(spark, folder), {}
-        for name, verb in (("scores", multilabel.score), ("issues", multilabel.find_issues)):
-            start = time.perf_counter()
-            write(verb(df).drop("pred_probs"), out, name)
-            seconds[name] = time.perf_counter() - start
-        return seconds
-
-    return run
 
 
 def cleanlab(folder: str, out: str) -> Run:
@@ -77,6 +62,8 @@ def cleanlab(folder: str, out: str) -> Run:
     return run
 
 
+OURS = partial(job, task="multilabel")
+
 CASES = (
-    Case("multilabel", "label_sets", ("100000x100",), make_data, ours, {"cleanlab": cleanlab}),
+    Case("multilabel", "label_sets", ("100000x100",), make_data, OURS, {"cleanlab": cleanlab}),
 )

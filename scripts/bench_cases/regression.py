@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench_cases.case import Case, Run, read, write
+from bench_cases.case import Case, Run, job
 
 
 def make_data(folder: Path, n_rows: int, seed: int = 0) -> int:
@@ -23,13 +23,6 @@ def make_data(folder: Path, n_rows: int, seed: int = 0) -> int:
     columns = {"id": np.arange(n_rows), "label": label, "prediction": prediction}
     pq.write_table(pa.table(columns), folder / "rows.parquet", row_group_size=1 << 17)
     return n_rows
-
-
-def ours(spark: Any, folder: str, out: str, *, method: str) -> Run:
-    """Return the scoring of the rows by a method."""
-    from lq_spark import regression
-
-    return lambda: write(regression.score(read(spark, folder), method=method), out)
 
 
 def cleanlab(folder: str, out: str, *, method: str) -> Run:
@@ -47,7 +40,8 @@ def cleanlab(folder: str, out: str, *, method: str) -> Run:
 
 def _case(name: str, method: str, *, with_cleanlab: bool, **options: Any) -> Case:
     others = {"cleanlab": partial(cleanlab, method=method)} if with_cleanlab else {}
-    ours_by = partial(ours, method=method)
+    issues = {"frac_issues": 0.02} if method == "residual" else {}
+    ours_by = partial(job, task="regression", method=method, **issues)
     return Case("regression", name, ("5000000",), make_data, ours_by, others, **options)
 
 

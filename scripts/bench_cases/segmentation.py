@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench_cases.case import Case, Run, nested_lists, read, write
+from bench_cases.case import Case, Run, job, nested_lists
 
 N_CLASSES, SIDE = 20, 512
 
@@ -56,17 +55,6 @@ def make_data(folder: Path, n_images: int, seed: int = 0) -> int:
     return n_images * SIDE * SIDE
 
 
-def ours(spark: Any, folder: str, out: str, *, form: str) -> Run:
-    """Return the finding of the pixels that are issues, of images in one of the forms."""
-    from lq_spark import segmentation
-
-    def run() -> None:
-        found = segmentation.find_issues(read(spark, folder, form))
-        write(found.select("id", "num_pixel_issues", "label_quality", "issue_mask"), out)
-
-    return run
-
-
 def cleanlab(folder: str, out: str, *, n_jobs: int | None) -> Run:
     """Return the same by cleanlab, from a file to a file."""
     from cleanlab.segmentation.filter import find_label_issues
@@ -97,7 +85,14 @@ def cleanlab(folder: str, out: str, *, n_jobs: int | None) -> Run:
 _CLEANLAB = {"cleanlab": partial(cleanlab, n_jobs=None), "cleanlab_1": partial(cleanlab, n_jobs=1)}
 _CASE = partial(Case, "segmentation", sizes=("32",), make_data=make_data, driver_memory="4g")
 
+_JOB = partial(job, task="segmentation")
+
 CASES = (
-    _CASE("bytes", ours=partial(ours, form="bytes"), others=_CLEANLAB, units="pixels"),
-    _CASE("nested", ours=partial(ours, form="nested"), units="pixels"),
+    _CASE(
+        "bytes",
+        ours=partial(job, task="segmentation", rows="bytes"),
+        others=_CLEANLAB,
+        units="pixels",
+    ),
+    _CASE("nested", ours=partial(job, task="segmentation", rows="nested"), units="pixels"),
 )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench_cases.case import Case, Run, lists, nested_lists, read, softmax, write
+from bench_cases.case import Case, Run, job, lists, nested_lists, softmax
 
 N_CLASSES = 13
 MEAN_LENGTH = 20
@@ -51,20 +50,6 @@ def make_data(folder: Path, n_sentences: int, seed: int = 0) -> int:
     return n_tokens
 
 
-def scores(spark: Any, folder: str, out: str, *, shape: str) -> Run:
-    """Return the scoring of the sentences in one of the shapes."""
-    from lq_spark import tokens
-
-    columns = {"token_index": "token_index"} if shape == "long" else {}
-
-    def run() -> None:
-        df = read(spark, folder, shape)
-        scored = tokens.score(df, n_classes=N_CLASSES, sentence_score_method="softmin", **columns)
-        write(scored.drop("labels", "pred_probs"), out)
-
-    return run
-
-
 def cleanlab(folder: str, out: str) -> Run:
     """Return cleanlab's scoring of the same sentences."""
     from cleanlab.token_classification.rank import get_label_quality_scores
@@ -88,15 +73,18 @@ def cleanlab(folder: str, out: str) -> Run:
     return run
 
 
+_SENTENCES = partial(
+    job, task="tokens", rows="nested", n_classes=N_CLASSES, sentence_score_method="softmin"
+)
 _CASE = partial(Case, "tokens", sizes=("1000000",), make_data=make_data, units="tokens")
 
 CASES = (
-    _CASE("sentences", ours=partial(scores, shape="nested")),
-    _CASE("long", ours=partial(scores, shape="long")),
+    _CASE("sentences", ours=_SENTENCES),
+    _CASE("long", ours=partial(_SENTENCES, rows="long", token_index="token_index")),
     # cleanlab holds all in memory, and gets a tenth.
     _CASE(
         "sentences_tenth",
-        ours=partial(scores, shape="nested"),
+        ours=_SENTENCES,
         others={"cleanlab": cleanlab},
         share=0.1,
         runs_of_others=2,

@@ -1,4 +1,4 @@
-"""Parquet files that workers read and write: each row once, bounded batches, columns as they are."""
+"""Parquet files that workers read and write: each row once, bounded batches, the same columns."""
 
 import datetime as dt
 

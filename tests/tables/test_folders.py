@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from lq_spark.errors import OptionError
-from lq_spark.tables.formats import add_rows, check_rows, existing, output_table, read_table
+from lq_spark.tables.additions import add_rows, check_rows
+from lq_spark.tables.formats import existing, output_table, read_table
 from lq_spark.tables.formats import write_table as write
 from lq_spark.tables.spec import TableSpec
 
@@ -103,7 +104,7 @@ def test_no_table_is_written_over_one_of_another_format(there, wanted, mode, spa
         lambda: write(rows(9), spec),
         lambda: output_table(spark, spec),
         lambda: check_rows(spark, spec, rows(9).schema),
-        lambda: add_rows(rows(9), spec),
+        lambda: add_rows(spark, spec, [(9, 0.5)], rows(9).schema),
         lambda: existing(spark, spec),
     ):
         with pytest.raises(OptionError) as error:

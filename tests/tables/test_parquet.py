@@ -5,14 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lq_spark.errors import OptionError
-from lq_spark.tables.formats import (
-    add_rows,
-    check_rows,
-    existing,
-    output_table,
-    read_table,
-    write_table,
-)
+from lq_spark.tables.formats import existing, output_table, read_table, write_table
 from lq_spark.tables.spec import TableSpec
 
 
@@ -88,14 +81,6 @@ def test_a_partition_column_keeps_its_type(spark, spec, rows):
         assert staged.schema["day"].dataType.simpleString() == "string"
         assert [row["day"] for row in staged.collect()] == ["007"]
         table.commit({})
-
-
-def test_what_a_killed_run_left_of_its_metrics_is_not_seen(spark, spec, rows):
-    add_rows(rows((1, "mon", 0.0)), spec)
-    rows((9, "sun", 0.0)).write.parquet(f"{spec.name}/_adding_by_a_killed_run")
-    check_rows(spark, spec, rows((1, "a", 0.0)).schema)
-    add_rows(rows((2, "tue", 0.0)), spec)
-    assert content(spark, spec) == [(1, "mon", 0.0), (2, "tue", 0.0)]
 
 
 @pytest.mark.parametrize("mode", ["append", "merge"])

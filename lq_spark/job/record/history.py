@@ -7,13 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
-
 from lq_spark.errors import OptionError
 from lq_spark.job.gate import Metrics
-from lq_spark.job.record.metrics import SUCCEEDED
+from lq_spark.job.record.metrics import METRICS, OVERLAPS, SUCCEEDED, schema_of
 from lq_spark.job.summary import Metric
-from lq_spark.tables.formats import existing
+from lq_spark.tables.additions import last_where, rows_where
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -48,14 +46,10 @@ class EarlierRun:
 
         ``spec`` is the table of overlaps.
         """
-        overlaps = existing(spark, spec)
-        if overlaps is None:
-            return {}
+        columns = ["given", "true", "joint_probability"]
         # As many as pairs of classes that overlap.
-        rows = overlaps.where(F.col("run_id") == self.run_id).select(
-            "given", "true", "joint_probability"
-        )
-        return {(given, true): value for given, true, value in rows.collect()}
+        rows = rows_where(spark, spec, schema_of(OVERLAPS), columns, {"run_id": self.run_id})
+        return {(given, true): value for given, true, value in rows}
 
 
 def earlier_run(spark: SparkSession, config: JobConfig, run_id: str | None) -> EarlierRun | None:
@@ -66,23 +60,20 @@ def earlier_run(spark: SparkSession, config: JobConfig, run_id: str | None) -> E
     OptionError
         If no run with this id has succeeded.
     """
-    spec = config.records["metrics"]
-    table = existing(spark, spec)
-    newest = None
-    if table is not None:
-        wanted = F.col("status") == SUCCEEDED
-        if run_id is not None:
-            wanted &= F.col("run_id") == run_id
-        else:  # several jobs may share the table, and a source
-            wanted &= (F.col("source") == config.input) & (F.col("output") == config.output)
-        runs = table.where(wanted).orderBy(F.desc("started_at"), F.desc("run_id"))
-        newest = runs.select("run_id").first()
-    if table is None or newest is None:
+    spec, schema = config.records["metrics"], schema_of(METRICS)
+    wanted = {"status": SUCCEEDED}
+    if run_id is not None:
+        wanted |= {"run_id": run_id}
+    else:  # several jobs may share the table, and a source
+        wanted |= {"source": config.input, "output": config.output}
+    newest = last_where(spark, spec, schema, ["started_at", "run_id"], wanted)
+    if newest is None:
         if run_id is not None:
             raise OptionError(f"reference: no successful run {run_id!r} in {spec.name!r}")
         return None
-    rows = table.where(F.col("run_id") == newest[0]).select("metric", "class", "value").collect()
-    return EarlierRun(newest[0], {(metric, name): value for metric, name, value in rows})
+    run_id = str(newest[1])
+    rows = rows_where(spark, spec, schema, ["metric", "class", "value"], {"run_id": run_id})
+    return EarlierRun(run_id, {(metric, name): value for metric, name, value in rows})
 
 
 def drift(

@@ -5,6 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from pyspark.sql.types import (
+    DoubleType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
 
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.health.tables import class_health, class_overlaps
@@ -37,6 +45,20 @@ OVERLAPS = (
     "num_overlapping bigint, joint_probability double"
 )
 """A row a pair of classes that overlap at all: rows given one label that truly are of another."""
+
+
+_TYPES = {
+    "string": StringType(),
+    "bigint": LongType(),
+    "double": DoubleType(),
+    "timestamp": TimestampType(),
+}
+
+
+def schema_of(columns: str) -> StructType:
+    """Return the schema of one of these tables; Spark itself would start its parser for it."""
+    fields = (column.split() for column in columns.split(","))
+    return StructType([StructField(name, _TYPES[kind]) for name, kind in fields])
 
 
 def health_rows(noise: NoiseModel) -> tuple[list[Row], list[Row]]:

@@ -23,9 +23,11 @@ from lq_spark.job.record.metrics import (
     SUCCEEDED,
     Row,
     health_rows,
+    schema_of,
 )
 from lq_spark.job.summary import Report
-from lq_spark.tables.formats import Source, add_rows, check_rows
+from lq_spark.tables.additions import add_rows, check_rows
+from lq_spark.tables.formats import Source
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -119,7 +121,7 @@ class RunRecord:
         for spec, columns in zip(
             config.records.values(), (METRICS, CLASSES, OVERLAPS), strict=False
         ):
-            schema = spark.createDataFrame([], columns).schema
+            schema = schema_of(columns)
             check_rows(spark, spec, schema)
             self._tables[spec] = schema
         self.previous: EarlierRun | None = None
@@ -207,8 +209,8 @@ class RunRecord:
             str(engine_of(self.spark)),
             status,
         )
-        added = self.spark.createDataFrame([(*run, *row) for row in rows], schema)
-        add_rows(added, spec, run_properties(self.config, self.which))
+        added = [(*run, *row) for row in rows]
+        add_rows(self.spark, spec, added, schema, run_properties(self.config, self.which))
 
 
 def joint_of(overlaps: Sequence[Row]) -> Joint:

@@ -222,6 +222,7 @@ class DetectionTask(Task[DetectionConfig]):
     """Images with boxes."""
 
     config_type = DetectionConfig
+    passes = "two or three that fit, one for scores"
     place_in_reason = (r" box \d+: ", " box: ")
     comments: ClassVar[Mapping[str, str]] = {
         "box_issues": "Boxes with an issue, lowest score first; an overlooked one is a predicted "

@@ -200,6 +200,7 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
     """Items labelled by several annotators: a table of items, and one of annotations."""
 
     config_type = MultiannotatorConfig
+    passes = "one that gathers the items, which are written down"
     rows = "items"
     further_rows: ClassVar[Mapping[str, str]] = {"annotation_quarantine": "annotations"}
     score_column = "consensus_quality_score"

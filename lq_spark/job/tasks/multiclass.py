@@ -165,6 +165,7 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
     """Rows of one label each."""
 
     config_type = MulticlassConfig
+    passes = "one for class thresholds if wanted, one for scores"
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
@@ -307,21 +308,25 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
 
     def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredRows:
         """Return the scores in short."""
-        from lq_spark.engine.inputs import column
-        from lq_spark.job.scores import lowest, scores_of_classes
+        from lq_spark.engine.sums import count_values
+        from lq_spark.job.scores import scores_of_classes
 
         output, config = tables["output"], self.config
-        shown = [column(config.id), column(config.label), PREDICTED_LABEL, LABEL_QUALITY]
-        worst = lowest(output, config.id, shown, LABEL_QUALITY)
-        n_classes = self.n_classes if worst or not self.is_guessed else None
-        classes, mean = scores_of_classes(
-            output, config.label, self.classes, n_classes, sought=config.find_issues
+        has_rows = count_values(output, config.id)[0] > 0
+        n_classes = self.n_classes if has_rows or not self.is_guessed else None
+        found = scores_of_classes(
+            output,
+            config.label,
+            self.classes,
+            n_classes,
+            sought=config.find_issues,
+            key=config.id,
         )
         return ScoredRows(
             n_classes,
-            mean,
-            classes,
-            worst,
+            found.mean,
+            found.classes,
+            found.worst,
             self.thresholds,
             config.find_issues,
             self.noise,

@@ -204,6 +204,7 @@ class MultilabelTask(Task[MultilabelConfig]):
     """Rows that may have any number of labels."""
 
     config_type = MultilabelConfig
+    passes = "those that find issues, the last of which is written down"
     comments: ClassVar[Mapping[str, str]] = {
         "suspect_classes": "Classes that the row is given wrongly, or lacks",
         "suggested_labels": "The given labels without the wrong ones, with the missing ones",

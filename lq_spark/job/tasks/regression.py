@@ -140,6 +140,7 @@ class RegressionTask(Task[RegressionConfig]):
     """Rows of a label that is a number, and a prediction of it."""
 
     config_type = RegressionConfig
+    passes = "one for the numbers, which are written down"
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""

@@ -166,6 +166,7 @@ class SegmentationTask(Task[SegmentationConfig]):
     """Images with a label a pixel."""
 
     config_type = SegmentationConfig
+    passes = "one for the facts of the images, which are written down"
     place_in_reason = (r"^pixel \(\d+, \d+\): ", "a pixel: ")
     comments: ClassVar[Mapping[str, str]] = {
         "num_pixel_issues": "How many pixels of the image have a label issue",

@@ -185,6 +185,7 @@ class TokensTask(LabelledTask[TokensConfig]):
     """Tokens, in a row a sentence or in a row a token; the rows of the output are sentences."""
 
     config_type = TokensConfig
+    passes = "one for sentences, two or three for the tokens and their issues"
     rows = "sentences"
     score_column = "sentence_quality"
     place_in_reason = (r"^token \d+: ", "a token: ")
@@ -355,7 +356,7 @@ class TokensTask(LabelledTask[TokensConfig]):
         shown = [column(config.sentence_id), quality, "worst_token_index", *labels]
         worst = lowest(output, config.sentence_id, shown, quality)
         _, named = one_row_a_token(self.source, self.columns)
-        of_classes, _ = scores_of_classes(
+        of_tokens = scores_of_classes(
             tables["token_output"],
             named.label,
             self.classes,
@@ -366,7 +367,7 @@ class TokensTask(LabelledTask[TokensConfig]):
             mean([row]),
             worst,
             excerpts(self.scored_rows, self.columns, worst) if worst else [],
-            of_classes,
+            of_tokens.classes,
             config.find_issues,
             self.noise,
         )

@@ -22,6 +22,7 @@ from lq_spark.engine.inputs import (
     require_integer_or_string,
     require_joined_key,
 )
+from lq_spark.engine.small_tables import small_table
 from lq_spark.errors import DataError
 from lq_spark.tasks.shared.classes import (
     agreed_k,
@@ -212,7 +213,7 @@ def numbered(tables: AnnotationTables, names: Sequence[Any]) -> DataFrame:
         [StructField(NAME, tables.annotator_type), StructField(NUMBER, LongType(), False)]
     )
     rows = [(name, number) for number, name in enumerate(names)]
-    return tables.items.sparkSession.createDataFrame(rows, schema).hint("broadcast")
+    return small_table(tables.items.sparkSession, rows, schema).hint("broadcast")
 
 
 def gathered(tables: AnnotationTables, names: Sequence[Any]) -> DataFrame:

@@ -29,6 +29,7 @@ from lq_spark.core.shared.constants import FLOATING_POINT_SLACK
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.kept import kept
 from lq_spark.engine.select import Cut, lowest_cuts, sorted_cuts, take
+from lq_spark.engine.small_tables import small_table
 from lq_spark.engine.verbs import map_batches, map_rows, reduce_partitions, reduce_rows
 from lq_spark.tasks.multiclass.batches import (
     BELOW,
@@ -341,7 +342,7 @@ def _below_pair_cuts(
             StructField("__lq_keys", MapType(LongType(), column_type(df, key))),
         ]
     )
-    table = df.sparkSession.createDataFrame(list(keys.items()), schema)
+    table = small_table(df.sparkSession, list(keys.items()), schema)
     tied = F.exists(f"__lq_cut.{TIED}", lambda pair: column(key) <= F.element_at("__lq_keys", pair))
     joined = df.join(table.hint("broadcast"), F.col(INDEX) == F.col("__lq_class"), "left")
     return joined.withColumn(name, below | F.coalesce(tied, F.lit(False))).drop(

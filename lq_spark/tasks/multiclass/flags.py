@@ -5,12 +5,14 @@ What :mod:`lq_spark.tasks.multiclass.issues`, the tokens and the job have in com
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.label_issues.rules import Rule, require_two_classes
+from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import column
 from lq_spark.engine.kept import kept
 from lq_spark.errors import InvalidRowsError
@@ -24,6 +26,13 @@ from lq_spark.tasks.shared.table import LabelledTable
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+
+_MAX_HELD = 1 << 26
+"""Of tables of up to so many probabilities the whole rows are held with the result."""
+
+
+_NOT_HELD = Held(wanted=False)
 
 
 class TableColumns(NamedTuple):
@@ -45,11 +54,13 @@ def flagged_rows(
     scores: NewColumns,
     tolerance: float,
     count: bool = False,
+    held: Held = _NOT_HELD,
 ) -> tuple[DataFrame, NoiseModel | None]:
     """Return the table with scores and ``is_label_issue``, and what it says of its noise.
 
     Cuts are found now, the table is lazy. A rule that needs no cuts has the noise counted only if
-    ``count`` says so.
+    ``count`` says so. Facts and scores are made in one Python pass if the whole rows can be
+    ``held`` meanwhile; else facts are made first, and once more with the scores in the result.
 
     Raises
     ------
@@ -61,25 +72,40 @@ def flagged_rows(
     if fitted is None:
         require_two_classes(rule.filter_by, thresholds.class_counts)
     model, cuts = None, Cuts()
-    if rule.needs_cuts or count:
-        names = [columns.key, columns.label, *probability_names(columns.pred_probs)]
-        narrow = df.select(*map(column, dict.fromkeys(names)))
-        facts = with_facts(narrow, table, thresholds, rule, fail=False, tolerance=tolerance)
-        facts = facts.select(column(columns.key), *fact_columns(rule))
-        whole = df.select(
+    is_counted = rule.needs_cuts or count
+    is_held = held.wanted and is_counted
+    # Once facts are counted, all rows can be scored.
+    found = with_facts(
+        df, table, thresholds, rule, scores=scores, fail=not is_held, tolerance=tolerance
+    )
+    if is_held:
+        found = held.hold(found)
+    if is_counted:
+        if is_held:
+            narrow: AbstractContextManager[DataFrame] = nullcontext(found)
+        else:
+            names = [columns.key, columns.label, *probability_names(columns.pred_probs)]
+            rows = df.select(*map(column, dict.fromkeys(names)))
+            facts = with_facts(rows, table, thresholds, rule, fail=False, tolerance=tolerance)
+            narrow = kept(facts.select(column(columns.key), *fact_columns(rule)))
+        whole = (found if is_held else df).select(
             column(columns.key).alias("key"),
             table.index.alias("index"),
             table.pred_probs.alias("pred_probs"),
         )
-        with kept(facts) as facts:
+        with narrow as facts:
             try:
                 model, cuts = noise_and_cuts(facts, whole, columns.key, rule, thresholds, fitted)
             except InvalidRowsError as error:
                 named = unknown_labels_text(df, table.index, columns.label)
                 raise InvalidRowsError(f"{error}{named}") from error
-    found = with_facts(df, table, thresholds, rule, scores=scores, fail=True, tolerance=tolerance)
     found = flagged(found, columns.key, rule, cuts, thresholds.n_classes, IS_LABEL_ISSUE)
     return found, model
+
+
+def held_if_small(n_rows: int, n_classes: int) -> Held:
+    """Return what holds the rows of a table for its issues, unless it is too large."""
+    return Held(wanted=n_rows * n_classes <= _MAX_HELD)
 
 
 def noise_and_cuts(

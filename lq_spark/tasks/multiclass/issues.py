@@ -4,7 +4,8 @@ Passes over the table: :func:`lq_spark.tasks.multiclass.thresholds.fit_threshold
 probability a row, natively. One Python pass makes the facts of the rows
 (:mod:`lq_spark.tasks.multiclass.facts`); counted, they are the confident joint, which says how many
 rows to prune, and what rows are ordered by is cut there (:mod:`lq_spark.tasks.multiclass.cuts`).
-The result is lazy: a Python pass when it is read.
+The result of a small table is read from what that pass made (:mod:`lq_spark.engine.held`); else it
+is lazy, a Python pass when it is read.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.errors import OptionError
 from lq_spark.tasks.multiclass.facts import count_facts, with_facts
-from lq_spark.tasks.multiclass.flags import TableColumns, flagged_rows
+from lq_spark.tasks.multiclass.flags import TableColumns, flagged_rows, held_if_small
 from lq_spark.tasks.multiclass.thresholds import fit_thresholds
 from lq_spark.tasks.shared.batches import score_columns
 from lq_spark.tasks.shared.classes import (
@@ -106,8 +107,11 @@ def find_issues(
 
     Adds ``is_label_issue`` (boolean), ``predicted_label`` (in the label column's type),
     ``label_quality`` (double, 1 clean, 0 suspect) and, if asked, ``issue_rank``. Which rows are
-    flagged is decided now, in one native and one Python pass; the result is lazy. Flags equal those
-    of :func:`lq_spark.core.label_issues.find_label_issues` on the rows in the order of their ids,
+    flagged is decided now, in one native and one Python pass. Up to 67 million probabilities (rows
+    times K) the rows of that pass are held as long as the result, which is read from them however
+    often it is looked at; of a larger table, and for a rule that judges each row by itself, the
+    result is lazy: a Python pass when it is read. Flags equal those of
+    :func:`lq_spark.core.label_issues.find_label_issues` on the rows in the order of their ids,
     whatever the partitions.
 
     Parameters
@@ -157,7 +161,7 @@ def find_issues(
     n_classes = agreed_n_classes(df, table.probabilities, table.label_type, fitted)
     require_room(table.label_type, label, n_classes)
     require_a_number_each(num_to_remove_per_class, n_classes)
-    require_unique(df, id, validate="multiclass.validate")
+    n_rows = require_unique(df, id, validate="multiclass.validate").n_rows
     thresholds = (
         fit_thresholds(df, **columns, classes=classes, tolerance=tolerance)
         if fitted is None
@@ -166,18 +170,20 @@ def find_issues(
     scores = score_columns(
         method, thresholds if adjust_pred_probs else None, table.label_type, table.classes
     )
-    found, _ = flagged_rows(
-        df,
-        table,
-        TableColumns(id, label, pred_probs),
-        rule,
-        thresholds,
-        fitted,
-        scores=scores,
-        tolerance=tolerance,
-    )
-    found = found.select(*map(column, df.columns), *added[:3])
-    return with_issue_rank(found, id) if issue_rank else found
+    with held_if_small(n_rows, thresholds.n_classes) as held:
+        found, _ = flagged_rows(
+            df,
+            table,
+            TableColumns(id, label, pred_probs),
+            rule,
+            thresholds,
+            fitted,
+            scores=scores,
+            tolerance=tolerance,
+            held=held,
+        )
+        found = held.hold_lazily(found.select(*map(column, df.columns), *added[:3]))
+        return held.until_gone(with_issue_rank(found, id) if issue_rank else found)
 
 
 def summarize(

@@ -28,6 +28,7 @@ from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.inputs import column, column_type, require_key
 from lq_spark.engine.kept import kept
 from lq_spark.engine.select import Cut, lowest_cuts, take
+from lq_spark.engine.small_tables import small_table
 from lq_spark.engine.verbs import by_workers, with_mapped
 from lq_spark.tasks.multilabel.batches import (
     CELLS,
@@ -232,9 +233,8 @@ def _taken_rows(df: DataFrame, id: str, cuts: Mapping[int, Cut]) -> DataFrame:
 def _told_apart(df: DataFrame, id: str, keys: Mapping[int, Any]) -> DataFrame:
     """Return the table without the cells at a cut whose row's key lies above the cut's."""
     key_map = MapType(LongType(), column_type(df, id))
-    one_row = df.sparkSession.createDataFrame(
-        [(dict(keys),)], StructType([StructField(_KEYS, key_map)])
-    )
+    schema = StructType([StructField(_KEYS, key_map)])
+    one_row = small_table(df.sparkSession, [(dict(keys),)], schema)
 
     def is_issue(cell: Any) -> Any:
         return cell["tied"].isNull() | (column(id) <= F.element_at(F.col(_KEYS), cell["tied"]))

@@ -122,7 +122,7 @@ def summarize(
         df, sentence_id, token_index, labels, label, pred_probs, tokens, token, classes
     )
     found, model, named = checked_issues(
-        df, columns, rule, fitted, "self_confidence", tolerance=tolerance, count=True
+        df, columns, rule, fitted, "self_confidence", tolerance=tolerance, count=True, hold=True
     )
     if fitted is not None or model is None:
         model = fit_tokens(df, columns, rule.collision_rule, tolerance)

@@ -12,10 +12,11 @@ from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
+from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import column, require_new_columns
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multiclass import issues as label_issues
-from lq_spark.tasks.multiclass.flags import TableColumns, flagged_rows
+from lq_spark.tasks.multiclass.flags import TableColumns, flagged_rows, held_if_small
 from lq_spark.tasks.multiclass.issues import agreed_collision_rule
 from lq_spark.tasks.multiclass.thresholds import fit_thresholds
 from lq_spark.tasks.shared.batches import score_columns
@@ -128,7 +129,14 @@ def find_issues(
     require_method(token_score_method, option="token_score_method")
     require_tolerance(tolerance)
     found, _, _ = checked_issues(
-        df, columns, rule, fitted, token_score_method, issue_rank=issue_rank, tolerance=tolerance
+        df,
+        columns,
+        rule,
+        fitted,
+        token_score_method,
+        issue_rank=issue_rank,
+        tolerance=tolerance,
+        hold=True,
     )
     return found
 
@@ -143,11 +151,13 @@ def checked_issues(
     tolerance: float,
     issue_rank: bool = False,
     count: bool = False,
+    hold: bool = False,
 ) -> tuple[DataFrame, NoiseModel | None, TokenColumns]:
     """Return the issues of a table of tokens or sentences, what it says of its noise, its columns.
 
     The columns are those of the tokens with their issues. See
-    :func:`lq_spark.tasks.multiclass.flags.flagged_rows` for ``count``.
+    :func:`lq_spark.tasks.multiclass.flags.flagged_rows` for ``count``; ``hold`` says whether the
+    rows of a small table are to be held with the result.
 
     Raises
     ------
@@ -158,7 +168,15 @@ def checked_issues(
     require_new_columns(long, added_columns(issue_rank))
     _require_whole_sentences(df, columns)
     found, noise = issues_of_tokens(
-        long, named, rule, fitted, method, issue_rank=issue_rank, tolerance=tolerance, count=count
+        long,
+        named,
+        rule,
+        fitted,
+        method,
+        issue_rank=issue_rank,
+        tolerance=tolerance,
+        count=count,
+        hold=hold,
     )
     return found, noise, named
 
@@ -178,10 +196,11 @@ def issues_of_tokens(
     issue_rank: bool,
     tolerance: float,
     count: bool = False,
+    hold: bool = False,
 ) -> tuple[DataFrame, NoiseModel | None]:
     """Return a table of tokens, checked before, with its issues, and what it says of the noise.
 
-    See :func:`lq_spark.tasks.multiclass.flags.flagged_rows`.
+    See :func:`checked_issues`.
     """
     of_rows: dict[str, Any] = {
         "label": columns.label,
@@ -197,19 +216,27 @@ def issues_of_tokens(
         else fitted.thresholds
     )
     key = F.struct(column(columns.sentence_id), column(str(columns.token_index)))
-    found, noise = flagged_rows(
-        long.withColumn(_KEY, key),
-        table,
-        TableColumns(_KEY, columns.label, columns.pred_probs),
-        rule,
-        thresholds,
-        fitted,
-        scores=score_columns(method, None, table.label_type, table.classes),
-        tolerance=tolerance,
-        count=count,
-    )
-    found = with_issue_rank(found, _KEY) if issue_rank else found
-    return found.select(*map(column, long.columns), *added_columns(issue_rank)), noise
+    n_tokens = 0
+    if hold:  # the counts of what was fitted are of other rows
+        n_tokens = sum(thresholds.class_counts) if fitted is None else long.count()
+    with held_if_small(n_tokens, thresholds.n_classes) if hold else Held(wanted=False) as held:
+        found, noise = flagged_rows(
+            long.withColumn(_KEY, key),
+            table,
+            TableColumns(_KEY, columns.label, columns.pred_probs),
+            rule,
+            thresholds,
+            fitted,
+            scores=score_columns(method, None, table.label_type, table.classes),
+            tolerance=tolerance,
+            count=count,
+            held=held,
+        )
+        names = [*long.columns, *added_columns(issue_rank=False)]
+        found = held.hold_lazily(found.select(*map(column, names + [_KEY] * issue_rank)))
+        if issue_rank:
+            found = with_issue_rank(found, _KEY).select(*map(column, [*names, ISSUE_RANK]))
+        return held.until_gone(found), noise
 
 
 def _require_whole_sentences(df: DataFrame, columns: TokenColumns) -> None:
