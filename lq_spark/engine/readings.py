@@ -102,6 +102,8 @@ class Reading:
         What the function takes.
     unnesting : Unnesting or None
         What makes other rows of those of the files first, which are then the sources.
+    is_whole : bool
+        Whether the table has no columns beside these, which only the engine makes.
     """
 
     rows: ParquetRows
@@ -109,6 +111,7 @@ class Reading:
     function: BatchFunction | None = None
     inputs: tuple[_Made, ...] = ()
     unnesting: Unnesting | None = None
+    is_whole: bool = True
 
     def selected(self, names: Sequence[str]) -> Reading | None:
         """Return the reading of some columns, in this order; None if workers cannot make them."""
@@ -116,15 +119,16 @@ class Reading:
             return None
         columns = {name: self.columns[name] for name in names}
         if None in columns.values():
-            return replace(self, columns=columns)
-        return replace(self, columns=columns, function=None, inputs=())
+            return replace(self, columns=columns, is_whole=True)
+        return replace(self, columns=columns, function=None, inputs=(), is_whole=True)
 
     def renamed(self, inputs: Mapping[str, Input]) -> Reading | None:
         """Return the reading of inputs under names of their own."""
         made = self._made(list(inputs.values()))
         if made is None:
             return None
-        return replace(self, columns=dict(zip(inputs, made, strict=True)), function=None, inputs=())
+        columns = dict(zip(inputs, made, strict=True))
+        return replace(self, columns=columns, function=None, inputs=(), is_whole=True)
 
     def unnested(self, unnesting: Unnesting, columns: Sequence[str]) -> Reading | None:
         """Return the reading of other rows that are made of these; the names of their columns."""
@@ -148,8 +152,11 @@ class Reading:
         # Of those that are kept, workers may be unable to read some: they are asked for later.
         columns: dict[str, _Made | None]
         columns = {name: made for name in keep if (made := self.columns.get(name)) is not None}
+        is_whole = len(columns) == len(keep)
         columns.update(dict.fromkeys(new))
-        return replace(self, columns=columns, function=function, inputs=of_function)
+        return replace(
+            self, columns=columns, function=function, inputs=of_function, is_whole=is_whole
+        )
 
     def _made(self, inputs: Sequence[Input]) -> tuple[_Made, ...] | None:
         found = []
@@ -182,7 +189,13 @@ _READINGS: WeakKeyDictionary[DataFrame, Reading] = WeakKeyDictionary()
 
 
 def reading_of(df: DataFrame) -> Reading | None:
-    """Return how workers make the rows of a table, or None if only the engine does."""
+    """Return how workers make the rows of a table, or None if only the engine makes all of it."""
+    reading = _READINGS.get(df)
+    return reading if reading is not None and reading.is_whole else None
+
+
+def partial_reading_of(df: DataFrame) -> Reading | None:
+    """Return how workers make some or all columns of a table, or None if they make none."""
     return _READINGS.get(df)
 
 
@@ -221,4 +234,5 @@ def without_reading(df: DataFrame) -> None:
 
 def with_files(df: DataFrame, rows: ParquetRows) -> DataFrame:
     """Return the table, with the reading of the files that are its rows."""
-    return with_reading(df, Reading(rows, {name: _Made(name, None) for name in rows.types}))
+    columns = {name: _Made(name, None) for name in df.columns if name in rows.types}
+    return with_reading(df, Reading(rows, columns, is_whole=len(columns) == len(df.columns)))

@@ -20,7 +20,14 @@ from pyspark.sql.types import StructType
 
 from lq_spark.engine.inputs import column
 from lq_spark.engine.kinds import is_sail
-from lq_spark.engine.readings import BatchFunction, Input, Reading, reading_of, with_reading
+from lq_spark.engine.readings import (
+    BatchFunction,
+    Input,
+    Reading,
+    partial_reading_of,
+    reading_of,
+    with_reading,
+)
 from lq_spark.engine.worker import forget_zip_importers
 
 if TYPE_CHECKING:
@@ -114,13 +121,13 @@ def _pandas_map(function: BatchFunction, schema: StructType) -> Any:
 
 def select(df: DataFrame, *names: str) -> DataFrame:
     """Return some columns of a table, in this order; workers do not read the others."""
-    reading = reading_of(df)
+    reading = partial_reading_of(df)
     return with_reading(df.select(*map(column, names)), reading and reading.selected(names))
 
 
 def select_inputs(df: DataFrame, **inputs: Input) -> DataFrame:
     """Return a table of inputs alone, under these names."""
-    reading = reading_of(df)
+    reading = partial_reading_of(df)
     selected = df.select(*(made.column.alias(name) for name, made in inputs.items()))
     return with_reading(selected, reading and reading.renamed(inputs))
 
@@ -153,7 +160,7 @@ def with_mapped(
     mapped = df.withColumn(NEW, map_rows(function, columns, schema)).select(
         *map(column, kept), *(F.col(f"{NEW}.{name}") for name in schema.names)
     )
-    reading = reading_of(df)
+    reading = partial_reading_of(df)
     return with_reading(mapped, reading and reading.mapped(function, made, schema.names, kept))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from lq_spark.engine.readings import reading_of, with_reading
+from lq_spark.engine.readings import partial_reading_of, with_reading
 from lq_spark.tasks.shared.names import (
     INVALID_REASON,
     IS_LABEL_ISSUE,
@@ -29,7 +29,7 @@ COMMON = {
 
 def commented(df: DataFrame, comments: Mapping[str, str]) -> DataFrame:
     """Return the rows with comments at the columns that the package adds."""
-    reading = reading_of(df)
+    reading = partial_reading_of(df)
     for name, comment in {**COMMON, **comments}.items():
         if name in df.columns:
             df = df.withMetadata(name, {"comment": comment})

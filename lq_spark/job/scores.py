@@ -16,8 +16,9 @@ from pyspark.sql.types import DateType, DecimalType, IntegralType, StringType
 from lq_spark.core.shared.exact import SCALE_BITS, exact_mean
 from lq_spark.core.shared.exact import scaled_halves as scaled_halves_of
 from lq_spark.engine.inputs import column, column_type
+from lq_spark.engine.readings import column_input
 from lq_spark.engine.sums import scaled_halves
-from lq_spark.engine.verbs import reduce_rows, select
+from lq_spark.engine.verbs import reduce_rows, select_inputs
 from lq_spark.job.summary import ClassQuality
 from lq_spark.tasks.shared.labels import class_name, comparable
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, LABEL_QUALITY, PREDICTED_LABEL
@@ -107,12 +108,14 @@ def scores_of_classes(
 
     ``sought`` says whether issues were.
     """
-    columns = [label, PREDICTED_LABEL, LABEL_QUALITY, *[IS_LABEL_ISSUE] * sought]
     with_key = key is not None and isinstance(column_type(scores, key), _SORTED_KEYS)
-    read = select(scores, *columns, *[str(key)] * with_key)
-    found = reduce_rows(
-        read, functools.partial(_class_sums, classes=classes, with_key=with_key), _added
-    )
+    columns = {"label": label, "predicted": PREDICTED_LABEL, "quality": LABEL_QUALITY}
+    columns |= {"issue": IS_LABEL_ISSUE} if sought else {}
+    columns |= {"key": str(key)} if with_key else {}
+    # Under our names: Sail finds no column with a dot in its name for a Python function.
+    read = select_inputs(scores, **{name: column_input(of) for name, of in columns.items()})
+    count = functools.partial(_class_sums, classes=classes, with_key=with_key)
+    found = reduce_rows(read, count, _added)
     groups, lowest_rows = found or ({}, None)
     by_name = {}
     for value in sorted(groups):

@@ -1,6 +1,7 @@
 """Parquet files that workers read and write: each row once, bounded batches, the same columns."""
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +44,8 @@ def opened(spark, tmp_path):
         places = [tmp_path / f"{i:03}.parquet" for i in range(len(tables))]
         for place, table in zip(places, tables, strict=True):
             pq.write_table(table, place, row_group_size=size, **options)
-        df = spark.read.parquet(*map(str, places))
+        reader = spark.read if schema is None else spark.read.schema(schema)
+        df = reader.parquet(*map(str, places))
         files = [FileOfRows(place.as_uri()) for place in places]
         return with_files(df, parquet_rows(spark, files, schema or df.schema))
 
@@ -97,6 +99,14 @@ def test_what_is_mapped_and_selected_has_a_reading_and_what_else_is_done_has_non
     assert rows_of(by_workers(select(mapped, "x"))) == rows_of(mapped.select("x"))
     for other in (df.where("id > 3"), mapped.withColumn("y", F.lit(1)), df.limit(2)):
         assert reading_of(other) is None
+    # With a column that no worker reads, the rest is read by them where it is asked for alone.
+    lacking = with_files(df.select("*"), replace(reading_of(df).rows, types={"id": pa.int64()}))
+    assert reading_of(lacking) is None
+    assert reading_of(with_mapped(lacking, doubled, [column_input("id")], TWICE)) is None
+    assert reading_of(select(lacking, "x")) is None
+    kept = with_mapped(lacking, doubled, [column_input("id")], TWICE, keep=["id"])
+    assert reading_of(kept) is not None
+    assert rows_of(by_workers(lacking)) == rows_of(df)
     # A column that Spark makes, and one that is made already, no worker makes.
     from_spark = with_mapped(df, doubled, [Input(F.col("id") + 1)], TWICE)
     again = with_mapped(mapped, doubled, [column_input("twice")], TWICE, keep=[])

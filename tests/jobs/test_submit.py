@@ -224,6 +224,7 @@ def test_the_metrics_say_what_the_scores_say(plain, read_metrics):
         "rows": 400,
         "rows_scored": 400,
         "rows_quarantined": 0,
+        "read_by_workers": 1,
         "classes": 5,
         "mean_label_quality": pytest.approx(expected.mean(), abs=1e-12),
     }
@@ -279,9 +280,10 @@ def test_the_summary_is_all_that_standard_output_holds(plain):
     assert lines[0] == f"lq_spark {lq_spark.__version__} on {plain.engine_named}"
     assert lines[1] == "400 of 400 rows scored, 5 classes, method normalized_margin"
     assert lines[2] == f"output   {plain.output}"
-    assert lines[3].startswith(f"metrics  {plain.output}_metrics (run ")
-    assert re.fullmatch(r"time     (\w+ [\d.]+ s(, )?)+", lines[4])
-    assert len(lines) == 5
+    assert lines[3] == "reader   Python workers"
+    assert lines[4].startswith(f"metrics  {plain.output}_metrics (run ")
+    assert re.fullmatch(r"time     (\w+ [\d.]+ s(, )?)+", lines[5])
+    assert len(lines) == 6
 
     lines = by_class.splitlines()
     assert lines[0] == f"mean label quality {scores.mean():.4f}; by given class:"

@@ -134,6 +134,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
         "  id  bigint",
         "  label  int",
         "  pred_probs  array<double>",
+        "reader      Python workers",
         "passes      the keys; one for class thresholds if wanted, one for scores",
         "sample      the first 1,000 rows can be scored",
         "classes     3",

@@ -156,7 +156,7 @@ def pixels_taken(facts: DataFrame, fitted: SegmentationModel, id: str) -> Input:
     if fitted.cut is None or fitted.n_taken == fitted.n_tied:
         return all_pixels_at_the_cut(id)
     tied = map_batches(
-        select(facts, id, DOUBTFUL),
+        select_inputs(facts, key=column_input(id), doubtful=column_input(DOUBTFUL)),
         _tied_of_images(fitted.cut, doubtful_type(fitted.downsample)),
         StructType([StructField("key", column_type(facts, id)), StructField("count", LongType())]),
     )

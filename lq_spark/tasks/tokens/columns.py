@@ -17,7 +17,13 @@ from pyspark.sql.types import ArrayType, DataType, IntegralType, StringType
 
 from lq_spark.engine.arrow import flat_lists
 from lq_spark.engine.inputs import column, column_type, require_columns, require_key
-from lq_spark.engine.readings import Input, Unnesting, literal_input, reading_of, with_reading
+from lq_spark.engine.readings import (
+    Input,
+    Unnesting,
+    literal_input,
+    partial_reading_of,
+    with_reading,
+)
 from lq_spark.errors import ColumnError, OptionError, listed
 from lq_spark.tasks.shared.classes import checked_classes, require_room, resolved_n_classes
 from lq_spark.tasks.shared.labels import (
@@ -209,7 +215,7 @@ def one_row_a_token(
     named = replace(
         columns, token_index=TOKEN_INDEX, label=LABEL, pred_probs=PRED_PROBS, token=token
     )
-    reading = reading_of(df)
+    reading = partial_reading_of(df)
     if reading is None or not fail or is_padded(df, columns.label):
         return long, named
     made = [columns.sentence_id, TOKEN_INDEX, *names]
