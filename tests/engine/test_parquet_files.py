@@ -40,14 +40,13 @@ TWICE = StructType([StructField("twice", LongType())])
 def opened(spark, tmp_path):
     """Write tables to files of small row groups; return them as a table that workers read."""
 
-    def open_files(*tables, size=3, schema=None, **options):
+    def open_files(*tables, size=3, **options):
         places = [tmp_path / f"{i:03}.parquet" for i in range(len(tables))]
         for place, table in zip(places, tables, strict=True):
             pq.write_table(table, place, row_group_size=size, **options)
-        reader = spark.read if schema is None else spark.read.schema(schema)
-        df = reader.parquet(*map(str, places))
+        df = spark.read.parquet(*map(str, places))
         files = [FileOfRows(place.as_uri()) for place in places]
-        return with_files(df, parquet_rows(spark, files, schema or df.schema))
+        return with_files(df, parquet_rows(spark, files, df.schema))
 
     return open_files
 
@@ -133,16 +132,18 @@ def counted(batch):
     return pa.RecordBatch.from_pydict({"n": [batch.num_rows]})
 
 
-def test_a_column_is_unreadable_where_a_file_has_another_or_none(spark, opened, tmp_path):
+def test_a_column_is_unreadable_where_a_file_has_another_or_none(spark, tmp_path):
     schema = StructType([StructField("id", LongType()), StructField("x", DoubleType())])
     wrong = pa.table({"id": np.arange(3, dtype=np.int32), "y": np.zeros(3)})
-    df = opened(numbers(3), wrong, schema=schema)
-    unreadable = reading_of(df).rows.unreadable
+    places = [tmp_path / "right.parquet", tmp_path / "wrong.parquet"]
+    for place, table in zip(places, (numbers(3), wrong), strict=True):
+        pq.write_table(table, place)
+    right, another = (FileOfRows(place.as_uri()) for place in places)
+    unreadable = parquet_rows(spark, [right, another], schema).unreadable
     assert unreadable["id"].startswith("column 'id' is int32 in 'file:///")
     assert unreadable["x"].startswith("column 'x' is not in 'file:///")
     narrower = StructType([StructField("id", IntegerType())])
-    rows = parquet_rows(spark, [FileOfRows((tmp_path / "000.parquet").as_uri())], narrower)
-    assert "int64" in rows.unreadable["id"]
+    assert "int64" in parquet_rows(spark, [right], narrower).unreadable["id"]
 
 
 def test_ids_of_columns_are_those_of_the_table(spark, tmp_path):
