@@ -165,8 +165,11 @@ def with_mapped(
 
 
 def by_workers(df: DataFrame) -> DataFrame:
-    """Return the same rows, made by the workers where there is a reading of them. Lazy."""
-    if reading_of(df) is None:
+    """Return the same rows, made by the workers where there is a reading of them. Lazy.
+
+    Not on Sail, which hands columns to Python as they are, and need not be told how.
+    """
+    if reading_of(df) is None or is_sail(df.sparkSession):
         return df
     return _map_partitions(df, lambda batches: batches, df.schema)
 

@@ -23,7 +23,14 @@ from lq_spark.engine.readings import (
     with_files,
 )
 from lq_spark.engine.sums import count_values
-from lq_spark.engine.verbs import by_workers, map_batches, select, select_inputs, with_mapped
+from lq_spark.engine.verbs import (
+    by_workers,
+    map_batches,
+    map_splits,
+    select,
+    select_inputs,
+    with_mapped,
+)
 from lq_spark.errors import TableError
 
 pytestmark = pytest.mark.spark
@@ -51,6 +58,11 @@ def opened(spark, tmp_path):
     return open_files
 
 
+def made(df):
+    """Return the rows of a table as workers make them."""
+    return map_splits(df.sparkSession, reading_of(df), lambda _, batches: batches, df.schema)
+
+
 def numbers(n, first=0):
     return pa.table({"id": np.arange(first, first + n), "x": np.arange(n) / 8})
 
@@ -67,9 +79,7 @@ def test_each_row_is_read_once_whatever_the_splits(opened, monkeypatch, n_splits
     splits = reading_of(df).rows.splits
     assert len(splits) <= n_splits
     assert len(splits) == n_splits or n_splits > 7  # there are 42 row groups
-    by_files = by_workers(df)
-    assert reading_of(by_files) is None
-    assert rows_of(by_files) == rows_of(df) == rows_of(by_workers(select(df, "id", "x")))
+    assert rows_of(made(df)) == rows_of(df) == rows_of(made(select(df, "id", "x")))
 
 
 def test_batches_are_bounded_by_the_bytes_of_the_columns_that_are_read(opened):
@@ -91,11 +101,11 @@ def test_what_is_mapped_and_selected_has_a_reading_and_what_else_is_done_has_non
     df = opened(numbers(10))
     mapped = with_mapped(df, doubled, [column_input("id")], TWICE, keep=["x"])
     assert mapped.columns == ["x", "twice"]
-    assert rows_of(by_workers(mapped)) == rows_of(mapped)
+    assert rows_of(made(mapped)) == rows_of(mapped)
     narrow = select(mapped, "twice")
     assert reading_of(narrow).function is doubled
     assert reading_of(select(mapped, "x")).function is None
-    assert rows_of(by_workers(select(mapped, "x"))) == rows_of(mapped.select("x"))
+    assert rows_of(made(select(mapped, "x"))) == rows_of(mapped.select("x"))
     for other in (df.where("id > 3"), mapped.withColumn("y", F.lit(1)), df.limit(2)):
         assert reading_of(other) is None
     # With a column that no worker reads, the rest is read by them where it is asked for alone.
@@ -119,7 +129,7 @@ def test_inputs_have_names_of_their_own(opened):
     inputs = {"key": column_input("id"), "one": literal_input(1, "x")}
     inputs["minus"] = Input(-F.col("x"), "x", negated)
     table = select_inputs(df, **inputs)
-    assert rows_of(by_workers(table)) == rows_of(table) == [(i, 1, -i / 8) for i in range(5)]
+    assert rows_of(made(table)) == rows_of(table) == [(i, 1, -i / 8) for i in range(5)]
     total = map_batches(table, counted, "n bigint").agg(F.sum("n")).first()[0]
     assert total == 5
 
@@ -161,8 +171,8 @@ def test_timestamps_are_the_same_moments(opened, stored):
     moments = [dt.datetime(1999, 1, 1, 12, 30, 0, 250, tzinfo=dt.timezone.utc), None]
     table = pa.table({"id": [0, 1], "at": pa.array(moments, pa.timestamp("us", tz="UTC"))})
     df = opened(table, use_deprecated_int96_timestamps=stored == "96 bits")
-    assert rows_of(by_workers(df)) == rows_of(df)
-    by_files = by_workers(df).orderBy("id").toArrow()["at"]
+    assert rows_of(made(df)) == rows_of(df)
+    by_files = made(df).orderBy("id").toArrow()["at"]
     assert by_files.cast(pa.timestamp("us", tz="UTC")).to_pylist() == moments
 
 

@@ -56,7 +56,7 @@ COUNTS_SCHEMA = StructType(
 
 STATE_SCHEMA = StructType([StructField("state", BinaryType())])
 
-BELOW, TIED = "below", "tied"
+BELOW, TIED = "__lq_below", "__lq_tied"
 BELOW_FIELD = StructField(BELOW, BooleanType())
 TIED_FIELD = StructField(TIED, ArrayType(LongType()))
 
@@ -66,22 +66,29 @@ def facts_columns(
 ) -> NewColumns:
     """Return what confident learning says of each row.
 
-    The class index of its label. The guess, see :class:`lq_spark.core.confident.joint.RowFacts`.
-    If ``order_by`` names a score, that score. If ``doubtful`` is a type of probabilities, the
-    probabilities of the rows whose label is not predicted, null for those that agree, and the level
-    of the row's lowest margin (0, the lowest, where classes are few); else whether the row agrees.
+    The class index of its label; the guess, and whether the row agrees, see
+    :class:`lq_spark.core.confident.joint.RowFacts`. If ``order_by`` names a score, that score. If
+    ``doubtful`` is a type of probabilities, the probabilities of the rows whose label is not
+    predicted, null for those that agree, and the level of the row's lowest margin (0, the lowest,
+    where classes are few).
     """
-    fields = [StructField(INDEX, IntegerType()), StructField(GUESS, IntegerType())]
+    fields = [
+        StructField(INDEX, IntegerType()),
+        StructField(GUESS, IntegerType()),
+        StructField(AGREES, BooleanType()),
+    ]
     if order_by is not None:
         fields.append(StructField(ORDER, DoubleType()))
     if doubtful is not None:
         fields += [StructField(DOUBTFUL, ArrayType(doubtful)), StructField(LEVEL, ByteType())]
-    else:
-        fields.append(StructField(AGREES, BooleanType()))
 
     def run(labels: NDArray[np.int64], pred_probs: NDArray[np.floating]) -> dict[str, pa.Array]:
         facts = row_facts(labels, pred_probs, thresholds, collision_rule)
-        columns = {INDEX: pa.array(labels, pa.int32()), GUESS: pa.array(facts.guess, pa.int32())}
+        columns = {
+            INDEX: pa.array(labels, pa.int32()),
+            GUESS: pa.array(facts.guess, pa.int32()),
+            AGREES: pa.array(facts.agrees),
+        }
         if order_by is not None:
             columns[ORDER] = pa.array(score_rows(labels, pred_probs, order_by))
         if doubtful is not None:
@@ -91,8 +98,6 @@ def facts_columns(
             if pred_probs.shape[1] > FEW_CLASSES:  # else another look at them costs little more
                 levels = margin_levels(score_rows(labels, pred_probs, "normalized_margin"))
             columns[LEVEL] = pa.array(levels)
-        else:
-            columns[AGREES] = pa.array(facts.agrees)
         return columns
 
     return NewColumns(run, StructType(fields))

@@ -28,10 +28,20 @@ from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.constants import FLOATING_POINT_SLACK
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.kept import kept
+from lq_spark.engine.readings import column_input, reading_of
 from lq_spark.engine.select import Cut, lowest_cuts, sorted_cuts, take
 from lq_spark.engine.small_tables import small_table
-from lq_spark.engine.verbs import map_batches, map_rows, reduce_partitions, reduce_rows
+from lq_spark.engine.verbs import (
+    by_workers,
+    map_batches,
+    reduce_partitions,
+    reduce_rows,
+    select,
+    select_inputs,
+    with_mapped,
+)
 from lq_spark.tasks.multiclass.batches import (
+    AGREES,
     BELOW,
     BELOW_FIELD,
     COUNTS_SCHEMA,
@@ -55,7 +65,7 @@ from lq_spark.tasks.multiclass.batches import (
     state_batch,
     states_of_batch,
 )
-from lq_spark.tasks.multiclass.facts import FactCounts, agrees
+from lq_spark.tasks.multiclass.facts import FactCounts
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -138,7 +148,7 @@ def flagged(
     df: DataFrame, key: str, rule: Rule, cuts: Cuts, n_classes: int, name: str
 ) -> DataFrame:
     """Return the table, which has facts, with a boolean column: whether a row is an issue. Lazy."""
-    is_predicted, guess = agrees(rule), F.col(GUESS)
+    is_predicted, guess = F.col(AGREES), F.col(GUESS)
     if rule.filter_by == "predicted_neq_given":
         return df.withColumn(name, ~is_predicted)
     if rule.filter_by == "confident_learning":
@@ -158,9 +168,9 @@ def flagged(
         )
         conditions.append(F.col("__lq_taken"))
     if cuts.by_pair is not None:
-        added.append("__lq_below")
-        df = _below_pair_cuts(df, key, cuts.by_pair, n_classes, "__lq_below")
-        conditions.append(F.col("__lq_below"))
+        added.append(BELOW)
+        df = _below_pair_cuts(df, key, cuts.by_pair, n_classes)
+        conditions.append(F.col(BELOW))
     issue = conditions[0]
     for condition in conditions[1:]:
         issue = issue & condition
@@ -176,9 +186,10 @@ def _pair_cuts(facts: DataFrame, whole: DataFrame, key: str, quotas: Quotas) -> 
     pairs = ClassPairs.ordered(n_classes, quotas.given, quotas.true)
     if not len(quotas.per_pair):
         return PairCuts(quotas.given, pairs, {})
-    doubtful = facts.select(
-        column(key).alias("key"), F.col(INDEX).alias("index"), F.col(DOUBTFUL).alias("pred_probs")
-    ).where("pred_probs is not null")
+    inputs = {"key": key, "index": INDEX, "pred_probs": DOUBTFUL}
+    rows = select_inputs(facts, **{name: column_input(of) for name, of in inputs.items()})
+    # The functions of a batch leave out rows without probabilities; Spark sends them none.
+    doubtful = rows if reading_of(rows) else rows.where("pred_probs is not null")
     negative = LowMargins(n_classes, pairs, np.full(len(pairs.true), _NEGATIVE))
     is_small = quotas.per_pair.sum() <= _MAX_STATE
     find = _cuts_by_states if is_small else _cuts_by_buckets
@@ -207,7 +218,7 @@ def _cuts_by_states(
     told apart by their keys do these rows have another look.
     """
     states = reduce_partitions(
-        doubtful.select("index", "pred_probs"),
+        select(doubtful, "index", "pred_probs"),
         lowest_margins(low, quotas),
         LowestMargins.merge,
         state_batch,
@@ -246,7 +257,7 @@ def _cuts_by_buckets(
     n_buckets = min(_MAX_BUCKETS, max(_MIN_BUCKETS, _MAX_COUNTS // len(quotas)))
     counts = (
         reduce_partitions(
-            doubtful.select("index", "pred_probs"),
+            select(doubtful, "index", "pred_probs"),
             bucket_counts(low, n_buckets),
             np.add,
             counts_batch(n_buckets),
@@ -281,7 +292,7 @@ def _highest_undecided(
     limits, has_key = _cut_arrays(cuts, len(pairs.true))
     everything = LowMargins(n_classes, some, np.full(len(some.true), np.inf))
     highest = reduce_rows(
-        doubtful.select("index", "pred_probs"),
+        select(doubtful, "index", "pred_probs"),
         highest_undecided(LowMargins(n_classes, pairs, limits), ~has_key, everything),
         np.maximum,
     )
@@ -293,7 +304,7 @@ def _others_are_near(facts: DataFrame, given: NDArray[np.int64], highest: Float6
 
     ``highest`` has one for each pair, whose classes are ``given``.
     """
-    lowest = facts.where(F.col(DOUBTFUL).isNull()).groupBy(INDEX).agg(F.min(LEVEL)).collect()
+    lowest = facts.where(AGREES).groupBy(INDEX).agg(F.min(LEVEL)).collect()
     level_of = dict(map(tuple, lowest))
     wanted = highest > -np.inf
     levels = margin_levels((highest[wanted] + 1.0) / 2.0)
@@ -323,19 +334,19 @@ def _cut_arrays(cuts: Mapping[int, Cut], n_pairs: int) -> tuple[Float64, NDArray
     return values, has_key
 
 
-def _below_pair_cuts(
-    df: DataFrame, key: str, found: PairCuts, n_classes: int, name: str
-) -> DataFrame:
+def _below_pair_cuts(df: DataFrame, key: str, found: PairCuts, n_classes: int) -> DataFrame:
+    """Return the table, which has facts, with :data:`BELOW`, and without the probabilities."""
     values, has_key = _cut_arrays(found.cuts, len(found.given))
     keys: dict[int, dict[int, Any]] = {}
     for pair in np.flatnonzero(has_key).tolist():
         keys.setdefault(int(found.given[pair]), {})[pair] = found.cuts[pair].key
     function = cut_batch(LowMargins(n_classes, found.pairs, values), has_key)
     fields = StructType([BELOW_FIELD, *([TIED_FIELD] if keys else [])])
-    df = df.withColumn("__lq_cut", map_rows(function, [F.col(INDEX), F.col(DOUBTFUL)], fields))
-    below = F.col(f"__lq_cut.{BELOW}")
+    inputs = [column_input(INDEX), column_input(DOUBTFUL)]
+    kept = [name for name in df.columns if name != DOUBTFUL]
+    df = by_workers(with_mapped(df, function, inputs, fields, keep=kept))
     if not keys:
-        return df.withColumn(name, below).drop("__lq_cut")
+        return df
     schema = StructType(
         [
             StructField("__lq_class", LongType()),
@@ -343,8 +354,7 @@ def _below_pair_cuts(
         ]
     )
     table = small_table(df.sparkSession, list(keys.items()), schema)
-    tied = F.exists(f"__lq_cut.{TIED}", lambda pair: column(key) <= F.element_at("__lq_keys", pair))
+    tied = F.exists(TIED, lambda pair: column(key) <= F.element_at("__lq_keys", pair))
     joined = df.join(table.hint("broadcast"), F.col(INDEX) == F.col("__lq_class"), "left")
-    return joined.withColumn(name, below | F.coalesce(tied, F.lit(False))).drop(
-        "__lq_cut", *table.columns
-    )
+    below = F.col(BELOW) | F.coalesce(tied, F.lit(False))
+    return joined.withColumn(BELOW, below).drop(TIED, *table.columns)

@@ -5,17 +5,18 @@ They are narrow columns but for the probabilities of those rows alone whose labe
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import functions as F
 
 from lq_spark.core.confident.joint import NOT_CONFIDENT, SparseMatrix, counted_pairs
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.label_issues.rules import Rule
-from lq_spark.engine.verbs import with_mapped
+from lq_spark.engine.verbs import reduce_rows, select, with_mapped
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multiclass.batches import (
     AGREES,
@@ -30,18 +31,13 @@ from lq_spark.tasks.shared.batches import NewColumns, usable_rows_batch
 from lq_spark.tasks.shared.table import LabelledTable
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 
 def fact_columns(rule: Rule) -> list[str]:
     """Return the names of the columns that :func:`with_facts` adds."""
     order = [ORDER] if rule.order_by is not None else []
-    return [INDEX, GUESS, *order, *([DOUBTFUL, LEVEL] if rule.prunes_pairs else [AGREES])]
-
-
-def agrees(rule: Rule) -> Column:
-    """Return whether the label of a row with facts is predicted."""
-    return F.col(DOUBTFUL).isNull() if rule.prunes_pairs else F.col(AGREES)
+    return [INDEX, GUESS, AGREES, *order, *([DOUBTFUL, LEVEL] if rule.prunes_pairs else [])]
 
 
 def with_facts(
@@ -87,42 +83,67 @@ class FactCounts:
     n_label_issues: int
 
 
-def count_facts(facts: DataFrame, rule: Rule, n_classes: int) -> FactCounts:
-    """Count the facts of a table, natively.
+def count_facts(facts: DataFrame, n_classes: int) -> FactCounts:
+    """Count the facts of a table, in one pass.
 
     Raises
     ------
     InvalidRowsError
         If a row has none, so it cannot be scored.
     """
-    guess = F.col(GUESS)
-    given_class = F.when(
-        guess.isNotNull(), F.col(INDEX)
-    )  # rows that cannot be scored are one group
-    groups = (
-        facts.groupBy(given_class.alias("given"), guess.alias("guess"))
-        .agg(F.count(F.lit(1)).alias("rows"), F.count_if(~agrees(rule)).alias("doubtful"))
-        .collect()  # one row a pair of classes that occurs
-    )
-    n_unusable = sum(row["rows"] for row in groups if row["guess"] is None)
-    if n_unusable:
+    narrow = select(facts, INDEX, GUESS, AGREES)
+    found = reduce_rows(narrow, functools.partial(_pairs_of, n_classes=n_classes), _added)
+    none = np.zeros(0, dtype=np.int64)
+    counted = found or _Pairs(0, 0, none, none, none)
+    if counted.n_unusable:
         raise InvalidRowsError(
-            f"{n_unusable} of {sum(row['rows'] for row in groups)} rows cannot be scored; "
+            f"{counted.n_unusable} of {counted.n_rows} rows cannot be scored; "
             "multiclass.validate says which and why"
         )
-    given, guesses, rows, doubtful = (
-        np.array(
-            [(row["given"], row["guess"], row["rows"], row["doubtful"]) for row in groups],
-            dtype=np.int64,
-        )
-        .reshape(-1, 4)
-        .T
-    )
+    given, guesses = counted.pairs // (n_classes + 1), counted.pairs % (n_classes + 1) - 1
     sure = guesses != NOT_CONFIDENT
     class_counts = np.zeros(n_classes, dtype=np.int64)
-    np.add.at(class_counts, given, rows)
+    np.add.at(class_counts, given, counted.rows)
     return FactCounts(
-        counted_pairs(n_classes, given[sure], guesses[sure], rows[sure]),
+        counted_pairs(n_classes, given[sure], guesses[sure], counted.rows[sure]),
         class_counts,
-        int(doubtful[sure & (guesses != given)].sum()),
+        int(counted.doubtful[sure & (guesses != given)].sum()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """How many rows there are of each pair (given class, guess), and how many do not agree.
+
+    Attributes
+    ----------
+    n_rows, n_unusable : int
+        All rows, and those without facts, which are in no pair.
+    pairs : ndarray of int64, shape (m,)
+        given · (K + 1) + guess + 1, ascending: a guess may be NOT_CONFIDENT, -1.
+    rows, doubtful : ndarray of int64, shape (m,)
+    """
+
+    n_rows: int
+    n_unusable: int
+    pairs: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    doubtful: NDArray[np.int64]
+
+
+def _pairs_of(batch: pa.RecordBatch, n_classes: int) -> _Pairs:
+    usable = batch.filter(batch[GUESS].is_valid())
+    index, guess, agrees = (c.to_numpy(zero_copy_only=False) for c in usable.columns)
+    every = index.astype(np.int64) * (n_classes + 1) + guess + 1
+    pairs, places = np.unique(every, return_inverse=True)
+    rows = np.bincount(places, minlength=len(pairs))
+    doubtful = np.bincount(places[~agrees], minlength=len(pairs))
+    return _Pairs(batch.num_rows, batch.num_rows - usable.num_rows, pairs, rows, doubtful)
+
+
+def _added(a: _Pairs, b: _Pairs) -> _Pairs:
+    pairs, places = np.unique(np.concatenate([a.pairs, b.pairs]), return_inverse=True)
+    totals = np.zeros((2, len(pairs)), dtype=np.int64)
+    for total, counts in zip(totals, ((a.rows, b.rows), (a.doubtful, b.doubtful)), strict=True):
+        np.add.at(total, places, np.concatenate(counts))
+    return _Pairs(a.n_rows + b.n_rows, a.n_unusable + b.n_unusable, pairs, *totals)

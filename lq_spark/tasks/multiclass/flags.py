@@ -120,7 +120,7 @@ def noise_and_cuts(
 
     ``facts``, ``whole`` and ``key`` are those of :func:`lq_spark.tasks.multiclass.cuts.find_cuts`.
     """
-    counts = count_facts(facts, rule, thresholds.n_classes)
+    counts = count_facts(facts, thresholds.n_classes)
     model = NoiseModel(
         replace(thresholds, class_counts=tuple(counts.class_counts.tolist())),
         counts.confident,

@@ -81,7 +81,7 @@ def fit(
     )
     narrow = df.select(*map(column, dict.fromkeys([label, *probability_names(pred_probs)])))
     facts = with_facts(narrow, table, thresholds, rule, fail=False, tolerance=tolerance)
-    counts = count_facts(facts, rule, thresholds.n_classes)
+    counts = count_facts(facts, thresholds.n_classes)
     return NoiseModel(thresholds, counts.confident, counts.n_label_issues, collision_rule)
 
 

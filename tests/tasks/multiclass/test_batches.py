@@ -16,11 +16,13 @@ from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.tasks.multiclass import batches as issue_batches
 from lq_spark.tasks.multiclass.batches import (
     AGREES,
+    BELOW,
     DOUBTFUL,
     GUESS,
     INDEX,
     LEVEL,
     ORDER,
+    TIED,
     facts_columns,
 )
 from lq_spark.tasks.shared.batches import usable_rows_batch
@@ -92,7 +94,7 @@ def test_facts_are_those_of_core(element, rule, order_by):
         else:
             scores = score_rows(labels, pred_probs, order_by)
             assert found[ORDER].to_pylist() == scores.tolist()
-    assert narrow[AGREES].to_pylist() == expected.agrees.tolist()
+        assert found[AGREES].to_pylist() == expected.agrees.tolist()
     assert LEVEL not in narrow
     assert (whole[LEVEL].type, set(whole[LEVEL].to_pylist())) == (pa.int8(), {0})
     assert whole[DOUBTFUL].type == pa.list_(arrow)
@@ -107,9 +109,8 @@ def test_facts_name_their_columns_in_order(doubtful):
     columns = facts_columns(THRESHOLDS, "highest_of_all", "self_confidence", doubtful)
     found = columns.function(np.array([0]), np.array([[0.25, 0.75, 0.0, 0.0]]))
     assert list(found) == columns.schema.fieldNames()
-    assert found[AGREES if doubtful is None else DOUBTFUL].to_pylist() == [
-        False if doubtful is None else [0.25, 0.75, 0.0, 0.0]
-    ]
+    assert found[AGREES].to_pylist() == [False]
+    assert doubtful is None or found[DOUBTFUL].to_pylist() == [[0.25, 0.75, 0.0, 0.0]]
 
 
 @KINDS
@@ -123,6 +124,7 @@ def test_rows_that_cannot_be_scored_have_null_facts(element):
     assert found == {
         INDEX: [1, None, None, 2],
         GUESS: [0, None, None, 1],
+        AGREES: [True, None, None, False],
         ORDER: [0.5, None, None, 0.0],
         DOUBTFUL: [None, None, None, [0.0, 1.0, 0.0, 0.0]],
         LEVEL: [0, None, None, 0],
@@ -289,8 +291,8 @@ def test_cuts_tell_what_lies_below_them_and_what_their_keys_must_tell(element, s
             tied[row - start].append(pair)
         elif margin <= cuts[pair]:
             below[row - start] = True
-    assert found["below"].to_pylist() == below
-    assert found["tied"].to_pylist() == tied if has_key.any() else "tied" not in found
+    assert found[BELOW].to_pylist() == below
+    assert found[TIED].to_pylist() == tied if has_key.any() else TIED not in found
 
 
 @KINDS
@@ -303,5 +305,5 @@ def test_a_batch_without_probabilities_has_no_entries_and_nothing_below(element)
         assert entries(issue_batches.equal_entries(low)(batch)) == []
         cut = issue_batches.cut_batch(low, np.array([True]))
         found = cut(*batch.columns[:2])
-        assert found["below"].to_pylist() == [False] * len(lists)
-        assert found["tied"].to_pylist() == [[]] * len(lists)
+        assert found[BELOW].to_pylist() == [False] * len(lists)
+        assert found[TIED].to_pylist() == [[]] * len(lists)
