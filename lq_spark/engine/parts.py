@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from lq_spark.engine.files import files_of
@@ -43,19 +43,21 @@ def write_parts(df: DataFrame, reading: Reading, uri: str, schema: StructType) -
     """
     spark = df.sparkSession
     files, folder = files_of(uri)
-    files.create_dir(folder)
-    write = _writer_of_parts(uri, arrow_schema(df.schema))
-    written = map_splits(spark, reading, write, "path string").collect()  # a row a split
-    wanted = {row["path"] for row in written}
-    # An attempt of a task that was killed, or overtaken by another one, may leave a file too.
-    for file in files.get_file_info(fs.FileSelector(folder)):
-        if file.base_name not in wanted:
-            files.delete_file(file.path)
-    if not wanted:
-        wanted = {_name(0)}
-        with pq.ParquetWriter(f"{folder}/{min(wanted)}", arrow_schema(df.schema), filesystem=files):
+    # An attempt of a task that was killed, or overtaken by another one, may leave a file, or still
+    # be writing it: only what the others wrote is moved to where the table is.
+    attempts = f"{folder}/.attempts"
+    files.create_dir(attempts)
+    write = _writer_of_parts(f"{uri}/.attempts", arrow_schema(df.schema))
+    written = map_splits(spark, reading, write, "name string").collect()  # a row a split
+    names = sorted(row["name"] for row in written)
+    for name in names:
+        files.move(f"{attempts}/{name}", f"{folder}/{name}")
+    files.delete_dir(attempts)
+    if not names:
+        names = [_name(0)]
+        with pq.ParquetWriter(f"{folder}/{names[0]}", arrow_schema(df.schema), filesystem=files):
             pass  # a table without rows has a schema too
-    parts = [FileOfRows(f"{uri}/{name}") for name in sorted(wanted)]
+    parts = [FileOfRows(f"{uri}/{name}") for name in names]
     return with_files(spark.read.schema(schema).parquet(uri), parquet_rows(spark, parts, schema))
 
 
@@ -76,22 +78,33 @@ def _writer_of_parts(
     repeated = [field.name for field in schema if not _is_varied(field.type)]
 
     def write(split: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        first = next(batches, None)
+        groups = _grouped(_conformed(batch, schema) for batch in batches)
+        first = next(groups, None)
         if first is None:
             return
         name = _name(split)
         files, folder = files_of(uri)
-        width = max(first.nbytes / max(first.num_rows, 1), 1.0)
-        group = max(1, min(_MAX_GROUP_ROWS, int(_MAX_GROUP_BYTES / width)))
         with pq.ParquetWriter(
             f"{folder}/{name}", schema, filesystem=files, use_dictionary=repeated
         ) as writer:
-            writer.write_batch(_conformed(first, schema), group)
-            for batch in batches:
-                writer.write_batch(_conformed(batch, schema), group)
-        yield pa.RecordBatch.from_pydict({"path": [name]})
+            for group in itertools.chain([first], groups):
+                writer.write_table(pa.Table.from_batches(group), _MAX_GROUP_ROWS)
+        yield pa.RecordBatch.from_pydict({"name": [name]})
 
     return write
+
+
+def _grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Yield batches that make a row group together."""
+    group: list[pa.RecordBatch] = []
+    for batch in batches:
+        group.append(batch)
+        n_rows, n_bytes = sum(b.num_rows for b in group), sum(b.nbytes for b in group)
+        if n_rows >= _MAX_GROUP_ROWS or n_bytes >= _MAX_GROUP_BYTES:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _is_varied(kind: pa.DataType) -> bool:

@@ -234,10 +234,27 @@ def test_a_table_without_rows_is_written_with_its_schema(spark, opened, tmp_path
 
 def test_what_another_attempt_left_is_no_part_of_the_table(opened, tmp_path):
     place = tmp_path / "written"
-    place.mkdir()
-    pq.write_table(numbers(3, 900), place / "part-00000-ofanotherattempt.snappy.parquet")
+    (place / ".attempts").mkdir(parents=True)
+    left = place / ".attempts" / "part-00000-ofanotherattempt.snappy.parquet"
+    pq.write_table(numbers(3, 900), left)
     rows = written(opened(numbers(10)), place.as_uri())
     assert rows.count() == count_values(rows, "x")[0] == 10
+    assert not left.parent.exists()
+
+
+def test_row_groups_are_bounded_by_rows_and_by_bytes(opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet_files, "MAX_BATCH_ROWS", 10)
+    monkeypatch.setattr(parquet_files, "split_bytes", lambda _, total: total)
+    df = opened(numbers(100), size=10)
+    for bound, size in ((("_MAX_GROUP_ROWS", 40), 40), (("_MAX_GROUP_BYTES", 1), 10)):
+        with monkeypatch.context() as lowered:
+            lowered.setattr(parts, *bound)
+            place = tmp_path / bound[0]
+            groups = list(parts._grouped(reading_of(df).batches(0)))
+            assert {sum(batch.num_rows for batch in group) for group in groups[:-1]} == {size}
+            written(df, place.as_uri())
+    [file] = place.glob("*.parquet")
+    assert pq.read_table(file).num_rows == 100
 
 
 def test_nulls_are_counted_as_the_engine_counts_them(opened):
