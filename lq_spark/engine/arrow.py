@@ -169,11 +169,13 @@ def flat_lists(column: pa.Array | pa.ChunkedArray) -> FlatLists:
 def field_lists(structs: pa.Array, field: str, element: pa.DataType) -> pa.Array:
     """Return the lists of one field of the structs of lists, cast; null where a struct is null.
 
+    A whole number that a double does not hold is rounded, as Spark does.
+
     >>> field_lists(pa.array([[{"x": 1}, None], None, []]), "x", pa.float64()).to_pylist()
     [[1.0, None], None, []]
     """
     flat = flat_lists(structs)
-    values = pc.struct_field(flat.values, field).cast(element)
+    values = pc.struct_field(flat.values, field).cast(element, safe=False)
     lists = pa.ListArray.from_arrays(flat.offsets.astype(np.int32), values)
     return pc.if_else(pa.array(flat.is_null), None, lists) if flat.is_null.any() else lists
 

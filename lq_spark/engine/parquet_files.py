@@ -92,6 +92,7 @@ class ParquetRows:
         About how many bytes a row of a column has in memory.
     n_nulls : mapping of str to int
         Nulls in a column, where the files say it.
+    n_files : int
     """
 
     splits: tuple[tuple[RowGroups, ...], ...]
@@ -101,6 +102,7 @@ class ParquetRows:
     unreadable: Mapping[str, str]
     row_bytes: Mapping[str, float]
     n_nulls: Mapping[str, int]
+    n_files: int
 
     def batches(self, split: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a split, of these columns, in the order of the files.
@@ -113,7 +115,7 @@ class ParquetRows:
         for groups in self.splits[split]:
             try:
                 yield from _batches(self.accesses, groups, schema, n_rows)
-            except (OSError, pa.ArrowException, KeyError) as error:
+            except Exception as error:  # of pyarrow, or of a file system that this worker lacks
                 raise TableError(
                     f"{_CANNOT_READ} {groups.file.uri!r} ({error}); did the table change meanwhile?"
                 ) from error
@@ -143,8 +145,9 @@ def parquet_rows(
         If a file cannot be opened, or is no Parquet file that can be read.
     """
     accesses = _accesses(spark, files)
+    read = functools.partial(_footer, accesses, rebases=_rebases(spark))
     with ThreadPoolExecutor(_N_FOOTERS) as pool:
-        footers = list(pool.map(functools.partial(_footer, accesses), files))
+        footers = list(pool.map(read, files))
     types: dict[str, pa.DataType] = {}
     unreadable: dict[str, str] = {}
     for column in schema:
@@ -167,7 +170,7 @@ def parquet_rows(
         if all(name in footer.n_nulls for footer in footers)
     }
     splits = _splits(spark, files, footers)
-    return ParquetRows(splits, accesses, n_rows, types, unreadable, row_bytes, n_nulls)
+    return ParquetRows(splits, accesses, n_rows, types, unreadable, row_bytes, n_nulls, len(files))
 
 
 def _accesses(spark: SparkSession, files: Sequence[FileOfRows]) -> dict[str, FileAccess]:
@@ -216,7 +219,30 @@ class _Footer:
     n_nulls: dict[str, int]
 
 
-def _footer(accesses: Mapping[str, FileAccess], file_of_rows: FileOfRows) -> _Footer:
+def _rebases(spark: SparkSession) -> bool:
+    """Return whether Spark takes dates for those of the old calendar where a file does not say."""
+    if is_sail(spark):
+        return False
+    modes = (f"spark.sql.parquet.{kind}RebaseModeInRead" for kind in ("datetime", "int96"))
+    return any(spark.conf.get(mode, "") == "LEGACY" for mode in modes)
+
+
+def _has_old_dates(written_by: Mapping[bytes, bytes], rebases: bool) -> bool:
+    """Return whether a file's dates may be of the calendar before Spark 3.1, by its metadata."""
+    if (
+        b"org.apache.spark.legacyDateTime" in written_by
+        or b"org.apache.spark.legacyINT96" in written_by
+    ):
+        return True
+    version = written_by.get(b"org.apache.spark.version", b"").decode()
+    if not version:
+        return rebases
+    return tuple(map(int, re.findall(r"\d+", version)[:2])) < (3, 1)
+
+
+def _footer(
+    accesses: Mapping[str, FileAccess], file_of_rows: FileOfRows, *, rebases: bool
+) -> _Footer:
     with _opened(accesses, file_of_rows) as file:
         metadata, schema = file.metadata, file.schema_arrow
     types: dict[str, list[pa.DataType]] = {}
@@ -226,7 +252,7 @@ def _footer(accesses: Mapping[str, FileAccess], file_of_rows: FileOfRows) -> _Fo
     for leaf in leaves:
         if leaf.physical_type == "INT96" and leaf.path in types:  # not in a struct or list
             types[leaf.path] = [_INSTANT]
-    if b"org.apache.spark.legacyDateTime" in (metadata.metadata or {}):
+    if _has_old_dates(metadata.metadata or {}, rebases):
         for name, kinds in types.items():
             types[name] = [kind for kind in kinds if not _has_dates(kind)]
     stored, column_bytes = [], dict.fromkeys(types, 0)
@@ -300,6 +326,8 @@ def _as_type(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _arrow_type(kind: DataType) -> pa.DataType | None:
     """Return the type that an engine hands to Python for one of its own; None if it has none."""
+    if "collate" in kind.simpleString().lower():  # whose values Spark compares in its own way
+        return None
     try:
         return _plain(to_arrow_type(kind))
     except Exception:  # noqa: BLE001 - each kind of type that is unknown has its own
@@ -318,8 +346,10 @@ def _why_unreadable(
         return f"column {name!r} is of a type or name that only Spark reads"
     for file, footer in zip(files, footers, strict=True):
         if name in file.partition:
-            if not (pa.types.is_string(kind) or pa.types.is_integer(kind)):
-                return f"column {name!r} partitions the table by {kind}"
+            text = file.partition[name]
+            is_number = pa.types.is_integer(kind) and re.fullmatch(r"-?\d{1,18}", text or "0")
+            if not (pa.types.is_string(kind) or is_number):
+                return f"column {name!r} partitions the table by {kind}, as in {text!r}"
             continue
         found = footer.types.get(name)
         if found is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -18,6 +19,7 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from lq_spark.engine.inputs import column
+from lq_spark.errors import TableError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -182,7 +184,8 @@ class Reading:
     def _sources(self, split: int, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         if self.unnesting is None:
             return self.rows.batches(split, names)
-        return map(self.unnesting.function, self.rows.batches(split, self.unnesting.sources))
+        made = map(self.unnesting.function, self.rows.batches(split, self.unnesting.sources))
+        return (batch for batch in made if batch.num_rows)  # as the engine gives none without rows
 
 
 _READINGS: WeakKeyDictionary[DataFrame, Reading] = WeakKeyDictionary()
@@ -213,11 +216,16 @@ def counts_in_files(df: DataFrame, name: str) -> tuple[int, int] | None:
 
 
 def first_batch(df: DataFrame) -> pa.RecordBatch | None:
-    """Return some first rows of a table that workers can read; None of another, or without any."""
+    """Return the first rows of a table of one file that workers can read; None of another.
+
+    Which row of several files is the first, only the engine says.
+    """
     reading = reading_of(df)
-    if reading is None or not reading.rows.splits:
+    if reading is None or reading.rows.n_files != 1 or not reading.rows.splits:
         return None
-    return next(reading.batches(0), None)
+    with suppress(TableError):
+        return next(reading.batches(0), None)
+    return None
 
 
 def with_reading(df: DataFrame, reading: Reading | None) -> DataFrame:

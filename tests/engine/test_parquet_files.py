@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import functions as F
-from pyspark.sql.types import DoubleType, IntegerType, LongType, StructField, StructType
+from pyspark.sql.types import DateType, DoubleType, IntegerType, LongType, StructField, StructType
 
 from lq_spark.engine import parquet_files, parts
 from lq_spark.engine.kept import written
@@ -18,6 +18,7 @@ from lq_spark.engine.readings import (
     Input,
     column_input,
     counts_in_files,
+    first_batch,
     literal_input,
     reading_of,
     with_files,
@@ -176,14 +177,59 @@ def test_timestamps_are_the_same_moments(opened, stored):
     assert by_files.cast(pa.timestamp("us", tz="UTC")).to_pylist() == moments
 
 
-def test_dates_of_the_old_calendar_are_left_to_spark(spark, tmp_path):
+@pytest.mark.parametrize(
+    ("said", "unreadable"),
+    [
+        ({"legacyDateTime": ""}, True),
+        ({"legacyINT96": "", "version": "3.5.1"}, True),
+        ({"version": "2.4.8"}, True),
+        ({"version": "3.0.3"}, True),
+        ({"version": "3.1.0"}, False),
+        ({"version": "4.1.4"}, False),
+        ({}, False),
+    ],
+)
+def test_dates_of_the_old_calendar_are_left_to_spark(spark, tmp_path, said, unreadable):
     table = pa.table({"id": [0], "day": pa.array([dt.date(1500, 1, 1)])})
-    table = table.replace_schema_metadata({"org.apache.spark.legacyDateTime": ""})
+    metadata = {f"org.apache.spark.{key}": value for key, value in said.items()}
     place = tmp_path / "old.parquet"
-    pq.write_table(table, place)
-    df = spark.read.parquet(str(place))
-    rows = parquet_rows(spark, [FileOfRows(place.as_uri())], df.schema)
-    assert set(rows.unreadable) == {"day"}
+    pq.write_table(table.replace_schema_metadata(metadata), place)
+    schema = StructType([StructField("id", LongType()), StructField("day", DateType())])
+    rows = parquet_rows(spark, [FileOfRows(place.as_uri())], schema)
+    assert set(rows.unreadable) == ({"day"} if unreadable else set())
+
+
+@pytest.mark.spark_only
+def test_dates_of_unknown_calendars_are_read_as_the_session_says(spark, tmp_path):
+    place = tmp_path / "old.parquet"
+    pq.write_table(pa.table({"day": pa.array([dt.date(1500, 1, 1)])}), place)
+    schema = StructType([StructField("day", DateType())])
+    name = "spark.sql.parquet.datetimeRebaseModeInRead"
+    before = spark.conf.get(name)
+    try:
+        for mode in ("LEGACY", "CORRECTED"):
+            spark.conf.set(name, mode)
+            rows = parquet_rows(spark, [FileOfRows(place.as_uri())], schema)
+            assert ("day" in rows.unreadable) == (mode == "LEGACY")
+    finally:
+        spark.conf.set(name, before)
+
+
+@pytest.mark.parametrize("text", ["0x1F", "+1", " 1", "1.0", "9" * 19])
+def test_partitions_that_are_no_plain_numbers_are_left_to_spark(spark, tmp_path, text):
+    place = tmp_path / "x.parquet"
+    pq.write_table(numbers(3), place)
+    schema = StructType([StructField("id", LongType()), StructField("part", IntegerType())])
+    rows = parquet_rows(spark, [FileOfRows(place.as_uri(), {"part": text})], schema)
+    assert set(rows.unreadable) == {"part"}
+
+
+def test_the_first_rows_are_known_of_one_file_alone(opened, tmp_path):
+    assert first_batch(opened(numbers(3))).num_rows == 3
+    assert first_batch(opened(numbers(3), numbers(3))) is None
+    df = opened(numbers(3))
+    (tmp_path / "000.parquet").unlink()
+    assert first_batch(df) is None
 
 
 def test_partition_values_are_columns_of_their_types(spark, tmp_path):

@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 import lq_spark
-from lq_spark import files
+from lq_spark import detection, files, multiclass, tokens
 from lq_spark.engine import parquet_files
 from lq_spark.engine.readings import reading_of
 from lq_spark.errors import ColumnError, DataError, InvalidRowsError
@@ -430,6 +430,43 @@ def test_results_are_the_same_to_the_bit_where_workers_read_files(
         for number, call in enumerate(case.calls):
             found = every_task.values_of(every_task.run(case, call, given))
             assert made.setdefault(number, found) == found, (call, n_splits)
+
+
+def opened_both_ways(spark, place, table):
+    """Write a table; return it as the engine reads it, and as workers do."""
+    pq.write_table(table, place, row_group_size=2)
+    return spark.read.parquet(str(place)), files(spark, str(place))
+
+
+def test_sentences_without_tokens_are_read_by_workers_too(spark, tmp_path):
+    probs = [[], [], [[0.9, 0.1], [0.2, 0.8]], [[0.7, 0.3]]]
+    labels = pa.array([[], [], [0, 1], [0]], pa.list_(pa.int32()))
+    table = pa.table({"sentence_id": [0, 1, 2, 3], "labels": labels, "pred_probs": probs})
+    by_engine, by_workers = opened_both_ways(spark, tmp_path / "rows.parquet", table)
+    assert tokens.fit(by_workers).to_json() == tokens.fit(by_engine).to_json()
+
+
+def test_labels_of_boxes_beyond_the_doubles_are_out_of_range_by_workers_too(spark, tmp_path):
+    box = {"x1": 0.0, "y1": 0.0, "x2": 1.0, "y2": 1.0}
+    labels = [[{**box, "label": label}] for label in (0, 2**63 - 1)]
+    found = [[{**box, "label": 0, "prob": 0.5}]] * 2
+    table = pa.table({"id": [0, 1], "labels": labels, "predictions": found})
+    made = []
+    for df in opened_both_ways(spark, tmp_path / "rows.parquet", table):
+        scored = detection.score(df, n_classes=2, on_invalid="null").orderBy("id")
+        made.append([row["label_quality"] for row in scored.collect()])
+        counts = detection.validate(df, n_classes=2).where("invalid_reason is not null").count()
+        assert counts == 1
+    assert made[0] == made[1]
+    assert made[0][1] is None
+
+
+def test_a_float_a_little_above_one_is_refused_by_workers_too(spark, tmp_path):
+    probs = pa.array([[1.001, 0.0], [0.3, 0.7]], pa.list_(pa.float32()))
+    table = pa.table({"label": [0, 1], "pred_probs": probs})
+    for df in opened_both_ways(spark, tmp_path / "rows.parquet", table):
+        with pytest.raises(InvalidRowsError, match=r"^1 of 2 rows have no usable"):
+            multiclass.fit_thresholds(df)
 
 
 def results(spark, name):

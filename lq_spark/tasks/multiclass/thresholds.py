@@ -167,7 +167,10 @@ def _partial(batch: pa.RecordBatch, tolerance: float) -> ClassSums:
     if rows.faults is not None or labels.min() < 0 or labels.max() >= n_classes:
         return _AT_FAULT
     confidence = rows.matrix[np.arange(len(labels)), labels]
-    if not (confidence.min() >= -PROBABILITY_SLACK and confidence.max() <= 1.0 + tolerance):
+    # As doubles: a float32 is compared with what is rounded to float32.
+    if not (
+        float(confidence.min()) >= -PROBABILITY_SLACK and float(confidence.max()) <= 1.0 + tolerance
+    ):
         return _AT_FAULT  # NaN too
     return confidence_sums(labels, confidence, n_classes)
 
