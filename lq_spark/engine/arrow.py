@@ -180,6 +180,19 @@ def field_lists(structs: pa.Array, field: str, element: pa.DataType) -> pa.Array
     return pc.if_else(pa.array(flat.is_null), None, lists) if flat.is_null.any() else lists
 
 
+def conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return a batch with its columns, in order, cast to the types of a schema.
+
+    >>> conformed(pa.RecordBatch.from_pydict({"n": [1]}), pa.schema({"n": pa.int32()})).schema
+    n: int32
+    """
+    columns = [
+        column if column.type == kind else column.cast(kind)
+        for column, kind in zip(batch.columns, schema.types, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
 def vector_lists(vectors: pa.StructArray) -> pa.Array:
     """Return Spark ML vectors, dense or sparse, as lists of doubles; a null stays null.
 

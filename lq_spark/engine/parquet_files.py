@@ -224,7 +224,7 @@ def _rebases(spark: SparkSession) -> bool:
     if is_sail(spark):
         return False
     modes = (f"spark.sql.parquet.{kind}RebaseModeInRead" for kind in ("datetime", "int96"))
-    return any(spark.conf.get(mode, "") == "LEGACY" for mode in modes)
+    return any(spark.conf.get(mode, "CORRECTED") == "LEGACY" for mode in modes)
 
 
 def _has_old_dates(written_by: Mapping[bytes, bytes], rebases: bool) -> bool:

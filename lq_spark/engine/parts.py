@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql.pandas.types import to_arrow_schema
 
+from lq_spark.engine.arrow import conformed
 from lq_spark.engine.files import files_of
 from lq_spark.engine.parquet_files import FileOfRows, parquet_rows
 from lq_spark.engine.readings import Reading, with_files
@@ -78,7 +79,7 @@ def _writer_of_parts(
     repeated = [field.name for field in schema if not _is_varied(field.type)]
 
     def write(split: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        groups = _grouped(_conformed(batch, schema) for batch in batches)
+        groups = _grouped(conformed(batch, schema) for batch in batches)
         first = next(groups, None)
         if first is None:
             return
@@ -112,11 +113,3 @@ def _is_varied(kind: pa.DataType) -> bool:
         return any(_is_varied(kind.field(place).type) for place in range(kind.num_fields))
     is_varied = (pa.types.is_floating, pa.types.is_int64, pa.types.is_timestamp)
     return any(is_of(kind) for is_of in is_varied)
-
-
-def _conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    columns = [
-        column if column.type == kind else column.cast(kind)
-        for column, kind in zip(batch.columns, schema.types, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)

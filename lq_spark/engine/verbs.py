@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pyarrow as pa
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
+from lq_spark.engine.arrow import conformed
 from lq_spark.engine.inputs import column
 from lq_spark.engine.kinds import is_sail
 from lq_spark.engine.readings import (
@@ -171,7 +173,8 @@ def by_workers(df: DataFrame) -> DataFrame:
     """
     if reading_of(df) is None or is_sail(df.sparkSession):
         return df
-    return _map_partitions(df, lambda batches: batches, df.schema)
+    schema = to_arrow_schema(df.schema)  # Spark casts nothing that such a function returns
+    return _map_partitions(df, lambda batches: (conformed(b, schema) for b in batches), df.schema)
 
 
 def map_batches(

@@ -8,9 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import DateType, DoubleType, IntegerType, LongType, StructField, StructType
 
 from lq_spark.engine import parquet_files, parts
+from lq_spark.engine.arrow import conformed
 from lq_spark.engine.kept import written
 from lq_spark.engine.keys import summarize_key
 from lq_spark.engine.parquet_files import FileOfRows, parquet_rows
@@ -22,6 +24,7 @@ from lq_spark.engine.readings import (
     literal_input,
     reading_of,
     with_files,
+    with_reading,
 )
 from lq_spark.engine.sums import count_values
 from lq_spark.engine.verbs import (
@@ -60,8 +63,24 @@ def opened(spark, tmp_path):
 
 
 def made(df):
-    """Return the rows of a table as workers make them."""
-    return map_splits(df.sparkSession, reading_of(df), lambda _, batches: batches, df.schema)
+    """Return the rows of a table as workers make them, on Sail too."""
+    schema = to_arrow_schema(df.schema)
+
+    def cast(_, batches):
+        return (conformed(batch, schema) for batch in batches)
+
+    return map_splits(df.sparkSession, reading_of(df), cast, df.schema)
+
+
+def test_arrays_without_nulls_come_from_workers_too(spark, opened):
+    schema = StructType.fromDDL("id bigint, l array<double>, s struct<n: int>")
+    schema["l"].dataType.containsNull = False
+    table = pa.table({"id": [0, 1], "l": [[0.5], [1.0, 2.0]], "s": [{"n": 1}, None]})
+    table = table.set_column(2, "s", table["s"].cast(pa.struct({"n": pa.int32()})))
+    df = opened(table)
+    strict = with_reading(spark.createDataFrame(table, schema), reading_of(df))
+    assert not strict.schema["l"].dataType.containsNull
+    assert rows_of(by_workers(strict)) == rows_of(made(strict)) == rows_of(df)
 
 
 def numbers(n, first=0):
@@ -260,8 +279,6 @@ def test_written_rows_are_read_back_and_have_their_comments(spark, opened, tmp_p
     mapped = with_mapped(df, doubled, [column_input("id")], TWICE, keep=["id"])
     reading = reading_of(mapped)
     commented = mapped.withMetadata("twice", {"comment": "two times"})
-    from lq_spark.engine.readings import with_reading
-
     place = tmp_path / "written"
     rows = written(with_reading(commented, reading), place.as_uri())
     assert rows_of(rows) == [(i, 2 * i) for i in range(15)]

@@ -9,9 +9,9 @@ N_CLASSES = 10
 
 
 @pytest.fixture(scope="module")
-def large(engine, tmp_path_factory):
+def large(tmp_path_factory):
     """A table whose scores take a while to write: (labels, pred_probs, path)."""
-    n_rows = 3_000_000 if engine == "embedded" else 150_000
+    n_rows = 3_000_000
     rng = np.random.default_rng(7)
     pred_probs = rng.random((n_rows, N_CLASSES), dtype=np.float32)
     pred_probs /= pred_probs.sum(axis=1, keepdims=True)
@@ -30,10 +30,10 @@ def large(engine, tmp_path_factory):
 
 
 @pytest.fixture
-def killed(engine, submit_command, kill_while_it_writes):
+def killed(submit_command, kill_while_it_writes):
     """Start the job, and kill it a while after it has begun to write to a place."""
 
-    def run(place, *arguments):
+    def run(place, *arguments, by_spark=False):
         line = submit_command(
             # Small batches in small tasks: slow enough to be hit.
             *arguments,
@@ -42,10 +42,10 @@ def killed(engine, submit_command, kill_while_it_writes):
                 "spark.sql.files.maxPartitionBytes": "1m",
             },
         )
-        if engine == "embedded":
-            code = kill_while_it_writes(*line, lambda: place.exists() and any(place.iterdir()), 0)
-        else:
+        if by_spark:
             code = kill_while_it_writes(*line, (place / "_temporary").exists, 1.5)
+        else:
+            code = kill_while_it_writes(*line, lambda: place.exists() and any(place.iterdir()), 0)
         assert code == -signal.SIGKILL, "the job had ended"
         assert place.exists()
 
@@ -64,7 +64,10 @@ def test_a_killed_run_changes_nothing_and_the_next_one_clears_up(
     killed(staging, *places)
     assert snapshot(output) == before
 
-    if engine == "embedded":  # where a run takes no ten seconds
+    if engine == "spark":
+        killed(staging, *places, "--reader", "spark", by_spark=True)
+        assert snapshot(output) == before
+    else:  # where a run takes no ten seconds
         killed(scratch / "1", *places, "--find-issues")
         assert snapshot(output) == before
         assert not staging.exists()  # what the run before it had left
