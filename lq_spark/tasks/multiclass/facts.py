@@ -135,10 +135,20 @@ def _pairs_of(batch: pa.RecordBatch, n_classes: int) -> _Pairs:
     usable = batch.filter(batch[GUESS].is_valid())
     index, guess, agrees = (c.to_numpy(zero_copy_only=False) for c in usable.columns)
     every = index.astype(np.int64) * (n_classes + 1) + guess + 1
+    n_unusable = batch.num_rows - usable.num_rows
+    n_pairs = n_classes * (n_classes + 1)
+    if n_pairs <= _MAX_COUNTED:
+        rows, doubtful = (np.bincount(of, minlength=n_pairs) for of in (every, every[~agrees]))
+        pairs = np.flatnonzero(rows)
+        return _Pairs(batch.num_rows, n_unusable, pairs, rows[pairs], doubtful[pairs])
     pairs, places = np.unique(every, return_inverse=True)
     rows = np.bincount(places, minlength=len(pairs))
     doubtful = np.bincount(places[~agrees], minlength=len(pairs))
-    return _Pairs(batch.num_rows, batch.num_rows - usable.num_rows, pairs, rows, doubtful)
+    return _Pairs(batch.num_rows, n_unusable, pairs, rows, doubtful)
+
+
+_MAX_COUNTED = 1 << 16
+"""Up to so many pairs are counted in a place for each: several times as fast as a sort."""
 
 
 def _added(a: _Pairs, b: _Pairs) -> _Pairs:
