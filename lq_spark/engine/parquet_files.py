@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql.pandas.types import to_arrow_type
 
 from lq_spark.engine.file_systems import FileAccess, file_access, place_of
+from lq_spark.engine.file_types import arrow_type, has_dates, plain
 from lq_spark.engine.kinds import is_sail
 from lq_spark.errors import TableError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-    from pyspark.sql.types import DataType, StructType
+    from pyspark.sql.types import StructType
 
 BATCH_BYTES = 4 << 20
 """About how many bytes a batch has: little enough to stay in a processor's cache for a while."""
@@ -151,7 +151,7 @@ def parquet_rows(
     types: dict[str, pa.DataType] = {}
     unreadable: dict[str, str] = {}
     for column in schema:
-        kind = _arrow_type(column.dataType)
+        kind = arrow_type(column.dataType)
         field_id = None if field_ids is None else field_ids.get(column.name)
         why = _why_unreadable(column.name, kind, field_id, files, footers)
         if kind is None or why:
@@ -254,7 +254,7 @@ def _footer(
             types[leaf.path] = [_INSTANT]
     if _has_old_dates(metadata.metadata or {}, rebases):
         for name, kinds in types.items():
-            types[name] = [kind for kind in kinds if not _has_dates(kind)]
+            types[name] = [kind for kind in kinds if not has_dates(kind)]
     stored, column_bytes = [], dict.fromkeys(types, 0)
     n_nulls = dict.fromkeys(types, 0)
     for place in range(metadata.num_row_groups):
@@ -277,13 +277,6 @@ def _footer(
         if b"PARQUET:field_id" in (column.metadata or {})
     }
     return _Footer(known, field_ids, metadata.num_rows, stored, column_bytes, n_nulls)
-
-
-def _has_dates(kind: pa.DataType) -> bool:
-    """Return whether a type has dates or times in it."""
-    if pa.types.is_nested(kind):
-        return any(_has_dates(kind.field(place).type) for place in range(kind.num_fields))
-    return bool(pa.types.is_temporal(kind))
 
 
 def _opened(accesses: Mapping[str, FileAccess], file: FileOfRows) -> pq.ParquetFile:
@@ -324,16 +317,6 @@ def _as_type(column: pa.Array, kind: pa.DataType) -> pa.Array:
     return column if column.type == kind else column.cast(kind)
 
 
-def _arrow_type(kind: DataType) -> pa.DataType | None:
-    """Return the type that an engine hands to Python for one of its own; None if it has none."""
-    if "collate" in kind.simpleString().lower():  # whose values Spark compares in its own way
-        return None
-    try:
-        return _plain(to_arrow_type(kind))
-    except Exception:  # noqa: BLE001 - each kind of type that is unknown has its own
-        return None
-
-
 def _why_unreadable(
     name: str,
     kind: pa.DataType | None,
@@ -356,30 +339,9 @@ def _why_unreadable(
             return f"column {name!r} is not in {file.uri!r}, or not as Python reads it"
         if field_id not in (None, footer.field_ids.get(name)):
             return f"column {name!r} was another one when {file.uri!r} was written"
-        if _plain(found) != kind:
+        if plain(found) != kind:
             return f"column {name!r} is {found} in {file.uri!r}"
     return ""
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """Return a type without what makes no difference to its values.
-
-    >>> _plain(pa.large_list(pa.field("element", pa.dictionary(pa.int32(), pa.large_string()))))
-    ListType(list<element: string>)
-    """
-    if pa.types.is_dictionary(kind):
-        return _plain(kind.value_type)
-    if pa.types.is_large_string(kind):
-        return pa.string()
-    if pa.types.is_large_binary(kind):
-        return pa.binary()
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return pa.list_(pa.field("element", _plain(kind.value_type)))
-    if pa.types.is_struct(kind):
-        return pa.struct([pa.field(field.name, _plain(field.type)) for field in kind])
-    if pa.types.is_map(kind):
-        return pa.map_(_plain(kind.key_type), _plain(kind.item_type))
-    return kind
 
 
 def split_bytes(spark: SparkSession, total: int) -> float:
