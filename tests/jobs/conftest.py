@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -122,6 +123,14 @@ def kill_while_it_writes():
     return kill
 
 
+# What a Python worker says some time after its task was ended early, in an earlier run: another part
+# of that run's query had failed.
+_OF_EARLIER_WORKERS = re.compile(
+    r"PySpark daemon failed to flush the output to the worker process:\n.*?BrokenPipeError:[^\n]*\n",
+    re.DOTALL,
+)
+
+
 class Submitted:
     """A process that runs jobs one after the other: see submitted.py."""
 
@@ -150,7 +159,7 @@ class Submitted:
             assert self.process.poll() is None, self.errors.read_text()
             assert time.monotonic() < end, printed.read_text()
             time.sleep(0.02)
-        log = self.errors.read_bytes()[logged:].decode()
+        log = _OF_EARLIER_WORKERS.sub("", self.errors.read_bytes()[logged:].decode())
         return Finished(int(answer.read_text()), printed.read_text(), log)
 
     def stop(self) -> None:
