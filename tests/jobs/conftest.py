@@ -123,11 +123,10 @@ def kill_while_it_writes():
     return kill
 
 
-# What a Python worker says some time after its task was ended early, in an earlier run: another part
-# of that run's query had failed.
+# What a Python worker says some time after its task was ended early, in an earlier run: another
+# part of that run's query had failed.
 _OF_EARLIER_WORKERS = re.compile(
-    r"PySpark daemon failed to flush the output to the worker process:\n.*?BrokenPipeError:[^\n]*\n",
-    re.DOTALL,
+    r"PySpark daemon failed to flush the output.*?\n.*?BrokenPipeError:[^\n]*\n", re.DOTALL
 )
 
 
