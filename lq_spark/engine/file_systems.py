@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
@@ -176,6 +176,25 @@ def _region_of(bucket: str) -> str | None:
         return str(fs.resolve_s3_region(bucket))
     except (OSError, ValueError):
         return None  # what is wrong shows where the bucket is opened
+
+
+def accesses_of(spark: SparkSession) -> Callable[[str], FileAccess]:
+    """Return what gives access to the place of a URI, and asks the session once for each place.
+
+    It raises OSError, with the reason, where only the engine has access.
+    """
+    known: dict[str, FileAccess | str] = {}
+
+    def access_to(uri: str) -> FileAccess:
+        place = place_of(uri)
+        if place not in known:
+            known[place] = file_access(spark, uri)
+        access = known[place]
+        if isinstance(access, str):
+            raise OSError(access)
+        return access
+
+    return access_to
 
 
 def place_of(uri: str) -> str:

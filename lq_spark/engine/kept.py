@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 from pyspark.sql.types import StructType
@@ -93,10 +92,5 @@ def _make_if_empty(df: DataFrame, uri: str, is_partitioned: bool) -> None:
     if files.get_file_info(folder).type == fs.FileType.NotFound:
         files.create_dir(folder)
         if not is_partitioned:
-            _write(df.sparkSession.createDataFrame([], df.schema).toArrow(), uri)
-
-
-def _write(rows: pa.Table, uri: str) -> None:
-    files, folder = files_of(uri)
-    files.create_dir(folder)
-    pq.write_table(rows, f"{folder}/part-{uuid.uuid4().hex}.parquet", filesystem=files)
+            rows = df.sparkSession.createDataFrame([], df.schema).toArrow()
+            pq.write_table(rows, f"{folder}/part-{uuid.uuid4().hex}.parquet", filesystem=files)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lq_spark.engine.file_systems import FileAccess, file_access, place_of
+from lq_spark.engine.arrow import conformed
+from lq_spark.engine.file_systems import FileAccess, accesses_of, place_of
 from lq_spark.engine.file_types import arrow_type, has_dates, plain
 from lq_spark.engine.kinds import is_sail
 from lq_spark.errors import TableError
@@ -92,7 +93,6 @@ class ParquetRows:
         About how many bytes a row of a column has in memory.
     n_nulls : mapping of str to int
         Nulls in a column, where the files say it.
-    n_files : int
     """
 
     splits: tuple[tuple[RowGroups, ...], ...]
@@ -102,7 +102,6 @@ class ParquetRows:
     unreadable: Mapping[str, str]
     row_bytes: Mapping[str, float]
     n_nulls: Mapping[str, int]
-    n_files: int
 
     def batches(self, split: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a split, of these columns, in the order of the files.
@@ -144,7 +143,8 @@ def parquet_rows(
     OSError
         If a file cannot be opened, or is no Parquet file that can be read.
     """
-    accesses = _accesses(spark, files)
+    access_to = accesses_of(spark)
+    accesses = {place_of(file.uri): access_to(file.uri) for file in files}
     read = functools.partial(_footer, accesses, rebases=_rebases(spark))
     with ThreadPoolExecutor(_N_FOOTERS) as pool:
         footers = list(pool.map(read, files))
@@ -170,20 +170,7 @@ def parquet_rows(
         if all(name in footer.n_nulls for footer in footers)
     }
     splits = _splits(spark, files, footers)
-    return ParquetRows(splits, accesses, n_rows, types, unreadable, row_bytes, n_nulls, len(files))
-
-
-def _accesses(spark: SparkSession, files: Sequence[FileOfRows]) -> dict[str, FileAccess]:
-    """Return the access to the place of each file; raise OSError if there is none for one."""
-    found = {}
-    for file in files:
-        place = place_of(file.uri)
-        if place not in found:
-            access = file_access(spark, file.uri)
-            if isinstance(access, str):
-                raise OSError(access)
-            found[place] = access
-    return found
+    return ParquetRows(splits, accesses, n_rows, types, unreadable, row_bytes, n_nulls)
 
 
 def failed_reading(error: BaseException) -> str | None:
@@ -302,19 +289,15 @@ def _batches(
             columns = [
                 _constant(partition[column.name], column.type, batch.num_rows)
                 if column.name in partition
-                else _as_type(batch.column(column.name), column.type)
+                else batch.column(column.name)
                 for column in schema
             ]
-            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+            yield conformed(pa.RecordBatch.from_arrays(columns, names=schema.names), schema)
 
 
 def _constant(text: str | None, kind: pa.DataType, n_rows: int) -> pa.Array:
     value = pa.scalar(text, pa.string()).cast(kind)
     return pa.repeat(value, n_rows)
-
-
-def _as_type(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    return column if column.type == kind else column.cast(kind)
 
 
 def _why_unreadable(

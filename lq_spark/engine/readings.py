@@ -221,7 +221,9 @@ def first_batch(df: DataFrame) -> pa.RecordBatch | None:
     Which row of several files is the first, only the engine says.
     """
     reading = reading_of(df)
-    if reading is None or reading.rows.n_files != 1 or not reading.rows.splits:
+    if reading is None:
+        return None
+    if len({groups.file.uri for split in reading.rows.splits for groups in split}) != 1:
         return None
     with suppress(TableError):
         return next(reading.batches(0), None)

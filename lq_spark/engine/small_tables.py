@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import (
     BooleanType,
     DataType,
@@ -18,22 +19,17 @@ from pyspark.sql.types import (
     ShortType,
     StringType,
     StructType,
-    TimestampType,
 )
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_ARROW: dict[type[DataType], pa.DataType] = {
-    BooleanType: pa.bool_(),
-    ShortType: pa.int16(),
-    IntegerType: pa.int32(),
-    LongType: pa.int64(),
-    DoubleType: pa.float64(),
-    StringType: pa.string(),
-    DateType: pa.date32(),
-    TimestampType: pa.timestamp("us", "UTC"),
-}
+_PLAIN = (
+    *(BooleanType, ShortType, IntegerType, LongType, DoubleType),
+    *(DecimalType, StringType, DateType),
+)
+"""Types whose Python values are the same whichever way they take. Not timestamps: one that was
+collected has no time zone, but means one."""
 
 
 def small_table(
@@ -51,34 +47,19 @@ def small_table(
 
 def arrow_table(rows: Sequence[Sequence[Any]], schema: StructType) -> pa.Table:
     """Return rows as an Arrow table; timestamps must have a time zone."""
+    kinds = to_arrow_schema(schema)
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
     arrays = [
-        pa.array(map(_arrow_value, column), _arrow_type(field.dataType))
-        for column, field in zip(columns, schema, strict=True)
+        pa.array(map(_arrow_value, column), kind)
+        for column, kind in zip(columns, kinds.types, strict=True)
     ]
-    return pa.Table.from_arrays(arrays, schema=arrow_schema(schema))
-
-
-def arrow_schema(schema: StructType) -> pa.Schema:
-    """Return the schema of :func:`arrow_table`."""
-    fields = [pa.field(f.name, _arrow_type(f.dataType), f.nullable) for f in schema]
-    return pa.schema(fields)
-
-
-def _arrow_type(kind: DataType) -> pa.DataType:
-    if isinstance(kind, DecimalType):
-        return pa.decimal128(kind.precision, kind.scale)
-    if isinstance(kind, MapType):
-        return pa.map_(_arrow_type(kind.keyType), _arrow_type(kind.valueType))
-    return _ARROW[type(kind)]
+    return pa.Table.from_arrays(arrays, schema=kinds)
 
 
 def _is_plain(kind: DataType) -> bool:
     if isinstance(kind, MapType):
         return _is_plain(kind.keyType) and _is_plain(kind.valueType)
-    # A timestamp that was collected has no time zone, but means one.
-    is_timestamp = isinstance(kind, TimestampType)
-    return isinstance(kind, DecimalType) or (type(kind) in _ARROW and not is_timestamp)
+    return type(kind) in _PLAIN
 
 
 def _arrow_value(value: Any) -> Any:

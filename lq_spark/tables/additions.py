@@ -19,10 +19,11 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow import fs
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from lq_spark.engine.files import files_of
 from lq_spark.engine.kinds import is_sail
-from lq_spark.engine.small_tables import arrow_schema, arrow_table, small_table
+from lq_spark.engine.small_tables import arrow_table, small_table
 from lq_spark.errors import TableError
 from lq_spark.tables import parquet
 from lq_spark.tables.folders import require_format
@@ -111,13 +112,11 @@ def rows_where(
     equal : mapping of str to str
         Column -> the value that the rows have there, of at least one.
     """
-    require_format(spark, spec)
-    files = _Files.at(spec)
-    if files is not None and files.have(schema):
-        return files.rows(schema, columns, equal)
-    table = existing(spark, spec)
+    table = _opened(spark, spec, schema)
     if table is None:
         return []
+    if isinstance(table, _Files):
+        return table.rows(schema, columns, equal)
     # Those of one run.
     return [tuple(row) for row in _where(table, equal).select(*columns).collect()]
 
@@ -130,15 +129,20 @@ def last_where(
     equal: Mapping[str, str],
 ) -> Row | None:
     """Return the highest values that columns have, as :func:`rows_where`; None without rows."""
-    require_format(spark, spec)
-    files = _Files.at(spec)
-    if files is not None and files.have(schema):
-        return files.last(schema, columns, equal)
-    table = existing(spark, spec)
+    table = _opened(spark, spec, schema)
     if table is None:
         return None
+    if isinstance(table, _Files):
+        return table.last(schema, columns, equal)
     found = _where(table, equal).select(*columns).orderBy(*map(F.desc, columns)).first()
     return None if found is None else tuple(found)
+
+
+def _opened(spark: SparkSession, spec: TableSpec, schema: StructType) -> _Files | DataFrame | None:
+    """Return a table as its files if they can be read here, else as the engine has it, or None."""
+    require_format(spark, spec)
+    files = _Files.at(spec)
+    return files if files is not None and files.have(schema) else existing(spark, spec)
 
 
 def _where(table: DataFrame, equal: Mapping[str, str]) -> DataFrame:
@@ -176,7 +180,7 @@ class _Files:
             there = pq.read_schema(self._paths[0], filesystem=self._files)
         except (OSError, pa.ArrowException):
             return False
-        return _kinds(there) == _kinds(arrow_schema(schema))
+        return _kinds(there) == _kinds(to_arrow_schema(schema))
 
     def rows(
         self, schema: StructType, columns: Sequence[str], equal: Mapping[str, str]
@@ -201,7 +205,7 @@ class _Files:
         conditions = [ds.field(name) == value for name, value in equal.items()]
         try:
             yield from ds.dataset(
-                self._paths, arrow_schema(schema), format="parquet", filesystem=self._files
+                self._paths, to_arrow_schema(schema), format="parquet", filesystem=self._files
             ).to_batches(columns=list(columns), filter=functools.reduce(and_, conditions))
         except (OSError, pa.ArrowException) as error:
             raise TableError(

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pyarrow as pa
-from pyarrow import fs
 
-from lq_spark.engine.file_systems import FileAccess, file_access
+from lq_spark.engine.file_systems import accesses_of
 from lq_spark.engine.files import local_path
 from lq_spark.engine.kinds import is_sail
 from lq_spark.tables import catalog, delta_log, iceberg_files, sail
@@ -114,16 +113,8 @@ def _filled_in(source: Source) -> str | None:
 
 def _opener(spark: SparkSession) -> iceberg_files.Opener:
     """Return what opens files with the settings of a session, which are asked for once a place."""
-    known: dict[str, FileAccess | str] = {}
-
-    def opened(uri: str) -> tuple[fs.FileSystem, str]:
-        place = "/".join(uri.split("/", 3)[:3])
-        access = known[place] = known.get(place) or file_access(spark, uri)
-        if isinstance(access, str):
-            raise OSError(access)
-        return access.open(uri)
-
-    return opened
+    access_to = accesses_of(spark)
+    return lambda uri: access_to(uri).open(uri)
 
 
 def _delta(spark: SparkSession, spec: TableSpec, source: Source) -> DataFiles | str:

@@ -76,10 +76,26 @@ def counted_pairs(
     counts: NDArray[np.integer] | None = None,
 ) -> SparseMatrix:
     """Return how often each pair occurs; ``counts`` says how often each given one does, else 1."""
-    keys, places = np.unique(given.astype(np.int64) * n_classes + guess, return_inverse=True)
-    totals = np.zeros(len(keys), dtype=np.int64)
-    np.add.at(totals, places, 1 if counts is None else counts)
+    every = given.astype(np.int64) * n_classes + guess
+    if counts is None and n_classes**2 <= len(every):  # a place for each pair, without a sort
+        totals = np.bincount(every)
+        keys = np.flatnonzero(totals)
+        totals = totals[keys]
+    else:
+        keys, places = np.unique(every, return_inverse=True)
+        totals = np.zeros(len(keys), dtype=np.int64)
+        np.add.at(totals, places, 1 if counts is None else counts)
     return SparseMatrix(n_classes, keys // n_classes, keys % n_classes, totals)
+
+
+def added_pairs(a: SparseMatrix, b: SparseMatrix) -> SparseMatrix:
+    """Return the counts of ``a`` and ``b`` together."""
+    return counted_pairs(
+        a.n_classes,
+        np.concatenate([a.given, b.given]),
+        np.concatenate([a.guess, b.guess]),
+        np.concatenate([a.values, b.values]),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,13 +179,3 @@ def count_issue_pairs(chosen: Doubtful, n_classes: int) -> SparseMatrix:
     differ = chosen["given"] != chosen["predicted"]
     given, predicted = chosen["given"][differ], chosen["predicted"][differ]
     return counted_pairs(n_classes, given.astype(np.int64), predicted.astype(np.int64))
-
-
-def added_pairs(a: SparseMatrix, b: SparseMatrix) -> SparseMatrix:
-    """Return the counts of ``a`` and ``b`` together."""
-    return counted_pairs(
-        a.n_classes,
-        np.concatenate([a.given, b.given]),
-        np.concatenate([a.guess, b.guess]),
-        np.concatenate([a.values, b.values]),
-    )

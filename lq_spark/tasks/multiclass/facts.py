@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lq_spark.core.confident.joint import NOT_CONFIDENT, SparseMatrix, counted_pairs
+from lq_spark.core.confident.joint import SparseMatrix, added_pairs, counted_pairs
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.label_issues.rules import Rule
 from lq_spark.engine.verbs import reduce_rows, select, with_mapped
@@ -93,67 +93,57 @@ def count_facts(facts: DataFrame, n_classes: int) -> FactCounts:
     """
     narrow = select(facts, INDEX, GUESS, AGREES)
     found = reduce_rows(narrow, functools.partial(_pairs_of, n_classes=n_classes), _added)
-    none = np.zeros(0, dtype=np.int64)
-    counted = found or _Pairs(0, 0, none, none, none)
-    if counted.n_unusable:
+    no_pairs = counted_pairs(n_classes + 1, *np.zeros((2, 0), dtype=np.int64))
+    n_rows, n_unusable, pairs, doubtful = found or _Counted(0, 0, no_pairs, no_pairs)
+    if n_unusable:
         raise InvalidRowsError(
-            f"{counted.n_unusable} of {counted.n_rows} rows cannot be scored; "
+            f"{n_unusable} of {n_rows} rows cannot be scored; "
             "multiclass.validate says which and why"
         )
-    given, guesses = counted.pairs // (n_classes + 1), counted.pairs % (n_classes + 1) - 1
-    sure = guesses != NOT_CONFIDENT
+    sure = pairs.guess > 0
     class_counts = np.zeros(n_classes, dtype=np.int64)
-    np.add.at(class_counts, given, counted.rows)
+    np.add.at(class_counts, pairs.given, pairs.values)
+    is_issue = (doubtful.guess > 0) & (doubtful.guess - 1 != doubtful.given)
     return FactCounts(
-        counted_pairs(n_classes, given[sure], guesses[sure], counted.rows[sure]),
+        SparseMatrix(n_classes, pairs.given[sure], pairs.guess[sure] - 1, pairs.values[sure]),
         class_counts,
-        int(counted.doubtful[sure & (guesses != given)].sum()),
+        int(doubtful.values[is_issue].sum()),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Pairs:
-    """How many rows there are of each pair (given class, guess), and how many do not agree.
+class _Counted(NamedTuple):
+    """How many rows there are, and of each pair (given class, guess + 1): a guess may be -1.
 
     Attributes
     ----------
     n_rows, n_unusable : int
         All rows, and those without facts, which are in no pair.
-    pairs : ndarray of int64, shape (m,)
-        given · (K + 1) + guess + 1, ascending: a guess may be NOT_CONFIDENT, -1.
-    rows, doubtful : ndarray of int64, shape (m,)
+    pairs, doubtful : SparseMatrix
+        Of all rows, and of those that do not agree.
     """
 
     n_rows: int
     n_unusable: int
-    pairs: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    doubtful: NDArray[np.int64]
+    pairs: SparseMatrix
+    doubtful: SparseMatrix
 
 
-def _pairs_of(batch: pa.RecordBatch, n_classes: int) -> _Pairs:
+def _pairs_of(batch: pa.RecordBatch, n_classes: int) -> _Counted:
     usable = batch.filter(batch[GUESS].is_valid())
     index, guess, agrees = (c.to_numpy(zero_copy_only=False) for c in usable.columns)
-    every = index.astype(np.int64) * (n_classes + 1) + guess + 1
-    n_unusable = batch.num_rows - usable.num_rows
-    n_pairs = n_classes * (n_classes + 1)
-    if n_pairs <= _MAX_COUNTED:
-        rows, doubtful = (np.bincount(of, minlength=n_pairs) for of in (every, every[~agrees]))
-        pairs = np.flatnonzero(rows)
-        return _Pairs(batch.num_rows, n_unusable, pairs, rows[pairs], doubtful[pairs])
-    pairs, places = np.unique(every, return_inverse=True)
-    rows = np.bincount(places, minlength=len(pairs))
-    doubtful = np.bincount(places[~agrees], minlength=len(pairs))
-    return _Pairs(batch.num_rows, n_unusable, pairs, rows, doubtful)
+    n = n_classes + 1
+    return _Counted(
+        batch.num_rows,
+        batch.num_rows - usable.num_rows,
+        counted_pairs(n, index, guess + 1),
+        counted_pairs(n, index[~agrees], guess[~agrees] + 1),
+    )
 
 
-_MAX_COUNTED = 1 << 16
-"""Up to so many pairs are counted in a place for each: several times as fast as a sort."""
-
-
-def _added(a: _Pairs, b: _Pairs) -> _Pairs:
-    pairs, places = np.unique(np.concatenate([a.pairs, b.pairs]), return_inverse=True)
-    totals = np.zeros((2, len(pairs)), dtype=np.int64)
-    for total, counts in zip(totals, ((a.rows, b.rows), (a.doubtful, b.doubtful)), strict=True):
-        np.add.at(total, places, np.concatenate(counts))
-    return _Pairs(a.n_rows + b.n_rows, a.n_unusable + b.n_unusable, pairs, *totals)
+def _added(a: _Counted, b: _Counted) -> _Counted:
+    return _Counted(
+        a.n_rows + b.n_rows,
+        a.n_unusable + b.n_unusable,
+        added_pairs(a.pairs, b.pairs),
+        added_pairs(a.doubtful, b.doubtful),
+    )

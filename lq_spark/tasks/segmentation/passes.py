@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StructField, StructType
 
-from lq_spark.core.confident.joint import SparseMatrix, counted_pairs
+from lq_spark.core.confident.joint import SparseMatrix, added_pairs, counted_pairs
 from lq_spark.core.confident.thresholds import ClassSums
 from lq_spark.core.segmentation.issues import (
     SegmentationModel,
-    added_pairs,
     count_confident,
     count_issue_pairs,
     count_tied,
