@@ -336,7 +336,7 @@ def pool_box_scores_per_image(
     box_scores : sequence of n array-like of float
         As from the three functions above; NaN is left out.
     temperature : float, optional
-        0 is the minimum, infinity the mean; 0.1 if not given.
+        Below 1e-6 it is taken as 1e-6; infinity is the mean; 0.1 if not given.
 
     Raises
     ------

@@ -105,7 +105,7 @@ def softmins(
     scores : ndarray of float
     offsets : ndarray of int, shape (n + 1,)
     temperature : float
-        0 is the minimum, infinity the mean; between 0 and 1e-6 it is taken as 1e-6.
+        Below 1e-6 it is taken as 1e-6; infinity is the mean.
 
     Returns
     -------
@@ -117,8 +117,6 @@ def softmins(
     >>> softmins(np.array([0.5, 1.0, 0.25]), np.array([0, 2, 2, 3]), 0.1).round(3)
     array([0.503, 1.   , 0.25 ])
     """
-    if temperature == 0:
-        return minima(scores, offsets)
     values, starts, lengths, filled = _filled(scores, offsets)
     found = np.full(len(filled), EMPTY_SCORE)
     if len(starts):

@@ -109,7 +109,7 @@ def sentence_scores(
     >>> sentence_scores(np.array([0.5, 0.75, 0.25]), np.array([0, 2, 2, 3]))
     array([0.5 , 1.  , 0.25])
     """
-    if method == "min":
+    if method == "min" or temperature == 0:
         return minima(token_scores, offsets)
     return softmins(token_scores, offsets, temperature)
 

@@ -65,7 +65,10 @@ def test_scores_equal_cleanlabs_where_probabilities_are_0(data, share, crowds, q
     draws = []
     for seed in range(8):
         np.random.seed(seed)
-        draws.append(quietly(oracle.get_majority_vote_label, labels, pred_probs, verbose=False))
+        try:
+            draws.append(quietly(oracle.get_majority_vote_label, labels, pred_probs, verbose=False))
+        except ValueError:  # it finds no class to draw from where those of an item have 0
+            assume(False)
     assume((np.array(draws) == draws[0]).all())
     options = (labels, pred_probs.copy(), pred_probs.copy())
     expected = quietly(oracle.get_active_learning_scores, *options)

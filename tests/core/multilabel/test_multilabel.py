@@ -6,7 +6,7 @@ from cleanlab import count
 from cleanlab.internal import multilabel_scorer
 from cleanlab.multilabel_classification import filter as rules
 from cleanlab.multilabel_classification import rank
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from oracle import cleanlabs, ours
 
@@ -114,6 +114,7 @@ def softmins_of_rows(scores, temperature):
     ),
     number=st.sampled_from([0.0, 1e-3, 0.5, 1.0]),
 )
+@example(scores=np.tile([0.5, 0.500001, 0.9], (9, 1)), number=0.0)  # 0 is not quite the minimum
 def test_aggregates_equal_cleanlabs_and_do_not_depend_on_the_batch(
     assert_same_bits, scores, number
 ):
