@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lq_spark.engine.numbers import array_of, values_of
 from lq_spark.errors import DataError
 
 
@@ -75,17 +76,17 @@ def list_rows(column: pa.Array | pa.ChunkedArray, width: int) -> ListRows:
     # flatten() respects a slice and leaves null lists out; .values does neither.
     flat = column.flatten()
     if column.null_count == 0 and flat.null_count == 0 and (lengths == width).all():
-        return ListRows(flat.to_numpy(zero_copy_only=True).reshape(len(column), width), None)
+        return ListRows(values_of(flat).reshape(len(column), width), None)
 
     faults = np.zeros(len(column), dtype=np.uint8)
     if flat.null_count:
-        present = ~np.asarray(column.is_null())
+        present = ~values_of(column.is_null())
         owner = np.repeat(np.flatnonzero(present), lengths[present])
-        faults[owner[np.asarray(flat.is_null())]] = ListFault.NULL_ELEMENT
+        faults[owner[values_of(flat.is_null())]] = ListFault.NULL_ELEMENT
     faults[lengths != width] = ListFault.LENGTH
-    faults[np.asarray(column.is_null())] = ListFault.NULL
-    usable = column.filter(pa.array(faults == ListFault.NONE)).flatten()
-    matrix = np.asarray(usable.to_numpy(zero_copy_only=False), dtype=values.to_pandas_dtype())
+    faults[values_of(column.is_null())] = ListFault.NULL
+    usable = column.filter(array_of(faults == ListFault.NONE)).flatten()
+    matrix = np.asarray(values_of(usable), dtype=values.to_pandas_dtype())
     return ListRows(matrix.reshape(-1, width), faults)
 
 
@@ -163,7 +164,7 @@ def flat_lists(column: pa.Array | pa.ChunkedArray) -> FlatLists:
         column = column.combine_chunks()
     if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
         raise DataError(f"a column of lists is needed, got {column.type}")
-    return FlatLists(column.flatten(), _lengths(column), np.asarray(column.is_null()))
+    return FlatLists(column.flatten(), _lengths(column), values_of(column.is_null()))
 
 
 def field_lists(structs: pa.Array, field: str, element: pa.DataType) -> pa.Array:
@@ -177,7 +178,7 @@ def field_lists(structs: pa.Array, field: str, element: pa.DataType) -> pa.Array
     flat = flat_lists(structs)
     values = pc.struct_field(flat.values, field).cast(element, safe=False)
     lists = pa.ListArray.from_arrays(flat.offsets.astype(np.int32), values)
-    return pc.if_else(pa.array(flat.is_null), None, lists) if flat.is_null.any() else lists
+    return pc.if_else(array_of(flat.is_null), None, lists) if flat.is_null.any() else lists
 
 
 def conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -201,22 +202,22 @@ def vector_lists(vectors: pa.StructArray) -> pa.Array:
     >>> vector_lists(pa.array([dense, None, sparse])).to_pylist()
     [[0.25, 0.75], None, [0.0, 1.0, 0.0]]
     """
-    is_null = np.asarray(vectors.is_null())
+    is_null = values_of(vectors.is_null())
     kind, size, indices, values = (  # flatten() lays the vectors' own nulls over their fields
         vectors.flatten()[vectors.type.get_field_index(name)]
         for name in ("type", "size", "indices", "values")
     )
-    is_dense = np.asarray(pc.fill_null(kind, 1)) == 1
+    is_dense = values_of(kind, 1) == 1
     given = _lengths(values)
-    lengths = np.where(is_dense, given, np.asarray(pc.fill_null(size, 0)))
+    lengths = np.where(is_dense, given, values_of(size, 0))
     starts = np.concatenate([[0], np.cumsum(lengths)])
     owner = np.repeat(np.arange(len(vectors)), given)
     place = np.arange(len(owner)) - np.repeat(np.cumsum(given) - given, given)
-    place[~is_dense[owner]] = indices.filter(pa.array(~is_dense)).flatten().to_numpy()
+    place[~is_dense[owner]] = values_of(indices.filter(array_of(~is_dense)).flatten())
     flat = np.zeros(starts[-1])
-    flat[starts[owner] + place] = values.flatten().to_numpy(zero_copy_only=False)
+    flat[starts[owner] + place] = values_of(values.flatten())
     lists = pa.ListArray.from_arrays(starts.astype(np.int32), flat)
-    return pc.if_else(pa.array(is_null), None, lists)
+    return pc.if_else(array_of(is_null), None, lists)
 
 
 def _require_float_lists(kind: pa.DataType) -> pa.DataType:
@@ -230,4 +231,4 @@ def _require_float_lists(kind: pa.DataType) -> pa.DataType:
 
 def _lengths(column: pa.Array) -> NDArray[np.int64]:
     """Return the length of each list, 0 for a null one."""
-    return np.asarray(pc.fill_null(pc.list_value_length(column), 0), dtype=np.int64)
+    return values_of(pc.list_value_length(column), 0).astype(np.int64)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 from pyarrow import fs
@@ -18,6 +18,7 @@ from lq_spark.engine.kinds import is_sail
 from lq_spark.engine.parquet_files import FileOfRows, parquet_rows
 from lq_spark.engine.parts import write_parts
 from lq_spark.engine.readings import reading_of, with_files
+from lq_spark.engine.reductions import Reduced, Reduction, reduce_all
 from lq_spark.engine.verbs import by_workers
 
 if TYPE_CHECKING:
@@ -56,9 +57,23 @@ def frozen(df: DataFrame) -> Iterator[DataFrame]:
 
 def written(df: DataFrame, uri: str, *partition_by: str) -> DataFrame:
     """Write rows to a Parquet folder, and return them as read from there."""
+    return written_and_reduced(df, uri, *partition_by).rows
+
+
+def written_and_reduced(
+    df: DataFrame, uri: str, *partition_by: str, reductions: Mapping[str, Reduction[Any]] = {}
+) -> Reduced:
+    """Write rows to a Parquet folder, and reduce them: in the same pass, if workers make them."""
     schema = _nullable(df.schema)
     if (reading := reading_of(df)) and not partition_by:
-        return write_parts(df, reading, uri, schema)
+        return write_parts(df, reading, uri, schema, reductions)
+    rows = _written_by_engine(df, uri, schema, *partition_by)
+    return Reduced(rows, reduce_all(rows, reductions))
+
+
+def _written_by_engine(
+    df: DataFrame, uri: str, schema: StructType, *partition_by: str
+) -> DataFrame:
     # Static: under the session's mode, partitions without new rows might stay.
     writer = by_workers(df).write.mode("overwrite").option("partitionOverwriteMode", "static")
     writer.partitionBy(*partition_by).parquet(uri)

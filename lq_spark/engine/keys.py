@@ -12,8 +12,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import IntegralType
 
 from lq_spark.engine.inputs import column, require_key
-from lq_spark.engine.readings import reading_of
-from lq_spark.engine.verbs import reduce_rows, select
+from lq_spark.engine.numbers import values_of
+from lq_spark.engine.readings import column_input
+from lq_spark.engine.reductions import Reduction, Reductions, States, reduce_all
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -30,16 +31,35 @@ class KeySummary:
     is_unique: bool
 
 
-def summarize_key(df: DataFrame, key: str) -> KeySummary:
+def key_ranges(df: DataFrame, key: str) -> Reductions:
+    """Return what may tell in a pass over the table what :func:`summarize_key` asks, if anything.
+
+    Its keys must be whole numbers, which workers read.
+    """
+    if not isinstance(require_key(df, "id", key), IntegralType):
+        return {}
+    reduction = Reduction({"key": column_input(key)}, _ranges_of, _joined_ranges)
+    return {_RANGES: reduction} if reduction.by_workers(df) else {}
+
+
+def summarize_key(df: DataFrame, key: str, states: States | None = None) -> KeySummary:
     """Count the rows of a table and check its key exactly, reading the key column alone.
+
+    Not even that where the ``states`` of an earlier pass, made by :func:`key_ranges`, tell.
 
     Whole numbers that ascend in the files that workers read need no more than a look. Those in a
     narrow range are marked in bitmaps, one bit each. Other keys are shuffled as
     64-bit hashes, and the keys themselves only if two hashes are equal.
     """
+    states = reduce_all(df, key_ranges(df, key)) if states is None else states
+    if _RANGES in states and (found := _summary_of_ranges(states[_RANGES])):
+        return found
     if isinstance(require_key(df, "id", key), IntegralType):
-        return _summarize_ranges(df, key) or _summarize_integers(df, key)
+        return _summarize_integers(df, key)
     return _summarize_hashes(df, key)
+
+
+_RANGES = "keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +80,8 @@ class _Ranges:
     ascend: bool
 
 
-def _summarize_ranges(df: DataFrame, key: str) -> KeySummary | None:
+def _summary_of_ranges(found: _Ranges | None) -> KeySummary | None:
     """Return the summary of keys that ascend in the files; None if this does not tell."""
-    keys = select(df, key)
-    if reading_of(keys) is None:
-        return None
-    found = reduce_rows(keys, _ranges_of, _joined_ranges)
     if found is None:
         return KeySummary(0, True)
     ranges = found.ranges[np.argsort(found.ranges[:, 0])]
@@ -77,7 +93,7 @@ def _ranges_of(batch: pa.RecordBatch) -> _Ranges:
     [column] = batch.columns
     if column.null_count:
         return _Ranges(batch.num_rows, np.zeros((0, 2), dtype=np.int64), False)
-    keys = column.to_numpy()
+    keys = values_of(column)
     ends = np.array([[keys[0], keys[-1]]], dtype=np.int64)
     return _Ranges(batch.num_rows, ends, bool((keys[1:] > keys[:-1]).all()))
 

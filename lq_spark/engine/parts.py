@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -13,8 +14,17 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from lq_spark.engine.arrow import conformed
 from lq_spark.engine.files import files_of
+from lq_spark.engine.numbers import bytes_of
 from lq_spark.engine.parquet_files import FileOfRows, parquet_rows
 from lq_spark.engine.readings import Reading, with_files
+from lq_spark.engine.reductions import (
+    Reduced,
+    Reductions,
+    States,
+    merged_states,
+    merging,
+    partial_by_workers,
+)
 from lq_spark.engine.verbs import map_splits
 
 if TYPE_CHECKING:
@@ -29,8 +39,14 @@ _MAX_GROUP_BYTES = 64 << 20
 """A row group is held in memory until it is whole."""
 
 
-def write_parts(df: DataFrame, reading: Reading, uri: str, schema: StructType) -> DataFrame:
-    """Write the rows that workers make to a new folder; return them as read from there.
+def write_parts(
+    df: DataFrame,
+    reading: Reading,
+    uri: str,
+    schema: StructType,
+    reductions: Reductions,
+) -> Reduced:
+    """Write the rows that workers make to a new folder, and reduce them as they are made.
 
     Parameters
     ----------
@@ -41,6 +57,8 @@ def write_parts(df: DataFrame, reading: Reading, uri: str, schema: StructType) -
     uri : str
     schema : StructType
         With which they are read.
+    reductions : mapping of str to Reduction
+        Of the rows that are written, whose columns they take.
     """
     spark = df.sparkSession
     files, folder = files_of(uri)
@@ -48,8 +66,8 @@ def write_parts(df: DataFrame, reading: Reading, uri: str, schema: StructType) -
     # be writing it: only what the others wrote is moved to where the table is.
     attempts = f"{folder}/.attempts"
     files.create_dir(attempts)
-    write = _writer_of_parts(f"{uri}/.attempts", arrow_schema(df.schema))
-    written = map_splits(spark, reading, write, "name string").collect()  # a row a split
+    write = _writer_of_parts(f"{uri}/.attempts", arrow_schema(df.schema), reductions)
+    written = map_splits(spark, reading, write, "name string, states binary").collect()  # by split
     names = sorted(row["name"] for row in written)
     for name in names:
         files.move(f"{attempts}/{name}", f"{folder}/{name}")
@@ -59,7 +77,8 @@ def write_parts(df: DataFrame, reading: Reading, uri: str, schema: StructType) -
         with pq.ParquetWriter(f"{folder}/{names[0]}", arrow_schema(df.schema), filesystem=files):
             pass  # a table without rows has a schema too
     parts = [FileOfRows(f"{uri}/{name}") for name in names]
-    return with_files(spark.read.schema(schema).parquet(uri), parquet_rows(spark, parts, schema))
+    rows = with_files(spark.read.schema(schema).parquet(uri), parquet_rows(spark, parts, schema))
+    return Reduced(rows, merged_states((row["states"] for row in written), reductions))
 
 
 def arrow_schema(schema: StructType) -> pa.Schema:
@@ -73,13 +92,23 @@ def _name(split: int) -> str:
 
 
 def _writer_of_parts(
-    uri: str, schema: pa.Schema
+    uri: str, schema: pa.Schema, reductions: Reductions
 ) -> Callable[[int, Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     # A dictionary of values that hardly occur twice costs more than all else.
     repeated = [field.name for field in schema if not _is_varied(field.type)]
+    partial, merge = partial_by_workers(reductions), merging(reductions)
 
     def write(split: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        groups = _grouped(conformed(batch, schema) for batch in batches)
+        states: States | None = None
+
+        def conforming() -> Iterator[pa.RecordBatch]:
+            nonlocal states
+            for batch in batches:
+                made = conformed(batch, schema)
+                states = partial(made) if states is None else merge(states, partial(made))
+                yield made
+
+        groups = _grouped(conforming())
         first = next(groups, None)
         if first is None:
             return
@@ -90,7 +119,8 @@ def _writer_of_parts(
         ) as writer:
             for group in itertools.chain([first], groups):
                 writer.write_table(pa.Table.from_batches(group), _MAX_GROUP_ROWS)
-        yield pa.RecordBatch.from_pydict({"name": [name]})
+        written = [bytes_of([name.encode()]).cast(pa.string()), bytes_of([pickle.dumps(states)])]
+        yield pa.RecordBatch.from_arrays(written, names=["name", "states"])
 
     return write
 

@@ -63,15 +63,21 @@ def _repeated(column: pa.Array, value: object) -> pa.Array:
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class Made:
     """How a worker makes an input: the picklable part of one."""
 
     source: str
     made: Callable[[pa.Array], pa.Array] | None
 
     def of(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return the input of some rows."""
         source = batch.column(self.source)
         return source if self.made is None else self.made(source)
+
+
+def made_by_workers(inputs: Mapping[str, Input]) -> dict[str, Made]:
+    """Return how workers make inputs of rows that they have; each is made of one column."""
+    return {name: Made(one.source, one.made) for name, one in inputs.items() if one.source}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +115,9 @@ class Reading:
     """
 
     rows: ParquetRows
-    columns: Mapping[str, _Made | None]
+    columns: Mapping[str, Made | None]
     function: BatchFunction | None = None
-    inputs: tuple[_Made, ...] = ()
+    inputs: tuple[Made, ...] = ()
     unnesting: Unnesting | None = None
     is_whole: bool = True
 
@@ -134,10 +140,10 @@ class Reading:
 
     def unnested(self, unnesting: Unnesting, columns: Sequence[str]) -> Reading | None:
         """Return the reading of other rows that are made of these; the names of their columns."""
-        as_they_are = {name: _Made(name, None) for name in unnesting.sources}
+        as_they_are = {name: Made(name, None) for name in unnesting.sources}
         if self.unnesting or not as_they_are.items() <= self.columns.items():
             return None
-        made = {name: _Made(name, None) for name in columns}
+        made = {name: Made(name, None) for name in columns}
         return Reading(self.rows, made, unnesting=unnesting)
 
     def mapped(
@@ -152,7 +158,7 @@ class Reading:
         if of_function is None:
             return None
         # Of those that are kept, workers may be unable to read some: they are asked for later.
-        columns: dict[str, _Made | None]
+        columns: dict[str, Made | None]
         columns = {name: made for name in keep if (made := self.columns.get(name)) is not None}
         is_whole = len(columns) == len(keep)
         columns.update(dict.fromkeys(new))
@@ -160,14 +166,19 @@ class Reading:
             self, columns=columns, function=function, inputs=of_function, is_whole=is_whole
         )
 
-    def _made(self, inputs: Sequence[Input]) -> tuple[_Made, ...] | None:
+    def _made(self, inputs: Sequence[Input]) -> tuple[Made, ...] | None:
         found = []
         for wanted in inputs:
             source = self.columns.get(wanted.source or "")
             if source is None or source.made is not None:
                 return None
-            found.append(_Made(source.source, wanted.made))
+            found.append(Made(source.source, wanted.made))
         return tuple(found)
+
+    def source_of(self, name: str) -> str:
+        """Return the column of the files that a column is made of, if it is made of one."""
+        made = self.columns[name]
+        return name if made is None else made.source
 
     def batches(self, split: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a split of the files."""
@@ -244,5 +255,5 @@ def without_reading(df: DataFrame) -> None:
 
 def with_files(df: DataFrame, rows: ParquetRows) -> DataFrame:
     """Return the table, with the reading of the files that are its rows."""
-    columns = {name: _Made(name, None) for name in df.columns if name in rows.types}
+    columns = {name: Made(name, None) for name in df.columns if name in rows.types}
     return with_reading(df, Reading(rows, columns, is_whole=len(columns) == len(df.columns)))

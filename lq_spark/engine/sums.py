@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyspark.sql import functions as F
 
 from lq_spark.engine.inputs import column
+from lq_spark.engine.numbers import array_of
 from lq_spark.engine.readings import counts_in_files
 from lq_spark.engine.verbs import reduce_partitions
 
@@ -58,7 +59,7 @@ def summed_vectors(
     def finish(vector: NDArray[np.int64]) -> pa.RecordBatch:
         places = np.flatnonzero(vector)
         return pa.RecordBatch.from_arrays(
-            [pa.array(places), pa.array(vector[places])], names=["place", "number"]
+            [array_of(places), array_of(vector[places])], names=["place", "number"]
         )
 
     parts = reduce_partitions(df, partial, np.add, finish, "place bigint, number bigint")

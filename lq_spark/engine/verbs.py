@@ -22,6 +22,7 @@ from pyspark.sql.types import StructType
 from lq_spark.engine.arrow import conformed
 from lq_spark.engine.inputs import column
 from lq_spark.engine.kinds import is_sail
+from lq_spark.engine.numbers import bytes_of
 from lq_spark.engine.readings import (
     BatchFunction,
     Input,
@@ -114,11 +115,18 @@ def _pandas_map(function: BatchFunction, schema: StructType) -> Any:
 
     def run(*columns: pd.Series) -> pd.DataFrame:
         forget_zip_importers()
-        result = function(*(pa.Array.from_pandas(column) for column in columns))
+        result = function(*map(_from_pandas, columns))
         return pd.DataFrame({name: result[name].to_pandas() for name in names})
 
     run.__annotations__ = {"columns": pd.Series, "return": pd.DataFrame}
     return F.pandas_udf(run, schema)  # type: ignore[attr-defined]
+
+
+def _from_pandas(column: pd.Series | pd.DataFrame) -> pa.Array:
+    """Return what pandas has of a column, or of a struct, as Arrow has it."""
+    if hasattr(column, "columns"):
+        return pa.Table.from_pandas(column, preserve_index=False).to_struct_array()
+    return pa.Array.from_pandas(column)
 
 
 def select(df: DataFrame, *names: str) -> DataFrame:
@@ -324,7 +332,7 @@ def reduce_rows(
     """
 
     def finish(state: State) -> pa.RecordBatch:
-        pickled = pa.array([pickle.dumps(state)], pa.binary())
+        pickled = bytes_of([pickle.dumps(state)])
         return pa.RecordBatch.from_arrays([pickled], names=["state"])
 
     rows: list[Any] = reduce_partitions(df, partial, merge, finish, "state binary").collect()

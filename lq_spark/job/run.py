@@ -33,6 +33,7 @@ from lq_spark.job.comments import commented
 from lq_spark.job.reasons import count_reasons, reasons_text
 from lq_spark.job.record.record import Outcome, RunId, RunRecord, run_properties
 from lq_spark.job.summary import Reader, Report, SetAside
+from lq_spark.job.task import ARROW_BATCHES, READER_BATCHES
 from lq_spark.job.tasks.registry import TASKS
 from lq_spark.tables.formats import Output, output_table, read_table
 from lq_spark.tables.staged import require_writable
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
+    from lq_spark.engine.reductions import Reduced
     from lq_spark.job.config import JobConfig
     from lq_spark.job.task import Task
     from lq_spark.tables.spec import TableSpec
@@ -150,7 +152,7 @@ class JobRun:
             if config.on_invalid == "quarantine":
                 quarantines = _opened(stack, self.spark, config.quarantines)
             with timed("keys"):
-                keys = self.task.keys()
+                keys = self.task.keys(outputs["output"].scratch)
             attempt = _Attempt(self, keys.n_rows, outputs)
             rows = {"quarantine": self.task.rows, **self.task.further_rows}
             set_aside = {option: SetAside(name, {}) for option, name in rows.items()}
@@ -198,9 +200,9 @@ class JobRun:
         key, task = self.config.row_id, self.task
         invalid = checked.where(column(INVALID_REASON).isNotNull())
         if quarantine is not None:
-            invalid = quarantine.stage(invalid)
+            invalid = quarantine.stage(invalid).rows
         else:  # to be counted and named, not kept
-            invalid = output.scratch(invalid.select(column(key), INVALID_REASON))
+            invalid = output.scratch(invalid.select(column(key), INVALID_REASON)).rows
         reason = F.regexp_replace(column(INVALID_REASON), *task.place_in_reason)
         invalid = invalid.select(column(key), reason.alias(INVALID_REASON))
         return invalid.distinct() if task.shares_key else invalid
@@ -245,7 +247,7 @@ class _Attempt:
     def __init__(self, run: JobRun, n_rows: int, outputs: Places) -> None:
         self.run, self.n_rows, self.outputs = run, n_rows, outputs
         self.task = copy.copy(run.task)
-        self.staged: dict[str, DataFrame] = {}
+        self.staged: dict[str, Reduced] = {}
         self.n_scored = self.n_unscored = 0
         self.why = ""
 
@@ -254,10 +256,11 @@ class _Attempt:
         with self.run.clock.timed("scores"):
             try:
                 for option, table in self._tables(rows):
-                    staged = self.outputs[option].stage(commented(table, self.task.comments))
+                    table = commented(table, self.task.comments)
+                    staged = self.outputs[option].stage(table, self.task.reductions(option))
                     self.staged[option] = staged
                     if option == "output":
-                        n_rows, self.n_scored = count_values(staged, self.task.score_column)
+                        n_rows, self.n_scored = count_values(staged.rows, self.task.score_column)
                         self.n_unscored = n_rows - self.n_scored
                     if self.n_unscored:
                         return False
@@ -302,9 +305,21 @@ def execute(spark: SparkSession, config: JobConfig) -> Outcome:
     record, run = RunRecord(spark, config), None
     try:
         record.look_back()
-        run = JobRun(spark, config, record.which)
-        report = run.run()
+        with _batches_as_before(spark):
+            run = JobRun(spark, config, record.which)
+            report = run.run()
     except Exception as error:
         record.failed(None if run is None else run.opened.version, error)
         raise
     return record.succeeded(run.opened, report)
+
+
+@contextmanager
+def _batches_as_before(spark: SparkSession) -> Iterator[None]:
+    """Put the sizes of batches back that a run makes small for its own rows."""
+    before = {name: spark.conf.get(name) for name in (ARROW_BATCHES, READER_BATCHES)}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            spark.conf.set(name, str(value))

@@ -1,9 +1,14 @@
-"""A table of scores in short: how many rows, their exact means, the lowest ones."""
+"""A table of scores in short: how many rows, their exact means, the lowest ones.
+
+They are sums over the rows of an output, made as these are written: see
+:mod:`lq_spark.engine.reductions`.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,9 +21,10 @@ from pyspark.sql.types import DateType, DecimalType, IntegralType, StringType
 from lq_spark.core.shared.exact import SCALE_BITS, exact_mean
 from lq_spark.core.shared.exact import scaled_halves as scaled_halves_of
 from lq_spark.engine.inputs import column, column_type
-from lq_spark.engine.readings import column_input
+from lq_spark.engine.numbers import array_of, values_of
+from lq_spark.engine.readings import Input, column_input
+from lq_spark.engine.reductions import Reduced, Reduction, Reductions
 from lq_spark.engine.sums import scaled_halves
-from lq_spark.engine.verbs import reduce_rows, select_inputs
 from lq_spark.job.summary import ClassQuality
 from lq_spark.tasks.shared.labels import class_name, comparable
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, LABEL_QUALITY, PREDICTED_LABEL
@@ -50,6 +56,109 @@ def lowest(
     return [tuple(row) for row in found.collect()]
 
 
+@dataclass(frozen=True)
+class Lowest:
+    """The rows of lowest scores in a table, ties by its key.
+
+    Attributes
+    ----------
+    key : str
+    quality : str
+    shown : tuple of Input
+        What is to be shown of them.
+    """
+
+    key: str
+    quality: str
+    shown: tuple[Input, ...]
+
+    def reductions(self, source: DataFrame) -> Reductions:
+        """Return what finds them; nothing where only the engine orders such keys."""
+        if not isinstance(column_type(source, self.key), _SORTED_KEYS):
+            return {}
+        inputs = {"quality": column_input(self.quality), "key": column_input(self.key)}
+        inputs |= {f"shown_{place}": made for place, made in enumerate(self.shown)}
+        return {_LOWEST: Reduction(inputs, _lowest_rows, _lowest_of_both)}
+
+    def of(self, found: Reduced) -> list[tuple[Any, ...]]:
+        """Return what is to be shown of the lowest rows of a table, the lowest first."""
+        if _LOWEST not in found.states:
+            shown = [made.column for made in self.shown]
+            return lowest(found.rows, self.key, shown, F.col(self.quality))
+        rows: pa.Table | None = found.states[_LOWEST]
+        if rows is None:
+            return []
+        shown = [rows[f"shown_{place}"].to_pylist() for place in range(len(self.shown))]
+        return list(zip(*shown, strict=True))
+
+
+_LOWEST = "lowest"
+
+_SORTED_KEYS = (IntegralType, StringType, DateType, DecimalType)
+"""Types whose values Arrow orders, and gives to Python, as Spark does."""
+
+
+def _lowest_rows(batch: pa.RecordBatch) -> pa.Table:
+    return _lowest_of(pa.Table.from_batches([_scored(batch)]))
+
+
+def _lowest_of_both(a: pa.Table, b: pa.Table) -> pa.Table:
+    return _lowest_of(pa.concat_tables([a, b]))
+
+
+def _lowest_of(table: pa.Table) -> pa.Table:
+    if len(table) > N_LOWEST:
+        quality = values_of(table["quality"]) + 0.0  # one zero
+        cut = np.partition(quality, N_LOWEST - 1)[N_LOWEST - 1]
+        table = table.filter(array_of(quality <= cut))
+    order = [("quality", "ascending"), ("key", "ascending")]
+    return table.sort_by(order).slice(0, N_LOWEST)
+
+
+def _scored(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the rows that could be scored: where one could not, what is found is not used."""
+    quality = batch.column("quality")
+    return batch.filter(quality.is_valid()) if quality.null_count else batch
+
+
+class ScoreSums(NamedTuple):
+    """How many rows have a score, its exact sum, how many have a label issue.
+
+    Attributes
+    ----------
+    n, high, low : int
+        The sum in halves of :mod:`lq_spark.core.shared.exact`.
+    n_issues : int
+    """
+
+    n: int = 0
+    high: int = 0
+    low: int = 0
+    n_issues: int = 0
+
+    @property
+    def mean(self) -> float | None:
+        """Return the mean score, the same in any partitions; None without rows."""
+        return exact_mean(self.high, self.low, self.n) if self.n else None
+
+
+def score_sums(quality: str, *, sought: bool) -> Reduction[ScoreSums]:
+    """Return what sums up the scores, and the issues if they were sought."""
+    columns = [quality, IS_LABEL_ISSUE] if sought else [quality]
+    inputs = dict(zip(("quality", "issue"), map(column_input, columns), strict=False))
+    return Reduction(inputs, _sums, _both)
+
+
+def _sums(batch: pa.RecordBatch) -> ScoreSums:
+    quality, *issue = _scored(batch).columns
+    high, low = (int(half.sum()) for half in scaled_halves_of(values_of(quality)))
+    return ScoreSums(len(quality), high, low, *(flags.true_count for flags in issue))
+
+
+def _both(a: ScoreSums, b: ScoreSums) -> ScoreSums:
+    return ScoreSums(*(x + y for x, y in zip(a, b, strict=True)))
+
+
 class Scores(NamedTuple):
     """How many rows have a label issue, and which score lowest.
 
@@ -68,16 +177,8 @@ class Scores(NamedTuple):
     worst: list[tuple[Any, ...]]
 
 
-def scores_of(output: DataFrame, id: str, *shown: Column | str) -> Scores:
-    """Return a table of scores and issues in short; ``shown`` is kept of its lowest rows."""
-    quality = F.col(LABEL_QUALITY)
-    [row] = output.agg(F.count_if(IS_LABEL_ISSUE).alias("issues"), *sums(quality)).collect()
-    worst = lowest(output, id, [column(id), *shown], quality)
-    return Scores(row["score_n"], row["issues"], mean([row]), worst)
-
-
 class ClassScores(NamedTuple):
-    """The scores of a table by given class, and its lowest.
+    """The scores of a table by given class.
 
     Attributes
     ----------
@@ -85,105 +186,70 @@ class ClassScores(NamedTuple):
         In the order of the classes; where K is known, with those that no row is given.
     mean : float or None
         Mean label quality of all rows; None without rows.
-    worst : list of tuple
-        (key, label, predicted label, label quality) of the lowest scores, ties by key; empty where
-        no key is named.
     """
 
     classes: list[ClassQuality]
     mean: float | None
-    worst: list[tuple[Any, ...]]
 
 
-def scores_of_classes(
-    scores: DataFrame,
-    label: str,
+def class_sums(
+    label: str, classes: Sequence[str] | None, *, sought: bool
+) -> Reduction[dict[Any, NDArray[np.int64]]]:
+    """Return what sums up the scores by given class, and the issues if they were sought."""
+    columns = {"label": label, "predicted": PREDICTED_LABEL, "quality": LABEL_QUALITY}
+    columns |= {"issue": IS_LABEL_ISSUE} if sought else {}
+    inputs = {name: column_input(of) for name, of in columns.items()}
+    return Reduction(inputs, functools.partial(_class_sums, classes=classes), _sums_of_both)
+
+
+def class_scores(
+    sums: dict[Any, NDArray[np.int64]] | None,
     classes: Sequence[str] | None,
     n_classes: int | None,
     *,
     sought: bool,
-    key: str | None = None,
 ) -> ClassScores:
-    """Return the scores of a table by given class, and its lowest, from one pass.
-
-    ``sought`` says whether issues were.
-    """
-    with_key = key is not None and isinstance(column_type(scores, key), _SORTED_KEYS)
-    columns = {"label": label, "predicted": PREDICTED_LABEL, "quality": LABEL_QUALITY}
-    columns |= {"issue": IS_LABEL_ISSUE} if sought else {}
-    columns |= {"key": str(key)} if with_key else {}
-    # Under our names: Sail finds no column with a dot in its name for a Python function.
-    read = select_inputs(scores, **{name: column_input(of) for name, of in columns.items()})
-    count = functools.partial(_class_sums, classes=classes, with_key=with_key)
-    found = reduce_rows(read, count, _added)
-    groups, lowest_rows = found or ({}, None)
-    by_name = {}
-    for value in sorted(groups):
-        n, high, low, otherwise, issues = groups[value].tolist()
+    """Return the scores by given class, from their sums."""
+    sums, by_name = sums or {}, {}
+    for value in sorted(sums):
+        n, high, low, otherwise, issues = sums[value].tolist()
         name = class_name(value, classes)
-        of_class = exact_mean(high, low, n) if n else None
-        by_name[name] = ClassQuality(name, n, of_class, otherwise, issues if sought else None)
-    n, high, low, *_ = sum(groups.values(), np.zeros(_N_SUMS, dtype=np.int64)).tolist()
+        mean = exact_mean(high, low, n) if n else None
+        by_name[name] = ClassQuality(name, n, mean, otherwise, issues if sought else None)
+    n, high, low, *_ = sum(sums.values(), np.zeros(_N_SUMS, dtype=np.int64)).tolist()
     names = list(by_name) if n_classes is None else list(map(str, classes or range(n_classes)))
     without = (0, None, 0, 0 if sought else None)
-    worst = []
-    if lowest_rows is not None:
-        worst = list(zip(*(values.to_pylist() for values in lowest_rows.columns), strict=True))
-    elif key is not None:
-        shown = [column(key), column(label), PREDICTED_LABEL, LABEL_QUALITY]
-        worst = lowest(scores, key, shown, LABEL_QUALITY)
     return ClassScores(
         [by_name.get(name) or ClassQuality(name, *without) for name in names],
         exact_mean(high, low, n) if n else None,
-        worst,
     )
-
-
-_SORTED_KEYS = (IntegralType, StringType, DateType, DecimalType)
-"""Types whose values Arrow orders, and gives to Python, as Spark does."""
-
-_Found = tuple[dict[Any, NDArray[np.int64]], pa.Table | None]
-"""The sums of each class, and the lowest rows."""
 
 
 _N_SUMS = 5
 """Of a class: rows, the halves of the sum of their scores, rows predicted otherwise, issues."""
 
 
-def _class_sums(batch: pa.RecordBatch, classes: Sequence[str] | None, *, with_key: bool) -> _Found:
-    labels, predicted, quality, *others = batch.columns
-    keys, issues = (others[-1:], others[:-1]) if with_key else ([], others)
+def _class_sums(
+    batch: pa.RecordBatch, classes: Sequence[str] | None
+) -> dict[Any, NDArray[np.int64]]:
+    labels, predicted, quality, *issues = _scored(batch).columns
     given = comparable(labels, classes)
     encoded = given.dictionary_encode()
     otherwise = pc.not_equal(given, comparable(predicted, classes))
     counted = (
-        np.ones(batch.num_rows),
-        *scaled_halves_of(quality.to_numpy(zero_copy_only=False)),
-        *(flags.to_numpy(zero_copy_only=False) for flags in (otherwise, *issues)),
+        np.ones(len(labels)),
+        *scaled_halves_of(values_of(quality)),
+        *map(values_of, (otherwise, *issues)),
     )
     sums = np.zeros((len(encoded.dictionary), _N_SUMS), dtype=np.int64)
     for place, weights in enumerate(counted):
         # In float64, and exact: a batch has fewer than 2^21 rows.
-        sums[:, place] = np.bincount(encoded.indices, weights, len(sums))
-    of_classes = dict(zip(encoded.dictionary.to_pylist(), sums, strict=True))
-    if not with_key:
-        return of_classes, None
-    table = pa.table([*keys, labels, predicted, quality], ["key", "label", "predicted", "quality"])
-    return of_classes, _lowest_rows(table)
+        sums[:, place] = np.bincount(values_of(encoded.indices), weights, len(sums))
+    return dict(zip(encoded.dictionary.to_pylist(), sums, strict=True))
 
 
-def _lowest_rows(table: pa.Table) -> pa.Table:
-    quality = table["quality"].to_numpy() + 0.0  # one zero
-    if len(table) > N_LOWEST:
-        cut = np.partition(quality, N_LOWEST - 1)[N_LOWEST - 1]
-        table = table.filter(pa.array(quality <= cut))
-    order = [("quality", "ascending"), ("key", "ascending")]
-    return table.sort_by(order).slice(0, N_LOWEST)
-
-
-def _added(a: _Found, b: _Found) -> _Found:
+def _sums_of_both(
+    a: dict[Any, NDArray[np.int64]], b: dict[Any, NDArray[np.int64]]
+) -> dict[Any, NDArray[np.int64]]:
     none = np.zeros(_N_SUMS, dtype=np.int64)
-    sums = {value: a[0].get(value, none) + b[0].get(value, none) for value in a[0] | b[0]}
-    if a[1] is None or b[1] is None:
-        return sums, None
-    return sums, _lowest_rows(pa.concat_tables([a[1], b[1]]))
+    return {value: a.get(value, none) + b.get(value, none) for value in a | b}

@@ -20,11 +20,21 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from lq_spark.engine.keys import KeySummary
+    from lq_spark.engine.reductions import Reduced, Reduction, Reductions
 
 Config = TypeVar("Config", bound=JobConfig)
 
-Scratch = Callable[["DataFrame"], "DataFrame"]
-"""Writes down rows that several passes need, and returns them; they are gone after the run."""
+
+class Scratch(Protocol):
+    """Writes down rows that several passes need; they are gone after the run."""
+
+    def __call__(self, df: DataFrame, reductions: Mapping[str, Reduction[Any]] = {}) -> Reduced:
+        """Return the rows as they are read from there, and reduced."""
+
+
+ARROW_BATCHES = "spark.sql.execution.arrow.maxRecordsPerBatch"
+READER_BATCHES = "spark.sql.parquet.columnarReaderBatchSize"
+"""The settings of a session by which a task keeps batches of wide rows small."""
 
 BATCH_BYTES = 32 << 20
 """How much of the probabilities, as doubles, an Arrow batch should hold at most."""
@@ -112,16 +122,23 @@ class Task(ABC, Generic[Config]):
         no further table is asked for; or InvalidRowsError is raised.
         """
 
+    def reductions(self, option: str) -> Reductions:
+        """Return what is to be made of the rows of a table while it is written, for its summary."""
+        return {}
+
     @abstractmethod
-    def summarize(self, tables: Mapping[str, DataFrame]) -> Summary:
+    def summarize(self, tables: Mapping[str, Reduced]) -> Summary:
         """Return the tables, as they were written, in short."""
 
     def fitted(self) -> Mapping[str, Fitted | None]:
         """Return what was fitted, by the option that says where to save it."""
         return {}
 
-    def keys(self) -> KeySummary:
-        """Return how many rows the output should have, and whether each has a key of its own."""
+    def keys(self, scratch: Scratch) -> KeySummary:
+        """Return how many rows the output should have, and whether each has a key of its own.
+
+        A task may make a first pass for its scores on this occasion.
+        """
         from lq_spark.engine.keys import summarize_key
 
         return summarize_key(self.source, self.config.row_id)
@@ -172,8 +189,7 @@ class Task(ABC, Generic[Config]):
 
     def bound_batches(self, bytes_of_row: int) -> None:
         """Keep an Arrow batch of wide rows small; never make it larger than the session says."""
-        key = "spark.sql.execution.arrow.maxRecordsPerBatch"
-        allowed = int(self.spark.conf.get(key) or 0)
+        allowed = int(self.spark.conf.get(ARROW_BATCHES) or 0)
         few = max(1, BATCH_BYTES // bytes_of_row)
         if allowed <= 0 or allowed > few:
-            self.spark.conf.set(key, str(few))
+            self.spark.conf.set(ARROW_BATCHES, str(few))

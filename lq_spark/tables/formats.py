@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyspark.sql import functions as F
 
@@ -24,6 +24,8 @@ from lq_spark.tables.transactions import TransactionalOutput
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
+
+    from lq_spark.engine.reductions import Reduced, Reduction
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,11 @@ class Output(AbstractContextManager["Output"], Protocol):
     def check(self, schema: StructType) -> None:
         """Raise if the table cannot be written, or rows of this schema do not match its rows."""
 
-    def stage(self, df: DataFrame) -> DataFrame:
-        """Compute the rows to be committed, and return them as they will be."""
+    def stage(self, df: DataFrame, reductions: Mapping[str, Reduction[Any]] = {}) -> Reduced:
+        """Compute the rows to be committed; return them as they will be, and reduced."""
 
-    def scratch(self, df: DataFrame) -> DataFrame:
-        """Compute intermediate rows, and return them; they are deleted at the end."""
+    def scratch(self, df: DataFrame, reductions: Mapping[str, Reduction[Any]] = {}) -> Reduced:
+        """Do the same with intermediate rows, which are deleted at the end."""
 
     def commit(self, properties: Mapping[str, str]) -> None:
         """Write the staged rows by the mode of the specification."""
@@ -151,7 +153,7 @@ def write_table(df: DataFrame, spec: TableSpec, properties: Mapping[str, str] = 
     with output:
         staged = output.stage(df)
         if spec.mode == "merge":
-            _require_distinct(staged, spec)
+            _require_distinct(staged.rows, spec)
         output.commit(properties)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from glob import glob
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from lq_spark.engine.files import files_of
-from lq_spark.engine.kept import written
+from lq_spark.engine.kept import written, written_and_reduced
 from lq_spark.engine.kinds import is_sail
+from lq_spark.engine.reductions import Reduced, Reduction
 from lq_spark.errors import OptionError, TableError
 from lq_spark.tables.schemas import require_same_columns
 from lq_spark.tables.spec import TableSpec, one_line, quoted
@@ -132,15 +133,17 @@ class ParquetOutput:
         self._place.__enter__()
         return self
 
-    def stage(self, df: DataFrame) -> DataFrame:
-        """Write rows beside the table, and return them as read from there."""
+    def stage(self, df: DataFrame, reductions: Mapping[str, Reduction[Any]] = {}) -> Reduced:
+        """Write rows beside the table, and return them as read from there, and reduced."""
         self._schema = df.schema
-        return written(df, self._place.staging, *self._spec.partition_by)
+        by = self._spec.partition_by
+        return written_and_reduced(df, self._place.staging, *by, reductions=reductions)
 
-    def scratch(self, df: DataFrame) -> DataFrame:
-        """Write intermediate rows, and return them as read from there."""
+    def scratch(self, df: DataFrame, reductions: Mapping[str, Reduction[Any]] = {}) -> Reduced:
+        """Do the same with intermediate rows."""
         self._n_scratch += 1  # each in its own folder, all deleted at the end
-        return written(df, f"{self._place.scratch}/{self._n_scratch}")
+        place = f"{self._place.scratch}/{self._n_scratch}"
+        return written_and_reduced(df, place, reductions=reductions)
 
     def commit(self, properties: Mapping[str, str]) -> None:
         """Put the staged rows in place. Parquet keeps no properties of a table."""

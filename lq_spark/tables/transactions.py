@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
 from lq_spark.engine.kept import frozen
+from lq_spark.engine.reductions import Reduced, Reduction, reduce_all
 from lq_spark.errors import OptionError, TableError
 from lq_spark.tables.catalog import partition_columns, provider, require_namespace
 from lq_spark.tables.schemas import accepts, require_same_columns
@@ -100,13 +101,18 @@ class TransactionalOutput:
     def __enter__(self) -> TransactionalOutput:
         return self
 
-    def stage(self, df: DataFrame) -> DataFrame:
-        """Compute the rows, keep them on the executors, and return them."""
-        self._staged = self.scratch(df)
-        return self._staged
+    def stage(self, df: DataFrame, reductions: Mapping[str, Reduction[Any]] = {}) -> Reduced:
+        """Compute the rows, keep them on the executors, and return them, and reduced."""
+        found = self.scratch(df, reductions)
+        self._staged = found.rows
+        return found
 
-    def scratch(self, df: DataFrame) -> DataFrame:
+    def scratch(self, df: DataFrame, reductions: Mapping[str, Reduction[Any]] = {}) -> Reduced:
         """Do the same with intermediate rows."""
+        rows = self._frozen(df)
+        return Reduced(rows, reduce_all(rows, reductions))
+
+    def _frozen(self, df: DataFrame) -> DataFrame:
         # Persisting is not enough: scores are marked as non-deterministic, which MERGE refuses.
         return self._kept.enter_context(frozen(df))
 
@@ -239,7 +245,7 @@ class TransactionalOutput:
             new.select(*map(quoted, spec.keys)), list(spec.keys), "left_anti"
         )
         # Frozen: MERGE cannot have a source that reads the table itself.
-        return self.scratch(rows.unionByName(stale.withColumn(mark, F.lit(True))))
+        return self._frozen(rows.unionByName(stale.withColumn(mark, F.lit(True))))
 
     @contextmanager
     def _settings(self, properties: Mapping[str, str]) -> Iterator[None]:

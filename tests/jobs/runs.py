@@ -23,14 +23,13 @@ import yaml
 from lq_spark.job import cli
 from lq_spark.job.config_file import load_config
 from lq_spark.job.run import execute
+from lq_spark.job.task import ARROW_BATCHES, READER_BATCHES
 from lq_spark.job.tasks.registry import TASKS as ENTRIES
 
 __all__ = ["cli", "execute"]
 
 TASKS = tuple(ENTRIES)
 
-BATCHES = "spark.sql.execution.arrow.maxRecordsPerBatch"
-READER_BATCHES = "spark.sql.parquet.columnarReaderBatchSize"
 """Settings of the session that a run may lower."""
 
 
@@ -68,7 +67,7 @@ def metrics_of(table: pa.Table) -> dict[str, dict[tuple[str, str | None], float]
 class Done:
     """A run that has ended: with which code, what it printed, and where it wrote.
 
-    ``settings`` are those of the session as the run left them.
+    ``settings`` are those of the session that the run changed meanwhile, as it first did.
     """
 
     task: str
@@ -76,7 +75,7 @@ class Done:
     code: int
     printed: str
     errors: str
-    settings: dict[str, str | None] = field(repr=False)
+    settings: dict[str, str] = field(repr=False)
 
     @cached_property
     def config(self) -> Any:
@@ -143,7 +142,7 @@ def run_job(
     """Run a job on tables written to a folder, or on one that is there; its outputs go there too.
 
     ``source`` is the input, or tables by the options that name them. The run must end with the
-    code ``ends``, or one of them; the session's settings are put back.
+    code ``ends``, or one of them, and leave the session's settings as they were.
     """
     if isinstance(source, pa.Table):
         source = {"input": source}
@@ -156,21 +155,27 @@ def run_job(
     keys = {"task": task, **places, "output": str(folder / "scores"), **keys}
     file = Path(f"{folder}.yaml")  # beside the folder: tests say what is left in it
     file.write_text(yaml.safe_dump(keys, allow_unicode=True), encoding="utf-8")
-    before = {name: spark.conf.get(name) for name in (BATCHES, READER_BATCHES)}
+    before = {name: spark.conf.get(name) for name in (ARROW_BATCHES, READER_BATCHES)}
+    settings, change = {}, type(spark.conf).set
+
+    def changed(conf, name, value):
+        settings.setdefault(name, value)
+        change(conf, name, value)
+
     printed, errors = io.StringIO(), io.StringIO()
-    try:
-        with (
-            mock.patch.object(cli, "started_session", lambda app, **_: nullcontext(spark)),
-            redirect_stdout(printed),
-            redirect_stderr(errors),
-        ):
-            code = cli.main(["--config", str(file), *["--dry-run"] * dry_run])
-        left = {name: spark.conf.get(name) for name in before}
-    finally:
-        for name, value in before.items():
-            spark.conf.set(name, value)
+    with (
+        mock.patch.object(cli, "started_session", lambda app, **_: nullcontext(spark)),
+        mock.patch.object(type(spark.conf), "set", changed),
+        redirect_stdout(printed),
+        redirect_stderr(errors),
+    ):
+        code = cli.main(["--config", str(file), *["--dry-run"] * dry_run])
+    after = {name: spark.conf.get(name) for name in before}
+    for name, value in before.items():
+        spark.conf.set(name, value)
+    assert dry_run or after == before
     assert code in np.atleast_1d(ends), printed.getvalue() + errors.getvalue()
-    return Done(task, keys, code, printed.getvalue(), errors.getvalue(), left)
+    return Done(task, keys, code, printed.getvalue(), errors.getvalue(), settings)
 
 
 def left_in(folder: Path) -> set[str]:

@@ -133,10 +133,10 @@ def before_writing(monkeypatch):
     def put(*actions):
         left, scratch = list(actions), TransactionalOutput.scratch
 
-        def write(output, df):
+        def write(output, df, *reductions):
             if left:
                 left.pop()()
-            return scratch(output, df)
+            return scratch(output, df, *reductions)
 
         monkeypatch.setattr(TransactionalOutput, "scratch", write)
 

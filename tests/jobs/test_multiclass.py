@@ -8,12 +8,12 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 import pytest
-from runs import BATCHES
 
 from lq_spark.core import multiclass
 from lq_spark.core.confident import get_confident_thresholds
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.multiclass.scores import score_rows
+from lq_spark.job.task import ARROW_BATCHES
 
 SIMPLE = {
     "id": [3, 1, 2],
@@ -168,7 +168,7 @@ def test_batches_of_wide_rows_are_bounded_in_bytes(
     pred_probs = np.random.default_rng(0).dirichlet(np.ones(n_classes), 3).astype(np.float32)
     batch_size(told)
     done = run(pa.table({**SIMPLE, "pred_probs": list(pred_probs)}))
-    assert done.settings[BATCHES] == str(expected)
+    assert done.settings[ARROW_BATCHES] == str(expected)
     scores = done.scores.sort_by("label")["label_quality"].to_numpy()
     assert_same_bits(scores, pred_probs.diagonal().astype(np.float64))
 

@@ -3,16 +3,21 @@
 import datetime as dt
 import decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from runs import config_of, execute
 
+from lq_spark.core.multiclass import get_label_quality_scores
 from lq_spark.errors import OptionError, TableError
 from lq_spark.tables.formats import write_table
 from lq_spark.tables.spec import TableSpec
+from lq_spark.tasks.multiclass import first_pass
 
 N = 60
+
+NAMES = [f"class {k}" for k in range(40)]
 
 
 @pytest.fixture
@@ -32,6 +37,25 @@ def rows(labelled_rows):
     for name, values in columns.items():
         table = table.append_column(name, values)
     return table
+
+
+@pytest.fixture
+def wide_rows():
+    """Make a table of 40 classes, whose probabilities are wide beside all else."""
+
+    def make(names):
+        rng = np.random.default_rng(0)
+        given = np.arange(N) % 40
+        return pa.table(
+            {
+                "id": pa.array(rng.permutation(N)),
+                "label": pa.array(given if names is None else [names[k] for k in given]),
+                "pred_probs": rng.dirichlet(np.full(40, 0.2), N).tolist(),
+                "note": pa.array(["n", None] * (N // 2)),
+            }
+        )
+
+    return make
 
 
 KEPT = ("at", "day", "price", "text", "tags", "raw")
@@ -121,6 +145,59 @@ def test_a_column_with_a_dot_in_its_name_goes_sparks_way(spark, rows, tmp_path):
     source = tmp_path / "rows.parquet"
     goes_sparks_way(spark, tmp_path, source, "'a.b'", keep_columns=["a.b"])
     both(spark, tmp_path, source)
+
+
+@pytest.fixture
+def narrow_tables(monkeypatch):
+    """Collect the tables that a first pass makes of wide probabilities."""
+    made, make = [], first_pass.with_given
+
+    def collected(*args):
+        made.append(make(*args))
+        return made[-1]
+
+    monkeypatch.setattr(first_pass, "with_given", collected)
+    return made
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("names", [None, NAMES], ids=["numbers", "names"])
+def test_wide_probabilities_are_read_once(names, spark, wide_rows, narrow_tables, tmp_path):
+    rows = wide_rows(names)
+    pq.write_table(rows, tmp_path / "rows.parquet", row_group_size=7)
+    found = both(spark, tmp_path, tmp_path / "rows.parquet", keep_columns=["note"], classes=names)
+    assert len(narrow_tables) == 1
+    order = rows["id"].to_numpy().argsort()
+    labels = np.arange(N)[order] % 40
+    expected = get_label_quality_scores(
+        labels, np.array(rows["pred_probs"].to_pylist())[order], adjust_pred_probs=True
+    )
+    np.testing.assert_allclose([row["label_quality"] for row in found], expected, rtol=1e-12)
+    both(spark, tmp_path, tmp_path / "rows.parquet", method="normalized_margin", classes=names)
+    both(spark, tmp_path, tmp_path / "rows.parquet", adjust_pred_probs=False, classes=names)
+    kept = ["pred_probs", "note"]  # which are as wide as what would be read again
+    both(spark, tmp_path, tmp_path / "rows.parquet", keep_columns=kept, classes=names)
+    assert len(narrow_tables) == 1
+
+
+@pytest.mark.parametrize("fault", ["sum", "null", "label", "id"])
+def test_of_wide_probabilities_bad_rows_are_set_aside(
+    fault, spark, wide_rows, narrow_tables, tmp_path
+):
+    rows = wide_rows(None).to_pylist()
+    bad = rows[11]
+    if fault == "sum":
+        bad["pred_probs"] = [2 * p if p < 0.5 else p for p in bad["pred_probs"]]
+    elif fault == "null":
+        bad["pred_probs"][3] = None
+    elif fault == "label":
+        bad["label"] = 40
+    else:
+        bad["id"] = rows[12]["id"]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet", row_group_size=7)
+    found = both(spark, tmp_path, tmp_path / "rows.parquet", on_invalid="quarantine")
+    assert len(narrow_tables) == 1
+    assert len(found) == N - (2 if fault == "id" else 1)
 
 
 def test_the_reader_is_said_in_the_summary_and_the_metrics(spark, rows, tmp_path):

@@ -6,11 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from runs import BATCHES, READER_BATCHES, config_of
+from runs import config_of
 
 from lq_spark import SegmentationModel
 from lq_spark.core import segmentation as core
 from lq_spark.errors import OptionError
+from lq_spark.job.task import ARROW_BATCHES, READER_BATCHES
 
 CLASSES = ["road", "sky", "tree"]
 NAMES = ("label_mask", "pred_probs")
@@ -143,7 +144,7 @@ def test_a_run_reads_few_large_images_at_a_time(score):
     done = score(table_of(*images(2, shape=(600, 600))))
     few = (32 << 20) // (3 * 600 * 600 * 8)
     assert few == 3
-    assert {int(done.settings[name]) for name in (BATCHES, READER_BATCHES)} == {few}
+    assert {int(done.settings[name]) for name in (ARROW_BATCHES, READER_BATCHES)} == {few}
 
 
 @pytest.mark.spark_only

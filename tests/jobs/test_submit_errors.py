@@ -135,7 +135,8 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(
         "  label  int",
         "  pred_probs  array<double>",
         "reader      Python workers",
-        "passes      the keys; one for class thresholds if wanted, one for scores",
+        "passes      the keys; one for class thresholds if wanted, one for scores "
+        "(or one for both)",
         "sample      the first 1,000 rows can be scored",
         "classes     3",
         f"output      {tmp_path / 'scores'} (parquet, merge)",

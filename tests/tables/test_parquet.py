@@ -77,7 +77,7 @@ def test_whatever_the_session_says_a_table_is_replaced_whole(spark, spec, rows):
 def test_a_partition_column_keeps_its_type(spark, spec, rows):
     spec = replace(spec, partition_by=("day",))
     with output_table(spark, spec) as table:
-        staged = table.stage(rows((1, "007", 0.0)))
+        staged = table.stage(rows((1, "007", 0.0))).rows
         assert staged.schema["day"].dataType.simpleString() == "string"
         assert [row["day"] for row in staged.collect()] == ["007"]
         table.commit({})

@@ -126,7 +126,7 @@ def test_an_iceberg_table_of_a_catalog_is_refused(embedded, rows, spec, tmp_path
 def test_without_commit_nothing_changes(embedded, rows, spec, table_format):
     write_table(rows(1), spec(table_format))
     with output_table(embedded, spec(table_format)) as output:
-        assert output.stage(rows(2)).count() == 1
+        assert output.stage(rows(2)).rows.count() == 1
     assert values(embedded, spec(table_format)) == [(1, 0.0)]
 
 

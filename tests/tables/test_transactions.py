@@ -59,7 +59,7 @@ def test_without_commit_nothing_changes(spark, spec, rows, content):
 
 def test_staged_rows_are_made_once(spark, spec, rows, content):
     with output_table(spark, spec) as table:
-        drawn = table.stage(rows(range(20), 0).withColumn("x", F.rand()))
+        drawn = table.stage(rows(range(20), 0).withColumn("x", F.rand())).rows
         before = {row["id"]: row["x"] for row in drawn.collect()}
         table.commit({})
     assert content(spec) == before

@@ -70,17 +70,55 @@ def score_rows(
     the adjusted probabilities ``(p_k - t_k + max(t)) / sum_j (p_j - t_j + max(t))`` (Kuan and
     Mueller, section 3.2).
     """
+    if thresholds is not None and method == "self_confidence":
+        return adjusted_confidence(labels, *given_and_totals(labels, pred_probs), thresholds)
     score = METHODS[method]
     scores = np.empty(len(labels), dtype=np.float64)
     offsets = None
     if thresholds is not None:
-        offsets = np.max(thresholds, axis=-1, keepdims=True) - thresholds
+        offsets = _offsets(thresholds)
     for rows, block in float64_blocks(pred_probs):
         if offsets is not None:
             block += offsets if offsets.ndim == 1 else offsets[rows]
             block /= row_sums(block)[:, np.newaxis]
         scores[rows] = score(block, labels[rows])
     return scores
+
+
+def given_and_totals(
+    labels: NDArray[np.integer], pred_probs: NDArray[np.floating]
+) -> tuple[Float64, Float64]:
+    """Return of each row, (n,), the probability of the given label, and the sum of all."""
+    totals = np.empty(len(labels), dtype=np.float64)
+    for rows, block in float64_blocks(pred_probs):
+        totals[rows] = row_sums(block)
+    return pred_probs[np.arange(len(labels)), labels].astype(np.float64), totals
+
+
+def adjusted_confidence(
+    labels: NDArray[np.integer], given: Float64, totals: Float64, thresholds: Float64
+) -> Float64:
+    """Return the adjusted self-confidence of rows, (n,): all that it takes of their probabilities.
+
+    With ``o_k = max(t) - t_k`` that of :func:`score_rows` is ``(p_given + o_given) / (sum_j p_j +
+    sum_j o_j)``: the thresholds need not be known when the probabilities are read.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (n,)
+    given, totals : ndarray of float64, shape (n,)
+        As of :func:`given_and_totals`.
+    thresholds : ndarray of float64, shape (K,) or (n, K)
+    """
+    offsets = _offsets(thresholds)
+    of_given = offsets[labels] if offsets.ndim == 1 else offsets[np.arange(len(labels)), labels]
+    adjusted: Float64 = (given + of_given) / (totals + offsets.sum(axis=-1))
+    return adjusted
+
+
+def _offsets(thresholds: Float64) -> Float64:
+    highest: Float64 = np.max(thresholds, axis=-1, keepdims=True)
+    return highest - thresholds
 
 
 def score_data_set(

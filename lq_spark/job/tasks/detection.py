@@ -19,13 +19,16 @@ from lq_spark.core.detection.scores import ISSUE_KINDS, checked_weights
 from lq_spark.errors import listed
 from lq_spark.job.config import Name, Place
 from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, aligned, lowest_lines
-from lq_spark.job.task import Fitted, Scratch, Task
-from lq_spark.job.tasks.options import ClassesConfig
+from lq_spark.job.task import Fitted, Scratch
+from lq_spark.job.tasks.options import ClassesConfig, FlaggedTask
 from lq_spark.tables.spec import TableSpec
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+    from lq_spark.engine.readings import Input
+    from lq_spark.engine.reductions import Reduced
 
 _OF_ROWS = ("box", "box_format", "label", "prob", "box_id")
 
@@ -218,7 +221,7 @@ class ScoredBoxes(Summary):
         return [*lines, *lowest_lines((config.id, "quality", "box issues"), worst)]
 
 
-class DetectionTask(Task[DetectionConfig]):
+class DetectionTask(FlaggedTask[DetectionConfig]):
     """Images with boxes."""
 
     config_type = DetectionConfig
@@ -266,7 +269,9 @@ class DetectionTask(Task[DetectionConfig]):
 
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the output without rows."""
-        return {"output": self._issues(self.none, lambda rows: rows)}
+        from lq_spark.engine.reductions import unwritten
+
+        return {"output": self._issues(self.none, unwritten)}
 
     def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:
         """Yield the scores and issues of images."""
@@ -274,7 +279,7 @@ class DetectionTask(Task[DetectionConfig]):
         from lq_spark.tasks.detection.summary import class_counts
 
         if self.config.box_specs:
-            rows = scratch(rows)
+            rows = scratch(rows).rows
         if self.loaded is None:
             with self.timed("fit"):
                 self.model = fit_model(
@@ -302,19 +307,29 @@ class DetectionTask(Task[DetectionConfig]):
         )
         found = self.select(found, *config.keep_columns, *self.added)
         # Of what is written down: ranks read it more than once.
-        return self.ranked(scratch(found)) if config.issue_rank else found
+        return self.ranked(scratch(found).rows) if config.issue_rank else found
 
-    def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredBoxes:
+    @property
+    def shown(self) -> tuple[Input, ...]:
+        """Return the score of an image, and how many issues it has."""
+        import pyarrow.compute as pc
+        from pyspark.sql import functions as F
+
+        from lq_spark.engine.readings import Input, column_input
+        from lq_spark.tasks.detection.batches import BOX_ISSUES
+
+        n_issues = Input(F.size(BOX_ISSUES), BOX_ISSUES, pc.list_value_length)
+        return column_input(self.config.id), column_input(self.score_column), n_issues
+
+    def summarize(self, tables: Mapping[str, Reduced]) -> ScoredBoxes:
         """Return the scores of images in short."""
         from pyspark.sql import functions as F
 
-        from lq_spark.job.scores import scores_of
         from lq_spark.tasks.detection.batches import BOX_ISSUES, KIND
         from lq_spark.tasks.detection.columns import LABEL
 
-        output = tables["output"]
-        found = scores_of(output, self.config.id, self.score_column, F.size(BOX_ISSUES))
-        boxes = output.select(F.explode(BOX_ISSUES).alias("box"))
+        found = self.scores(tables["output"])
+        boxes = tables["output"].rows.select(F.explode(BOX_ISSUES).alias("box"))
         counts = boxes.groupBy(f"box.{KIND}", f"box.{LABEL}").count().collect()
         issues = {(row[0], str(row[1])): row[2] for row in counts}
         return ScoredBoxes(*found, *self.n_boxes, issues, self.model)

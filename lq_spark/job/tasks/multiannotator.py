@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lq_spark.engine.keys import KeySummary
+    from lq_spark.engine.reductions import Reduced
     from lq_spark.tasks.multiannotator.checks import MultiannotatorChecks
     from lq_spark.tasks.multiannotator.columns import AnnotationTables
     from lq_spark.tasks.multiannotator.passes import GatheredItems
@@ -245,9 +246,9 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         """Return items with the reason why they cannot be scored, or null."""
         return self._checks(rows).items
 
-    def keys(self) -> KeySummary:
+    def keys(self, scratch: Scratch) -> KeySummary:
         """Return how many items there are; of annotations without any item each is looked at."""
-        keys = super().keys()
+        keys = super().keys(scratch)
         is_alone = keys.n_rows == 0 and not self.annotations.isEmpty()
         return replace(keys, is_unique=keys.is_unique and not is_alone)
 
@@ -278,16 +279,19 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         from lq_spark.tasks.multiannotator.reader import ItemReader
 
         reader = ItemReader(n_known, self.n_classes, self.config.tolerance, fail=True)
-        return GatheredItems(scratch(gathered(tables, names)), probability_columns(tables), reader)
+        return GatheredItems(
+            scratch(gathered(tables, names)).rows, probability_columns(tables), reader
+        )
 
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the tables of items, annotations and annotators without rows."""
         from pyspark.sql import functions as F
 
+        from lq_spark.engine.reductions import unwritten
         from lq_spark.tasks.multiannotator.results import MultiannotatorScores, rated_items
 
         tables = self._tables(self.annotations.where(F.lit(False)), self.none)
-        items = self._gathered(tables, (), 0, lambda rows: rows)
+        items = self._gathered(tables, (), 0, unwritten)
         nobody, nothing = np.zeros(0), np.zeros(self.n_classes, dtype=np.int64)
         model = MultiannotatorModel(
             annotators=(),
@@ -334,7 +338,7 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
             )
             self.model = model
             thresholds = sum_thresholds(items, model) if config.adjust_pred_probs else None
-        rated = scratch(rated_items(items, model, config.method, thresholds))
+        rated = scratch(rated_items(items, model, config.method, thresholds)).rows
         yield from self._made(MultiannotatorScores(rated, model, tables, names), rows)
 
     def _made(self, made: MultiannotatorScores, rows: DataFrame) -> Iterator[tuple[str, DataFrame]]:
@@ -347,7 +351,7 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         yield "annotation_output", made.annotations
         yield "annotator_output", made.annotators
 
-    def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredItems:
+    def summarize(self, tables: Mapping[str, Reduced]) -> ScoredItems:
         """Return the three tables in short."""
         from pyspark.sql import functions as F
 
@@ -355,7 +359,7 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         from lq_spark.job.scores import lowest, mean, sums
         from lq_spark.tasks.shared.labels import class_name
 
-        items, annotators = tables["output"], tables["annotator_output"]
+        items, annotators = tables["output"].rows, tables["annotator_output"].rows
         item, annotator = self.config.item, self.config.annotator
         quality, agreement = F.col(self.score_column), F.col("annotator_agreement")
         groups = (
@@ -364,7 +368,8 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
             .orderBy("name")
             .collect()  # one row a class
         )
-        [of_labels] = tables["annotation_output"].agg(*sums(F.col("label_quality"))).collect()
+        labels = tables["annotation_output"].rows
+        [of_labels] = labels.agg(*sums(F.col("label_quality"))).collect()
         of_annotator = [
             *(column(annotator), "num_examples_labeled", "worst_class"),
             *("agreement_with_consensus", "annotator_quality"),

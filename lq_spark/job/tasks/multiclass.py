@@ -1,10 +1,11 @@
 """The job of multi-class labels: a label and K probabilities a row.
 
-Passes over the source beside its keys: one probability a row for the thresholds, natively; all of
-them once more for the scores, in Python. Where issues are sought, scores and facts of the rows are
-made in that pass and written to a scratch place: the joint is counted and the cuts are found
-there, and what is written in the end is read from there too. The source is looked at again only
-where :mod:`lq_spark.tasks.multiclass.cuts` says so.
+Passes over the source: its keys and one probability a row, for the thresholds; all of them once
+more for the scores, unless :mod:`lq_spark.tasks.multiclass.first_pass` has all that they take.
+Where issues are sought, scores and facts of the rows are made in that pass and written to a scratch
+place: the joint is counted and the cuts are found there, and what is written in the end is read
+from there too. The source is looked at again only where :mod:`lq_spark.tasks.multiclass.cuts` says
+so.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from lq_spark.core.confident.model import NoiseModel
-from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.confident.thresholds import ClassSums, Thresholds
 from lq_spark.core.label_issues.quotas import require_a_number_each
 from lq_spark.core.label_issues.rules import require_two_classes
 from lq_spark.core.multiclass.scores import METHODS, require_method
@@ -50,6 +51,10 @@ from lq_spark.tasks.shared.names import (
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+    from lq_spark.engine.keys import KeySummary
+    from lq_spark.engine.reductions import Reduced, Reductions
+    from lq_spark.job.scores import Lowest
 
 
 class MulticlassConfig(LabelledConfig):
@@ -165,7 +170,7 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
     """Rows of one label each."""
 
     config_type = MulticlassConfig
-    passes = "one for class thresholds if wanted, one for scores"
+    passes = "one for class thresholds if wanted, one for scores (or one for both)"
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
@@ -193,7 +198,7 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
             "pred_probs": config.pred_probs,
             "classes": agreed_classes(config.classes, self.thresholds),
         }
-        table = labelled_table(self.source, **self.columns)
+        self.table = table = labelled_table(self.source, **self.columns)
         self.classes = self.columns["classes"] = table.classes
         known = self.source, table.probabilities, table.label_type
         if self.loaded:
@@ -225,6 +230,27 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
             return ""
         return f"; K = {self.n_classes} was read off the first row, give n_classes to be certain"
 
+    def keys(self, scratch: Scratch) -> KeySummary:
+        """Return how many rows there are and whether ids are unique, perhaps with a first pass."""
+        from lq_spark.engine.keys import summarize_key
+        from lq_spark.tasks.multiclass.first_pass import first_pass
+
+        config, self.first = self.config, None
+        if self._fits:
+            is_confidence = config.adjust_pred_probs and config.method == "self_confidence"
+            with self.timed("thresholds"):
+                self.first = first_pass(
+                    self.source,
+                    self.table,
+                    config.id,
+                    list(dict.fromkeys([config.id, config.label, *config.keep_columns])),
+                    n_classes=self.n_classes,
+                    tolerance=config.tolerance,
+                    is_confidence=is_confidence and not config.find_issues,
+                    write=scratch,
+                )
+        return summarize_key(self.source, config.id, self.first and self.first.states)
+
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the output without rows."""
         scored = self._scored(self.none)
@@ -232,33 +258,53 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
 
     def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:
         """Yield the rows with their scores, and their issues if sought."""
-        from lq_spark.tasks import multiclass
+        from lq_spark.tasks.multiclass.first_pass import with_adjusted
 
-        config = self.config
-        wanted = config.adjust_pred_probs or config.find_issues
-        if self.thresholds is None and (wanted or config.files):
-            with self.timed("thresholds"):
-                self.thresholds = multiclass.fit_thresholds(
-                    rows, **self.columns, tolerance=config.tolerance
-                )
+        first = self.first if rows is self.source else None
+        if self._fits:
+            self.thresholds = self._fitted(rows, first and first.sums)
             if self.thresholds.n_classes != self.n_classes:
                 raise InvalidRowsError(f"rows have {self.thresholds.n_classes} probabilities")
-        if config.find_issues and self.thresholds is not None:
+        if self.config.find_issues and self.thresholds is not None:
             yield "output", self._with_issues(rows, self.thresholds, scratch)
+        elif first and first.narrow is not None and self.thresholds is not None:
+            adjusted = with_adjusted(first.narrow, self.table, self.thresholds)
+            yield "output", self.select(adjusted, *self._columns())
         else:
             yield "output", self._scored(rows)
+
+    @property
+    def _fits(self) -> bool:
+        """Return whether thresholds are to be fitted."""
+        config = self.config
+        wanted = config.adjust_pred_probs or config.find_issues or config.files
+        return self.thresholds is None and bool(wanted)
+
+    def _fitted(self, rows: DataFrame, sums: ClassSums | None) -> Thresholds:
+        from lq_spark.tasks import multiclass
+        from lq_spark.tasks.multiclass.thresholds import thresholds_of
+
+        config = self.config
+        if sums is not None:
+            return thresholds_of(sums, self.table, config.label, config.pred_probs)
+        with self.timed("thresholds"):
+            return multiclass.fit_thresholds(rows, **self.columns, tolerance=config.tolerance)
 
     def _with_issues(self, rows: DataFrame, thresholds: Thresholds, scratch: Scratch) -> DataFrame:
         from lq_spark.engine.readings import column_input
         from lq_spark.engine.verbs import select_inputs
         from lq_spark.tasks.multiclass.cuts import flagged
-        from lq_spark.tasks.multiclass.facts import fact_columns, with_facts
+        from lq_spark.tasks.multiclass.facts import (
+            counting_facts,
+            fact_columns,
+            fact_counts,
+            with_facts,
+        )
         from lq_spark.tasks.multiclass.flags import noise_and_cuts
         from lq_spark.tasks.shared.batches import score_columns
-        from lq_spark.tasks.shared.table import labelled_table
 
         config, rule = self.config, rule_of(self.config, self.loaded)
-        table = labelled_table(rows, **self.columns)
+        table = self.table
         if self.loaded is None:
             require_two_classes(rule.filter_by, thresholds.class_counts)
         adjusting = thresholds if config.adjust_pred_probs else None
@@ -271,7 +317,9 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
             fail=False,
             tolerance=config.tolerance,
         )
-        facts = scratch(self.select(made, *self._columns(), *fact_columns(rule)))
+        counting = {"facts": counting_facts(thresholds.n_classes)}
+        facts, counted = scratch(self.select(made, *self._columns(), *fact_columns(rule)), counting)
+        counts = fact_counts(counted["facts"], thresholds.n_classes)
         whole = select_inputs(
             rows,
             key=column_input(config.id),
@@ -280,10 +328,10 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
         )
         with self.timed("cuts"):
             self.noise, cuts = noise_and_cuts(
-                facts, whole, config.id, rule, thresholds, self.loaded
+                facts, counts, whole, config.id, rule, thresholds, self.loaded
             )
             found = flagged(facts, config.id, rule, cuts, self.noise.n_classes, IS_LABEL_ISSUE)
-        return self.ranked(found.drop(*fact_columns(rule)))
+        return self.ranked(self.select(found, *self._columns(), IS_LABEL_ISSUE))
 
     def _scored(self, rows: DataFrame) -> DataFrame:
         from lq_spark.tasks import multiclass
@@ -306,30 +354,33 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
     def _columns(self) -> list[str]:
         return [self.config.label, *self.config.keep_columns, PREDICTED_LABEL, LABEL_QUALITY]
 
-    def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredRows:
-        """Return the scores in short."""
-        from lq_spark.engine.sums import count_values
-        from lq_spark.job.scores import scores_of_classes
+    def reductions(self, option: str) -> Reductions:
+        """Return the sums of the rows by class, and the lowest rows."""
+        from lq_spark.job.scores import class_sums
 
-        output, config = tables["output"], self.config
-        has_rows = count_values(output, config.id)[0] > 0
-        n_classes = self.n_classes if has_rows or not self.is_guessed else None
-        found = scores_of_classes(
-            output,
-            config.label,
-            self.classes,
-            n_classes,
-            sought=config.find_issues,
-            key=config.id,
-        )
+        sums = class_sums(self.config.label, self.classes, sought=self.config.find_issues)
+        return {"classes": sums, **self.lowest.reductions(self.source)}
+
+    @property
+    def lowest(self) -> Lowest:
+        """Return how the rows of lowest label quality are found."""
+        from lq_spark.engine.readings import column_input
+        from lq_spark.job.scores import Lowest
+
+        shown = (self.config.id, self.config.label, PREDICTED_LABEL, LABEL_QUALITY)
+        return Lowest(self.config.id, LABEL_QUALITY, tuple(map(column_input, shown)))
+
+    def summarize(self, tables: Mapping[str, Reduced]) -> ScoredRows:
+        """Return the scores in short."""
+        from lq_spark.job.scores import class_scores
+
+        output, sought = tables["output"], self.config.find_issues
+        sums = output.states["classes"]
+        n_classes = self.n_classes if sums or not self.is_guessed else None
+        found = class_scores(sums, self.classes, n_classes, sought=sought)
+        worst = self.lowest.of(output)
         return ScoredRows(
-            n_classes,
-            found.mean,
-            found.classes,
-            found.worst,
-            self.thresholds,
-            config.find_issues,
-            self.noise,
+            n_classes, found.mean, found.classes, worst, self.thresholds, sought, self.noise
         )
 
     def fitted(self) -> Mapping[str, Fitted | None]:

@@ -27,12 +27,13 @@ from lq_spark.core.shared.blocks import Float64
 from lq_spark.errors import require_one_of
 from lq_spark.job.config import Name, Place
 from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, aligned, lowest_lines
-from lq_spark.job.task import Fitted, Scratch, Task
+from lq_spark.job.task import Fitted, Scratch
 from lq_spark.job.tasks.options import (
     CLASS_ISSUE_METRICS,
     ISSUE_METRICS,
     ClassesConfig,
     FilterBy,
+    FlaggedTask,
     FracNoise,
     Id,
     IssueRank,
@@ -45,6 +46,8 @@ from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALIT
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from lq_spark.engine.readings import Input
+    from lq_spark.engine.reductions import Reduced
     from lq_spark.tasks.multilabel.flags import PassResults
 
 
@@ -200,7 +203,7 @@ class ScoredSets(Summary):
         return [*lines, *lowest_lines((config.id, "given", "suggested", "quality"), worst)]
 
 
-class MultilabelTask(Task[MultilabelConfig]):
+class MultilabelTask(FlaggedTask[MultilabelConfig]):
     """Rows that may have any number of labels."""
 
     config_type = MultilabelConfig
@@ -275,7 +278,7 @@ class MultilabelTask(Task[MultilabelConfig]):
         kept = list(dict.fromkeys(names))
         found = with_issues(rows, self.issue_options, self.results, kept)
         found = self.select(found, *kept, IS_LABEL_ISSUE, LABEL_QUALITY, CELLS)
-        yield from self._tables(scratch(found))
+        yield from self._tables(scratch(found).rows)
 
     def _tables(self, found: DataFrame) -> Iterator[tuple[str, DataFrame]]:
         from lq_spark.tasks.multilabel.issues import cell_rows, with_label_sets
@@ -284,19 +287,23 @@ class MultilabelTask(Task[MultilabelConfig]):
         yield "output", self.ranked(with_label_sets(found, list(carried), self.table))
         yield "issue_output", cell_rows(found, self.config.id, self.table)
 
-    def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredSets:
-        """Return the tables in short."""
-        from lq_spark.engine.inputs import column
-        from lq_spark.job.scores import scores_of
+    @property
+    def shown(self) -> tuple[Input, ...]:
+        """Return the given and the suggested labels of a row, and its score."""
+        from lq_spark.engine.readings import column_input
 
-        shown = column(self.config.labels), "suggested_labels", self.score_column
-        found = scores_of(tables["output"], self.config.id, *shown)
+        columns = (self.config.id, self.config.labels, "suggested_labels", self.score_column)
+        return tuple(map(column_input, columns))
+
+    def summarize(self, tables: Mapping[str, Reduced]) -> ScoredSets:
+        """Return the tables in short."""
+        found = self.scores(tables["output"])
         names = [str(name) for name in self.classes or range(self.n_classes)]
         is_named = self.table.label_type.typeName() == "string"
         in_order = (self.classes or ()) if is_named else range(len(names))
         place = {label: k for k, label in enumerate(in_order)}
         issues = np.zeros((len(names), 2), dtype=np.int64)
-        by_class = tables["issue_output"].groupBy("class", "in_given_label").count()
+        by_class = tables["issue_output"].rows.groupBy("class", "in_given_label").count()
         for label, in_given, count in by_class.collect():  # at most 2K rows
             issues[place[label], int(in_given)] = count
         class_counts, thresholds = np.zeros_like(issues), np.zeros((len(names), 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar
 
 from pydantic import Field, model_validator
@@ -11,7 +12,7 @@ from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.label_issues.rules import FILTERS, Rule
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import listed
-from lq_spark.job.config import FittedConfig, Name, beside
+from lq_spark.job.config import FittedConfig, JobConfig, Name, beside
 from lq_spark.job.task import Task
 from lq_spark.tables.spec import TableSpec
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
@@ -19,6 +20,9 @@ from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from lq_spark.engine.readings import Input
+    from lq_spark.engine.reductions import Reduced, Reductions
+    from lq_spark.job.scores import Lowest, Scores
 
 ISSUE_METRICS = ("label_issues", "issue_rate", "label_health_score")
 CLASS_ISSUE_METRICS = ("class_label_issues", "class_issue_rate")
@@ -134,6 +138,7 @@ class LabelledConfig(ClassesConfig):
 
 
 Labelled = TypeVar("Labelled", bound=LabelledConfig)
+Flagged = TypeVar("Flagged", bound=JobConfig)
 
 
 class LabelledTask(Task[Labelled]):
@@ -144,6 +149,37 @@ class LabelledTask(Task[Labelled]):
         from pyspark.sql import functions as F
 
         return self.ranked(scored.withColumn(IS_LABEL_ISSUE, F.lit(None).cast("boolean")))
+
+
+class FlaggedTask(Task[Flagged]):
+    """A task whose output has a row, with a score and a flag, for each of ``id``."""
+
+    @property
+    @abstractmethod
+    def shown(self) -> tuple[Input, ...]:
+        """Return what is to be shown of the rows of lowest score."""
+
+    def reductions(self, option: str) -> Reductions:
+        """Return the sums of the output, and its lowest rows."""
+        from lq_spark.job.scores import score_sums
+
+        if option != "output":
+            return {}
+        sums = score_sums(self.score_column, sought=True)
+        return {"scores": sums, **self._lowest.reductions(self.source)}
+
+    def scores(self, output: Reduced) -> Scores:
+        """Return the output in short."""
+        from lq_spark.job.scores import Scores, ScoreSums
+
+        found = output.states["scores"] or ScoreSums()
+        return Scores(found.n, found.n_issues, found.mean, self._lowest.of(output))
+
+    @property
+    def _lowest(self) -> Lowest:
+        from lq_spark.job.scores import Lowest
+
+        return Lowest(self.config.row_id, self.score_column, self.shown)
 
 
 def rule_of(config: LabelledConfig, fitted: NoiseModel | None) -> Rule:

@@ -30,6 +30,7 @@ from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALIT
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from lq_spark.engine.reductions import Reduced
     from lq_spark.tasks.regression.issues import RegressionHealth
 
 
@@ -177,7 +178,7 @@ class RegressionTask(Task[RegressionConfig]):
         from lq_spark.tasks.regression.columns import regression_table
 
         named = [name for name in self.columns.values() if isinstance(name, str)]
-        numbers = scratch(self.select(rows, *named, *self.config.keep_columns))
+        numbers = scratch(self.select(rows, *named, *self.config.keep_columns)).rows
         if self.config.method == "residual":  # whose rows no pass looks at before they are scored
             table = regression_table(numbers, **self.columns)
             if not numbers.where(table.reason.isNotNull()).isEmpty():
@@ -200,7 +201,7 @@ class RegressionTask(Task[RegressionConfig]):
         )
         return self.select(found, config.label, *config.keep_columns, *self.added)
 
-    def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredNumbers:
+    def summarize(self, tables: Mapping[str, Reduced]) -> ScoredNumbers:
         """Return the table in short."""
         from pyspark.sql import functions as F
 
@@ -209,7 +210,7 @@ class RegressionTask(Task[RegressionConfig]):
         from lq_spark.tasks.regression.columns import regression_table
         from lq_spark.tasks.regression.issues import health_of
 
-        output, key = tables["output"], self.config.id
+        output, key = tables["output"].rows, self.config.id
         numbers = regression_table(output, label=self.config.label, prediction=PREDICTED_LABEL)
         label, prediction = numbers.columns
         shown = [column(key), label, prediction, F.col(LABEL_QUALITY)]

@@ -29,18 +29,17 @@ from lq_spark.job.summary import (
     lowest_lines,
     threshold_metrics,
 )
-from lq_spark.job.task import BATCH_BYTES, Fitted, Scratch, Task
-from lq_spark.job.tasks.options import CLASS_ISSUE_METRICS, ClassesConfig
+from lq_spark.job.task import BATCH_BYTES, READER_BATCHES, Fitted, Scratch
+from lq_spark.job.tasks.options import CLASS_ISSUE_METRICS, ClassesConfig, FlaggedTask
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lq_spark.engine.readings import Input
+    from lq_spark.engine.reductions import Reduced
     from lq_spark.tasks.segmentation.health import SegmentationHealth
 
 N_PAIRS = 5
-
-_READER_BATCH = "spark.sql.parquet.columnarReaderBatchSize"
 
 
 class SegmentationConfig(ClassesConfig):
@@ -162,7 +161,7 @@ class ScoredImages(Summary):
         return [*lines, *lowest_lines((config.id, "quality", "issue pixels"), worst)]
 
 
-class SegmentationTask(Task[SegmentationConfig]):
+class SegmentationTask(FlaggedTask[SegmentationConfig]):
     """Images with a label a pixel."""
 
     config_type = SegmentationConfig
@@ -200,8 +199,8 @@ class SegmentationTask(Task[SegmentationConfig]):
         require_memory(self.source, size)
         self.bound_batches(size)
         few = max(1, BATCH_BYTES // size)
-        if int(self.spark.conf.get(_READER_BATCH) or 0) > few:
-            self.spark.conf.set(_READER_BATCH, str(few))
+        if int(self.spark.conf.get(READER_BATCHES) or 0) > few:
+            self.spark.conf.set(READER_BATCHES, str(few))
         self.layout = image_layout(
             self.source,
             self.columns,
@@ -257,7 +256,7 @@ class SegmentationTask(Task[SegmentationConfig]):
         )
 
         layout, taken = self.layout, all_pixels_at_the_cut(self.config.id)
-        facts = scratch(self._facts(rows))
+        facts = scratch(self._facts(rows)).rows
         n, n_usable = count_values(facts, self.score_column)
         if n_usable < n:
             raise InvalidRowsError(f"{n - n_usable} of {n} images cannot be scored")
@@ -282,15 +281,20 @@ class SegmentationTask(Task[SegmentationConfig]):
 
         return flagged_facts(facts, self.model, taken, self.config.method, self.carried)
 
-    def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredImages:
-        """Return the scores of images in short."""
-        from lq_spark.job.scores import scores_of
+    @property
+    def shown(self) -> tuple[Input, ...]:
+        """Return the score of an image, and how many issues it has."""
+        from lq_spark.engine.readings import column_input
 
+        columns = (self.config.id, self.score_column, "num_pixel_issues")
+        return tuple(map(column_input, columns))
+
+    def summarize(self, tables: Mapping[str, Reduced]) -> ScoredImages:
+        """Return the scores of images in short."""
         thresholds = self.model.thresholds
         if self.config.classes:
             thresholds = replace(thresholds, classes=tuple(self.config.classes))
-        shown = self.score_column, "num_pixel_issues"
-        found = scores_of(tables["output"], self.config.id, *shown)
+        found = self.scores(tables["output"])
         return ScoredImages(*found, self.health, thresholds)
 
     def fitted(self) -> Mapping[str, Fitted | None]:

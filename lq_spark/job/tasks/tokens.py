@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lq_spark.engine.keys import KeySummary
+    from lq_spark.engine.reductions import Reduced, Reductions
+    from lq_spark.job.scores import Lowest
     from lq_spark.tasks.tokens.columns import TokenColumns
 
 _TOKEN_INDEX = "token_index"
@@ -239,12 +241,12 @@ class TokensTask(LabelledTask[TokensConfig]):
         some = self.source.select(column(self.columns.sentence_id)).distinct().limit(n // 20)
         return self.source.join(some.hint("broadcast"), self.columns.sentence_id, "left_semi")
 
-    def keys(self) -> KeySummary:
+    def keys(self, scratch: Scratch) -> KeySummary:
         """Return how many sentences there are, and whether each holds together."""
         from lq_spark.tasks.tokens.checks import summarize_sentences
 
         if self.columns.is_nested:
-            return super().keys()
+            return super().keys(scratch)
         return summarize_sentences(self.source, self.columns)
 
     def validate(self, rows: DataFrame) -> DataFrame:
@@ -340,35 +342,48 @@ class TokensTask(LabelledTask[TokensConfig]):
         added = [name for name in found.columns if name not in long.columns]
         return self.select(found, *carried, *added)
 
-    def summarize(self, tables: Mapping[str, DataFrame]) -> ScoredTokens:
-        """Return the scores in short."""
-        from pyspark.sql import functions as F
-
-        from lq_spark.engine.inputs import column
-        from lq_spark.job.excerpts import excerpts
-        from lq_spark.job.scores import lowest, mean, scores_of_classes, sums
+    def reductions(self, option: str) -> Reductions:
+        """Return the sums of the sentences, and of the tokens by class."""
+        from lq_spark.job.scores import class_sums, score_sums
         from lq_spark.tasks.tokens.columns import one_row_a_token
 
-        config, output = self.config, tables["output"]
-        quality = F.col(self.score_column)
-        [row] = output.agg(*sums(quality)).collect()
-        labels = ("worst_given_label", "worst_predicted_label")
-        shown = [column(config.sentence_id), quality, "worst_token_index", *labels]
-        worst = lowest(output, config.sentence_id, shown, quality)
-        _, named = one_row_a_token(self.source, self.columns)
-        of_tokens = scores_of_classes(
-            tables["token_output"],
-            named.label,
+        if option == "token_output":
+            _, named = one_row_a_token(self.source, self.columns)
+            sought = self.config.find_issues
+            return {"classes": class_sums(named.label, self.classes, sought=sought)}
+        scores = score_sums(self.score_column, sought=False)
+        return {"scores": scores, **self.lowest.reductions(self.source)}
+
+    @property
+    def lowest(self) -> Lowest:
+        """Return how the sentences of lowest quality are found."""
+        from lq_spark.engine.readings import column_input
+        from lq_spark.job.scores import Lowest
+
+        key, score = self.config.sentence_id, self.score_column
+        worst = ("worst_token_index", "worst_given_label", "worst_predicted_label")
+        return Lowest(key, score, tuple(map(column_input, (key, score, *worst))))
+
+    def summarize(self, tables: Mapping[str, Reduced]) -> ScoredTokens:
+        """Return the scores in short."""
+        from lq_spark.job.excerpts import excerpts
+        from lq_spark.job.scores import ScoreSums, class_scores
+
+        output, sought = tables["output"], self.config.find_issues
+        scores = output.states["scores"] or ScoreSums()
+        worst = self.lowest.of(output)
+        of_tokens = class_scores(
+            tables["token_output"].states["classes"],
             self.classes,
             self.n_classes or None,
-            sought=config.find_issues,
+            sought=sought,
         )
         return ScoredTokens(
-            mean([row]),
+            scores.mean,
             worst,
             excerpts(self.scored_rows, self.columns, worst) if worst else [],
             of_tokens.classes,
-            config.find_issues,
+            sought,
             self.noise,
         )
 

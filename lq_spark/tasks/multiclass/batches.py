@@ -39,8 +39,10 @@ from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.core.shared.blocks import FEW_CLASSES, Float64
 from lq_spark.core.shared.constants import FLOATING_POINT_SLACK
 from lq_spark.engine.arrow import list_rows
+from lq_spark.engine.key_order import are_up_to, plain_key_type, plain_keys
+from lq_spark.engine.numbers import array_of, bytes_of, values_of
 from lq_spark.engine.readings import BatchFunction
-from lq_spark.tasks.shared.batches import NewColumns, list_array
+from lq_spark.tasks.shared.batches import NewColumns
 
 INDEX, GUESS, AGREES, ORDER, DOUBTFUL, LEVEL = (
     f"__lq_{name}" for name in ("index", "guess", "agrees", "order", "doubtful", "level")
@@ -55,10 +57,6 @@ COUNTS_SCHEMA = StructType(
 )
 
 STATE_SCHEMA = StructType([StructField("state", BinaryType())])
-
-BELOW, TIED = "__lq_below", "__lq_tied"
-BELOW_FIELD = StructField(BELOW, BooleanType())
-TIED_FIELD = StructField(TIED, ArrayType(LongType()))
 
 
 def facts_columns(
@@ -85,19 +83,19 @@ def facts_columns(
     def run(labels: NDArray[np.int64], pred_probs: NDArray[np.floating]) -> dict[str, pa.Array]:
         facts = row_facts(labels, pred_probs, thresholds, collision_rule)
         columns = {
-            INDEX: pa.array(labels, pa.int32()),
-            GUESS: pa.array(facts.guess, pa.int32()),
-            AGREES: pa.array(facts.agrees),
+            INDEX: array_of(labels, pa.int32()),
+            GUESS: array_of(facts.guess, pa.int32()),
+            AGREES: array_of(facts.agrees),
         }
         if order_by is not None:
-            columns[ORDER] = pa.array(score_rows(labels, pred_probs, order_by))
+            columns[ORDER] = array_of(score_rows(labels, pred_probs, order_by))
         if doubtful is not None:
             element = pa.float32() if doubtful.typeName() == "float" else pa.float64()
             columns[DOUBTFUL] = _rows_where(pred_probs, ~facts.agrees, element)
             levels = np.zeros(len(labels), dtype=np.int8)
             if pred_probs.shape[1] > FEW_CLASSES:  # else another look at them costs little more
                 levels = margin_levels(score_rows(labels, pred_probs, "normalized_margin"))
-            columns[LEVEL] = pa.array(levels)
+            columns[LEVEL] = array_of(levels)
         return columns
 
     return NewColumns(run, StructType(fields))
@@ -109,7 +107,7 @@ def entries_schema(key: DataType) -> StructType:
         [
             StructField("group", LongType()),
             StructField("value", DoubleType()),
-            StructField("key", key),
+            StructField("key", plain_key_type(key)),
         ]
     )
 
@@ -183,7 +181,7 @@ def counts_batch(n_buckets: int) -> Callable[[NDArray[np.int64]], pa.RecordBatch
         places = np.flatnonzero(counts)
         columns = [places // n_buckets, places % n_buckets, counts[places]]
         return pa.RecordBatch.from_arrays(
-            [pa.array(column) for column in columns], names=COUNTS_SCHEMA.names
+            [array_of(column) for column in columns], names=COUNTS_SCHEMA.names
         )
 
     return run
@@ -204,7 +202,7 @@ def lowest_margins(
 def state_batch(state: LowestMargins) -> pa.RecordBatch:
     """Return what a state has found, as one row."""
     return pa.RecordBatch.from_arrays(
-        [pa.array([pickle.dumps(state.result())], pa.binary())], names=STATE_SCHEMA.names
+        [bytes_of([pickle.dumps(state.result())])], names=STATE_SCHEMA.names
     )
 
 
@@ -246,25 +244,28 @@ def highest_undecided(
     return run
 
 
-def cut_batch(cuts: LowMargins, has_key: NDArray[np.bool_]) -> BatchFunction:
-    """Return (class index, pred_probs) -> whether a margin of the row lies below a pair's cut.
+def cut_batch(cuts: LowMargins, last: pa.Array | None, name: str) -> BatchFunction:
+    """Return (class index, pred_probs, key) -> whether a margin of the row lies below a cut.
 
-    ``cuts`` has them as limits. ``below``: a margin does, or equals it and the cut takes all equal
-    rows. If any cut tells equal rows apart by their key, ``tied``: the pairs where the key decides
-    about the row.
+    ``cuts`` has those of pairs as limits. A margin does, or equals it and the cut takes all equal
+    rows, or those up to a key: ``last`` has it for each pair, null where there is none. The key is
+    not needed where it is None.
     """
-    any_key = bool(has_key.any())
+    has_key = np.zeros(len(cuts.limits), dtype=bool)
+    if last is not None:
+        has_key = values_of(last.is_valid())
 
-    def run(index: pa.Array, pred_probs: pa.Array) -> dict[str, pa.Array]:
+    def run(index: pa.Array, pred_probs: pa.Array, *key: pa.Array) -> dict[str, pa.Array]:
         present, found = _low_margins(index, pred_probs, cuts)
-        keyed = (found.margin == cuts.limits[found.pair]) & has_key[found.pair]
+        rows = present[found.row]
+        taken = np.ones(len(rows), dtype=bool)
+        if last is not None:
+            tied = np.flatnonzero((found.margin == cuts.limits[found.pair]) & has_key[found.pair])
+            keys = plain_keys(key[0].take(array_of(rows[tied])))
+            taken[tied] = are_up_to(keys, last.take(array_of(found.pair[tied])))
         below = np.zeros(len(index), dtype=bool)
-        below[present[found.row[~keyed]]] = True
-        columns = {BELOW: pa.array(below)}
-        if any_key:
-            tied = pa.array(found.pair[keyed])
-            columns[TIED] = _lists(tied, present[found.row[keyed]], len(index))
-        return columns
+        below[rows[taken]] = True
+        return {name: array_of(below)}
 
     return run
 
@@ -273,7 +274,7 @@ def _present(
     index: pa.Array, pred_probs: pa.Array, n_classes: int
 ) -> tuple[NDArray[np.int64], NDArray[np.integer], NDArray[np.floating]]:
     """Return where in a batch the rows are that have probabilities, their labels, and these."""
-    labels = index.to_numpy(zero_copy_only=False)
+    labels = values_of(index)
     rows = list_rows(pred_probs, n_classes)
     present = np.arange(len(labels)) if rows.faults is None else np.flatnonzero(rows.faults == 0)
     return present, labels[present], rows.matrix
@@ -293,9 +294,9 @@ def _entries(
     found: PairMargins,
     chosen: NDArray[np.int64],
 ) -> pa.RecordBatch:
-    keys = batch["key"].take(pa.array(present[found.row[chosen]]))
+    keys = plain_keys(batch["key"].take(array_of(present[found.row[chosen]])))
     return pa.RecordBatch.from_arrays(
-        [pa.array(found.pair[chosen]), pa.array(found.margin[chosen]), keys],
+        [array_of(found.pair[chosen]), array_of(found.margin[chosen]), keys],
         names=["group", "value", "key"],
     )
 
@@ -307,10 +308,5 @@ def _rows_where(
     offsets = np.zeros(len(wanted) + 1, dtype=np.int32)
     np.cumsum(wanted, out=offsets[1:])
     offsets *= matrix.shape[1]
-    values = pa.array(matrix[wanted].ravel()).cast(element)
-    return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(~wanted))
-
-
-def _lists(values: pa.Array, rows: NDArray[np.int64], n_rows: int) -> pa.Array:
-    """Return a list column: each row's values, given with the row that each is of, in order."""
-    return list_array(values, np.searchsorted(rows, np.arange(n_rows + 1)))
+    values = array_of(matrix[wanted].ravel()).cast(element)
+    return pa.ListArray.from_arrays(array_of(offsets), values, mask=array_of(~wanted))

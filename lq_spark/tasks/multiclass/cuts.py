@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import functions as F
-from pyspark.sql.types import LongType, MapType, StructField, StructType
+from pyspark.sql.types import BooleanType, StructField, StructType
 
 from lq_spark.core.label_issues.lowest import LowestMargins, counted_lowest, nth_of_counted
 from lq_spark.core.label_issues.margins import ClassPairs, LowMargins, margin_levels
@@ -28,9 +28,9 @@ from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.constants import FLOATING_POINT_SLACK
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.kept import kept
+from lq_spark.engine.key_order import last_keys
 from lq_spark.engine.readings import column_input, reading_of
 from lq_spark.engine.select import Cut, lowest_cuts, sorted_cuts, take
-from lq_spark.engine.small_tables import small_table
 from lq_spark.engine.verbs import (
     by_workers,
     map_batches,
@@ -42,8 +42,6 @@ from lq_spark.engine.verbs import (
 )
 from lq_spark.tasks.multiclass.batches import (
     AGREES,
-    BELOW,
-    BELOW_FIELD,
     COUNTS_SCHEMA,
     DOUBTFUL,
     GUESS,
@@ -51,8 +49,6 @@ from lq_spark.tasks.multiclass.batches import (
     LEVEL,
     ORDER,
     STATE_SCHEMA,
-    TIED,
-    TIED_FIELD,
     bucket_counts,
     bucket_entries,
     counts_batch,
@@ -153,6 +149,9 @@ def flagged(
         return df.withColumn(name, ~is_predicted)
     if rule.filter_by == "confident_learning":
         return df.withColumn(name, (guess >= 0) & (guess != F.col(INDEX)) & ~is_predicted)
+    if rule.order_by is None and cuts.by_pair is not None:
+        # Of a row whose label is predicted the facts have no probabilities.
+        return _below_pair_cuts(df, key, cuts.by_pair, n_classes, name)
     conditions: list[Column] = [] if rule.filter_by.startswith("low_") else [~is_predicted]
     added = []
     if rule.order_by is not None:
@@ -168,9 +167,9 @@ def flagged(
         )
         conditions.append(F.col("__lq_taken"))
     if cuts.by_pair is not None:
-        added.append(BELOW)
-        df = _below_pair_cuts(df, key, cuts.by_pair, n_classes)
-        conditions.append(F.col(BELOW))
+        added.append("__lq_below")
+        df = by_workers(_below_pair_cuts(df, key, cuts.by_pair, n_classes, "__lq_below"))
+        conditions.append(F.col("__lq_below"))
     issue = conditions[0]
     for condition in conditions[1:]:
         issue = issue & condition
@@ -289,7 +288,8 @@ def _highest_undecided(
 ) -> Float64:
     """Return for some pairs the highest margin of a row that no cut so far takes."""
     n_classes = len(pairs.starts) - 1
-    limits, has_key = _cut_arrays(cuts, len(pairs.true))
+    limits = _limits(cuts, len(pairs.true))
+    has_key = np.array([pair in cuts and cuts[pair].key is not None for pair in range(len(limits))])
     everything = LowMargins(n_classes, some, np.full(len(some.true), np.inf))
     highest = reduce_rows(
         select(doubtful, "index", "pred_probs"),
@@ -326,35 +326,26 @@ def _cuts_of_all_margins(
         return lowest_cuts(rows, wanted)
 
 
-def _cut_arrays(cuts: Mapping[int, Cut], n_pairs: int) -> tuple[Float64, NDArray[np.bool_]]:
-    """Return the value of each pair's cut, -inf without one, and whether a key goes with it."""
-    values, has_key = np.full(n_pairs, -np.inf), np.zeros(n_pairs, dtype=bool)
+def _limits(cuts: Mapping[int, Cut], n_pairs: int) -> Float64:
+    """Return the value of each pair's cut, -inf without one."""
+    values = np.full(n_pairs, -np.inf)
     for pair, cut in cuts.items():
-        values[pair], has_key[pair] = cut.value, cut.key is not None
-    return values, has_key
+        values[pair] = cut.value
+    return values
 
 
-def _below_pair_cuts(df: DataFrame, key: str, found: PairCuts, n_classes: int) -> DataFrame:
-    """Return the table, which has facts, with :data:`BELOW`, and without the probabilities."""
-    values, has_key = _cut_arrays(found.cuts, len(found.given))
-    keys: dict[int, dict[int, Any]] = {}
-    for pair in np.flatnonzero(has_key).tolist():
-        keys.setdefault(int(found.given[pair]), {})[pair] = found.cuts[pair].key
-    function = cut_batch(LowMargins(n_classes, found.pairs, values), has_key)
-    fields = StructType([BELOW_FIELD, *([TIED_FIELD] if keys else [])])
-    inputs = [column_input(INDEX), column_input(DOUBTFUL)]
-    kept = [name for name in df.columns if name != DOUBTFUL]
-    df = by_workers(with_mapped(df, function, inputs, fields, keep=kept))
-    if not keys:
-        return df
-    schema = StructType(
-        [
-            StructField("__lq_class", LongType()),
-            StructField("__lq_keys", MapType(LongType(), column_type(df, key))),
-        ]
-    )
-    table = small_table(df.sparkSession, list(keys.items()), schema)
-    tied = F.exists(TIED, lambda pair: column(key) <= F.element_at("__lq_keys", pair))
-    joined = df.join(table.hint("broadcast"), F.col(INDEX) == F.col("__lq_class"), "left")
-    below = F.col(BELOW) | F.coalesce(tied, F.lit(False))
-    return joined.withColumn(BELOW, below).drop(TIED, *table.columns)
+def _below_pair_cuts(
+    df: DataFrame, key: str, found: PairCuts, n_classes: int, name: str
+) -> DataFrame:
+    """Return the table, which has facts, with a boolean, and without the probabilities. Lazy.
+
+    It is whether a margin lies below the cut of a pair.
+    """
+    n_pairs = len(found.given)
+    low = LowMargins(n_classes, found.pairs, _limits(found.cuts, n_pairs))
+    keys = {pair: cut.key for pair, cut in found.cuts.items() if cut.key is not None}
+    last = last_keys(keys, n_pairs, column_type(df, key)) if keys else None
+    inputs = [column_input(INDEX), column_input(DOUBTFUL)] + [column_input(key)] * bool(keys)
+    kept = [column for column in df.columns if column != DOUBTFUL]
+    schema = StructType([StructField(name, BooleanType())])
+    return with_mapped(df, cut_batch(low, last, name), inputs, schema, keep=kept)

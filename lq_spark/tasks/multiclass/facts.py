@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from lq_spark.core.confident.joint import SparseMatrix, added_pairs, counted_pairs
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.label_issues.rules import Rule
-from lq_spark.engine.verbs import reduce_rows, select, with_mapped
+from lq_spark.engine.numbers import values_of
+from lq_spark.engine.readings import column_input
+from lq_spark.engine.reductions import Reduction, reduce_all
+from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multiclass.batches import (
     AGREES,
@@ -84,17 +87,26 @@ class FactCounts:
 
 
 def count_facts(facts: DataFrame, n_classes: int) -> FactCounts:
-    """Count the facts of a table, in one pass.
+    """Return the facts of a table, counted in one pass; as :func:`fact_counts`."""
+    return fact_counts(reduce_all(facts, {"facts": counting_facts(n_classes)})["facts"], n_classes)
+
+
+def counting_facts(n_classes: int) -> Reduction[Any]:
+    """Return what counts the facts of a table, for :func:`fact_counts`."""
+    inputs = {name: column_input(name) for name in (INDEX, GUESS, AGREES)}
+    return Reduction(inputs, functools.partial(_pairs_of, n_classes=n_classes), _added)
+
+
+def fact_counts(counted: Any, n_classes: int) -> FactCounts:
+    """Return the facts of a table, counted by :func:`counting_facts`.
 
     Raises
     ------
     InvalidRowsError
         If a row has none, so it cannot be scored.
     """
-    narrow = select(facts, INDEX, GUESS, AGREES)
-    found = reduce_rows(narrow, functools.partial(_pairs_of, n_classes=n_classes), _added)
     no_pairs = counted_pairs(n_classes + 1, *np.zeros((2, 0), dtype=np.int64))
-    n_rows, n_unusable, pairs, doubtful = found or _Counted(0, 0, no_pairs, no_pairs)
+    n_rows, n_unusable, pairs, doubtful = counted or _Counted(0, 0, no_pairs, no_pairs)
     if n_unusable:
         raise InvalidRowsError(
             f"{n_unusable} of {n_rows} rows cannot be scored; "
@@ -130,7 +142,7 @@ class _Counted(NamedTuple):
 
 def _pairs_of(batch: pa.RecordBatch, n_classes: int) -> _Counted:
     usable = batch.filter(batch[GUESS].is_valid())
-    index, guess, agrees = (c.to_numpy(zero_copy_only=False) for c in usable.columns)
+    index, guess, agrees = map(values_of, usable.columns)
     n = n_classes + 1
     return _Counted(
         batch.num_rows,

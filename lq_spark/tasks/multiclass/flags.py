@@ -15,9 +15,10 @@ from lq_spark.core.label_issues.rules import Rule, require_two_classes
 from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import column
 from lq_spark.engine.kept import kept
+from lq_spark.engine.verbs import by_workers
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multiclass.cuts import Cuts, find_cuts, flagged
-from lq_spark.tasks.multiclass.facts import count_facts, fact_columns, with_facts
+from lq_spark.tasks.multiclass.facts import FactCounts, count_facts, fact_columns, with_facts
 from lq_spark.tasks.shared.batches import NewColumns
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
@@ -95,12 +96,15 @@ def flagged_rows(
         )
         with narrow as facts:
             try:
-                model, cuts = noise_and_cuts(facts, whole, columns.key, rule, thresholds, fitted)
+                counts = count_facts(facts, thresholds.n_classes)
+                model, cuts = noise_and_cuts(
+                    facts, counts, whole, columns.key, rule, thresholds, fitted
+                )
             except InvalidRowsError as error:
                 named = unknown_labels_text(df, table.index, columns.label)
                 raise InvalidRowsError(f"{error}{named}") from error
     found = flagged(found, columns.key, rule, cuts, thresholds.n_classes, IS_LABEL_ISSUE)
-    return found, model
+    return by_workers(found), model
 
 
 def held_if_small(n_rows: int, n_classes: int) -> Held:
@@ -110,6 +114,7 @@ def held_if_small(n_rows: int, n_classes: int) -> Held:
 
 def noise_and_cuts(
     facts: DataFrame,
+    counts: FactCounts,
     whole: DataFrame,
     key: str,
     rule: Rule,
@@ -120,7 +125,6 @@ def noise_and_cuts(
 
     ``facts``, ``whole`` and ``key`` are those of :func:`lq_spark.tasks.multiclass.cuts.find_cuts`.
     """
-    counts = count_facts(facts, thresholds.n_classes)
     model = NoiseModel(
         replace(thresholds, class_counts=tuple(counts.class_counts.tolist())),
         counts.confident,

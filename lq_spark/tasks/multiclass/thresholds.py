@@ -22,9 +22,9 @@ from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import PROBABILITY_SLACK, SUM_TOLERANCE
 from lq_spark.core.shared.exact import SCALE_BITS
 from lq_spark.engine.arrow import list_rows
-from lq_spark.engine.readings import reading_of
+from lq_spark.engine.numbers import values_of
+from lq_spark.engine.reductions import Reduction, reduce_all
 from lq_spark.engine.sums import scaled_halves
-from lq_spark.engine.verbs import reduce_rows, select_inputs
 from lq_spark.errors import DataError, InvalidRowsError
 from lq_spark.tasks.shared.classes import require_n_classes, require_two_of_boolean
 from lq_spark.tasks.shared.probabilities import PredProbs
@@ -79,9 +79,17 @@ def fit_thresholds(
     require_tolerance(tolerance)
     refuse_stream(df, "multiclass.fit_thresholds")
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
-    sums = _sums_by_workers(df, table, tolerance)
-    if sums is None:
+    reduction = class_sums(table, tolerance)
+    sums = reduce_all(df, {"classes": reduction})["classes"] if reduction.by_workers(df) else None
+    if sums is None or is_at_fault(sums):  # the native pass says what is wrong
         sums = _native_sums(df, table, label, pred_probs, tolerance)
+    return thresholds_of(sums, table, label, pred_probs)
+
+
+def thresholds_of(
+    sums: ClassSums, table: LabelledTable, label: str, pred_probs: PredProbs
+) -> Thresholds:
+    """Return the thresholds from the sums of rows that can be scored; raises as above."""
     n_classes = len(sums.counts)
     require_n_classes(n_classes, None)
     require_two_of_boolean(table.label_type, label, n_classes)
@@ -147,35 +155,38 @@ def _native_sums(
     return ClassSums(*sums)
 
 
-def _sums_by_workers(df: DataFrame, table: LabelledTable, tolerance: float) -> ClassSums | None:
-    """Return the sums of a table that workers read; None if they do not, or rows are at fault."""
-    inputs = select_inputs(df, index=table.label, pred_probs=table.probabilities.input)
-    if reading_of(inputs) is None:
-        return None
-    sums = reduce_rows(inputs, functools.partial(_partial, tolerance=tolerance), _merged)
-    return None if sums is None or not len(sums.counts) else sums
+def class_sums(table: LabelledTable, tolerance: float) -> Reduction[ClassSums]:
+    """Return what sums up the given probabilities by class, where workers read the table."""
+    inputs = {"index": table.label, "pred_probs": table.probabilities.input}
+    return Reduction(inputs, functools.partial(_partial, tolerance=tolerance), merged_sums)
 
 
-_AT_FAULT = ClassSums(*np.zeros((3, 0), dtype=np.int64))
-"""Sums of rows that cannot be summed up, or have different K: the native pass says which."""
+AT_FAULT = ClassSums(*np.zeros((3, 0), dtype=np.int64))
+"""Sums of rows some of which cannot be scored, or have another K."""
+
+
+def is_at_fault(sums: ClassSums) -> bool:
+    """Return whether some of the rows cannot be summed up."""
+    return not len(sums.counts)
 
 
 def _partial(batch: pa.RecordBatch, tolerance: float) -> ClassSums:
-    labels = batch["index"].to_numpy()
+    labels = values_of(batch["index"])
     n_classes = pc.list_value_length(batch["pred_probs"])[0].as_py()
     rows = list_rows(batch["pred_probs"], n_classes or 1)
     if rows.faults is not None or labels.min() < 0 or labels.max() >= n_classes:
-        return _AT_FAULT
+        return AT_FAULT
     confidence = rows.matrix[np.arange(len(labels)), labels]
     # As doubles: a float32 is compared with what is rounded to float32.
     if not (
         float(confidence.min()) >= -PROBABILITY_SLACK and float(confidence.max()) <= 1.0 + tolerance
     ):
-        return _AT_FAULT  # NaN too
+        return AT_FAULT  # NaN too
     return confidence_sums(labels, confidence, n_classes)
 
 
-def _merged(a: ClassSums, b: ClassSums) -> ClassSums:
+def merged_sums(a: ClassSums, b: ClassSums) -> ClassSums:
+    """Return the sums of both."""
     if len(a.counts) != len(b.counts):
-        return _AT_FAULT
+        return AT_FAULT
     return merge_class_sums(a, b)

@@ -14,6 +14,7 @@ from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.core.shared.checks import FAULT_REASONS, row_faults
 from lq_spark.engine.arrow import ListFault, list_rows
+from lq_spark.engine.numbers import array_of, values_of
 from lq_spark.engine.readings import BatchFunction
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.shared.labels import UNKNOWN_LABEL, label_array
@@ -93,7 +94,7 @@ def read_batch(
 
     ``unknown``: labels that are none of the classes, to be named; null for the other rows.
     """
-    labels = index.to_numpy(zero_copy_only=False)
+    labels = values_of(index)
     rows = list_rows(pred_probs, n_classes)
     has_matrix_row = np.ones(len(labels), dtype=bool) if rows.faults is None else rows.faults == 0
     faults = row_faults(labels[has_matrix_row], rows.matrix, tolerance=tolerance)
@@ -194,7 +195,7 @@ def score_columns(
         fields.append(StructField(PREDICTED_LABEL, predicted_type))
 
     def run(labels: NDArray[np.int64], pred_probs: NDArray[np.floating]) -> dict[str, pa.Array]:
-        columns = {LABEL_QUALITY: pa.array(score_rows(labels, pred_probs, method, values))}
+        columns = {LABEL_QUALITY: array_of(score_rows(labels, pred_probs, method, values))}
         if predicted_type is not None:
             predicted = pred_probs.argmax(axis=1)
             columns[PREDICTED_LABEL] = label_array(predicted, predicted_type, classes)
@@ -205,7 +206,7 @@ def score_columns(
 
 def list_array(values: pa.Array, offsets: NDArray[np.int64]) -> pa.Array:
     """Return a column of lists: of the values between each offset and the next."""
-    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values)
+    return pa.ListArray.from_arrays(array_of(offsets.astype(np.int32)), values)
 
 
 def spread(values: pa.Array, present: NDArray[np.bool_]) -> pa.Array:

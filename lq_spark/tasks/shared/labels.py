@@ -28,6 +28,7 @@ from pyspark.sql.types import (
 )
 
 from lq_spark.engine.inputs import column, column_type, require_columns
+from lq_spark.engine.numbers import array_of, values_of
 from lq_spark.engine.readings import Input
 from lq_spark.errors import ColumnError, OptionError, listed
 
@@ -133,10 +134,10 @@ def class_indices(labels: pa.Array, classes: tuple[str, ...] | None) -> NDArray[
         pa.types.is_string(labels.type) or pa.types.is_large_string(labels.type)
     ):
         index = labels.cast(pa.int64())
-        return np.asarray(pc.fill_null(index, NULL_LABEL), dtype=np.int64)
+        return values_of(index, NULL_LABEL).astype(np.int64, copy=False)
     found = pc.index_in(labels, value_set=pa.array(classes, labels.type)).cast(pa.int64())
-    known = np.asarray(pc.fill_null(found, UNKNOWN_LABEL), dtype=np.int64)
-    return np.where(np.asarray(labels.is_null()), NULL_LABEL, known)
+    known = values_of(found, UNKNOWN_LABEL)
+    return np.where(values_of(labels.is_null()), NULL_LABEL, known)
 
 
 def label_input(
@@ -160,7 +161,7 @@ def unknown_label_input(label: Input, unknown: Column) -> Input:
 
 
 def _index_array(labels: pa.Array, classes: tuple[str, ...] | None) -> pa.Array:
-    return pa.array(class_indices(labels, classes))
+    return array_of(class_indices(labels, classes))
 
 
 def _unknown_array(index: Callable[[pa.Array], pa.Array], labels: pa.Array) -> pa.Array:
@@ -204,8 +205,8 @@ def label_array(
     [1.0, 0.0]
     """
     if isinstance(kind, StringType):
-        return pa.array(classes).take(pa.array(index))
-    indices = pa.array(index, pa.int64())
+        return pa.array(classes).take(array_of(index))
+    indices = array_of(index, pa.int64())
     if isinstance(kind, DecimalType):
         # Arrow has no way from int64 to a decimal of fewer digits than int64 may have.
         return indices.cast(pa.decimal128(38, 0)).cast(pa.decimal128(kind.precision, 0))

@@ -16,13 +16,11 @@ from lq_spark.core.multiclass.scores import score_rows
 from lq_spark.tasks.multiclass import batches as issue_batches
 from lq_spark.tasks.multiclass.batches import (
     AGREES,
-    BELOW,
     DOUBTFUL,
     GUESS,
     INDEX,
     LEVEL,
     ORDER,
-    TIED,
     facts_columns,
 )
 from lq_spark.tasks.shared.batches import usable_rows_batch
@@ -276,23 +274,28 @@ def test_the_highest_margins_are_those_of_rows_that_no_cut_takes(element, seed):
 @pytest.mark.parametrize("keyed", [False, True])
 @RUNS
 @given(seed=SEEDS)
-def test_cuts_tell_what_lies_below_them_and_what_their_keys_must_tell(element, start, keyed, seed):
+def test_cuts_tell_what_lies_below_them_and_which_equal_rows_come_first(
+    element, start, keyed, seed
+):
     rng = np.random.default_rng(seed)
     labels, lists = rows_in_eighths(rng, 40)
     pairs, ordered = some_pairs(rng)
     cuts = np.where(rng.random(len(pairs)) < 0.2, -np.inf, rng.integers(-8, 9, len(pairs)) / 8)
-    has_key = (rng.random(len(pairs)) < 0.5) & keyed
+    # Some keys lie between those of rows, and "r9" after "r30": texts are compared as texts.
+    last = [
+        f"r{key / 2:g}" if rng.random() < 0.5 else None for key in rng.integers(0, 80, len(pairs))
+    ]
     batch = batch_of(labels, lists, element, start)
     low = LowMargins(N_CLASSES, ordered, cuts)
-    found = issue_batches.cut_batch(low, has_key)(*batch.columns[:2])
-    below, tied = [False] * len(batch), [[] for _ in range(len(batch))]
+    keys = [pa.array(last, pa.string())] if keyed else [None]
+    run = issue_batches.cut_batch(low, *keys, "below")
+    found = run(*batch.columns[: 3 if keyed else 2])
+    below = [False] * len(batch)
     for pair, margin, row in margins(labels, lists, pairs, start):
-        if margin == cuts[pair] and has_key[pair]:
-            tied[row - start].append(pair)
-        elif margin <= cuts[pair]:
+        is_first = not keyed or last[pair] is None or f"r{row}" <= last[pair]
+        if margin < cuts[pair] or (margin == cuts[pair] and is_first):
             below[row - start] = True
-    assert found[BELOW].to_pylist() == below
-    assert found[TIED].to_pylist() == tied if has_key.any() else TIED not in found
+    assert {name: flags.to_pylist() for name, flags in found.items()} == {"below": below}
 
 
 @KINDS
@@ -303,7 +306,5 @@ def test_a_batch_without_probabilities_has_no_entries_and_nothing_below(element)
         low = LowMargins(N_CLASSES, ordered, np.array([0.5]))
         assert entries(issue_batches.lowest_entries(low, np.array([3]))(batch)) == []
         assert entries(issue_batches.equal_entries(low)(batch)) == []
-        cut = issue_batches.cut_batch(low, np.array([True]))
-        found = cut(*batch.columns[:2])
-        assert found[BELOW].to_pylist() == [False] * len(lists)
-        assert found[TIED].to_pylist() == [[]] * len(lists)
+        cut = issue_batches.cut_batch(low, pa.array(["r0"]), "below")
+        assert cut(*batch.columns)["below"].to_pylist() == [False] * len(lists)
