@@ -6,13 +6,14 @@ Instants are compared as whole numbers, and strings by their bytes, whatever the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import Row
+from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_type
 from pyspark.sql.types import (
     DataType,
@@ -24,7 +25,12 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.numbers import values_of
+from lq_spark.engine.readings import Input
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
 
 
 def plain_key_type(kind: DataType) -> DataType:
@@ -39,6 +45,30 @@ def plain_key_type(kind: DataType) -> DataType:
     return kind
 
 
+def key_input(df: DataFrame, name: str) -> Input:
+    """Return the key of a table as a batch function takes it, for :func:`plain_keys`.
+
+    As the engine makes it, instants are whole numbers already: before Spark 4.1 pandas would have
+    them in the time of the session.
+    """
+    kind = column_type(df, name)
+    made = _of_engine(column(name), kind) if _has_instants(kind) else None
+    return Input(made, name)
+
+
+def _has_instants(kind: DataType) -> bool:
+    if isinstance(kind, StructType):
+        return any(_has_instants(field.dataType) for field in kind)
+    return isinstance(kind, TimestampType)
+
+
+def _of_engine(key: Column, kind: DataType) -> Column:
+    if isinstance(kind, StructType):
+        fields = (_of_engine(key.getField(f.name), f.dataType).alias(f.name) for f in kind)
+        return F.struct(*fields)
+    return F.unix_micros(key) if isinstance(kind, TimestampType) else key
+
+
 def plain_keys(keys: pa.Array) -> pa.Array:
     """Return keys as values that have one order wherever they are compared.
 
@@ -46,7 +76,7 @@ def plain_keys(keys: pa.Array) -> pa.Array:
     [5]
     """
     if pa.types.is_timestamp(keys.type):
-        return keys.cast(pa.int64())
+        return keys.cast(pa.timestamp("us", keys.type.tz)).cast(pa.int64())
     if pa.types.is_struct(keys.type):
         fields = [plain_keys(field) for field in keys.flatten()]
         return pa.StructArray.from_arrays(fields, names=[field.name for field in keys.type])
@@ -74,9 +104,9 @@ def are_up_to(keys: pa.Array, last: pa.Array) -> NDArray[np.bool_]:
     is_struct = pa.types.is_struct(keys.type)
     fields = zip(keys.flatten(), last.flatten(), strict=True) if is_struct else [(keys, last)]
     for field, limit in fields:
-        limits = limit.cast(field.type)
-        below |= equal & _are_true(pc.less(field, limits))
-        equal &= _are_true(pc.equal(field, limits))
+        values = field.cast(limit.type)
+        below |= equal & _are_true(pc.less(values, limit))
+        equal &= _are_true(pc.equal(values, limit))
     return below | equal
 
 

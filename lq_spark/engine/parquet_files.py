@@ -35,11 +35,11 @@ MAX_BATCH_ROWS = 1 << 16
 _READ_BYTES = 1 << 20
 """How much of a column of a row group is read at once: not all, however large it is."""
 
-_SPLIT_BYTES = 32 << 20
+_SPLIT_BYTES = 64 << 20
 """About how many bytes of its files a task of Spark reads, as they are stored."""
 
-_MAX_SPLITS = 4096
-"""Each split gives the driver a row: more bytes make larger splits, not more."""
+_MAX_SPLITS = 1024
+"""Each split gives the driver a state: more bytes make larger splits, not more."""
 
 _CANNOT_READ = "a Python worker cannot read"
 
@@ -331,7 +331,7 @@ def split_bytes(spark: SparkSession, total: int) -> float:
     """Return how many of some bytes, as they are stored, a task is to read."""
     if is_sail(spark):  # all tasks at once, in one process, which has one interpreter
         return total / len(os.sched_getaffinity(0))
-    return max(_SPLIT_BYTES, total / _MAX_SPLITS)
+    return total / min(_MAX_SPLITS, max(1, round(total / _SPLIT_BYTES)))
 
 
 def _splits(

@@ -24,6 +24,7 @@ from lq_spark.engine.reductions import (
     merged_states,
     merging,
     partial_by_workers,
+    reduce_all,
 )
 from lq_spark.engine.verbs import map_splits
 
@@ -60,13 +61,18 @@ def write_parts(
     reductions : mapping of str to Reduction
         Of the rows that are written, whose columns they take.
     """
+    partial = partial_by_workers(reductions)
+    if partial is None:
+        rows, _ = write_parts(df, reading, uri, schema, {})
+        return Reduced(rows, reduce_all(rows, reductions))
     spark = df.sparkSession
     files, folder = files_of(uri)
+    files.delete_dir_contents(folder, missing_dir_ok=True)  # what an attempt that failed has left
     # An attempt of a task that was killed, or overtaken by another one, may leave a file, or still
     # be writing it: only what the others wrote is moved to where the table is.
     attempts = f"{folder}/.attempts"
     files.create_dir(attempts)
-    write = _writer_of_parts(f"{uri}/.attempts", arrow_schema(df.schema), reductions)
+    write = _writer_of_parts(f"{uri}/.attempts", arrow_schema(df.schema), reductions, partial)
     written = map_splits(spark, reading, write, "name string, states binary").collect()  # by split
     names = sorted(row["name"] for row in written)
     for name in names:
@@ -92,33 +98,34 @@ def _name(split: int) -> str:
 
 
 def _writer_of_parts(
-    uri: str, schema: pa.Schema, reductions: Reductions
+    uri: str,
+    schema: pa.Schema,
+    reductions: Reductions,
+    partial: Callable[[pa.RecordBatch], States],
 ) -> Callable[[int, Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     # A dictionary of values that hardly occur twice costs more than all else.
     repeated = [field.name for field in schema if not _is_varied(field.type)]
-    partial, merge = partial_by_workers(reductions), merging(reductions)
+    merge = merging(reductions)
+    sources = {made.source for each in reductions.values() for made in each.inputs.values()}
+    needed = [field.name for field in schema if field.name in sources]
 
     def write(split: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        states: States | None = None
-
-        def conforming() -> Iterator[pa.RecordBatch]:
-            nonlocal states
-            for batch in batches:
-                made = conformed(batch, schema)
-                states = partial(made) if states is None else merge(states, partial(made))
-                yield made
-
-        groups = _grouped(conforming())
+        groups = _grouped(conformed(batch, schema) for batch in batches)
         first = next(groups, None)
         if first is None:
             return
         name = _name(split)
         files, folder = files_of(uri)
+        states: States | None = None
         with pq.ParquetWriter(
             f"{folder}/{name}", schema, filesystem=files, use_dictionary=repeated
         ) as writer:
             for group in itertools.chain([first], groups):
-                writer.write_table(pa.Table.from_batches(group), _MAX_GROUP_ROWS)
+                rows = pa.Table.from_batches(group)
+                writer.write_table(rows, _MAX_GROUP_ROWS)
+                if reductions:
+                    [whole] = rows.select(needed).combine_chunks().to_batches()
+                    states = partial(whole) if states is None else merge(states, partial(whole))
         written = [bytes_of([name.encode()]).cast(pa.string()), bytes_of([pickle.dumps(states)])]
         yield pa.RecordBatch.from_arrays(written, names=["name", "states"])
 

@@ -36,21 +36,27 @@ class Input:
 
     Attributes
     ----------
-    column : Column
+    of_engine : Column or None
+        None: the source as it is.
     source : str or None
         The one column of the table that it is made of; None if only the engine can make it.
     made : callable, optional
         Array of the source -> Array; by default the source is taken as it is.
     """
 
-    column: Column
+    of_engine: Column | None
     source: str | None = None
     made: Callable[[pa.Array], pa.Array] | None = None
+
+    @property
+    def column(self) -> Column:
+        """Return it as the engine makes it; now, for a call to the JVM takes milliseconds."""
+        return column(str(self.source)) if self.of_engine is None else self.of_engine
 
 
 def column_input(name: str) -> Input:
     """Return a column as an input, as it is."""
-    return Input(column(name), name)
+    return Input(None, name)
 
 
 def literal_input(value: object, beside: str) -> Input:
@@ -75,9 +81,10 @@ class Made:
         return source if self.made is None else self.made(source)
 
 
-def made_by_workers(inputs: Mapping[str, Input]) -> dict[str, Made]:
-    """Return how workers make inputs of rows that they have; each is made of one column."""
-    return {name: Made(one.source, one.made) for name, one in inputs.items() if one.source}
+def made_by_workers(inputs: Mapping[str, Input]) -> dict[str, Made] | None:
+    """Return how workers make inputs of rows that they have; None if only the engine can."""
+    made = {name: Made(one.source, one.made) for name, one in inputs.items() if one.source}
+    return made if len(made) == len(inputs) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,9 +79,14 @@ def unwritten(df: DataFrame, reductions: Mapping[str, Reduction[Any]] = {}) -> R
     return Reduced(df, reduce_all(df, reductions))
 
 
-def partial_by_workers(reductions: Reductions) -> Callable[[pa.RecordBatch], States]:
-    """Return (rows of the table) -> their states, of inputs that workers can make."""
-    makers = {name: made_by_workers(reduction.inputs) for name, reduction in reductions.items()}
+def partial_by_workers(reductions: Reductions) -> Callable[[pa.RecordBatch], States] | None:
+    """Return (rows of the table) -> their states; None if an input is for the engine to make."""
+    makers = {}
+    for name, reduction in reductions.items():
+        made = made_by_workers(reduction.inputs)
+        if made is None:
+            return None
+        makers[name] = made
     return _partial(makers, reductions)
 
 
@@ -93,11 +98,13 @@ def merging(reductions: Reductions) -> Callable[[States, States], States]:
 
 def merged_states(pickled: Iterable[bytes], reductions: Reductions) -> States:
     """Return the states of all rows, from those of the tasks."""
-    states = [pickle.loads(state) for state in pickled]
-    if not states:
+    if not reductions:
+        return {}
+    states = map(pickle.loads, pickled)  # two at a time
+    first: States | None = next(states, None)
+    if first is None:
         return dict.fromkeys(reductions)
-    found: States = functools.reduce(merging(reductions), states)
-    return found
+    return functools.reduce(merging(reductions), states, first)
 
 
 def _partial(

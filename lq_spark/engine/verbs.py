@@ -125,7 +125,7 @@ def _pandas_map(function: BatchFunction, schema: StructType) -> Any:
 def _from_pandas(column: pd.Series | pd.DataFrame) -> pa.Array:
     """Return what pandas has of a column, or of a struct, as Arrow has it."""
     if hasattr(column, "columns"):
-        return pa.Table.from_pandas(column, preserve_index=False).to_struct_array()
+        return pa.RecordBatch.from_pandas(column, preserve_index=False).to_struct_array()
     return pa.Array.from_pandas(column)
 
 

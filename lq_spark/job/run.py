@@ -1,8 +1,8 @@
 """One run, of whatever task: read, score beside the outputs, check, put in place, record.
 
-Passes over the source: its keys alone; those of the task itself. A clean table is not validated
-row by row: only if its keys do not tell the rows apart, or a row could not be scored, the rows are
-looked at one by one, set aside or named, and the others scored anew.
+Passes over the source: its keys, alone or with more; those of the task itself. A clean table is not
+validated row by row: only if its keys do not tell the rows apart, or a row could not be scored, the
+rows are looked at one by one, set aside or named, and the others scored anew.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -317,9 +317,11 @@ def execute(spark: SparkSession, config: JobConfig) -> Outcome:
 @contextmanager
 def _batches_as_before(spark: SparkSession) -> Iterator[None]:
     """Put the sizes of batches back that a run makes small for its own rows."""
-    before = {name: spark.conf.get(name) for name in (ARROW_BATCHES, READER_BATCHES)}
+    before = {name: spark.conf.get(name, None) for name in (ARROW_BATCHES, READER_BATCHES)}
     try:
         yield
     finally:
-        for name, value in before.items():
-            spark.conf.set(name, str(value))
+        with suppress(Exception):  # the session may be gone, which another error says
+            for name, value in before.items():
+                if value is not None and spark.conf.get(name) != value:
+                    spark.conf.set(name, value)

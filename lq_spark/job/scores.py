@@ -74,7 +74,8 @@ class Lowest:
 
     def reductions(self, source: DataFrame) -> Reductions:
         """Return what finds them; nothing where only the engine orders such keys."""
-        if not isinstance(column_type(source, self.key), _SORTED_KEYS):
+        kind = column_type(source, self.key)
+        if not isinstance(kind, _SORTED_KEYS) or "collate" in kind.simpleString():
             return {}
         inputs = {"quality": column_input(self.quality), "key": column_input(self.key)}
         inputs |= {f"shown_{place}": made for place, made in enumerate(self.shown)}
@@ -111,8 +112,8 @@ def _lowest_of(table: pa.Table) -> pa.Table:
         quality = values_of(table["quality"]) + 0.0  # one zero
         cut = np.partition(quality, N_LOWEST - 1)[N_LOWEST - 1]
         table = table.filter(array_of(quality <= cut))
-    order = [("quality", "ascending"), ("key", "ascending")]
-    return table.sort_by(order).slice(0, N_LOWEST)
+    order = pc.sort_indices(table, [("quality", "ascending"), ("key", "ascending")])
+    return table.take(order[:N_LOWEST])  # a slice would take along what it is cut from
 
 
 def _scored(batch: pa.RecordBatch) -> pa.RecordBatch:

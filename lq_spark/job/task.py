@@ -182,10 +182,12 @@ class Task(ABC, Generic[Config]):
 
     def ranked(self, found: DataFrame) -> DataFrame:
         """Return rows with the rank of their issues, if that is asked for."""
+        from lq_spark.engine.verbs import by_workers
         from lq_spark.tasks.shared.ranks import with_issue_rank
 
-        wanted = getattr(self.config, "issue_rank", False)
-        return with_issue_rank(found, self.config.row_id) if wanted else found
+        if not getattr(self.config, "issue_rank", False):
+            return found
+        return with_issue_rank(by_workers(found), self.config.row_id)
 
     def bound_batches(self, bytes_of_row: int) -> None:
         """Keep an Arrow batch of wide rows small; never make it larger than the session says."""

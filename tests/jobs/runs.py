@@ -30,8 +30,6 @@ __all__ = ["cli", "execute"]
 
 TASKS = tuple(ENTRIES)
 
-"""Settings of the session that a run may lower."""
-
 
 def config_of(task: str = "multiclass", path: str | None = None, /, **keys: Any) -> Any:
     """Return the configuration of a file with keys put over it."""

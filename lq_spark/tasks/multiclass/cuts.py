@@ -28,7 +28,7 @@ from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.constants import FLOATING_POINT_SLACK
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.kept import kept
-from lq_spark.engine.key_order import last_keys
+from lq_spark.engine.key_order import key_input, last_keys
 from lq_spark.engine.readings import column_input, reading_of
 from lq_spark.engine.select import Cut, lowest_cuts, sorted_cuts, take
 from lq_spark.engine.verbs import (
@@ -154,6 +154,10 @@ def flagged(
         return _below_pair_cuts(df, key, cuts.by_pair, n_classes, name)
     conditions: list[Column] = [] if rule.filter_by.startswith("low_") else [~is_predicted]
     added = []
+    if cuts.by_pair is not None:
+        added.append("__lq_below")
+        df = by_workers(_below_pair_cuts(df, key, cuts.by_pair, n_classes, "__lq_below"))
+        conditions.append(F.col("__lq_below"))
     if rule.order_by is not None:
         added.append("__lq_taken")
         df = take(
@@ -166,10 +170,6 @@ def flagged(
             key_type=column_type(df, key),
         )
         conditions.append(F.col("__lq_taken"))
-    if cuts.by_pair is not None:
-        added.append("__lq_below")
-        df = by_workers(_below_pair_cuts(df, key, cuts.by_pair, n_classes, "__lq_below"))
-        conditions.append(F.col("__lq_below"))
     issue = conditions[0]
     for condition in conditions[1:]:
         issue = issue & condition
@@ -345,7 +345,7 @@ def _below_pair_cuts(
     low = LowMargins(n_classes, found.pairs, _limits(found.cuts, n_pairs))
     keys = {pair: cut.key for pair, cut in found.cuts.items() if cut.key is not None}
     last = last_keys(keys, n_pairs, column_type(df, key)) if keys else None
-    inputs = [column_input(INDEX), column_input(DOUBTFUL)] + [column_input(key)] * bool(keys)
+    inputs = [column_input(INDEX), column_input(DOUBTFUL)] + [key_input(df, key)] * bool(keys)
     kept = [column for column in df.columns if column != DOUBTFUL]
     schema = StructType([StructField(name, BooleanType())])
     return with_mapped(df, cut_batch(low, last, name), inputs, schema, keep=kept)

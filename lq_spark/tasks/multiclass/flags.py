@@ -15,7 +15,6 @@ from lq_spark.core.label_issues.rules import Rule, require_two_classes
 from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import column
 from lq_spark.engine.kept import kept
-from lq_spark.engine.verbs import by_workers
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multiclass.cuts import Cuts, find_cuts, flagged
 from lq_spark.tasks.multiclass.facts import FactCounts, count_facts, fact_columns, with_facts
@@ -37,7 +36,7 @@ _NOT_HELD = Held(wanted=False)
 
 
 class TableColumns(NamedTuple):
-    """Names of the columns that tell rows apart, and that they are noise_and_cuts by."""
+    """Names of the columns that tell rows apart, and that they are flagged by."""
 
     key: str
     label: str
@@ -104,7 +103,7 @@ def flagged_rows(
                 named = unknown_labels_text(df, table.index, columns.label)
                 raise InvalidRowsError(f"{error}{named}") from error
     found = flagged(found, columns.key, rule, cuts, thresholds.n_classes, IS_LABEL_ISSUE)
-    return by_workers(found), model
+    return found, model
 
 
 def held_if_small(n_rows: int, n_classes: int) -> Held:

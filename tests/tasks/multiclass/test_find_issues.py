@@ -196,6 +196,30 @@ def test_the_papers_collision_rule_is_cores(table_of, flags, quietly, filter_by)
     np.testing.assert_array_equal(flags(table_of(labels, pred_probs), **options), expected)
 
 
+ID_TYPES = {
+    "bigint": "id",
+    "string": "lpad(string(id), 5, '0')",
+    "binary": "binary(lpad(string(id), 5, '0'))",
+    "decimal": "cast(id / 8 as decimal(9, 3))",
+    "date": "date_add(date'1969-06-01', int(id))",
+    # Across an hour that clocks skip, and one that they repeat.
+    "timestamp": "timestamp_micros(1711600000000000 + id * 60000000000)",
+}
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("arrow", [True, False], ids=["arrow", "pandas"])
+@pytest.mark.parametrize("kind", ID_TYPES)
+def test_ties_are_told_apart_by_ids_of_each_type(kind, arrow, table_of, quietly, monkeypatch):
+    monkeypatch.setattr(verbs, "HAS_ARROW_UDF", arrow and verbs.HAS_ARROW_UDF)
+    labels, pred_probs = eighths(np.random.default_rng(3), 400, 3)
+    expected = cleanlabs_flags(labels, pred_probs)
+    table = table_of(labels, pred_probs).withColumn("key", F.expr(ID_TYPES[kind]))
+    found = quietly(multiclass.find_issues, table, id="key").select("id", "is_label_issue")
+    rows = found.toPandas().sort_values("id")
+    np.testing.assert_array_equal(rows["is_label_issue"].to_numpy(), expected)
+
+
 def test_flags_are_the_same_in_small_batches_and_where_spark_has_no_arrow_udf(
     table_of, flags, batch_size, monkeypatch
 ):

@@ -20,6 +20,7 @@ from lq_spark.core.health import (
 from lq_spark.core.label_issues import find_label_issues
 from lq_spark.core.label_issues.rules import FILTERS
 from lq_spark.core.multiclass.scores import score_rows
+from lq_spark.engine import verbs
 
 LONG = {"token_index": "token_index", "token": "token"}
 CLASSES = ["O", "B-LOC", "I-LOC"]
@@ -93,6 +94,14 @@ def test_issues_of_tokens_are_cores_ties_by_sentence_and_place(tables_of, filter
     assert 0 < len(expected) < len(corpus.labels)
     found = tokens.find_issues(long.repartition(3), **LONG, filter_by=filter_by)
     assert flagged(found) == sorted(expected)
+
+
+def test_ties_are_told_apart_where_spark_has_no_arrow_udf(tables_of, monkeypatch):
+    corpus = corpus_of()
+    nested, _ = tables_of(corpus)
+    monkeypatch.setattr(verbs, "HAS_ARROW_UDF", False)
+    expected = core.find_label_issues(*corpus.nested[:2])
+    assert flagged(tokens.find_issues(nested, tokens="tokens")) == sorted(expected)
 
 
 @pytest.mark.parametrize("filter_by", ["prune_by_noise_rate", "both", "low_normalized_margin"])
