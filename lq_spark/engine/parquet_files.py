@@ -35,6 +35,9 @@ MAX_BATCH_ROWS = 1 << 16
 _READ_BYTES = 1 << 20
 """How much of a column of a row group is read at once: not all, however large it is."""
 
+_RUN_BYTES = 16 << 20
+"""So many bytes of row groups, or one of them, are read by one reader."""
+
 _SPLIT_BYTES = 64 << 20
 """About how many bytes of its files a task of Spark reads, as they are stored."""
 
@@ -284,8 +287,7 @@ def _batches(
     partition = groups.file.partition
     stored = [name for name in schema.names if name not in partition]
     with _opened(accesses, groups.file) as file:
-        rows = range(groups.first, groups.stop)
-        for batch in file.iter_batches(n_rows, row_groups=rows, columns=stored, use_threads=False):
+        for batch in _stored_batches(file, groups, stored, n_rows):
             columns = [
                 _constant(partition[column.name], column.type, batch.num_rows)
                 if column.name in partition
@@ -293,6 +295,19 @@ def _batches(
                 for column in schema
             ]
             yield conformed(pa.RecordBatch.from_arrays(columns, names=schema.names), schema)
+
+
+def _stored_batches(
+    file: pq.ParquetFile, groups: RowGroups, columns: Sequence[str], n_rows: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of row groups, a few at a time: the reader keeps all that it is asked for."""
+    first, n_bytes = groups.first, 0
+    for group in range(groups.first, groups.stop):
+        n_bytes += file.metadata.row_group(group).total_byte_size
+        if n_bytes >= _RUN_BYTES or group + 1 == groups.stop:
+            run = range(first, group + 1)
+            yield from file.iter_batches(n_rows, row_groups=run, columns=columns, use_threads=False)
+            first, n_bytes = group + 1, 0
 
 
 def _constant(text: str | None, kind: pa.DataType, n_rows: int) -> pa.Array:

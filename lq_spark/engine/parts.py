@@ -123,7 +123,7 @@ def _writer_of_parts(
             for group in itertools.chain([first], groups):
                 rows = pa.Table.from_batches(group)
                 writer.write_table(rows, _MAX_GROUP_ROWS)
-                if reductions:
+                if needed:
                     [whole] = rows.select(needed).combine_chunks().to_batches()
                     states = partial(whole) if states is None else merge(states, partial(whole))
         written = [bytes_of([name.encode()]).cast(pa.string()), bytes_of([pickle.dumps(states)])]

@@ -102,6 +102,21 @@ def test_each_row_is_read_once_whatever_the_splits(opened, monkeypatch, n_splits
     assert rows_of(made(df)) == rows_of(df) == rows_of(made(select(df, "id", "x")))
 
 
+def test_what_has_been_read_is_let_go_of(opened, monkeypatch):
+    monkeypatch.setattr(parquet_files, "split_bytes", lambda _, total: total)
+    values = np.random.default_rng(0).random((40, 1 << 16))  # 1 MiB a row group, with the ids
+    wide = pa.table({"id": np.arange(values.size), "x": values.ravel()})
+    rows = reading_of(opened(wide, size=1 << 16)).rows
+    del wide
+    for run_bytes, bound in ((1 << 22, 16 << 20), (1, 8 << 20)):
+        monkeypatch.setattr(parquet_files, "_RUN_BYTES", run_bytes)
+        before, highest, n_rows = pa.total_allocated_bytes(), 0, 0
+        for batch in rows.batches(0, ["id", "x"]):
+            highest = max(highest, pa.total_allocated_bytes() - before)
+            n_rows += batch.num_rows
+        assert (n_rows, highest < bound) == (values.size, True)
+
+
 def test_batches_are_bounded_by_the_bytes_of_the_columns_that_are_read(opened):
     wide = pa.table({"id": np.arange(3000), "x": [np.zeros(5000, dtype=np.float32)] * 3000})
     df = opened(wide, size=3000)

@@ -64,7 +64,9 @@ def row_faults(
         # Three cheap tests pass every good block; NaN fails all of them.
         with np.errstate(invalid="ignore", over="ignore"):
             sums_to_one = np.abs(row_sums(block) - 1.0) <= tolerance
-        in_range = block.min() >= -PROBABILITY_SLACK and block.max() <= 1.0 + tolerance
+        part = pred_probs[rows]  # as doubles: a float32 is compared with what is rounded to one
+        lowest, highest = float(part.min()), float(part.max())
+        in_range = lowest >= -PROBABILITY_SLACK and highest <= 1.0 + tolerance
         if not (in_range and sums_to_one.all()):
             block_faults = _probability_faults(block, sums_to_one, tolerance)
             np.copyto(faults[rows], block_faults, where=faults[rows] == RowFault.NONE)
