@@ -6,7 +6,7 @@ import functools
 import pickle
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -57,6 +57,13 @@ class Reduced(NamedTuple):
 
     rows: DataFrame
     states: States
+
+
+class Scratch(Protocol):
+    """Writes down rows that several passes need; they are gone after the run."""
+
+    def __call__(self, df: DataFrame, reductions: Mapping[str, Reduction[Any]] = {}) -> Reduced:
+        """Return the rows as they are read from there, and reduced."""
 
 
 def reduce_all(df: DataFrame, reductions: Reductions) -> States:

@@ -20,17 +20,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from lq_spark.engine.keys import KeySummary
-    from lq_spark.engine.reductions import Reduced, Reduction, Reductions
+    from lq_spark.engine.reductions import Reduced, Reductions, Scratch
 
 Config = TypeVar("Config", bound=JobConfig)
-
-
-class Scratch(Protocol):
-    """Writes down rows that several passes need; they are gone after the run."""
-
-    def __call__(self, df: DataFrame, reductions: Mapping[str, Reduction[Any]] = {}) -> Reduced:
-        """Return the rows as they are read from there, and reduced."""
-
 
 ARROW_BATCHES = "spark.sql.execution.arrow.maxRecordsPerBatch"
 READER_BATCHES = "spark.sql.parquet.columnarReaderBatchSize"

@@ -29,7 +29,7 @@ def test_other_arrays_are_left_to_pyarrow():
     assert array_of(np.array(["a", "b"])).to_pylist() == ["a", "b"]
     assert array_of(np.array([None, 1], dtype=object)).to_pylist() == [None, 1]
     assert values_of(pa.array(["a", None])).tolist() == ["a", None]
-    with pytest.raises(pa.ArrowNotImplementedError, match="yte-swapped"):
+    with pytest.raises(pa.ArrowNotImplementedError, match="Byte-swapped"):
         array_of(np.array([1], dtype=">i4"))
 
 

@@ -19,7 +19,7 @@ from lq_spark.core.detection.scores import ISSUE_KINDS, checked_weights
 from lq_spark.errors import listed
 from lq_spark.job.config import Name, Place
 from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, aligned, lowest_lines
-from lq_spark.job.task import Fitted, Scratch
+from lq_spark.job.task import Fitted
 from lq_spark.job.tasks.options import ClassesConfig, FlaggedTask
 from lq_spark.tables.spec import TableSpec
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lq_spark.engine.readings import Input
-    from lq_spark.engine.reductions import Reduced
+    from lq_spark.engine.reductions import Reduced, Scratch
 
 _OF_ROWS = ("box", "box_format", "label", "prob", "box_id")
 

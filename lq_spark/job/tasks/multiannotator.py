@@ -22,7 +22,7 @@ from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import require_one_of
 from lq_spark.job.config import Name, Place, beside
 from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, aligned, lowest_lines
-from lq_spark.job.task import Fitted, Scratch, Task
+from lq_spark.job.task import Fitted, Task
 from lq_spark.job.tasks.options import ClassesConfig, Tolerance
 from lq_spark.tables.spec import TableSpec
 from lq_spark.tasks.shared.names import INVALID_REASON
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lq_spark.engine.keys import KeySummary
-    from lq_spark.engine.reductions import Reduced
+    from lq_spark.engine.reductions import Reduced, Scratch
     from lq_spark.tasks.multiannotator.checks import MultiannotatorChecks
     from lq_spark.tasks.multiannotator.columns import AnnotationTables
     from lq_spark.tasks.multiannotator.passes import GatheredItems

@@ -27,7 +27,7 @@ from lq_spark.core.shared.blocks import Float64
 from lq_spark.errors import require_one_of
 from lq_spark.job.config import Name, Place
 from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, aligned, lowest_lines
-from lq_spark.job.task import Fitted, Scratch
+from lq_spark.job.task import Fitted
 from lq_spark.job.tasks.options import (
     CLASS_ISSUE_METRICS,
     ISSUE_METRICS,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lq_spark.engine.readings import Input
-    from lq_spark.engine.reductions import Reduced
+    from lq_spark.engine.reductions import Reduced, Scratch
     from lq_spark.tasks.multilabel.flags import PassResults
 
 

@@ -23,14 +23,14 @@ from lq_spark.core.regression.rules import (
 from lq_spark.errors import InvalidRowsError
 from lq_spark.job.config import JobConfig, Name
 from lq_spark.job.summary import Metric, Summary, aligned, lowest_lines
-from lq_spark.job.task import Scratch, Task
+from lq_spark.job.task import Task
 from lq_spark.job.tasks.options import Id, IssueRank
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY, PREDICTED_LABEL
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lq_spark.engine.reductions import Reduced
+    from lq_spark.engine.reductions import Reduced, Scratch
     from lq_spark.tasks.regression.issues import RegressionHealth
 
 

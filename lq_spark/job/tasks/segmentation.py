@@ -29,14 +29,14 @@ from lq_spark.job.summary import (
     lowest_lines,
     threshold_metrics,
 )
-from lq_spark.job.task import BATCH_BYTES, READER_BATCHES, Fitted, Scratch
+from lq_spark.job.task import BATCH_BYTES, READER_BATCHES, Fitted
 from lq_spark.job.tasks.options import CLASS_ISSUE_METRICS, ClassesConfig, FlaggedTask
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lq_spark.engine.readings import Input
-    from lq_spark.engine.reductions import Reduced
+    from lq_spark.engine.reductions import Reduced, Scratch
     from lq_spark.tasks.segmentation.health import SegmentationHealth
 
 N_PAIRS = 5

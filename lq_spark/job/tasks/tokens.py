@@ -28,7 +28,7 @@ from lq_spark.job.summary import (
     class_metrics,
     issue_facts,
 )
-from lq_spark.job.task import Fitted, Scratch
+from lq_spark.job.task import Fitted
 from lq_spark.job.tasks.options import (
     CLASS_ISSUE_METRICS,
     ISSUE_METRICS,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lq_spark.engine.keys import KeySummary
-    from lq_spark.engine.reductions import Reduced, Reductions
+    from lq_spark.engine.reductions import Reduced, Reductions, Scratch
     from lq_spark.job.scores import Lowest
     from lq_spark.tasks.tokens.columns import TokenColumns
 

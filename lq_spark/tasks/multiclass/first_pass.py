@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,12 +22,11 @@ from lq_spark.core.multiclass.scores import adjusted_confidence, given_and_total
 from lq_spark.engine.keys import key_ranges
 from lq_spark.engine.numbers import array_of, values_of
 from lq_spark.engine.readings import BatchFunction, column_input, reading_of
-from lq_spark.engine.reductions import Reduced, Reduction, Reductions, States, reduce_all
+from lq_spark.engine.reductions import Reduction, Scratch, States, reduce_all
 from lq_spark.engine.verbs import select, with_mapped
 from lq_spark.tasks.multiclass.thresholds import AT_FAULT, class_sums, is_at_fault, merged_sums
-from lq_spark.tasks.shared.batches import usable_rows_batch
-from lq_spark.tasks.shared.labels import label_array
-from lq_spark.tasks.shared.names import LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.shared.batches import NewColumns, predicted_column, usable_rows_batch
+from lq_spark.tasks.shared.names import LABEL_QUALITY
 from lq_spark.tasks.shared.table import LabelledTable
 
 if TYPE_CHECKING:
@@ -58,13 +57,6 @@ class FirstPass(NamedTuple):
     narrow: DataFrame | None
 
 
-class Write(Protocol):
-    """Writes rows down for the passes that follow."""
-
-    def __call__(self, df: DataFrame, reductions: Reductions = ...) -> Reduced:
-        """Return them as they are read from there, and reduced."""
-
-
 def first_pass(
     df: DataFrame,
     table: LabelledTable,
@@ -74,7 +66,7 @@ def first_pass(
     n_classes: int,
     tolerance: float,
     is_confidence: bool,
-    write: Write,
+    write: Scratch,
 ) -> FirstPass | None:
     """Make a first pass over a table; None if the engine reads it, which has quicker ways.
 
@@ -87,7 +79,7 @@ def first_pass(
     n_classes, tolerance
     is_confidence : bool
         Whether the score is adjusted self-confidence, and nothing else is asked for.
-    write : Write
+    write : Scratch
     """
     sums = class_sums(table, tolerance)
     if not sums.by_workers(df):
@@ -104,7 +96,7 @@ def first_pass(
     return FirstPass(states, found, narrow)
 
 
-_SUMS = "class sums"
+_SUMS = "class_sums"
 
 
 def _is_wide(df: DataFrame, table: LabelledTable, keep: Sequence[str]) -> bool:
@@ -125,22 +117,15 @@ def with_given(
 
     These are null for rows that cannot be scored.
     """
-    schema = StructType(
-        [
-            StructField(GIVEN, DoubleType()),
-            StructField(TOTAL, DoubleType()),
-            StructField(PREDICTED_LABEL, table.label_type),
-        ]
-    )
-    label_type, classes = table.label_type, table.classes
 
     def run(labels: NDArray[np.int64], pred_probs: NDArray[np.floating]) -> dict[str, pa.Array]:
         given, totals = given_and_totals(labels, pred_probs)
-        predicted = label_array(pred_probs.argmax(axis=1), label_type, classes)
-        return {GIVEN: array_of(given), TOTAL: array_of(totals), PREDICTED_LABEL: predicted}
+        return {GIVEN: array_of(given), TOTAL: array_of(totals)}
 
-    function = usable_rows_batch(run, n_classes, fail=False, tolerance=tolerance)
-    return with_mapped(df, function, table.inputs, schema, keep=keep)
+    schema = StructType([StructField(name, DoubleType()) for name in (GIVEN, TOTAL)])
+    made = NewColumns(run, schema) + predicted_column(table.label_type, table.classes)
+    function = usable_rows_batch(made.function, n_classes, fail=False, tolerance=tolerance)
+    return with_mapped(df, function, table.inputs, made.schema, keep=keep)
 
 
 def given_sums(table: LabelledTable, n_classes: int) -> Reduction[ClassSums]:

@@ -190,18 +190,21 @@ def score_columns(
     ``predicted_type`` is the type of the predicted label, None where it is not asked for.
     """
     values = None if thresholds is None else thresholds.as_array()
-    fields = [StructField(LABEL_QUALITY, DoubleType())]
-    if predicted_type is not None:
-        fields.append(StructField(PREDICTED_LABEL, predicted_type))
 
     def run(labels: NDArray[np.int64], pred_probs: NDArray[np.floating]) -> dict[str, pa.Array]:
-        columns = {LABEL_QUALITY: array_of(score_rows(labels, pred_probs, method, values))}
-        if predicted_type is not None:
-            predicted = pred_probs.argmax(axis=1)
-            columns[PREDICTED_LABEL] = label_array(predicted, predicted_type, classes)
-        return columns
+        return {LABEL_QUALITY: array_of(score_rows(labels, pred_probs, method, values))}
 
-    return NewColumns(run, StructType(fields))
+    scores = NewColumns(run, StructType([StructField(LABEL_QUALITY, DoubleType())]))
+    return scores if predicted_type is None else scores + predicted_column(predicted_type, classes)
+
+
+def predicted_column(kind: DataType, classes: tuple[str, ...] | None) -> NewColumns:
+    """Return predicted_label, of a type."""
+
+    def run(labels: NDArray[np.int64], pred_probs: NDArray[np.floating]) -> dict[str, pa.Array]:
+        return {PREDICTED_LABEL: label_array(pred_probs.argmax(axis=1), kind, classes)}
+
+    return NewColumns(run, StructType([StructField(PREDICTED_LABEL, kind)]))
 
 
 def list_array(values: pa.Array, offsets: NDArray[np.int64]) -> pa.Array:
