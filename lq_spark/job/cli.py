@@ -82,11 +82,12 @@ def run(config: JobConfig, *, dry_run: bool = False, **where: Any) -> int:
     with started_session(f"lq_spark {config.task}", **where) as spark:
         from lq_spark.job.plan import plan
         from lq_spark.job.record.record import RunRecord
-        from lq_spark.job.run import JobRun, execute
+        from lq_spark.job.run import execute, opened_run
 
         if dry_run:
             RunRecord(spark, config).look_back()
-            print(plan(JobRun(spark, config)))
+            with opened_run(spark, config) as run_to_be:
+                print(plan(run_to_be))
             return DONE
         outcome = execute(spark, config)
         print(outcome.text(config))

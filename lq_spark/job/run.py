@@ -302,26 +302,36 @@ def _opened(stack: ExitStack, spark: SparkSession, specs: Mapping[str, TableSpec
 
 def execute(spark: SparkSession, config: JobConfig) -> Outcome:
     """Run a job: score, write, judge and record; a run that fails is recorded too."""
-    record, run = RunRecord(spark, config), None
+    record, version = RunRecord(spark, config), None
     try:
         record.look_back()
-        with _batches_as_before(spark):
-            run = JobRun(spark, config, record.which)
+        with opened_run(spark, config, record.which) as run:
+            version = run.opened.version
             report = run.run()
     except Exception as error:
-        record.failed(None if run is None else run.opened.version, error)
+        record.failed(version, error)
         raise
     return record.succeeded(run.opened, report)
 
 
 @contextmanager
-def _batches_as_before(spark: SparkSession) -> Iterator[None]:
-    """Put the sizes of batches back that a run makes small for its own rows."""
+def opened_run(
+    spark: SparkSession, config: JobConfig, which: RunId | None = None
+) -> Iterator[JobRun]:
+    """Yield a run; then put the session's sizes of batches back, which it makes small for its rows.
+
+    Raises
+    ------
+    OptionError, ColumnError, DataError
+        As :class:`JobRun`.
+    """
     before = {name: spark.conf.get(name, None) for name in (ARROW_BATCHES, READER_BATCHES)}
     try:
-        yield
+        yield JobRun(spark, config, which)
     finally:
         with suppress(Exception):  # the session may be gone, which another error says
             for name, value in before.items():
-                if value is not None and spark.conf.get(name) != value:
+                if value is None:  # it was not set
+                    spark.conf.unset(name)
+                elif spark.conf.get(name) != value:
                     spark.conf.set(name, value)

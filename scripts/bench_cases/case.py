@@ -101,7 +101,7 @@ def job(
     ``rows`` is the table that is scored; a value of ``keys`` that names another has ``{folder}``.
     """
     from lq_spark.job.config_file import load_config
-    from lq_spark.job.run import JobRun
+    from lq_spark.job.run import opened_run
 
     named = {
         key: value.format(folder=folder) if isinstance(value, str) else value
@@ -109,4 +109,9 @@ def job(
     }
     places = {"input": f"{folder}/{rows}.parquet", "output": f"{out}/scores"}
     config = load_config(None, {**places, "reader": reader, **named}, task)
-    return lambda: JobRun(spark, config).run().seconds
+
+    def run() -> dict[str, float]:
+        with opened_run(spark, config) as opened:
+            return opened.run().seconds
+
+    return run

@@ -153,7 +153,7 @@ def run_job(
     keys = {"task": task, **places, "output": str(folder / "scores"), **keys}
     file = Path(f"{folder}.yaml")  # beside the folder: tests say what is left in it
     file.write_text(yaml.safe_dump(keys, allow_unicode=True), encoding="utf-8")
-    before = {name: spark.conf.get(name) for name in (ARROW_BATCHES, READER_BATCHES)}
+    before = {name: spark.conf.get(name, None) for name in (ARROW_BATCHES, READER_BATCHES)}
     settings, change = {}, type(spark.conf).set
 
     def changed(conf, name, value):
@@ -168,10 +168,7 @@ def run_job(
         redirect_stderr(errors),
     ):
         code = cli.main(["--config", str(file), *["--dry-run"] * dry_run])
-    after = {name: spark.conf.get(name) for name in before}
-    for name, value in before.items():
-        spark.conf.set(name, value)
-    assert dry_run or after == before
+    assert {name: spark.conf.get(name, None) for name in before} == before
     assert code in np.atleast_1d(ends), printed.getvalue() + errors.getvalue()
     return Done(task, keys, code, printed.getvalue(), errors.getvalue(), settings)
 

@@ -11,7 +11,7 @@ import pytest
 from lq_spark.engine import parquet_files
 from lq_spark.errors import DataError, InvalidRowsError, LqError
 from lq_spark.job.config_file import load_config
-from lq_spark.job.run import Clock, JobRun, execute
+from lq_spark.job.run import Clock, execute, opened_run
 from lq_spark.job.tasks.registry import TASKS
 
 FLAGS = {
@@ -62,10 +62,8 @@ def tables_of(name, bad=False):
 
 
 @pytest.fixture
-def config_of(spark, batch_size, tmp_path):
+def config_of(tmp_path):
     """Write the tables of a case; return the configuration of a job on them."""
-    reader = "spark.sql.parquet.columnarReaderBatchSize"
-    before = spark.conf.get(reader)
 
     def config(name, bad=False, **flags):
         case, tables = tables_of(name, bad)
@@ -84,8 +82,7 @@ def config_of(spark, batch_size, tmp_path):
         flags = {**where, "output": str(tmp_path / "out"), **columns, **FLAGS[name], **flags}
         return load_config(None, flags, case.task)
 
-    yield config
-    spark.conf.set(reader, before)
+    return config
 
 
 @pytest.fixture
@@ -202,9 +199,10 @@ def test_a_reason_that_was_found_once_is_counted_ever_after(spark, config_of, re
 @pytest.mark.parametrize("name", FLAGS)
 def test_each_column_that_is_added_has_a_comment(name, spark, config_of):
     config = config_of(name, on_invalid="quarantine")
-    run = JobRun(spark, config)
-    given = {*run.task.source.columns, "item", "annotator", "label", "id", "token_index", "token"}
-    for spec, schema in run.check_outputs():
+    with opened_run(spark, config) as run:
+        columns, outputs = run.task.source.columns, run.check_outputs()
+    given = {*columns, "item", "annotator", "label", "id", "token_index", "token"}
+    for spec, schema in outputs:
         added = [field for field in schema if field.name not in given]
         assert added or spec.option == "label_boxes"
         assert [field.name for field in added if "comment" not in field.metadata] == []
@@ -214,9 +212,8 @@ def test_each_column_that_is_added_has_a_comment(name, spark, config_of):
 def test_conditions_may_read_what_a_run_measures(name, spark, config_of):
     config = config_of(name)
     of_table, of_classes = config.metric_names
-    measured = {
-        (metric, detail is None) for metric, detail, _ in JobRun(spark, config).run().metrics()
-    }
+    with opened_run(spark, config) as run:
+        measured = {(metric, detail is None) for metric, detail, _ in run.run().metrics()}
     for metric, is_of_table in measured - {("seconds", False), ("model_weight", False)}:
         assert metric in (of_table if is_of_table else of_classes)
 
