@@ -13,7 +13,7 @@ Ties at the value of the cut are broken by the key.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -107,30 +107,6 @@ def lowest_cuts(df: DataFrame, quotas: Mapping[int, int]) -> dict[int, Cut]:
     if not found.short:
         return found.cuts
     return found.cuts | _sorted_cuts(_rows_inside(rows, found.short))
-
-
-def nth_lowest(df: DataFrame, ranks: Sequence[int]) -> list[float]:
-    """Return the n-th lowest values of a table, exactly, for each n of ``ranks``.
-
-    Parameters
-    ----------
-    df : DataFrame
-        Column ``value`` (double, no NaN), and any others. It is read in each pass.
-    ranks : sequence of int
-        Each from 1 to the number of rows.
-    """
-    spark = df.sparkSession
-    groups = small_table(spark, [(group,) for group in range(len(ranks))], _numbers("group"))
-    rows = df.select(one_zero("value"), F.lit(0).alias("key")).crossJoin(groups.hint("broadcast"))
-    found = _narrowed(rows, dict(enumerate(ranks)))
-    values = {group: cut.value for group, cut in found.cuts.items()}
-    # Rows of one value are not sorted, however many: their keys are not needed.
-    values |= {group: bracket.low for group, bracket in found.short.items()}
-    left = {group: bracket for group, bracket in found.short.items() if bracket.low < bracket.high}
-    if left:
-        cuts = _sorted_cuts(_rows_inside(rows, left))
-        values |= {group: cut.value for group, cut in cuts.items()}
-    return [values[group] for group in range(len(ranks))]
 
 
 def sorted_cuts(df: DataFrame, quotas: Mapping[int, int]) -> dict[int, Cut]:

@@ -28,6 +28,7 @@ from lq_spark.engine.sums import scaled_halves
 from lq_spark.job.summary import ClassQuality
 from lq_spark.tasks.shared.labels import class_name, comparable
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.shared.sums import scored_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Row
@@ -66,11 +67,14 @@ class Lowest:
     quality : str
     shown : tuple of Input
         What is to be shown of them.
+    apart : tuple of Input
+        Two numbers: of rows of one score those where they lie furthest apart come first.
     """
 
     key: str
     quality: str
     shown: tuple[Input, ...]
+    apart: tuple[Input, ...] = ()
 
     def reductions(self, source: DataFrame) -> Reductions:
         """Return what finds them; nothing where only the engine orders such keys."""
@@ -79,13 +83,18 @@ class Lowest:
             return {}
         inputs = {"quality": column_input(self.quality), "key": column_input(self.key)}
         inputs |= {f"shown_{place}": made for place, made in enumerate(self.shown)}
+        inputs |= dict(zip(_APART, self.apart, strict=False))
         return {_LOWEST: Reduction(inputs, _lowest_rows, _lowest_of_both)}
 
     def of(self, found: Reduced) -> list[tuple[Any, ...]]:
         """Return what is to be shown of the lowest rows of a table, the lowest first."""
         if _LOWEST not in found.states:
             shown = [made.column for made in self.shown]
-            return lowest(found.rows, self.key, shown, F.col(self.quality))
+            order = [F.col(self.quality)]
+            if self.apart:
+                a, b = (made.column for made in self.apart)
+                order.append(F.abs(a - b).desc())
+            return lowest(found.rows, self.key, shown, *order)
         rows: pa.Table | None = found.states[_LOWEST]
         if rows is None:
             return []
@@ -94,13 +103,14 @@ class Lowest:
 
 
 _LOWEST = "lowest"
+_APART = ("apart_a", "apart_b")
 
 _SORTED_KEYS = (IntegralType, StringType, DateType, DecimalType)
 """Types whose values Arrow orders, and gives to Python, as Spark does."""
 
 
 def _lowest_rows(batch: pa.RecordBatch) -> pa.Table:
-    return _lowest_of(pa.Table.from_batches([_scored(batch)]))
+    return _lowest_of(pa.Table.from_batches([scored_rows(batch)]))
 
 
 def _lowest_of_both(a: pa.Table, b: pa.Table) -> pa.Table:
@@ -108,56 +118,38 @@ def _lowest_of_both(a: pa.Table, b: pa.Table) -> pa.Table:
 
 
 def _lowest_of(table: pa.Table) -> pa.Table:
+    by, numbers = {"quality": "ascending"}, [values_of(table["quality"]) + 0.0]  # one zero
+    if _APART[0] in table.column_names:
+        away = pc.abs(pc.subtract(*(table[name] for name in _APART)))
+        table = table.append_column("away", away)
+        by["away"] = "descending"
+        numbers.append(-values_of(away))
+    by["key"] = "ascending"
+    if pa.types.is_integer(table["key"].type):
+        numbers.append(values_of(table["key"]))
     if len(table) > N_LOWEST:
-        quality = values_of(table["quality"]) + 0.0  # one zero
-        cut = np.partition(quality, N_LOWEST - 1)[N_LOWEST - 1]
-        table = table.filter(array_of(quality <= cut))
-    order = pc.sort_indices(table, [("quality", "ascending"), ("key", "ascending")])
-    return table.take(order[:N_LOWEST])  # a slice would take along what it is cut from
+        table = table.filter(array_of(_may_be_lowest(numbers)))
+    order = pc.sort_indices(table, list(by.items()))
+    table = table.take(order[:N_LOWEST])  # a slice would take along what it is cut from
+    return table.drop_columns(["away"]) if "away" in by else table
 
 
-def _scored(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the rows that could be scored: where one could not, what is found is not used."""
-    quality = batch.column("quality")
-    return batch.filter(quality.is_valid()) if quality.null_count else batch
+def _may_be_lowest(numbers: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+    """Return which rows may be lowest in the order of these numbers and then others: a few.
 
-
-class ScoreSums(NamedTuple):
-    """How many rows have a score, its exact sum, how many have a label issue.
-
-    Attributes
-    ----------
-    n, high, low : int
-        The sum in halves of :mod:`lq_spark.core.shared.exact`.
-    n_issues : int
+    Without it many rows of one score would be sorted by all that comes after.
     """
-
-    n: int = 0
-    high: int = 0
-    low: int = 0
-    n_issues: int = 0
-
-    @property
-    def mean(self) -> float | None:
-        """Return the mean score, the same in any partitions; None without rows."""
-        return exact_mean(self.high, self.low, self.n) if self.n else None
-
-
-def score_sums(quality: str, *, sought: bool) -> Reduction[ScoreSums]:
-    """Return what sums up the scores, and the issues if they were sought."""
-    columns = [quality, IS_LABEL_ISSUE] if sought else [quality]
-    inputs = dict(zip(("quality", "issue"), map(column_input, columns), strict=False))
-    return Reduction(inputs, _sums, _both)
-
-
-def _sums(batch: pa.RecordBatch) -> ScoreSums:
-    quality, *issue = _scored(batch).columns
-    high, low = (int(half.sum()) for half in scaled_halves_of(values_of(quality)))
-    return ScoreSums(len(quality), high, low, *(flags.true_count for flags in issue))
-
-
-def _both(a: ScoreSums, b: ScoreSums) -> ScoreSums:
-    return ScoreSums(*(x + y for x, y in zip(a, b, strict=True)))
+    found, n, tied = np.zeros(len(numbers[0]), dtype=bool), N_LOWEST, np.arange(len(numbers[0]))
+    for of_rows in numbers:
+        if len(tied) <= n:
+            break
+        values = of_rows[tied]
+        cut = np.partition(values, n - 1)[n - 1]
+        below = tied[values < cut]
+        found[below] = True
+        n, tied = n - len(below), tied[values == cut]
+    found[tied] = True
+    return found
 
 
 class Scores(NamedTuple):
@@ -233,7 +225,7 @@ _N_SUMS = 5
 def _class_sums(
     batch: pa.RecordBatch, classes: Sequence[str] | None
 ) -> dict[Any, NDArray[np.int64]]:
-    labels, predicted, quality, *issues = _scored(batch).columns
+    labels, predicted, quality, *issues = scored_rows(batch).columns
     given = comparable(labels, classes)
     encoded = given.dictionary_encode()
     otherwise = pc.not_equal(given, comparable(predicted, classes))

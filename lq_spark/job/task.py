@@ -17,7 +17,7 @@ from lq_spark.job.summary import Summary
 from lq_spark.tasks.shared.names import INVALID_REASON, LABEL_QUALITY
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
     from lq_spark.engine.keys import KeySummary
     from lq_spark.engine.reductions import Reduced, Reductions, Scratch
@@ -172,14 +172,14 @@ class Task(ABC, Generic[Config]):
 
         return select(df, *dict.fromkeys([self.config.row_id, *names]))
 
-    def ranked(self, found: DataFrame) -> DataFrame:
-        """Return rows with the rank of their issues, if that is asked for."""
+    def ranked(self, found: DataFrame, value: Column | None = None) -> DataFrame:
+        """Return rows with the rank of their issues, by a value if given, if that is asked for."""
         from lq_spark.engine.verbs import by_workers
         from lq_spark.tasks.shared.ranks import with_issue_rank
 
         if not getattr(self.config, "issue_rank", False):
             return found
-        return with_issue_rank(by_workers(found), self.config.row_id)
+        return with_issue_rank(by_workers(found), self.config.row_id, value)
 
     def bound_batches(self, bytes_of_row: int) -> None:
         """Keep an Arrow batch of wide rows small; never make it larger than the session says."""

@@ -5,7 +5,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from lq_spark.engine import select
-from lq_spark.engine.select import Cut, lowest_cuts, nth_lowest, one_zero, sorted_cuts, take
+from lq_spark.engine.select import Cut, lowest_cuts, one_zero, sorted_cuts, take
 
 VALUES = {
     "uniform": lambda rng, n: rng.random(n),
@@ -103,23 +103,6 @@ def test_without_quotas_nothing_is_read_or_taken(spark):
     df = spark.createDataFrame([(0, 0.5, 1)], "group int, value double, key int")
     assert lowest_cuts(df, {}) == lowest_cuts(df, {0: 0}) == {}
     assert [row["taken"] for row in mark(df, {}).collect()] == [False]
-
-
-@pytest.mark.parametrize("most_sorted", [0, select.MAX_SORTED], ids=["narrowed", "sorted"])
-@pytest.mark.parametrize(
-    "shape",
-    [
-        "negative too",
-        pytest.param("nearly all equal", marks=[pytest.mark.spark, pytest.mark.connect]),
-    ],
-)
-def test_the_n_lowest_values_are_those_of_a_sorted_table(spark, monkeypatch, shape, most_sorted):
-    monkeypatch.setattr(select, "MAX_SORTED", most_sorted)
-    values = VALUES[shape](np.random.default_rng(0), 500)
-    rows = spark.createDataFrame([(value,) for value in values.tolist()], "value double")
-    ranks = [1, 250, 251, 499, 500, 250]
-    found = nth_lowest(rows.repartition(3), ranks)
-    assert found == np.sort(values)[np.array(ranks) - 1].tolist()
 
 
 @pytest.mark.spark

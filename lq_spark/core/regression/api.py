@@ -168,6 +168,15 @@ def quality(deviations: Float64) -> Float64:
     return np.exp(-deviations)
 
 
+def is_usable(*numbers: Float64) -> NDArray[np.bool_]:
+    """Return which rows can be scored, of labels, predictions and, if given, uncertainties."""
+    labels, predictions, *uncertainty = numbers
+    usable: NDArray[np.bool_] = _is_finite(labels) & _is_finite(predictions)
+    for values in uncertainty:
+        usable &= _is_finite(values) & (values >= 0.0)
+    return usable
+
+
 def residual_deviations(labels: Float64, predictions: Float64) -> Float64:
     """Return the residuals without their sign."""
     return np.abs(predictions - labels)
@@ -201,8 +210,12 @@ def _checked(numbers: ArrayLike, name: str) -> Float64:
             f"got shape {array.shape} of {array.dtype}"
         )
     values = array.astype(np.float64)
-    _require_no(~(np.abs(values) <= LARGEST), values, f"{name}: not finite, or beyond {LARGEST}")
+    _require_no(~_is_finite(values), values, f"{name}: not finite, or beyond {LARGEST}")
     return values
+
+
+def _is_finite(values: Float64) -> NDArray[np.bool_]:
+    return np.abs(values) <= LARGEST  # not so of NaN
 
 
 def _checked_uncertainty(uncertainty: ArrayLike, n_rows: int) -> Float64:

@@ -112,7 +112,9 @@ def order_bits(values: NDArray[np.floating]) -> NDArray[np.int64]:
 def count_buckets(bits: NDArray[np.int64], bracket: Bracket) -> BucketCounts:
     """Return the counts of the numbers, in any order, that lie in a bracket."""
     inside = np.sort(bits[(bits >= bracket.low) & (bits <= bracket.high)])
-    bucket = (inside - bracket.low) >> bracket.shift
+    # Distances as they wrap around: between the ends of all numbers there are 2^64.
+    distance = (inside - np.int64(bracket.low)).view(np.uint64)
+    bucket = (distance >> np.uint64(bracket.shift)).astype(np.int64)
     starts = np.flatnonzero(np.diff(bucket, prepend=-1))
     ends = np.append(starts, len(bucket))[1:]
     return BucketCounts(bucket[starts], ends - starts, inside[starts], inside[ends - 1])

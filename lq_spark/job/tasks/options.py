@@ -161,7 +161,7 @@ class FlaggedTask(Task[Flagged]):
 
     def reductions(self, option: str) -> Reductions:
         """Return the sums of the output, and its lowest rows."""
-        from lq_spark.job.scores import score_sums
+        from lq_spark.tasks.shared.sums import score_sums
 
         if option != "output":
             return {}
@@ -170,7 +170,8 @@ class FlaggedTask(Task[Flagged]):
 
     def scores(self, output: Reduced) -> Scores:
         """Return the output in short."""
-        from lq_spark.job.scores import Scores, ScoreSums
+        from lq_spark.job.scores import Scores
+        from lq_spark.tasks.shared.sums import ScoreSums
 
         found = output.states["scores"] or ScoreSums()
         return Scores(found.n, found.n_issues, found.mean, self._lowest.of(output))

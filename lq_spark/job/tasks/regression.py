@@ -7,7 +7,7 @@ numbers, which are written down.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -20,7 +20,6 @@ from lq_spark.core.regression.rules import (
     agreed_threshold,
     require_score_options,
 )
-from lq_spark.errors import InvalidRowsError
 from lq_spark.job.config import JobConfig, Name
 from lq_spark.job.summary import Metric, Summary, aligned, lowest_lines
 from lq_spark.job.task import Task
@@ -30,8 +29,11 @@ from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALIT
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lq_spark.engine.reductions import Reduced, Scratch
-    from lq_spark.tasks.regression.issues import RegressionHealth
+    from lq_spark.engine.reductions import Reduced, Reductions, Scratch
+    from lq_spark.job.scores import Lowest
+    from lq_spark.tasks.regression.columns import RegressionTable
+    from lq_spark.tasks.regression.health import RegressionHealth
+    from lq_spark.tasks.regression.passes import Deviations
 
 
 class RegressionConfig(JobConfig):
@@ -141,7 +143,7 @@ class RegressionTask(Task[RegressionConfig]):
     """Rows of a label that is a number, and a prediction of it."""
 
     config_type = RegressionConfig
-    passes = "one for the numbers, which are written down"
+    passes = "those that compare its numbers, which are kept, and one for scores"
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
@@ -153,7 +155,7 @@ class RegressionTask(Task[RegressionConfig]):
             "prediction": config.prediction,
             "uncertainty": config.number_or_column,
         }
-        regression_table(self.source, **self.columns)
+        self.table = regression_table(self.source, **self.columns)
         self.added = [IS_LABEL_ISSUE, PREDICTED_LABEL, LABEL_QUALITY]
         self.added += [ISSUE_RANK] * config.issue_rank
         self.require_new(*self.added)
@@ -171,52 +173,62 @@ class RegressionTask(Task[RegressionConfig]):
 
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the output without rows."""
-        return {"output": self._issues(self.none)}
+        from lq_spark.core.regression.api import residual_deviations
+
+        return {"output": self._issues(self.none, residual_deviations, 0.0)}
 
     def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:
         """Yield rows with their issues."""
-        from lq_spark.tasks.regression.columns import regression_table
-
-        named = [name for name in self.columns.values() if isinstance(name, str)]
-        numbers = scratch(self.select(rows, *named, *self.config.keep_columns)).rows
-        if self.config.method == "residual":  # whose rows no pass looks at before they are scored
-            table = regression_table(numbers, **self.columns)
-            if not numbers.where(table.reason.isNotNull()).isEmpty():
-                raise InvalidRowsError("a row has no finite label and prediction")
-        yield "output", self._issues(numbers)
-
-    def _issues(self, rows: DataFrame) -> DataFrame:
-        from lq_spark.tasks import regression
+        from lq_spark.tasks.regression.passes import fit_deviations
 
         config = self.config
-        found = regression.find_issues(
-            rows,
-            id=config.id,
-            **self.columns,
-            method=config.method,
-            threshold=config.threshold,
-            frac_issues=config.frac_issues,
-            issue_rank=config.issue_rank,
-            exact_up_to=config.exact_up_to,
+        deviations = fit_deviations(rows, self.table, config.method, config.exact_up_to, fail=True)
+        threshold = agreed_threshold(config.method, config.threshold, config.frac_issues)
+        yield "output", self._issues(rows, deviations, threshold)
+
+    def _issues(
+        self, rows: DataFrame, deviations: Deviations, threshold: float | None
+    ) -> DataFrame:
+        from pyspark.sql import functions as F
+
+        from lq_spark.tasks.regression.issues import with_issues
+        from lq_spark.tasks.regression.passes import DEVIATION
+
+        config = self.config
+        found = with_issues(
+            rows, self.table, config.id, deviations, threshold, config.frac_issues, fail=False
         )
+        found = self.ranked(found, -F.col(DEVIATION))
         return self.select(found, config.label, *config.keep_columns, *self.added)
+
+    def reductions(self, option: str) -> Reductions:
+        """Return the sums of the output, and its lowest rows."""
+        from lq_spark.tasks.regression.health import health_reductions
+
+        return {**health_reductions(self._scored), **self._lowest.reductions(self.source)}
 
     def summarize(self, tables: Mapping[str, Reduced]) -> ScoredNumbers:
         """Return the table in short."""
-        from pyspark.sql import functions as F
+        from lq_spark.tasks.regression.health import health_of
 
-        from lq_spark.engine.inputs import column
-        from lq_spark.job.scores import lowest
-        from lq_spark.tasks.regression.columns import regression_table
-        from lq_spark.tasks.regression.issues import health_of
+        output = tables["output"]
+        return ScoredNumbers(health_of(output, self._scored), self._lowest.of(output))
 
-        output, key = tables["output"].rows, self.config.id
-        numbers = regression_table(output, label=self.config.label, prediction=PREDICTED_LABEL)
-        label, prediction = numbers.columns
-        shown = [column(key), label, prediction, F.col(LABEL_QUALITY)]
-        largest = F.abs(prediction - label).desc()
-        worst = lowest(output, key, shown, F.col(LABEL_QUALITY), largest)
-        return ScoredNumbers(health_of(output, numbers), worst)
+    @property
+    def _scored(self) -> RegressionTable:
+        """Return the numbers of the output."""
+        from lq_spark.engine.readings import column_input
+
+        return replace(self.table, inputs=(self.table.inputs[0], column_input(PREDICTED_LABEL)))
+
+    @property
+    def _lowest(self) -> Lowest:
+        from lq_spark.engine.readings import column_input
+        from lq_spark.job.scores import Lowest
+
+        key, numbers = self.config.id, self._scored.inputs
+        shown = (column_input(key), *numbers, column_input(LABEL_QUALITY))
+        return Lowest(key, LABEL_QUALITY, shown, apart=numbers)
 
 
 TASK = RegressionTask

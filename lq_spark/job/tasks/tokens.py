@@ -344,7 +344,8 @@ class TokensTask(LabelledTask[TokensConfig]):
 
     def reductions(self, option: str) -> Reductions:
         """Return the sums of the sentences, and of the tokens by class."""
-        from lq_spark.job.scores import class_sums, score_sums
+        from lq_spark.job.scores import class_sums
+        from lq_spark.tasks.shared.sums import score_sums
         from lq_spark.tasks.tokens.columns import one_row_a_token
 
         if option == "token_output":
@@ -367,7 +368,8 @@ class TokensTask(LabelledTask[TokensConfig]):
     def summarize(self, tables: Mapping[str, Reduced]) -> ScoredTokens:
         """Return the scores in short."""
         from lq_spark.job.excerpts import excerpts
-        from lq_spark.job.scores import ScoreSums, class_scores
+        from lq_spark.job.scores import class_scores
+        from lq_spark.tasks.shared.sums import ScoreSums
 
         output, sought = tables["output"], self.config.find_issues
         scores = output.states["scores"] or ScoreSums()

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from pyspark.sql import functions as F
-from pyspark.sql.types import NumericType
+from pyspark.sql.types import DecimalType, NumericType
 
 from lq_spark.core.regression.api import LARGEST
 from lq_spark.engine.inputs import column, column_type, require_columns
+from lq_spark.engine.readings import Input, literal_input
 from lq_spark.errors import ColumnError
 from lq_spark.tasks.shared.names import NO_LABEL
 
@@ -33,14 +35,19 @@ class RegressionTable:
 
     Attributes
     ----------
-    columns : tuple of Column
+    inputs : tuple of Input
         Label, prediction and, where residuals are scaled by it, uncertainty.
     reason : Column
         Why the row cannot be scored; null if it can.
     """
 
-    columns: tuple[Column, ...]
+    inputs: tuple[Input, ...]
     reason: Column
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Return the inputs as the engine makes them."""
+        return tuple(made.column for made in self.inputs)
 
     def numbers(self, df: DataFrame) -> DataFrame:
         """Return the numbers of the rows that can be scored, and a row of nulls for each other."""
@@ -63,21 +70,27 @@ def regression_table(
     ColumnError
         If a column is missing or holds no numbers.
     """
-    numbers = [_number(df, "label", label), _number(df, "prediction", prediction)]
+    inputs = [_number(df, "label", label), _number(df, "prediction", prediction)]
     reasons = [
-        *_faults(numbers[0], NO_LABEL, LABEL_NOT_FINITE),
-        *_faults(numbers[1], NO_PREDICTION, PREDICTION_NOT_FINITE),
+        *_faults(inputs[0].column, NO_LABEL, LABEL_NOT_FINITE),
+        *_faults(inputs[1].column, NO_PREDICTION, PREDICTION_NOT_FINITE),
     ]
     if isinstance(uncertainty, str):
-        numbers.append(_number(df, "uncertainty", uncertainty))
-        reasons += _faults(numbers[2], NO_UNCERTAINTY, UNCERTAINTY_NOT_FINITE)
-        reasons.append((numbers[2] < 0.0, UNCERTAINTY_NEGATIVE))
+        inputs.append(_number(df, "uncertainty", uncertainty))
+        number = inputs[2].column
+        reasons += _faults(number, NO_UNCERTAINTY, UNCERTAINTY_NOT_FINITE)
+        reasons.append((number < 0.0, UNCERTAINTY_NEGATIVE))
     elif uncertainty is not None:
-        numbers.append(F.lit(float(uncertainty)))
-    return RegressionTable(tuple(numbers), _first_reason(reasons))
+        inputs.append(literal_input(float(uncertainty), beside=label))
+    return RegressionTable(tuple(inputs), _first_reason(reasons))
 
 
-def _number(df: DataFrame, option: str, name: str) -> Column:
+def doubles(numbers: pa.Array) -> pa.Array:
+    """Return numbers as doubles, as Spark casts them."""
+    return numbers.cast(pa.float64(), safe=False)  # whole numbers beyond 2^53 are rounded
+
+
+def _number(df: DataFrame, option: str, name: str) -> Input:
     require_columns(df, **{option: name})
     kind = column_type(df, name)
     if not isinstance(kind, NumericType):
@@ -85,7 +98,9 @@ def _number(df: DataFrame, option: str, name: str) -> Column:
             f"{option}: column {name!r} is {kind.simpleString()}; allowed are "
             "whole numbers, float, double and decimal"
         )
-    return column(name).cast("double")
+    # Arrow rounds decimals otherwise than Spark.
+    source = None if isinstance(kind, DecimalType) else name
+    return Input(column(name).cast("double"), source, doubles)
 
 
 def _faults(number: Column, null: str, not_finite: str) -> list[tuple[Column, str]]:

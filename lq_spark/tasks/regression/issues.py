@@ -1,37 +1,36 @@
-"""Label issues of a table of numbers, and a few numbers of its health."""
+"""Label issues of a table of numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
 from pyspark.sql import functions as F
 
 from lq_spark.core.regression.outre import EXACT_UP_TO
-from lq_spark.core.regression.plane import Plane
-from lq_spark.core.regression.rules import (
-    QUANTILES,
-    agreed_threshold,
-    n_issues,
-    require_score_options,
-)
-from lq_spark.core.shared.display import Displayed, SmallTable
-from lq_spark.core.shared.exact import SCALE_BITS, exact_mean
-from lq_spark.engine.inputs import (
-    column,
-    column_type,
-    columns_alone,
-    require_key,
-    require_new_columns,
-)
+from lq_spark.core.regression.rules import agreed_threshold, n_issues, require_score_options
+from lq_spark.core.shared.blocks import Float64
+from lq_spark.engine.inputs import column, column_type, require_key, require_new_columns
 from lq_spark.engine.kept import kept
-from lq_spark.engine.select import lowest_cuts, nth_lowest, take
-from lq_spark.engine.sums import scaled_halves
-from lq_spark.tasks.regression.columns import LABEL, PREDICTION, RegressionTable, regression_table
-from lq_spark.tasks.regression.passes import DEVIATION, TableRows, fit_deviations, with_deviations
+from lq_spark.engine.key_order import last_keys
+from lq_spark.engine.numbers import values_of
+from lq_spark.engine.readings import column_input
+from lq_spark.engine.reductions import reduce_all
+from lq_spark.engine.select import sorted_cuts
+from lq_spark.engine.verbs import select
+from lq_spark.tasks.regression.columns import RegressionTable, regression_table
+from lq_spark.tasks.regression.passes import (
+    DEVIATION,
+    NEW_COLUMNS,
+    Deviations,
+    Flags,
+    fit_deviations,
+    with_scores,
+)
 from lq_spark.tasks.shared.keys import require_unique
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.shared.order_statistics import first_counts, nth_lowest
 from lq_spark.tasks.shared.ranks import with_issue_rank
 from lq_spark.tasks.shared.streams import refuse_stream
 
@@ -91,149 +90,56 @@ def find_issues(
     table = regression_table(df, label=label, prediction=prediction, uncertainty=uncertainty)
     added = [IS_LABEL_ISSUE, PREDICTED_LABEL, LABEL_QUALITY] + [ISSUE_RANK] * issue_rank
     require_new_columns(df, added)
-    keys = require_unique(df, id, validate="regression.validate")
+    require_unique(df, id, validate="regression.validate")
     deviations = fit_deviations(df, table, method, exact_up_to, fail=True)
-    found = with_deviations(df, table, deviations, fail=True)
-    found = found.withColumn(PREDICTED_LABEL, table.columns[1])
-    if threshold is not None:
-        found = found.withColumn(IS_LABEL_ISSUE, F.col(LABEL_QUALITY) < threshold)
-    else:
-        n = n_issues(keys.n_rows, float(frac_issues or 0.0))
-        found = _with_largest(found, id, n)
+    found = with_issues(df, table, id, deviations, threshold, frac_issues, fail=True)
     # The scores of large deviations are all 0.
     found = with_issue_rank(found, id, -F.col(DEVIATION)) if issue_rank else found
-    return found.select(*map(column, df.columns), *added)
+    return select(found, *df.columns, *added)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class RegressionHealth(Displayed):
-    """What the labels and predictions of a table have in common.
-
-    Attributes
-    ----------
-    n_rows, n_label_issues : int
-    mean_label_quality : float or None
-        None, as the other numbers, where there are no rows.
-    r_squared : float or None
-        The share of the labels' variance that the predictions explain; None if they have none.
-    mean_residual, rms_residual : float or None
-        Mean and root mean square of prediction minus label.
-    residual_quantiles : mapping of float to float
-        For each share of :data:`~lq_spark.core.regression.rules.QUANTILES` the lowest residual
-        that at least that share of rows does not exceed.
-    """
-
-    n_rows: int
-    n_label_issues: int
-    mean_label_quality: float | None
-    r_squared: float | None
-    mean_residual: float | None
-    rms_residual: float | None
-    residual_quantiles: Mapping[float, float]
-
-    @property
-    def issue_rate(self) -> float | None:
-        """Return the share of rows that are label issues."""
-        return self.n_label_issues / self.n_rows if self.n_rows else None
-
-    def _facts(self) -> dict[str, Any]:
-        return {
-            "rows": self.n_rows,
-            "label issues": self.n_label_issues,
-            "mean label quality": self.mean_label_quality,
-            "R²": self.r_squared,
-            "RMS residual": self.rms_residual,
-        }
-
-    def _tables(self) -> list[SmallTable]:
-        quantiles = self.residual_quantiles
-        overall = {"mean label quality": [self.mean_label_quality], "R²": [self.r_squared]}
-        residuals = {"share of rows": list(quantiles), "residual up to": list(quantiles.values())}
-        return [
-            SmallTable("overall", overall, dict.fromkeys(overall, 1.0)),
-            SmallTable("residuals", residuals),
-        ]
-
-
-def summarize(
+def with_issues(
     df: DataFrame,
+    table: RegressionTable,
+    id: str,
+    deviations: Deviations,
+    threshold: float | None,
+    frac_issues: float | None,
     *,
-    id: str = "id",
-    label: str = "label",
-    prediction: str = "prediction",
-    method: str = "outre",
-    uncertainty: str | float | None = None,
-    threshold: float | None = None,
-    frac_issues: float | None = None,
-    exact_up_to: int = EXACT_UP_TO,
-) -> RegressionHealth:
-    """Return the health of a table of numbers: its issues, mean quality and residuals.
+    fail: bool,
+) -> DataFrame:
+    """Return the table with :data:`lq_spark.tasks.regression.passes.NEW_COLUMNS`. Lazy.
 
-    All exact, whatever the partitions.
-
-    Parameters
-    ----------
-    df, id, label, prediction, method, uncertainty, threshold, frac_issues, exact_up_to
-        As for :func:`find_issues`.
-
-    Raises
-    ------
-    ColumnError, OptionError, InvalidRowsError
-        As :func:`find_issues`.
+    But for a share of rows, which is found now. ``fail``: whether the query does, where a row
+    cannot be scored; else that has nulls.
     """
-    refuse_stream(df, "regression.summarize")
-    named = [id, label, prediction, *([uncertainty] if isinstance(uncertainty, str) else [])]
-    found = find_issues(
-        columns_alone(df, named),
-        id=id,
-        label=label,
-        prediction=prediction,
-        method=method,
-        uncertainty=uncertainty,
-        threshold=threshold,
-        frac_issues=frac_issues,
-        exact_up_to=exact_up_to,
-    )
-    return health_of(found, regression_table(found, label=label, prediction=prediction))
+    if threshold is None:
+        flags = _largest(df, table, id, deviations, float(frac_issues or 0.0))
+    else:
+        flags = Flags(threshold)
+    return with_scores(df, table, deviations, list(NEW_COLUMNS), flags=flags, fail=fail)
 
 
-def health_of(found: DataFrame, table: RegressionTable) -> RegressionHealth:
-    """Return the health of a table with issues, all rows of which can be scored."""
-    high, low = scaled_halves(F.col(LABEL_QUALITY), SCALE_BITS)
-    [(n_rows, n_label_issues, high_sum, low_sum)] = found.agg(
-        F.count(F.lit(1)), F.count_if(F.col(IS_LABEL_ISSUE)), F.sum(high), F.sum(low)
-    ).collect()
-    if n_rows == 0:
-        return RegressionHealth(0, 0, None, None, None, None, {})
-    numbers = table.numbers(found)
-    plane = TableRows(numbers).plane()
-    residuals = numbers.select((F.col(PREDICTION) - F.col(LABEL)).alias("value"))
-    ranks = [max(1, n_issues(n_rows, share)) for share in QUANTILES]
-    return RegressionHealth(
-        n_rows,
-        n_label_issues,
-        exact_mean(high_sum, low_sum, n_rows),
-        _r_squared(plane),
-        plane.residuals.mean,
-        plane.residuals.rms,
-        dict(zip(QUANTILES, nth_lowest(residuals, ranks), strict=True)),
-    )
-
-
-def _r_squared(plane: Plane) -> float | None:
-    if plane.labels.std == 0.0:
-        return None
-    unexplained = plane.residuals.rms / plane.labels.std
-    return 1.0 - unexplained * unexplained
-
-
-def _with_largest(found: DataFrame, id: str, n: int) -> DataFrame:
-    """Return the table with the n rows of largest deviation flagged, of equal ones the first."""
+def _largest(
+    df: DataFrame, table: RegressionTable, id: str, deviations: Deviations, share: float
+) -> Flags:
+    """Return what flags a share of the rows, by deviation, of equal ones by key."""
+    scored = with_scores(df, table, deviations, [DEVIATION], fail=False)
+    with kept(select(scored, DEVIATION)) as away:
+        first = {"first": first_counts({"value": column_input(DEVIATION)}, _largest_first)}
+        counts = reduce_all(away, first)["first"]
+        n = 0 if counts is None else n_issues(int(counts.count.sum()), share)
+        if not n:
+            return Flags()
+        [cut] = nth_lowest(away, _largest_first, [n], counts)
+    if cut.n == cut.count:
+        return Flags(above=-cut.value)
     group, value = F.lit(0).cast("bigint"), -F.col(DEVIATION)
-    rows = found.select(group.alias("group"), value.alias("value"), column(id).alias("key"))
-    with kept(rows) as narrow:
-        cuts = lowest_cuts(narrow, {0: n})
-    kind = column_type(found, id)
-    return take(
-        found, cuts, IS_LABEL_ISSUE, group=group, value=value, key=column(id), key_type=kind
-    )
+    rows = scored.select(group.alias("group"), value.alias("value"), column(id).alias("key"))
+    [last] = sorted_cuts(rows.where(F.col("value") == cut.value), {0: cut.n}).values()
+    return Flags(above=-cut.value, last=last_keys({0: last.key}, 1, column_type(df, id)), id=id)
+
+
+def _largest_first(batch: pa.RecordBatch) -> Float64:
+    deviations: Float64 = values_of(batch.column(0), np.nan)
+    return -deviations[~np.isnan(deviations)]

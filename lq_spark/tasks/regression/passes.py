@@ -6,29 +6,46 @@ See :mod:`lq_spark.core.regression` for what they are.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.sql import functions as F
-from pyspark.sql.types import BinaryType, DoubleType, LongType, StructField, StructType
+from pyspark.sql.types import (
+    BinaryType,
+    BooleanType,
+    DoubleType,
+    LongType,
+    StructField,
+    StructType,
+)
 
-from lq_spark.core.regression.api import in_medians, quality, residual_deviations, scaled_residuals
+from lq_spark.core.regression.api import (
+    in_medians,
+    is_usable,
+    quality,
+    residual_deviations,
+    scaled_residuals,
+)
 from lq_spark.core.regression.grid import CellSums, Grid, partial_cell_sums
 from lq_spark.core.regression.neighborhoods import Cloud, mean_distances, n_values
 from lq_spark.core.regression.outre import fit_distances
 from lq_spark.core.regression.plane import Plane, deviations, merge_planes, partial_plane
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.kept import kept
+from lq_spark.engine.key_order import are_up_to, key_input, plain_keys
+from lq_spark.engine.numbers import array_of, bytes_of, values_of
 from lq_spark.engine.readings import BatchFunction
-from lq_spark.engine.select import nth_lowest
 from lq_spark.engine.sums import summed_vectors
-from lq_spark.engine.verbs import State, map_batches, map_rows, reduce_rows, with_mapped
+from lq_spark.engine.verbs import State, map_batches, reduce_rows, with_mapped
 from lq_spark.errors import DataError, InvalidRowsError
-from lq_spark.tasks.regression.columns import LABEL, RegressionTable
-from lq_spark.tasks.shared.names import LABEL_QUALITY
+from lq_spark.tasks.regression.columns import LABEL, RegressionTable, doubles
+from lq_spark.tasks.shared.batches import spread
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.shared.order_statistics import nth_lowest
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -69,33 +86,102 @@ def fit_deviations(
         return _fit_scaled(usable, n_usable)
 
 
-def with_deviations(
-    df: DataFrame, table: RegressionTable, function: Deviations, *, fail: bool
+NEW_COLUMNS = {
+    DEVIATION: DoubleType(),
+    LABEL_QUALITY: DoubleType(),
+    PREDICTED_LABEL: DoubleType(),
+    IS_LABEL_ISSUE: BooleanType(),
+}
+
+
+def with_scores(
+    df: DataFrame,
+    table: RegressionTable,
+    function: Deviations,
+    names: Sequence[str],
+    *,
+    flags: Flags | None = None,
+    fail: bool,
 ) -> DataFrame:
-    """Return the table with the deviations and ``label_quality``. Lazy.
+    """Return the table with some of :data:`NEW_COLUMNS`. Lazy.
 
     A row that cannot be scored fails the query, or has nulls.
     """
-    text = F.concat(table.reason, F.lit("; regression.validate names all such rows"))
-    missing = F.raise_error(text).cast("double") if fail else F.lit(None).cast("double")
-    inputs = [F.when(table.reason.isNull(), number).otherwise(missing) for number in table.columns]
-    schema = StructType([StructField(name, DoubleType()) for name in (DEVIATION, LABEL_QUALITY)])
-    return with_mapped(df, score_batch(function), inputs, schema)
+    schema = StructType([StructField(name, NEW_COLUMNS[name]) for name in names])
+    key = [] if flags is None or flags.last is None else [key_input(df, flags.id)]
+    of_batch = score_batch(function, flags, len(table.inputs), fail=fail)
+    return with_mapped(df, of_batch, [*table.inputs, *key], schema)
 
 
-def score_batch(function: Deviations) -> BatchFunction:
-    """Return (label, prediction, …) -> deviation and label quality; null where they are null."""
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """Which rows are label issues.
 
-    def run(*numbers: pa.Array) -> dict[str, pa.Array]:
-        arrays = [_doubles(array) for array in numbers]
-        usable = ~np.isnan(arrays[0])
-        result = np.full(len(usable), np.nan)
-        result[usable] = function(*(array[usable] for array in arrays))
-        # NaN is null: no deviation is NaN.
-        return {
-            DEVIATION: pa.array(result, from_pandas=True),
-            LABEL_QUALITY: pa.array(quality(result), from_pandas=True),
-        }
+    Attributes
+    ----------
+    threshold : float or None
+        Those of lower label quality; or else by deviation:
+    above : float
+        Those of larger deviation, and of this one the first.
+    last : Array or None
+        The last key of those; all of them where it is None.
+    id : str
+        The column of keys.
+    """
+
+    threshold: float | None = None
+    above: float = np.inf
+    last: pa.Array | None = None
+    id: str = ""
+
+    def of(self, deviations: Float64, keys: Sequence[pa.Array]) -> NDArray[np.bool_]:
+        """Return which rows are issues; ``keys`` is one array where there is a last one."""
+        if self.threshold is not None:
+            return quality(deviations) < self.threshold
+        taken: NDArray[np.bool_] = deviations >= self.above
+        if self.last is not None:
+            [of_rows] = keys
+            tied = np.flatnonzero(deviations == self.above)
+            last = self.last.take(array_of(np.zeros_like(tied)))
+            taken[tied] = are_up_to(plain_keys(of_rows).take(array_of(tied)), last)
+        return taken
+
+
+def score_batch(
+    function: Deviations, flags: Flags | None, n_numbers: int = 2, *, fail: bool
+) -> BatchFunction:
+    """Return (label, prediction, …), doubles -> :data:`NEW_COLUMNS`, the flags if asked for.
+
+    After ``n_numbers`` numbers comes the key, if flags depend on it.
+
+    Raises
+    ------
+    InvalidRowsError
+        From a batch, if a row of it cannot be scored and ``fail`` says so; else that has nulls.
+    """
+
+    def run(*inputs: pa.Array) -> dict[str, pa.Array]:
+        arrays, keys = [_doubles(array) for array in inputs[:n_numbers]], inputs[n_numbers:]
+        usable = is_usable(*arrays)
+        n_unusable = len(usable) - int(np.count_nonzero(usable))
+        if not n_unusable:
+            return scored(arrays, keys)
+        if fail:
+            raise InvalidRowsError(
+                f"{n_unusable} of {len(usable)} rows in one batch cannot be scored; "
+                "regression.validate says which and why"
+            )
+        rows = array_of(usable)
+        made = scored([array[usable] for array in arrays], [key.filter(rows) for key in keys])
+        return {name: spread(values, usable) for name, values in made.items()}
+
+    def scored(arrays: Sequence[Float64], keys: Sequence[pa.Array]) -> dict[str, pa.Array]:
+        away = function(*arrays)
+        made: dict[str, NDArray[Any]]
+        made = {DEVIATION: away, LABEL_QUALITY: quality(away), PREDICTED_LABEL: arrays[1]}
+        if flags is not None:
+            made[IS_LABEL_ISSUE] = flags.of(away, keys)
+        return {name: array_of(values) for name, values in made.items()}
 
     return run
 
@@ -141,9 +227,8 @@ class TableRows:
             values = [
                 mean_distances(cloud, part * step, (part + 1) * step).tobytes() for part in parts
             ]
-            return pa.RecordBatch.from_arrays(
-                [pa.array(parts), pa.array(values, pa.binary())], names=["part", "values"]
-            )
+            columns = [array_of(np.array(parts, np.int64)), bytes_of(values)]
+            return pa.RecordBatch.from_arrays(columns, names=["part", "values"])
 
         schema = StructType([StructField("part", LongType()), StructField("values", BinaryType())])
         found = map_batches(self.df.sparkSession.range(n_parts), run, schema).collect()
@@ -159,10 +244,8 @@ def _fit_outre(numbers: DataFrame, exact_up_to: int) -> Deviations:
 
 
 def _fit_scaled(numbers: DataFrame, n_rows: int) -> Deviations:
-    scaled = map_rows(_scaled_batch, [F.col(name) for name in numbers.columns], _SCALED)
-    with kept(numbers.select(scaled.getField("value").alias("value"))) as values:
-        low, high = nth_lowest(values, [(n_rows + 1) // 2, n_rows // 2 + 1])
-    median = (low + high) / 2.0
+    low, high = nth_lowest(numbers, _scaled, [(n_rows + 1) // 2, n_rows // 2 + 1])
+    median = (low.value + high.value) / 2.0
 
     def run(labels: Float64, predictions: Float64, uncertainty: Float64) -> Float64:
         return in_medians(scaled_residuals(labels, predictions, uncertainty), median)
@@ -170,11 +253,8 @@ def _fit_scaled(numbers: DataFrame, n_rows: int) -> Deviations:
     return run
 
 
-_SCALED = StructType([StructField("value", DoubleType())])
-
-
-def _scaled_batch(*numbers: pa.Array) -> dict[str, pa.Array]:
-    return {"value": pa.array(scaled_residuals(*map(_doubles, numbers)))}
+def _scaled(batch: pa.RecordBatch) -> Float64:
+    return scaled_residuals(*map(_doubles, batch.columns))
 
 
 def _columns(batch: pa.RecordBatch) -> tuple[Float64, ...]:
@@ -183,11 +263,8 @@ def _columns(batch: pa.RecordBatch) -> tuple[Float64, ...]:
 
 
 def _doubles(array: pa.Array) -> Float64:
-    """Return an array of doubles, NaN for nulls."""
-    if pa.types.is_null(array.type):  # what pandas makes of a batch without a number
-        return np.full(len(array), np.nan)
-    values: Float64 = array.to_numpy(zero_copy_only=False)
-    return values
+    """Return an array of numbers as doubles, NaN for nulls."""
+    return values_of(doubles(array), np.nan)
 
 
 def _some(state: State | None) -> State:

@@ -14,7 +14,7 @@ from lq_spark.core.regression.rules import require_score_options, require_uncert
 from lq_spark.engine.inputs import require_new_columns
 from lq_spark.errors import require_one_of
 from lq_spark.tasks.regression.columns import regression_table
-from lq_spark.tasks.regression.passes import DEVIATION, fit_deviations, with_deviations
+from lq_spark.tasks.regression.passes import fit_deviations, with_scores
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import INVALID_REASON, LABEL_QUALITY
 from lq_spark.tasks.shared.streams import refuse_stream
@@ -76,8 +76,7 @@ def score(
     require_new_columns(df, [LABEL_QUALITY])
     fail = on_invalid == "fail"
     deviations = fit_deviations(df, table, method, exact_up_to, fail=fail)
-    scored = with_deviations(df, table, deviations, fail=fail)
-    return scored.drop(DEVIATION)
+    return with_scores(df, table, deviations, [LABEL_QUALITY], fail=fail)
 
 
 def validate(

@@ -14,7 +14,7 @@ from lq_spark.tasks.regression.passes import DEVIATION, score_batch
 def test_rows_without_numbers_have_none_and_change_no_other():
     numbers = pa.array([1.0, None, 3.0, None]), pa.array([1.0, None, 5.0, None])
     for given in (numbers, tuple(number[1:] for number in numbers)):
-        result = score_batch(residual_deviations)(*given)
+        result = score_batch(residual_deviations, None, fail=False)(*given)
         wanted = [0.0, None, 2.0, None][-len(given[0]) :]
         assert result[DEVIATION].to_pylist() == wanted
         scores = [None if value is None else np.exp(-value) for value in wanted]
@@ -25,8 +25,8 @@ def test_rows_without_numbers_have_none_and_change_no_other():
 @pytest.mark.parametrize("kind", [pa.float64(), pa.null()], ids=str)
 def test_a_batch_without_a_number_is_no_trouble(n_rows, kind):
     nothing = pa.nulls(n_rows, kind)
-    result = score_batch(residual_deviations)(nothing, nothing)
-    for column in result.values():
+    result = score_batch(residual_deviations, None, fail=False)(nothing, nothing)
+    for column in (result[DEVIATION], result["label_quality"]):
         assert column.type == pa.float64()
         assert column.to_pylist() == [None] * n_rows
 

@@ -220,7 +220,9 @@ def test_rows_that_cannot_be_scored_fail(unfit):
         regression.score(unfit)
     with pytest.raises(InvalidRowsError, match=r"^10 of 15 rows cannot be scored"):
         regression.score(unfit, method="uncertainty", uncertainty="u")
-    with pytest.raises(Exception, match=r"null prediction; regression\.validate names all such"):
+    with pytest.raises(
+        Exception, match=r"1 of 1 rows in one batch cannot be scored; regression\.val"
+    ):
         regression.score(unfit.where("row = 2"), method="residual").collect()
     with pytest.raises(InvalidRowsError, match=r"^id: column 'row\.id' has nulls or values that o"):
         regression.find_issues(unfit, id="row.id")
