@@ -31,15 +31,16 @@ class KeySummary:
     is_unique: bool
 
 
-def key_ranges(df: DataFrame, key: str) -> Reductions:
+def key_ranges(df: DataFrame, key: str, *, by_engine: bool = False) -> Reductions:
     """Return what may tell in a pass over the table what :func:`summarize_key` asks, if anything.
 
-    Its keys must be whole numbers, which workers read.
+    Its keys must be whole numbers, and workers read them, unless they are handed over
+    ``by_engine`` in that pass.
     """
     if not isinstance(require_key(df, "id", key), IntegralType):
         return {}
     reduction = Reduction({"key": column_input(key)}, _ranges_of, _joined_ranges)
-    return {_RANGES: reduction} if reduction.by_workers(df) else {}
+    return {_RANGES: reduction} if by_engine or reduction.by_workers(df) else {}
 
 
 def summarize_key(df: DataFrame, key: str, states: States | None = None) -> KeySummary:

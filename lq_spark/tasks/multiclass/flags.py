@@ -15,10 +15,19 @@ from lq_spark.core.label_issues.rules import Rule, require_two_classes
 from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import column
 from lq_spark.engine.kept import kept
+from lq_spark.engine.keys import key_ranges
+from lq_spark.engine.reductions import Reductions, reduce_all
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.multiclass.cuts import Cuts, find_cuts, flagged
-from lq_spark.tasks.multiclass.facts import FactCounts, count_facts, fact_columns, with_facts
+from lq_spark.tasks.multiclass.facts import (
+    FactCounts,
+    counting_facts,
+    fact_columns,
+    fact_counts,
+    with_facts,
+)
 from lq_spark.tasks.shared.batches import NewColumns
+from lq_spark.tasks.shared.keys import require_unique
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
 from lq_spark.tasks.shared.reasons import unknown_labels_text
@@ -55,25 +64,30 @@ def flagged_rows(
     tolerance: float,
     count: bool = False,
     held: Held = _NOT_HELD,
+    validate: str | None = None,
 ) -> tuple[DataFrame, NoiseModel | None]:
     """Return the table with scores and ``is_label_issue``, and what it says of its noise.
 
     Cuts are found now, the table is lazy. A rule that needs no cuts has the noise counted only if
     ``count`` says so. Facts and scores are made in one Python pass if the whole rows can be
     ``held`` meanwhile; else facts are made first, and once more with the scores in the result.
+    Keys are checked on the way, or before it, if ``validate`` names the function that tells which
+    rows share one.
 
     Raises
     ------
     DataError
         If all rows have one label and the rule compares classes.
     InvalidRowsError
-        If a row cannot be scored.
+        If a row cannot be scored, or shares its key.
     """
-    if fitted is None:
-        require_two_classes(rule.filter_by, thresholds.class_counts)
     model, cuts = None, Cuts()
     is_counted = rule.needs_cuts or count
     is_held = held.wanted and is_counted
+    if validate and not is_held:
+        require_unique(df, columns.key, validate=validate)
+    if fitted is None:
+        require_two_classes(rule.filter_by, thresholds.class_counts)
     # Once facts are counted, all rows can be scored.
     found = with_facts(
         df, table, thresholds, rule, scores=scores, fail=not is_held, tolerance=tolerance
@@ -95,7 +109,14 @@ def flagged_rows(
         )
         with narrow as facts:
             try:
-                counts = count_facts(facts, thresholds.n_classes)
+                reductions: Reductions = {"facts": counting_facts(thresholds.n_classes)}
+                if is_held and validate:
+                    ranges = key_ranges(facts, columns.key, by_engine=True)
+                    reductions = {**reductions, **ranges}
+                states = reduce_all(facts, reductions)
+                counts = fact_counts(states["facts"], thresholds.n_classes)
+                if is_held and validate:
+                    require_unique(facts, columns.key, validate=validate, states=states)
                 model, cuts = noise_and_cuts(
                     facts, counts, whole, columns.key, rule, thresholds, fitted
                 )

@@ -32,7 +32,6 @@ from lq_spark.tasks.shared.classes import (
     require_kind,
     require_room,
 )
-from lq_spark.tasks.shared.keys import require_unique
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY, PREDICTED_LABEL
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
 from lq_spark.tasks.shared.ranks import with_issue_rank
@@ -161,12 +160,11 @@ def find_issues(
     n_classes = agreed_n_classes(df, table.probabilities, table.label_type, fitted)
     require_room(table.label_type, label, n_classes)
     require_a_number_each(num_to_remove_per_class, n_classes)
-    n_rows = require_unique(df, id, validate="multiclass.validate").n_rows
-    thresholds = (
-        fit_thresholds(df, **columns, classes=classes, tolerance=tolerance)
-        if fitted is None
-        else fitted.thresholds
-    )
+    if fitted is None:
+        thresholds = fit_thresholds(df, **columns, classes=classes, tolerance=tolerance)
+        n_rows = sum(thresholds.class_counts)
+    else:
+        thresholds, n_rows = fitted.thresholds, df.count()
     scores = score_columns(
         method, thresholds if adjust_pred_probs else None, table.label_type, table.classes
     )
@@ -181,6 +179,7 @@ def find_issues(
             scores=scores,
             tolerance=tolerance,
             held=held,
+            validate="multiclass.validate",
         )
         found = held.hold_lazily(found.select(*map(column, df.columns), *added[:3]))
         return held.until_gone(with_issue_rank(found, id) if issue_rank else found)

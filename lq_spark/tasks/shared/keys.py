@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.engine.keys import KeySummary, duplicate_keys, summarize_key
+from lq_spark.engine.reductions import States
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.shared.names import DUPLICATE_ID, INVALID_REASON, NULL_ID
 from lq_spark.tasks.shared.streams import refuse_stream
@@ -19,11 +20,17 @@ _TWICE = "__lq_twice"
 
 
 def require_unique(
-    df: DataFrame, name: str, *, validate: str, option: str = "id", table: str = ""
+    df: DataFrame,
+    name: str,
+    *,
+    validate: str,
+    option: str = "id",
+    table: str = "",
+    states: States | None = None,
 ) -> KeySummary:
     """Return what is known of a key; raise InvalidRowsError unless each row has one of its own.
 
-    Reads the key column alone, now.
+    Reads the key column alone, now; or nothing, if an earlier pass tells.
 
     Parameters
     ----------
@@ -34,8 +41,10 @@ def require_unique(
         The function that names the rows: "multiclass.validate".
     option, table : str
         The option that names the column; and where there are several tables, " of the items".
+    states : dict, optional
+        Of a pass that made :func:`lq_spark.engine.keys.key_ranges`.
     """
-    keys = summarize_key(df, name)
+    keys = summarize_key(df, name, states)
     if not keys.is_unique:
         raise InvalidRowsError(
             f"{option}: column {name!r}{table} has nulls or values that occur twice; "
