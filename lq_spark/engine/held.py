@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lq_spark.engine.kept import written
 from lq_spark.engine.kinds import is_sail
@@ -35,13 +35,13 @@ class Held:
 
     def __init__(self, *, wanted: bool = True) -> None:
         self.wanted = wanted
-        self._held: list[tuple[Callable[[], None], Any]] = []
+        self._held: list[Callable[[], None]] = []
 
     def __enter__(self) -> Held:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for release, _plan in self._held:
+        for release in self._held:
             release()
         self._held.clear()
 
@@ -55,8 +55,7 @@ class Held:
             kept = by_workers(df).persist()
             release = _unpersisting(kept)
             rows = kept.select("*")  # a plan to which what lets go of the rows does not refer
-        # Of a client: the plan of a derived table refers to those that it is derived from.
-        self._held.append((release, getattr(rows, "_plan", None)))
+        self._held.append(release)
         return rows
 
     def hold_lazily(self, df: DataFrame) -> DataFrame:
@@ -65,8 +64,10 @@ class Held:
 
     def until_gone(self, result: DataFrame) -> DataFrame:
         """Return a result with which the rows are let go of."""
-        for release, plan in self._held:
-            finalizer = weakref.finalize(result if plan is None else plan, release)
+        # Of a client: the plan of a table that is derived from the result refers to it.
+        last = getattr(result, "_plan", result)
+        for release in self._held:
+            finalizer = weakref.finalize(last, release)
             # What a session has persisted ends with it, and at exit it may be gone already.
             finalizer.atexit = is_sail(result.sparkSession)
         self._held.clear()

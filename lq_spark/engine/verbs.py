@@ -230,6 +230,39 @@ def reduce_partitions(
     return _map_partitions(df, run, schema)
 
 
+def map_groups(
+    df: DataFrame,
+    groups: Sequence[str],
+    function: Callable[[pa.Table], pa.Table],
+    schema: StructType | str,
+    *,
+    n_tasks: int | None = None,
+) -> DataFrame:
+    """Return the rows that ``function`` makes of each group of rows, which it holds whole. Lazy.
+
+    Parameters
+    ----------
+    df : DataFrame
+        Holds ``groups`` and what the function needs, in no certain order.
+    groups : sequence of str
+        Rows with the same values in these belong together.
+    function : callable
+        Table -> Table.
+    schema : StructType or str
+        The columns that it gives.
+    n_tasks : int, optional
+        How many tasks share the groups, where they take long for their few bytes.
+    """
+
+    def run(group: pa.Table) -> pa.Table:
+        forget_zip_importers()
+        return function(group)
+
+    if n_tasks is not None and not is_sail(df.sparkSession):
+        df = df.repartition(n_tasks, *groups)
+    return df.groupBy(*groups).applyInArrow(run, schema)
+
+
 def fold_sorted(
     df: DataFrame,
     groups: Sequence[str],
