@@ -30,7 +30,7 @@ GAMMA: Final = 0.1
 def require_options(method: str, n_largest: object, gamma: object) -> None:
     """Raise OptionError unless the options of a score are allowed."""
     require_one_of("method", method, METHODS)
-    require_whole_number("M", n_largest, 1)
+    require_whole_number("n_largest", n_largest, 1)
     require_number("gamma", gamma, 0.0)
 
 

@@ -154,6 +154,8 @@ class LabelledTask(Task[Labelled]):
 class FlaggedTask(Task[Flagged]):
     """A task whose output has a row, with a score and a flag, for each of ``id``."""
 
+    flag_column: ClassVar[str] = IS_LABEL_ISSUE
+
     @property
     @abstractmethod
     def shown(self) -> tuple[Input, ...]:
@@ -165,7 +167,7 @@ class FlaggedTask(Task[Flagged]):
 
         if option != "output":
             return {}
-        sums = score_sums(self.score_column, sought=True)
+        sums = score_sums(self.score_column, self.flag_column)
         return {"scores": sums, **self._lowest.reductions(self.source)}
 
     def scores(self, output: Reduced) -> Scores:

@@ -352,7 +352,7 @@ class TokensTask(LabelledTask[TokensConfig]):
             _, named = one_row_a_token(self.source, self.columns)
             sought = self.config.find_issues
             return {"classes": class_sums(named.label, self.classes, sought=sought)}
-        scores = score_sums(self.score_column, sought=False)
+        scores = score_sums(self.score_column)
         return {"scores": scores, **self.lowest.reductions(self.source)}
 
     @property

@@ -22,7 +22,7 @@ from lq_spark.engine.reductions import Reduced, Reduction, Reductions, unwritten
 from lq_spark.engine.verbs import select_inputs
 from lq_spark.tasks.regression.columns import RegressionTable, regression_table
 from lq_spark.tasks.regression.issues import find_issues
-from lq_spark.tasks.shared.names import LABEL_QUALITY, PREDICTED_LABEL
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, LABEL_QUALITY, PREDICTED_LABEL
 from lq_spark.tasks.shared.order_statistics import first_counts, nth_lowest
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.shared.sums import score_sums
@@ -128,7 +128,7 @@ def health_reductions(table: RegressionTable) -> Reductions:
     """Return what is summed up of rows with issues, as they are written, for their health."""
     numbers = _numbers_of(table)
     return {
-        "scores": score_sums(LABEL_QUALITY, sought=True),
+        "scores": score_sums(LABEL_QUALITY, IS_LABEL_ISSUE),
         "plane": Reduction(numbers, _partial_plane, _merged_planes),
         "residuals": first_counts(numbers, _residuals),
     }

@@ -6,6 +6,8 @@ LABEL_QUALITY = "label_quality"
 PREDICTED_LABEL = "predicted_label"
 IS_LABEL_ISSUE = "is_label_issue"
 ISSUE_RANK = "issue_rank"
+IS_OUTLIER_ISSUE = "is_outlier_issue"
+OUTLIER_SCORE = "outlier_score"
 INVALID_REASON = "invalid_reason"
 
 NULL_ID, DUPLICATE_ID = "null id", "duplicate id"

@@ -10,11 +10,10 @@ from lq_spark.core.shared.exact import exact_mean, scaled_halves
 from lq_spark.engine.numbers import values_of
 from lq_spark.engine.readings import column_input
 from lq_spark.engine.reductions import Reduction
-from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
 
 
 class ScoreSums(NamedTuple):
-    """How many rows have a score, its exact sum, how many have a label issue.
+    """How many rows have a score, its exact sum, how many are issues.
 
     Attributes
     ----------
@@ -34,9 +33,9 @@ class ScoreSums(NamedTuple):
         return exact_mean(self.high, self.low, self.n) if self.n else None
 
 
-def score_sums(quality: str, *, sought: bool) -> Reduction[ScoreSums]:
-    """Return what sums up the scores, and the issues if they were sought."""
-    columns = [quality, IS_LABEL_ISSUE] if sought else [quality]
+def score_sums(quality: str, flag: str | None = None) -> Reduction[ScoreSums]:
+    """Return what sums up the scores and, if a column flags them, the issues."""
+    columns = [quality] if flag is None else [quality, flag]
     inputs = dict(zip(("quality", "issue"), map(column_input, columns), strict=False))
     return Reduction(inputs, _sums, _both)
 

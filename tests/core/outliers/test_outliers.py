@@ -142,7 +142,7 @@ def test_real_outliers_rank_as_by_cleanlab(name, auroc, shared_data):
     [
         ({"K": 3}, "params may have 'k', .*, got 'K'"),
         ({"method": "entropie"}, "did you mean 'entropy'"),
-        ({"M": 0}, "M must be a whole number of at least 1"),
+        ({"M": 0}, "n_largest must be a whole number of at least 1"),
         ({"t": 0.0}, "t must be a number above 0"),
         ({"k": 1.5}, "k must be a whole number"),
     ],
