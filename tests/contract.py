@@ -115,7 +115,8 @@ class Case:
     def plain(self, name: str, **options: Any) -> Call:
         """Return the first call of a function with these options alone, and with K if it has it."""
         call = next(call for call in self.calls if call.function == name)
-        known = {"n_classes": K} if "n_classes" in self.options_of(name) else {}
+        has_classes = "n_classes" in self.options_of(name) and "features" not in call.columns
+        known = {"n_classes": K} if has_classes else {}
         return Call(name, call.columns, known | options)
 
     @property

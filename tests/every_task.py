@@ -473,7 +473,7 @@ def detection() -> Case:
                 "aggregation_weights must be of 'overlooked', 'badloc', 'swap', got 'swap'",
             ),
         ),
-        own=frozenset({"classes", "n_classes"}),
+        own=frozenset({"classes", "n_classes", "method"}),
         faults=tuple(
             Fault(reason, {column: boxes})
             for column, reason, boxes in (
@@ -719,11 +719,84 @@ def active() -> Case:
     return crowd("activelab")
 
 
+def _features():
+    rng = _rng()
+    features = rng.normal(size=(N, 4)) + 2.0
+    features[3:6] = features[3]
+    return features
+
+
+def feature_faults():
+    said = "rows cannot be scored, for want of usable features"
+    return (
+        Fault("null features", {"features": None}, said=said),
+        Fault("features of wrong length", {"features": [0.5]}, said=said),
+        Fault("null feature", {"features": [0.5, None, 0.0, 1.0]}, said=said),
+        Fault("feature not finite", {"features": [0.5, NAN, 0.0, 1.0]}, said=said),
+        Fault("feature not finite", {"features": [0.5, INF, 0.0, 1.0]}, said=said),
+    )
+
+
+FEATURES = Kinds(
+    ("string", "array<int>", "double"),
+    "allowed are array<float>, array<double> and a Spark ML vector",
+)
+OF_GRAPH = (
+    Refusal({"k": 0}, "k must be a whole number of neighbours, at least 1, got 0"),
+    Refusal(
+        {"metric": "cosin"}, "metric must be one of 'cosine', 'euclidean', got 'cosin'; did you"
+    ),
+    Refusal({"features": []}, "features must name columns, each once, got []"),
+    Refusal({"n_features": 0}, "n_features must be a whole number of at least 1, got 0"),
+)
+
+
+def neighbors() -> Case:
+    table = pa.table({"id": np.arange(N), "features": list(_features())})
+    columns = ("id", "features")
+    return Case(
+        "neighbors",
+        (table,),
+        {name: name for name in columns},
+        (Call("graph", columns), Call("validate", columns)),
+        kinds={"features": FEATURES},
+        refusals=OF_GRAPH,
+        faults=feature_faults(),
+        needs_key=("graph",),
+    )
+
+
+def outliers() -> Case:
+    table = pa.table({"id": np.arange(N), "features": list(_features())})
+    columns = ("id", "features")
+    calls = (Call("find_issues", columns), Call("score", columns), Call("summarize", columns))
+    return Case(
+        "outliers",
+        (table,),
+        {name: name for name in columns},
+        (*calls, Call("validate", columns)),
+        kinds={"features": FEATURES},
+        refusals=(
+            *OF_GRAPH,
+            Refusal({"threshold": 2.0}, "threshold must be a number from 0 to 1, got 2.0"),
+            Refusal({"t": 0.0}, "t must be a number above 0, got 0.0"),
+            Refusal({"n_classes": 3}, "n_classes is given, which does not go with features"),
+            Refusal({"method": "ent"}, "method must be one of 'entropy', "),
+            Refusal(
+                {"pred_probs": "p"}, "features and pred_probs are both given; one of them decides"
+            ),
+        ),
+        faults=feature_faults(),
+        own=frozenset({"classes", "n_classes", "method"}),
+        needs_key=("find_issues", "score", "summarize"),
+    )
+
+
 CASES = {
     made.__name__: made
     for made in (
         *(multiclass, sentences, tokens, multilabel, regression, detection, boxes),
-        *(segmentation, nested_images, crowd, active),
+        *(segmentation, nested_images, crowd, active, neighbors, outliers),
     )
 }
 

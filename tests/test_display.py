@@ -30,6 +30,7 @@ from lq_spark.tasks.activelab import ActiveScores, MultiannotatorChecks
 from lq_spark.tasks.detection import DetectionSummary
 from lq_spark.tasks.multiannotator import MultiannotatorScores
 from lq_spark.tasks.multiannotator.columns import AnnotationTables
+from lq_spark.tasks.outliers import OutlierHealth
 from lq_spark.tasks.regression import RegressionHealth
 from lq_spark.tasks.segmentation.health import segmentation_health
 from lq_spark.tasks.tokens import TokenHealth
@@ -126,6 +127,7 @@ OBJECTS = {
     ),
     TokenHealth: (tokens, "5 classes, 6 estimated issues"),
     type(images(2)): (images, "5 classes, 40 images, 20,000 pixels, 10 pixel issues"),
+    OutlierHealth: (lambda k: OutlierHealth(100 * k, k, 0.75), "500 rows, 5 outliers, mean outl"),
     RegressionHealth: (numbers, "500 rows, 5 label issues, mean label quality 0.75"),
     DetectionSummary: (boxes, "5 classes, 5 images, 15 labelled boxes"),
     MultiannotatorScores: (

@@ -393,6 +393,23 @@ CASES = {
         drift=("drift_issue_rate",),
         refused=({"method": "outer"}, "method must be one of 'outre', 'residual', 'uncertainty'"),
     ),
+    "outliers": Case(
+        "outliers",
+        {},
+        (
+            *OF_KEYS,
+            Fault("null features", {"features": None}),
+            Fault("null feature", {"features": [0.5, None, 0.0, 1.0]}),
+            Fault("feature not finite", {"features": [0.5, NAN, 0.0, 1.0]}),
+            Fault("feature not finite", {"features": [0.5, INF, 0.0, 1.0]}),
+        ),
+        written={"": ("id", "is_outlier_issue", "outlier_score")},
+        merged={"": "id"},
+        metrics=(*ROWS, "mean_outlier_score", "outliers", "issue_rate"),
+        class_metrics=(),
+        drift=("drift_issue_rate",),
+        refused=({"metric": "cosin"}, "metric must be one of 'cosine', 'euclidean'"),
+    ),
     "detection": Case(
         "detection",
         {"n_classes": 3, "issue_rank": True},

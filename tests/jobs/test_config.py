@@ -12,7 +12,10 @@ from lq_spark.errors import OptionError
 
 FIELDS = set(fields_of())
 PLACES = {"input": "./in", "output": "./out"}
-NEEDED = {"multiannotator": {"item": "i", "annotations": "./a"}}
+NEEDED = {
+    "multiannotator": {"item": "i", "annotations": "./a"},
+    "outliers": {"pred_probs": "p"},  # which the classes are of
+}
 EXAMPLES = {"multiclass": "dataset"}
 EXPLAINED = {"outre", "residual", "uncertainty", "softmin", "num_pixel_issues"}
 """Values, not keys, that an example explains."""

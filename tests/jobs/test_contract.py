@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from runs import Done, left_in
+from runs import Done, fields_of, left_in
 from task_cases import CASES, Case, counted, rekeyed, spoilt
 
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -47,7 +47,8 @@ def good(run_in, tmp_path_factory):
     def of(case: Case) -> Good:
         if id(case) not in made:
             folder = tmp_path_factory.mktemp("good")
-            saved = {} if case.task == "regression" else {"save_fitted": f"{folder}/fitted.json"}
+            is_fitted = "save_fitted" in fields_of(case.task)
+            saved = {"save_fitted": f"{folder}/fitted.json"} if is_fitted else {}
             if case.task in ("multiclass", "tokens") and "find_issues" not in case.options:
                 saved = {}
             keys = {**case.options, **saved}

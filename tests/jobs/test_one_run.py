@@ -26,6 +26,7 @@ FLAGS = {
     "boxes": {"id": "image_id"},
     "segmentation": {},
     "crowd": {},
+    "outliers": {},
 }
 CASES = {"issues": "multiclass", "residuals": "regression"}
 PLACES = {"boxes": ("label_boxes", "predicted_boxes", "input"), "crowd": ("annotations", "input")}
@@ -42,6 +43,7 @@ BAD = {
     "detection": ("predictions", None),
     "segmentation": ("label_mask", None),
     "crowd": ("p0", [2.0, 0.0, 0.0]),
+    "outliers": ("features", [1.0, 2.0, 3.0, float("nan")]),
 }
 
 

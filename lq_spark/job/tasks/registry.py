@@ -68,6 +68,11 @@ _ENTRIES = (
         "regression",
         "Score labels that are numbers by their predictions (1 clean, 0 suspect), find the issues.",
     ),
+    Entry(
+        "outliers",
+        "outliers",
+        "Score rows by how typical they are of the others (1 typical, 0 an outlier).",
+    ),
 )
 
 TASKS = {entry.task: entry for entry in _ENTRIES}

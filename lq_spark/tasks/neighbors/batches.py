@@ -33,7 +33,7 @@ _LIST_REASONS = {
 
 REASONS_SCHEMA = StructType([StructField(INVALID_REASON, StringType())])
 
-ID, IDS, VECTOR = "__lq_id", "__lq_ids", "__lq_vector"
+ROW, ID, IDS, VECTOR = "__lq_row", "__lq_id", "__lq_ids", "__lq_vector"
 NEIGHBORS, DISTANCES = "neighbors", "distances"
 LOW, HIGH, BLOCK, BUCKET = "__lq_low", "__lq_high", "__lq_block", "__lq_bucket"
 

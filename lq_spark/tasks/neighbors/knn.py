@@ -8,6 +8,7 @@ first: that of the lower id.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,11 +27,11 @@ from pyspark.sql.types import (
 from lq_spark.core.neighbors.graph import N_NEIGHBORS
 from lq_spark.core.neighbors.vectors import agreed_metric, require_k
 from lq_spark.engine.held import Held
-from lq_spark.engine.inputs import column, column_type, require_key
+from lq_spark.engine.inputs import column, column_type, require_key, require_new_columns
 from lq_spark.engine.kept import kept
 from lq_spark.engine.readings import column_input
 from lq_spark.engine.verbs import map_batches, map_groups, with_mapped
-from lq_spark.errors import DataError, InvalidRowsError
+from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.neighbors.batches import (
     BLOCK,
     BUCKET,
@@ -40,6 +41,7 @@ from lq_spark.tasks.neighbors.batches import (
     IDS,
     LOW,
     NEIGHBORS,
+    ROW,
     VECTOR,
     corrected_batch,
     edges_batch,
@@ -148,63 +150,71 @@ def graph_options(
     k: int | None,
     metric: str | None,
     n_features: int | None,
+    added: Sequence[str] = (),
 ) -> GraphOptions:
-    """Check the options of a graph; raise ColumnError or OptionError."""
+    """Check the options of a graph; raise ColumnError or OptionError.
+
+    ``added`` are columns that the table is to have besides. Only what the first row says takes a
+    (small) Spark job.
+    """
     require_key(df, "id", id)
     if k is not None:
         require_k(k)
     table = feature_table(df, features)
     agreed_metric(metric, 1)
+    if added:
+        require_new_columns(df, added)
     width = resolved_n_features(df, table, n_features)
     return GraphOptions(id, table, width, k, agreed_metric(metric, width))
 
 
-def neighbor_lists(df: DataFrame, options: GraphOptions, held: Held) -> DataFrame:
-    """Return the id of each row with NEIGHBORS and DISTANCES, arrays of k, held from now on.
+def neighbor_lists(
+    df: DataFrame, options: GraphOptions, held: Held, *, fail: bool = True
+) -> DataFrame:
+    """Return ROW, the id of each row, with NEIGHBORS and DISTANCES, arrays of k, held from now on.
+
+    Rows without usable features fail, or are left out. One row alone has no neighbours.
 
     Raises
     ------
     OptionError
         If k is not below the number of rows.
-    DataError
-        If there is but one row.
     InvalidRowsError
-        If an id is null or occurs twice, or a row has no usable features.
+        If an id is null or occurs twice, or ``fail`` and a row has no usable features.
     """
     key, kind = options.id, column_type(df, options.id)
     function = vectors_batch(options.n_features)
     schema = StructType([StructField(VECTOR, BinaryType())])
     made = with_mapped(df, function, [options.table.input], schema, keep=[key])
-    with kept(made) as rows:
-        n_rows = _usable(rows, key)
+    with kept(made.select(column(key).alias(ROW), VECTOR)) as made:
+        rows, n_rows = _usable(made, key, fail=fail)
         k = max(1, min(N_NEIGHBORS, n_rows - 1)) if options.k is None else options.k
-        if n_rows == 1:
-            raise DataError("a table of one row has no neighbours")
-        if n_rows:
+        if n_rows and options.k is not None:
             require_k(k, n_rows)
-        with kept(_sets(rows, key, k)) as sets:
+        with kept(_sets(rows, k)) as sets:
             n_sets = sets.count()
             with kept(_nearest(sets, n_sets, k, options, kind)) as found:
-                lists = (
-                    found.select(column(ID).alias(key), NEIGHBORS, DISTANCES)
-                    if n_sets == n_rows
-                    else _of_all_rows(rows, sets, found, key, k, kind)
-                )
+                if n_sets == n_rows > 1:
+                    lists = found.withColumnRenamed(ID, ROW)
+                else:
+                    lists = _of_all_rows(rows, sets, found, k, kind)
                 lists = held.hold(lists)
                 lists.count()  # now, while what it is made of is kept
     return lists
 
 
-def _usable(rows: DataFrame, id: str) -> int:
-    """Return how many rows there are; raise InvalidRowsError unless all can be used."""
-    n_rows = require_unique(rows, id, validate="neighbors.validate").n_rows
-    n_unusable = rows.where(F.col(VECTOR).isNull()).count()
-    if n_unusable:
+def _usable(made: DataFrame, key: str, *, fail: bool) -> tuple[DataFrame, int]:
+    """Return the rows that can be used, and how many; raise InvalidRowsError as above."""
+    validate = "neighbors.validate"
+    n_all = require_unique(made, ROW, validate=validate, called=key).n_rows
+    rows = made.where(F.col(VECTOR).isNotNull())
+    n_rows = rows.count()
+    if fail and n_rows < n_all:
         raise InvalidRowsError(
-            f"{n_unusable} of {n_rows} rows have no usable features; "
-            "neighbors.validate says which and why"
+            f"{n_all - n_rows} of {n_all} rows cannot be scored, for want of usable features; "
+            f"{validate} says which and why"
         )
-    return n_rows
+    return rows, n_rows
 
 
 def _nearest(
@@ -237,7 +247,7 @@ def _nearest(
 
 
 def _of_all_rows(
-    rows: DataFrame, sets: DataFrame, found: DataFrame, key: str, k: int, kind: DataType
+    rows: DataFrame, sets: DataFrame, found: DataFrame, k: int, kind: DataType
 ) -> DataFrame:
     """Return the lists of all rows, of those of the sets."""
     lists = {NEIGHBORS: ArrayType(kind), DISTANCES: ArrayType(DoubleType())}
@@ -247,15 +257,15 @@ def _of_all_rows(
         for name, of in lists.items()
     }
     joined = sets.join(found, ID, "left").select(IDS, VECTOR, *others.values())
-    inputs = [column_input(name) for name in (key, IDS, *(f"__lq_{name}" for name in others))]
+    inputs = [column_input(name) for name in (ROW, IDS, *(f"__lq_{name}" for name in others))]
     schema = StructType([StructField(name, of) for name, of in lists.items()])
-    return with_mapped(rows.join(joined, VECTOR), corrected_batch(k), inputs, schema, keep=[key])
+    return with_mapped(rows.join(joined, VECTOR), corrected_batch(k), inputs, schema, keep=[ROW])
 
 
-def _sets(rows: DataFrame, key: str, k: int) -> DataFrame:
+def _sets(rows: DataFrame, k: int) -> DataFrame:
     """Return the sets of rows of equal features: ID, the first; IDS, as many as matter; VECTOR."""
-    by_key = Window.partitionBy(VECTOR).orderBy(column(key))
-    placed = rows.withColumn("__lq_place", F.row_number().over(by_key))
+    by_row = Window.partitionBy(VECTOR).orderBy(ROW)
+    placed = rows.withColumn("__lq_place", F.row_number().over(by_row))
     few = placed.where(F.col("__lq_place") <= k + 1).groupBy(VECTOR)
-    sets = few.agg(F.sort_array(F.collect_list(column(key))).alias(IDS))
+    sets = few.agg(F.sort_array(F.collect_list(ROW)).alias(IDS))
     return sets.select(F.get(IDS, F.lit(0)).alias(ID), IDS, VECTOR)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lq_spark.core.outliers import distances as by_distance
@@ -11,12 +11,18 @@ from lq_spark.core.outliers import probabilities as by_probability
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.core.shared.display import Displayed, SmallTable
 from lq_spark.engine.held import Held
-from lq_spark.engine.inputs import column, require_key, require_new_columns
+from lq_spark.engine.inputs import (
+    column,
+    columns_alone,
+    require_key,
+    require_new_columns,
+)
 from lq_spark.engine.reductions import reduce_all
 from lq_spark.engine.verbs import select, with_mapped
-from lq_spark.errors import OptionError, require_number
+from lq_spark.errors import OptionError, require_number, require_one_of
 from lq_spark.tasks import multiclass, neighbors
-from lq_spark.tasks.neighbors.columns import Features
+from lq_spark.tasks.neighbors.batches import ROW
+from lq_spark.tasks.neighbors.columns import Features, feature_names
 from lq_spark.tasks.neighbors.knn import GraphOptions, graph_options
 from lq_spark.tasks.outliers.passes import (
     FOUND,
@@ -29,7 +35,12 @@ from lq_spark.tasks.shared.batches import reason_batch
 from lq_spark.tasks.shared.classes import agreed_k, checked_classes, first_length
 from lq_spark.tasks.shared.keys import require_to_validate, require_unique, with_key_reasons
 from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE, OUTLIER_SCORE
-from lq_spark.tasks.shared.probabilities import PredProbs, Probabilities, probabilities
+from lq_spark.tasks.shared.probabilities import (
+    PredProbs,
+    Probabilities,
+    probabilities,
+    probability_names,
+)
 from lq_spark.tasks.shared.reasons import REASON_SCHEMA
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.shared.sums import ScoreSums, score_sums
@@ -69,7 +80,8 @@ def find_issues(
     id : str
         Column that tells the rows apart.
     features, n_features, k, metric
-        How far a row is from its k nearest neighbours, as for :func:`lq_spark.neighbors.graph`.
+        How far a row is from its k nearest neighbours, as for :func:`lq_spark.neighbors.graph`; the
+        column "features" where neither these nor pred_probs are given.
     t : float
         How fast the score falls with that distance.
     pred_probs, classes, n_classes
@@ -88,46 +100,87 @@ def find_issues(
     Raises
     ------
     ColumnError, OptionError
-        If a column or option is wrong, or features and pred_probs are both given or none is.
+        If a column or option is wrong, or features and pred_probs are both given.
     DataError
         If there is but one row, or none to fit class thresholds on.
     InvalidRowsError
         If an id is null or occurs twice, or a row cannot be scored.
     """
     refuse_stream(df, "outliers.find_issues")
-    require_key(df, "id", id)
-    require_new_columns(df, FOUND.names)
-    if features is not None and pred_probs is None:
-        _require_unused("features", label=label, classes=classes, n_classes=n_classes)
-        limit = agreed_threshold(threshold, by_distance.THRESHOLD)
-        require_number("t", t, 0.0, above=True)
-        options = graph_options(df, id, features, k, metric, n_features)
-        return with_distances(df, options, t, limit)
-    if features is not None or pred_probs is None:
-        raise OptionError("give features or pred_probs, one of them")
-    _require_unused("pred_probs", n_features=n_features, k=k, metric=metric)
-    limit = agreed_threshold(threshold, by_probability.THRESHOLD)
-    how = by_probabilities(df, pred_probs, label, classes, n_classes, method, n_largest, gamma)
-    require_unique(df, id, validate="outliers.validate")
-    return with_probability_scores(df, how, limit, fail=True)
+    options = _Options(
+        id=id,
+        features=features,
+        pred_probs=pred_probs,
+        label=label,
+        classes=classes,
+        n_classes=n_classes,
+        n_features=n_features,
+        k=k,
+        metric=metric,
+        t=t,
+        method=method,
+        n_largest=n_largest,
+        gamma=gamma,
+    )
+    return options.found(df, threshold, are_flagged=True, fail=True)
 
 
-def score(df: DataFrame, **options: Any) -> DataFrame:
-    """Return the table with ``outlier_score``: 1 typical, 0 an outlier.
+def score(
+    df: DataFrame,
+    *,
+    id: str = "id",
+    features: Features | None = None,
+    pred_probs: PredProbs | None = None,
+    label: str | None = None,
+    classes: Sequence[str] | None = None,
+    n_classes: int | None = None,
+    n_features: int | None = None,
+    k: int | None = None,
+    metric: str | None = None,
+    t: float = 1.0,
+    method: str = "entropy",
+    n_largest: int = by_probability.N_LARGEST,
+    gamma: float = by_probability.GAMMA,
+    on_invalid: str = "fail",
+) -> DataFrame:
+    """Return the table with ``outlier_score`` (double): 1 typical, 0 an outlier.
+
+    Computed when :func:`find_issues` does it.
 
     Parameters
     ----------
-    df, **options
-        As for :func:`find_issues`, but threshold.
+    df, id, features, pred_probs, label, classes, n_classes, n_features, k, metric, t, method
+        As for :func:`find_issues`.
+    n_largest, gamma
+        As for :func:`find_issues`.
+    on_invalid : {"fail", "null"}
+        What to do with a row that cannot be scored: fail, or leave its score null and compare the
+        others with each other alone.
 
     Raises
     ------
     ColumnError, OptionError, DataError, InvalidRowsError
         As :func:`find_issues`.
     """
-    if "threshold" in options:
-        raise OptionError("threshold is for outliers.find_issues; score flags no rows")
-    return find_issues(df, **options).drop(IS_OUTLIER_ISSUE)
+    require_one_of("on_invalid", on_invalid, ("fail", "null"))
+    refuse_stream(df, "outliers.score")
+    options = _Options(
+        id=id,
+        features=features,
+        pred_probs=pred_probs,
+        label=label,
+        classes=classes,
+        n_classes=n_classes,
+        n_features=n_features,
+        k=k,
+        metric=metric,
+        t=t,
+        method=method,
+        n_largest=n_largest,
+        gamma=gamma,
+    )
+    found = options.found(df, None, are_flagged=False, fail=on_invalid == "fail")
+    return found.drop(IS_OUTLIER_ISSUE)
 
 
 def validate(
@@ -155,16 +208,18 @@ def validate(
     ColumnError, OptionError
         If a column or option is wrong: before a Spark job starts.
     """
-    if features is not None and pred_probs is None:
+    features = _features_of(features, pred_probs)
+    if features is not None:
+        _require_unused("features", label=label, classes=classes, n_classes=n_classes)
         return neighbors.validate(df, id=id, features=features, n_features=n_features)
-    if features is not None or pred_probs is None:
-        raise OptionError("give features or pred_probs, one of them")
+    _require_unused("pred_probs", n_features=n_features)
+    pred_probs = pred_probs or ""
     if label is not None:
         return multiclass.validate(
             df, id=id, label=label, pred_probs=pred_probs, classes=classes, n_classes=n_classes
         )
     require_to_validate(df, id, "outliers.validate")
-    read, number = _read(df, pred_probs, classes, n_classes)
+    read, number = read_probabilities(df, pred_probs, classes, n_classes)
     function = reason_batch(number, SUM_TOLERANCE)
     checked = with_mapped(df, function, probability_inputs(df, read), REASON_SCHEMA)
     return checked if id is None else with_key_reasons(checked, df, id)
@@ -197,12 +252,31 @@ class OutlierHealth(Displayed):
         return [SmallTable("overall", overall, dict.fromkeys(overall, 1.0))]
 
 
-def summarize(df: DataFrame, **options: Any) -> OutlierHealth:
+def summarize(
+    df: DataFrame,
+    *,
+    id: str = "id",
+    features: Features | None = None,
+    pred_probs: PredProbs | None = None,
+    label: str | None = None,
+    classes: Sequence[str] | None = None,
+    n_classes: int | None = None,
+    n_features: int | None = None,
+    k: int | None = None,
+    metric: str | None = None,
+    t: float = 1.0,
+    threshold: float | None = None,
+    method: str = "entropy",
+    n_largest: int = by_probability.N_LARGEST,
+    gamma: float = by_probability.GAMMA,
+) -> OutlierHealth:
     """Return how many rows are outliers, and the mean score.
 
     Parameters
     ----------
-    df, **options
+    df, id, features, pred_probs, label, classes, n_classes, n_features, k, metric, t, method
+        As for :func:`find_issues`.
+    threshold, n_largest, gamma
         As for :func:`find_issues`.
 
     Raises
@@ -210,40 +284,101 @@ def summarize(df: DataFrame, **options: Any) -> OutlierHealth:
     ColumnError, OptionError, DataError, InvalidRowsError
         As :func:`find_issues`.
     """
-    found = select(find_issues(df, **options), *FOUND.names)
-    sums = reduce_all(found, {"scores": score_sums(OUTLIER_SCORE, IS_OUTLIER_ISSUE)})["scores"]
-    sums = sums or ScoreSums()
-    return OutlierHealth(sums.n, sums.n_issues, sums.mean)
+    refuse_stream(df, "outliers.summarize")
+    by = feature_names(features or []) + list(probability_names(pred_probs or ()))
+    found = find_issues(
+        columns_alone(df, [id, *(by or ["features"]), *([label] if label else [])]),
+        id=id,
+        features=features,
+        pred_probs=pred_probs,
+        label=label,
+        classes=classes,
+        n_classes=n_classes,
+        n_features=n_features,
+        k=k,
+        metric=metric,
+        t=t,
+        method=method,
+        n_largest=n_largest,
+        gamma=gamma,
+        threshold=threshold,
+    )
+    sums = score_sums(OUTLIER_SCORE, IS_OUTLIER_ISSUE)
+    states = reduce_all(select(found, *FOUND.names), {"scores": sums})
+    total: ScoreSums = states["scores"] or ScoreSums()
+    return OutlierHealth(total.n, total.n_issues, total.mean)
 
 
-def with_distances(df: DataFrame, options: GraphOptions, t: float, threshold: float) -> DataFrame:
+@dataclass(frozen=True)
+class _Options:
+    """The options that the functions have in common: see :func:`find_issues`."""
+
+    id: str
+    features: Features | None
+    pred_probs: PredProbs | None
+    label: str | None
+    classes: Sequence[str] | None
+    n_classes: int | None
+    n_features: int | None
+    k: int | None
+    metric: str | None
+    t: float
+    method: str
+    n_largest: int
+    gamma: float
+
+    def found(
+        self, df: DataFrame, threshold: float | None, *, are_flagged: bool, fail: bool
+    ) -> DataFrame:
+        """Return the table with :data:`FOUND`."""
+        require_key(df, "id", self.id)
+        if (features := _features_of(self.features, self.pred_probs)) is not None:
+            _require_unused(
+                "features", label=self.label, classes=self.classes, n_classes=self.n_classes
+            )
+            limit = agreed_threshold(threshold, by_distance.THRESHOLD)
+            require_number("t", self.t, 0.0, above=True)
+            by_probability.require_options(self.method, self.n_largest, self.gamma)
+            options = self.id, features, self.k, self.metric, self.n_features, FOUND.names
+            graph = graph_options(df, *options)
+            return with_distances(df, graph, self.t, limit, fail=fail)
+        _require_unused("pred_probs", n_features=self.n_features, k=self.k, metric=self.metric)
+        limit = agreed_threshold(threshold, by_probability.THRESHOLD)
+        by_probability.require_options(self.method, self.n_largest, self.gamma)
+        read, number = read_probabilities(
+            df, self.pred_probs, self.classes, self.n_classes, FOUND.names
+        )
+        how = ByProbability(read, number, self.method, None, self.n_largest, self.gamma)
+        how = with_thresholds(how, df, self.pred_probs, self.label, self.classes)
+        require_unique(df, self.id, validate="outliers.validate")
+        return with_probability_scores(df, how, limit if are_flagged else None, fail=fail)
+
+
+def with_distances(
+    df: DataFrame, options: GraphOptions, t: float, threshold: float, *, fail: bool
+) -> DataFrame:
     """Return the table with the outliers among its features, held with the result."""
     with Held() as held:
-        found = scored_by_distance(df, options, t, threshold, held)
-        found = found.select(column(options.id).alias("__lq_key"), *FOUND.names)
-        joined = df.join(found, column(options.id) == column("__lq_key"), "left")
-        return held.until_gone(joined.drop("__lq_key"))
+        found = scored_by_distance(df, options, t, threshold, held, fail=fail)
+        joined = df.join(found, column(options.id) == column(ROW), "left")
+        return held.until_gone(joined.drop(ROW))
 
 
-def by_probabilities(
+def with_thresholds(
+    how: ByProbability,
     df: DataFrame,
-    pred_probs: PredProbs,
+    pred_probs: PredProbs | None,
     label: str | None,
     classes: Sequence[str] | None,
-    n_classes: int | None,
-    method: str,
-    n_largest: int,
-    gamma: float,
 ) -> ByProbability:
-    """Check how probabilities are to be scored; fit the class thresholds, if there are labels."""
-    by_probability.require_options(method, n_largest, gamma)
-    thresholds = None
-    read, number = _read(df, pred_probs, classes, n_classes)
-    if label is not None:
-        thresholds = multiclass.fit_thresholds(
-            df, label=label, pred_probs=pred_probs, classes=classes
-        )
-    return ByProbability(read, number, method, thresholds, n_largest, gamma)
+    """Return how probabilities are scored: adjusted by thresholds, fitted now, of labels if any."""
+    by_probability.require_options(how.method, how.n_largest, how.gamma)
+    if label is None:
+        return how
+    fitted = multiclass.fit_thresholds(
+        df, label=label, pred_probs=pred_probs or "", classes=classes
+    )
+    return replace(how, thresholds=fitted)
 
 
 def agreed_threshold(threshold: float | None, default: float) -> float:
@@ -251,15 +386,28 @@ def agreed_threshold(threshold: float | None, default: float) -> float:
     return default if threshold is None else by_distance.require_threshold(threshold)
 
 
-def _read(
+def read_probabilities(
     df: DataFrame,
-    pred_probs: PredProbs,
+    pred_probs: PredProbs | None,
     classes: Sequence[str] | None,
     n_classes: int | None,
+    added: Sequence[str] = (),
 ) -> tuple[Probabilities, int]:
-    read = probabilities(df, pred_probs, checked_classes(classes), None)
+    """Return the probabilities of a table, and K; ``added`` are columns that it may not have."""
+    read = probabilities(df, pred_probs or "", checked_classes(classes), None)
+    if added:
+        require_new_columns(df, added)
     number = agreed_k(df, n_classes, read.classes, lambda: first_length(df, read), read=[read])
     return read, number
+
+
+def _features_of(features: Features | None, pred_probs: PredProbs | None) -> Features | None:
+    """Return the features, "features" by default; None if probabilities are given instead."""
+    if pred_probs is None:
+        return "features" if features is None else features
+    if features is not None:
+        raise OptionError("features and pred_probs are both given; one of them decides")
+    return None
 
 
 def _require_unused(by: str, **options: object) -> None:

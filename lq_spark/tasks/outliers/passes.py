@@ -25,7 +25,7 @@ from lq_spark.engine.numbers import array_of, values_of
 from lq_spark.engine.readings import BatchFunction, Input, column_input, literal_input
 from lq_spark.engine.reductions import reduce_all
 from lq_spark.engine.verbs import select, with_mapped
-from lq_spark.tasks.neighbors.batches import DISTANCES
+from lq_spark.tasks.neighbors.batches import DISTANCES, ROW
 from lq_spark.tasks.neighbors.knn import GraphOptions, neighbor_lists
 from lq_spark.tasks.shared.batches import usable_rows_batch
 from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE, OUTLIER_SCORE
@@ -67,13 +67,16 @@ class ByProbability:
 
 
 def scored_by_distance(
-    df: DataFrame, options: GraphOptions, t: float, threshold: float, held: Held
+    df: DataFrame, options: GraphOptions, t: float, threshold: float, held: Held, *, fail: bool
 ) -> DataFrame:
-    """Return the id of each row with :data:`FOUND`; raises as :func:`neighbor_lists`."""
-    lists = neighbor_lists(df, options, held)
+    """Return ROW, the id of each row that can be used, with :data:`FOUND`.
+
+    A row that has no others is at distance 0 from them. Raises as :func:`neighbor_lists`.
+    """
+    lists = neighbor_lists(df, options, held, fail=fail)
     mean = StructType([StructField(_MEAN, DoubleType())])
     inputs = [column_input(DISTANCES)]
-    means = held.hold(with_mapped(lists, _means, inputs, mean, keep=[options.id]))
+    means = held.hold(with_mapped(lists, _means, inputs, mean, keep=[ROW]))
     function = _distance_batch(0.0, options.metric, t, np.inf)
     numbers = _ordered_at(select(means, _MEAN), lambda n: (*median_ranks(n), *_quartile_ranks(n)))
     if numbers:
@@ -84,7 +87,7 @@ def scored_by_distance(
         limit = by_distance.largest_typical(first, third, threshold)
         scale = by_distance.scale_of((low + high) / 2.0)
         function = _distance_batch(scale, options.metric, t, limit)
-    return with_mapped(means, function, [column_input(_MEAN)], FOUND, keep=[options.id])
+    return with_mapped(means, function, [column_input(_MEAN)], FOUND, keep=[ROW])
 
 
 def _quartile_ranks(n: int) -> tuple[int, ...]:
@@ -152,7 +155,9 @@ def _numbers(batch: pa.RecordBatch) -> Float64:
 def _means(distances: pa.Array) -> dict[str, pa.Array]:
     lists = flat_lists(distances)
     n = len(lists.lengths)
-    matrix = values_of(lists.values).reshape(n, -1) if n else np.zeros((0, 1))
+    if not len(lists.values):
+        return {_MEAN: array_of(np.zeros(n))}
+    matrix = values_of(lists.values).reshape(n, -1)
     return {_MEAN: array_of(by_distance.mean_distances(matrix))}
 
 

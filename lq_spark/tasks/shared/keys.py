@@ -27,6 +27,7 @@ def require_unique(
     option: str = "id",
     table: str = "",
     states: States | None = None,
+    called: str | None = None,
 ) -> KeySummary:
     """Return what is known of a key; raise InvalidRowsError unless each row has one of its own.
 
@@ -41,13 +42,15 @@ def require_unique(
         The function that names the rows: "multiclass.validate".
     option, table : str
         The option that names the column; and where there are several tables, " of the items".
+    called : str, optional
+        What the user calls the column, if it is not its name here.
     states : dict, optional
         Of a pass that made :func:`lq_spark.engine.keys.key_ranges`.
     """
     keys = summarize_key(df, name, states)
     if not keys.is_unique:
         raise InvalidRowsError(
-            f"{option}: column {name!r}{table} has nulls or values that occur twice; "
+            f"{option}: column {called or name!r}{table} has nulls or values that occur twice; "
             f"{validate} says which rows"
         )
     return keys

@@ -103,7 +103,7 @@ def test_rows_that_cannot_be_scored_are_named(table):
         assert dict(checked.select("id", "invalid_reason").collect()) == reasons
     both = outliers.validate(bad, pred_probs="pred_probs", label="label")
     assert both.where("invalid_reason IS NOT NULL").count() == 2
-    with pytest.raises(InvalidRowsError, match="1 of 120 rows have no usable features"):
+    with pytest.raises(InvalidRowsError, match="1 of 120 rows cannot be scored, for want of"):
         outliers.find_issues(bad, features="features")
     with pytest.raises(Exception, match="rows that cannot be scored with K = 4 classes"):
         outliers.find_issues(bad, pred_probs="pred_probs").collect()
@@ -112,8 +112,7 @@ def test_rows_that_cannot_be_scored_are_named(table):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({}, OptionError, "give features or pred_probs, one of them"),
-        ({"features": "features", "pred_probs": "pred_probs"}, OptionError, "one of them"),
+        ({"features": "features", "pred_probs": "pred_probs"}, OptionError, "are both given; one"),
         ({"features": "features", "label": "label"}, OptionError, "label is given, which does not"),
         ({"pred_probs": "pred_probs", "k": 3}, OptionError, "k is given, which does not go with p"),
         (

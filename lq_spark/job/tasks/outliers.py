@@ -1,0 +1,250 @@
+"""The job of outliers: rows far from all others, or of which a model is unsure.
+
+Passes over the source beside its keys: one for the features, which are kept while rows are
+compared, and one for what is carried to the output; or two for probabilities, three with labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from lq_spark.core.neighbors.vectors import METRICS, agreed_metric
+from lq_spark.core.outliers import distances as by_distance
+from lq_spark.core.outliers import probabilities as by_probability
+from lq_spark.job.config import JobConfig, Name
+from lq_spark.job.summary import Metric, Summary, lowest_lines
+from lq_spark.job.tasks.options import FlaggedTask, Id, PredProbs
+from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE, OUTLIER_SCORE
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from lq_spark.engine.readings import Input
+    from lq_spark.engine.reductions import Reduced, Scratch
+    from lq_spark.job.scores import Scores
+    from lq_spark.tasks.outliers.passes import ByProbability
+
+Features = Annotated[
+    Name | list[Name],
+    Field(description="column of the features: an array or a vector; or a column each"),
+]
+
+
+class OutliersConfig(JobConfig):
+    """A run over rows with features, or with predicted probabilities."""
+
+    task: Literal["outliers"] = Field("outliers", description="what is looked for")
+    id: Id = "id"
+    features: Features | None = None  # "features", unless there are pred_probs
+    n_features: int | None = Field(
+        None, ge=1, description="how many features a row has (else as many as the first row)"
+    )
+    k: int | None = Field(None, ge=1, description="how many neighbours count (default: 10)")
+    metric: str | None = Field(
+        None,
+        description=f"distance of features: {', '.join(METRICS)} (default: cosine, of up to 3 "
+        "features euclidean)",
+    )
+    t: float = Field(1.0, gt=0, description="how fast the score falls with distance")
+    pred_probs: PredProbs | None = None
+    label: Name | None = Field(
+        None, description="column of the given labels: probabilities are adjusted by thresholds"
+    )
+    classes: list[Name] | None = Field(
+        None, description="class names in the order of the probabilities; for string labels"
+    )
+    n_classes: int | None = Field(
+        None, ge=2, description="number of classes, where nothing else says it (else the first row)"
+    )
+    method: str = Field(
+        "entropy", description=f"score of probabilities: {', '.join(by_probability.METHODS)}"
+    )
+    n_largest: int = Field(
+        by_probability.N_LARGEST, ge=1, description="of gen: how many probabilities it looks at"
+    )
+    gamma: float = Field(by_probability.GAMMA, ge=0, description="of gen: its exponent")
+    threshold: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="how far from typical an outlier is: 0 none is (default: "
+        f"{by_distance.THRESHOLD} by features, {by_probability.THRESHOLD} by probabilities)",
+    )
+
+    metrics_of_task: ClassVar[tuple[str, ...]] = ("mean_outlier_score", "outliers", "issue_rate")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _features_by_default(cls, given: Any) -> Any:
+        is_told = isinstance(given, dict) and (given.get("features") or given.get("pred_probs"))
+        return given if is_told else {**given, "features": "features"}
+
+    @model_validator(mode="after")
+    def _options_agree(self) -> OutliersConfig:
+        if self.features is not None and self.pred_probs is not None:
+            raise ValueError("features and pred_probs are both given; one of them decides")
+        if self.pred_probs is not None:
+            by, unused = "pred_probs", ["n_features", "k", "metric", "t"]
+        else:
+            by = "features"
+            unused = ["label", "classes", "n_classes", "method", "n_largest", "gamma"]
+        for name in unused:
+            if name in self.model_fields_set and getattr(self, name) is not None:
+                raise ValueError(f"{name} is given, which does not go with {by}")
+        agreed_metric(self.metric, 1)
+        by_probability.require_options(self.method, self.n_largest, self.gamma)
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Outliers(Summary):
+    """The outliers of a table in short."""
+
+    found: Scores
+
+    def metrics(self) -> Iterator[Metric]:
+        """Yield the metrics of the table."""
+        n_rows, n_outliers = self.found.n_rows, self.found.n_issues
+        yield "mean_outlier_score", None, self.found.mean
+        yield "outliers", None, n_outliers
+        yield "issue_rate", None, n_outliers / n_rows if n_rows else None
+
+    def lines(self, config: OutliersConfig) -> list[str]:
+        """Return how many there are, and the rows of lowest score."""
+        found, by = self.found, "features" if config.features is not None else config.method
+        return [
+            "",
+            f"mean outlier score {found.mean:.4f}, by {by}",
+            f"outliers {found.n_issues:,} of {found.n_rows:,} rows, "
+            f"{found.n_issues / found.n_rows:.2%}",
+            *lowest_lines(
+                (config.id, "score"), found.worst, "lowest outlier score (1 typical, 0 an outlier):"
+            ),
+        ]
+
+
+class OutliersTask(FlaggedTask[OutliersConfig]):
+    """Rows with features, or with predicted probabilities."""
+
+    config_type = OutliersConfig
+    passes = "one for features, which are kept, and one for the output; by probabilities 2 or 3"
+    score_column = OUTLIER_SCORE
+    flag_column = IS_OUTLIER_ISSUE
+    comments: ClassVar[Mapping[str, str]] = {
+        OUTLIER_SCORE: "How typical the row is of the others: 1 typical, 0 an outlier",
+        IS_OUTLIER_ISSUE: "Whether the row is an outlier",
+    }
+
+    def open(self) -> None:
+        """Check columns and options, before a pass over the source."""
+        from lq_spark.tasks.neighbors.knn import graph_options
+        from lq_spark.tasks.outliers.issues import read_probabilities
+
+        config = self.config
+        self.require_new(OUTLIER_SCORE, IS_OUTLIER_ISSUE)
+        self.classes = config.classes
+        self.options = None
+        if config.features is not None:
+            self.options = graph_options(
+                self.source, config.id, config.features, config.k, config.metric, config.n_features
+            )
+            self.bound_batches(8 * self.options.n_features)
+            return
+        self.read, self.n_classes = read_probabilities(
+            self.source, config.pred_probs, config.classes, config.n_classes
+        )
+        self.bound_batches(8 * self.n_classes)
+
+    @property
+    def classes_text(self) -> str:
+        """Return what a dry run says of the classes."""
+        return "none: features are compared" if self.options else super().classes_text
+
+    def validate(self, rows: DataFrame) -> DataFrame:
+        """Return rows of the source with the reason why they cannot be scored, or null."""
+        from lq_spark.tasks import outliers
+
+        config = self.config
+        if self.options:
+            return outliers.validate(
+                rows,
+                id=config.id,
+                features=config.features,
+                n_features=self.options.n_features,
+            )
+        return outliers.validate(
+            rows,
+            id=config.id,
+            pred_probs=config.pred_probs,
+            label=config.label,
+            classes=config.classes,
+            n_classes=self.n_classes,
+        )
+
+    def unclear(self, reasons: Mapping[str, int]) -> str:
+        """Return that the number of features was guessed, if rows have another one."""
+        from lq_spark.tasks.neighbors.batches import WRONG_NUMBER
+        from lq_spark.tasks.shared.names import WRONG_LENGTH
+
+        if self.options and self.config.n_features is None and WRONG_NUMBER in reasons:
+            return (
+                f"; {self.options.n_features} features were read off the first row, give "
+                "n_features to be certain"
+            )
+        is_guessed = not (self.options or self.config.n_classes or self.config.classes)
+        if is_guessed and WRONG_LENGTH in reasons:
+            return (
+                f"; K = {self.n_classes} was read off the first row, give n_classes to be certain"
+            )
+        return ""
+
+    def no_rows(self) -> dict[str, DataFrame]:
+        """Return the output without rows."""
+        from pyspark.sql import functions as F
+
+        found = self.none.withColumn(IS_OUTLIER_ISSUE, F.lit(None).cast("boolean"))
+        return {"output": self._output(found.withColumn(OUTLIER_SCORE, F.lit(None).cast("double")))}
+
+    def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:
+        """Yield rows with their scores and flags."""
+        from lq_spark.tasks.outliers.issues import agreed_threshold, with_distances
+        from lq_spark.tasks.outliers.passes import with_probability_scores
+
+        config = self.config
+        if self.options:
+            limit = agreed_threshold(config.threshold, by_distance.THRESHOLD)
+            found = with_distances(rows, self.options, config.t, limit, fail=True)
+        else:
+            limit = agreed_threshold(config.threshold, by_probability.THRESHOLD)
+            found = with_probability_scores(rows, self._how(rows), limit, fail=False)
+        yield "output", self._output(found)
+
+    def _how(self, rows: DataFrame) -> ByProbability:
+        from lq_spark.tasks.outliers.issues import with_thresholds
+        from lq_spark.tasks.outliers.passes import ByProbability
+
+        config = self.config
+        options = config.method, None, config.n_largest, config.gamma
+        how = ByProbability(self.read, self.n_classes, *options)
+        return with_thresholds(how, rows, config.pred_probs, config.label, config.classes)
+
+    def _output(self, found: DataFrame) -> DataFrame:
+        return self.select(found, *self.config.keep_columns, IS_OUTLIER_ISSUE, OUTLIER_SCORE)
+
+    @property
+    def shown(self) -> tuple[Input, ...]:
+        """Return the id of a row, and its score."""
+        from lq_spark.engine.readings import column_input
+
+        return column_input(self.config.id), column_input(OUTLIER_SCORE)
+
+    def summarize(self, tables: Mapping[str, Reduced]) -> Outliers:
+        """Return the output in short."""
+        return Outliers(self.scores(tables["output"]))
+
+
+TASK = OutliersTask
