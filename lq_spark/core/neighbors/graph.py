@@ -26,12 +26,13 @@ class KnnGraph:
     neighbors : ndarray of int64, shape (n, k)
         The nearest first; of equally near rows the first.
     distances : ndarray of float64, shape (n, k)
-    metric : str
+    metric : str or None
+        None of a graph that was made elsewhere.
     """
 
     neighbors: Int64
     distances: Float64
-    metric: str
+    metric: str | None = None
 
 
 def knn_graph(features: ArrayLike, *, k: int | None = None, metric: str | None = None) -> KnnGraph:
@@ -102,3 +103,54 @@ def knn_graph(features: ArrayLike, *, k: int | None = None, metric: str | None =
         if len(members) > k + 1:
             neighbors[members[k + 1 :]], distances[members[k + 1 :]] = members[:k], 0.0
     return KnnGraph(neighbors, distances, metric)
+
+
+def checked_graph(neighbors: ArrayLike, distances: ArrayLike) -> KnnGraph:
+    """Return a graph that was made elsewhere, or raise a DataError that names a row at fault.
+
+    Parameters
+    ----------
+    neighbors : array-like of int, shape (n, k)
+        The numbers of the nearest other rows of each row, 0 to n - 1, nearest first.
+    distances : array-like of float, shape (n, k)
+        Their distances: finite, none below 0, ascending.
+
+    Raises
+    ------
+    DataError
+        If shapes or types do not fit, or a row has a neighbour that is not there, is the row
+        itself, or comes twice, or a distance that is not allowed or not in order.
+
+    Examples
+    --------
+    >>> checked_graph([[1], [0]], [[0.5], [0.5]]).neighbors
+    array([[1], [0]])
+    """
+    ids, lengths = np.asarray(neighbors), np.asarray(distances)
+    if ids.ndim != 2 or 0 in ids.shape or ids.shape != lengths.shape:
+        raise DataError(
+            "neighbors and distances must be 2-D arrays of one shape (n, k), got shapes "
+            f"{ids.shape} and {lengths.shape}"
+        )
+    if ids.dtype.kind not in "iu" or lengths.dtype.kind not in "fiu":
+        raise DataError(
+            "neighbors must be whole numbers and distances numbers, got arrays of "
+            f"{ids.dtype} and {lengths.dtype}"
+        )
+    graph = KnnGraph(ids.astype(np.int64, copy=False), lengths.astype(np.float64, copy=False))
+    n_rows = len(graph.neighbors)
+    in_order = np.sort(graph.neighbors, axis=1)
+    with np.errstate(invalid="ignore"):  # infinite ones differ by NaN, and are refused
+        ascends = (np.diff(graph.distances, axis=1, prepend=0.0) >= 0.0).all(axis=1)
+    faults = {
+        f"neighbors that are not from 0 to {n_rows - 1}": (in_order[:, 0] < 0)
+        | (in_order[:, -1] >= n_rows),
+        "itself as a neighbor": (graph.neighbors == np.arange(n_rows)[:, np.newaxis]).any(axis=1),
+        "a neighbor twice": (np.diff(in_order, axis=1) == 0).any(axis=1),
+        "distances that are not finite": ~np.isfinite(graph.distances).all(axis=1),
+        "distances below 0 or not in ascending order": ~ascends,
+    }
+    for what, rows in faults.items():
+        if rows.any():
+            raise DataError(f"row {int(np.argmax(rows))} has {what} ({rows.sum()} such rows)")
+    return graph

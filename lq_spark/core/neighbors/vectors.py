@@ -24,6 +24,9 @@ _MAX_EUCLIDEAN_FEATURES: Final = 3
 LARGEST: Final = 1e150
 """Features are at most this far from 0, so that sums of their squares are finite."""
 
+_LEAST_COSINE: Final = 2.0**-53
+"""The cosine distance of vectors that differ: what rounding leaves of it may be nothing."""
+
 _PAIRS: Final = 1 << 14
 """How many pairs are looked at at once: two vectors each, in the cache up to some 100 features."""
 
@@ -60,7 +63,7 @@ def distances(
 ) -> Float64:
     """Return the distance of each pair (i, j), that of ``a[i]`` and ``b[j]``, shape (m,).
 
-    Cosine distances are from 0 to 2.
+    It is 0 for equal vectors, and for no others; cosine distances are at most 2.
 
     >>> ones = prepared(np.eye(2), "cosine")
     >>> distances(ones, ones, (np.array([0, 0]), np.array([0, 1])), "cosine")
@@ -71,8 +74,10 @@ def distances(
         at = slice(start, start + _PAIRS)
         left, right = a[pairs[0][at]], b[pairs[1][at]]
         if metric == COSINE:
+            are_equal = (left == right).all(axis=1)
             left *= right
-            found[at] = np.clip(1.0 - np.add.reduce(left, axis=1), 0.0, 2.0)
+            away = np.clip(1.0 - np.add.reduce(left, axis=1), _LEAST_COSINE, 2.0)
+            found[at] = np.where(are_equal, 0.0, away)
         else:
             left -= right
             left *= left
@@ -80,12 +85,12 @@ def distances(
     return found
 
 
-def checked_features(features: ArrayLike) -> NDArray[np.floating]:
+def checked_features(features: ArrayLike, name: str = "features") -> NDArray[np.floating]:
     """Return features as a matrix of float32 or float64; raise DataError if they are none."""
     matrix = np.asarray(features)
     if matrix.ndim != 2 or matrix.dtype.kind not in "biuf" or 0 in matrix.shape:
         raise DataError(
-            "features must be numbers of shape (n, d), n and d at least 1, "
+            f"{name} must be numbers of shape (n, d), n and d at least 1, "
             f"got shape {matrix.shape} of {matrix.dtype}"
         )
     if matrix.dtype != np.float32:
@@ -94,7 +99,7 @@ def checked_features(features: ArrayLike) -> NDArray[np.floating]:
     if not usable.all():
         row = int(np.argmin(usable))
         raise DataError(
-            f"features: not finite, or beyond {LARGEST}, in {np.count_nonzero(~usable)} rows, "
+            f"{name}: not finite, or beyond {LARGEST}, in {np.count_nonzero(~usable)} rows, "
             f"for instance row {row}"
         )
     return matrix

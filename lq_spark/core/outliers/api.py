@@ -145,10 +145,12 @@ class OutOfDistribution:
     def _fit_features(self, features: ArrayLike) -> Float64:
         graph = knn_graph(features, k=self.params["k"], metric=self.params["metric"])
         means = mean_distances(graph.distances)
-        self._metric, self._k = graph.metric, graph.distances.shape[1]
-        self._vectors = prepared(checked_features(features), graph.metric)
+        matrix = checked_features(features)
+        self._metric = agreed_metric(self.params["metric"], matrix.shape[1])
+        self._k = graph.distances.shape[1]
+        self._vectors = prepared(matrix, self._metric)
         self._scale = scale_of(float(np.median(means)))
-        return distance_scores(means, self._scale, graph.metric, self.params["t"])
+        return distance_scores(means, self._scale, self._metric, self.params["t"])
 
     def _score_features(self, features: ArrayLike) -> Float64:
         if self._vectors is None:
@@ -158,7 +160,7 @@ class OutOfDistribution:
             raise DataError(
                 f"features has {matrix.shape[1]} columns, it was fitted to {self._vectors.shape[1]}"
             )
-        metric = agreed_metric(self._metric, matrix.shape[1])
+        metric = self._metric
         ranks = np.arange(len(self._vectors))
         found = nearest(prepared(matrix, metric), self._vectors, ranks, self._k, metric, same=False)
         means = mean_distances(found.distance.reshape(len(matrix), self._k))

@@ -186,8 +186,8 @@ def neighbor_lists(
     function = vectors_batch(options.n_features)
     schema = StructType([StructField(VECTOR, BinaryType())])
     made = with_mapped(df, function, [options.table.input], schema, keep=[key])
-    with kept(made.select(column(key).alias(ROW), VECTOR)) as made:
-        rows, n_rows = _usable(made, key, fail=fail)
+    with kept(made) as made:
+        rows, n_rows = _usable(made.withColumnRenamed(key, ROW), key, fail=fail)
         k = max(1, min(N_NEIGHBORS, n_rows - 1)) if options.k is None else options.k
         if n_rows and options.k is not None:
             require_k(k, n_rows)

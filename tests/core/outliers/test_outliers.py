@@ -5,11 +5,13 @@ import warnings
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from cleanlab import Datalab
 from cleanlab.outlier import OutOfDistribution as Cleanlab
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from lq_spark.core.neighbors import knn_graph
 from lq_spark.core.outliers import OutOfDistribution
 from lq_spark.core.outliers.distances import are_far, largest_typical, mean_distances
 from lq_spark.core.shared.quantiles import median_ranks, quantile
@@ -90,15 +92,12 @@ def test_thresholds_may_be_given():
 
 @pytest.mark.parametrize("threshold", [0.37037, 0.1, 0.9, 0.0])
 def test_outliers_are_those_of_datalab(threshold):
-    datalab = pytest.importorskip("cleanlab").Datalab
     rng = np.random.default_rng(2)
     features = rng.normal(size=(120, 5)) * (1 + 9 * (rng.random((120, 1)) < 0.1))
     features[3:6] = features[3]
-    lab = datalab({"n": list(range(120))})
+    lab = Datalab({"n": list(range(120))})
     lab.find_issues(features=features, issue_types={"outlier": {"threshold": threshold}})
     found = lab.get_issues("outlier")
-    from lq_spark.core.neighbors import knn_graph
-
     means = mean_distances(knn_graph(features).distances)
     limit = largest_typical(*np.quantile(means, [0.25, 0.75]), threshold)
     assert are_far(means, limit).tolist() == found["is_outlier_issue"].tolist()
