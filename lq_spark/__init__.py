@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lq_spark.tasks import (
         activelab,
         detection,
+        duplicates,
         multiannotator,
         multiclass,
         multilabel,
@@ -41,6 +42,7 @@ __all__ = [
     "Thresholds",
     "activelab",
     "detection",
+    "duplicates",
     "files",
     "multiannotator",
     "multiclass",
@@ -55,6 +57,7 @@ __all__ = [
 _HOMES = {
     "activelab": "lq_spark.tasks.activelab",
     "detection": "lq_spark.tasks.detection",
+    "duplicates": "lq_spark.tasks.duplicates",
     "multiannotator": "lq_spark.tasks.multiannotator",
     "multiclass": "lq_spark.tasks.multiclass",
     "multilabel": "lq_spark.tasks.multilabel",

@@ -792,11 +792,34 @@ def outliers() -> Case:
     )
 
 
+def duplicates() -> Case:
+    quality = _rng().random(N).round(1)
+    table = pa.table({"id": np.arange(N), "features": list(_features()), "quality": quality})
+    columns = ("id", "features")
+    return Case(
+        "duplicates",
+        (table,),
+        {"id": "id", "features": "features", "label_quality": "quality"},
+        (
+            Call("find_issues", (*columns, "label_quality")),
+            Call("summarize", columns),
+            Call("validate", columns),
+        ),
+        kinds={"features": FEATURES, "label_quality": NUMBERS},
+        refusals=(
+            *OF_GRAPH,
+            Refusal({"threshold": -1.0}, "threshold must be a number of at least 0, got -1.0"),
+        ),
+        faults=feature_faults(),
+        needs_key=("find_issues", "summarize"),
+    )
+
+
 CASES = {
     made.__name__: made
     for made in (
         *(multiclass, sentences, tokens, multilabel, regression, detection, boxes),
-        *(segmentation, nested_images, crowd, active, neighbors, outliers),
+        *(segmentation, nested_images, crowd, active, neighbors, outliers, duplicates),
     )
 }
 

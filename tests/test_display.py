@@ -28,6 +28,7 @@ from lq_spark.core.multilabel.health import multilabel_health
 from lq_spark.tables.formats import Source
 from lq_spark.tasks.activelab import ActiveScores, MultiannotatorChecks
 from lq_spark.tasks.detection import DetectionSummary
+from lq_spark.tasks.duplicates import DuplicateHealth
 from lq_spark.tasks.multiannotator import MultiannotatorScores
 from lq_spark.tasks.multiannotator.columns import AnnotationTables
 from lq_spark.tasks.outliers import OutlierHealth
@@ -127,6 +128,10 @@ OBJECTS = {
     ),
     TokenHealth: (tokens, "5 classes, 6 estimated issues"),
     type(images(2)): (images, "5 classes, 40 images, 20,000 pixels, 10 pixel issues"),
+    DuplicateHealth: (
+        lambda k: DuplicateHealth(100 * k, 2 * k, k, k, k),
+        "500 rows, 10 near duplicates, 5 exact duplicates, 5 groups",
+    ),
     OutlierHealth: (lambda k: OutlierHealth(100 * k, k, 0.75), "500 rows, 5 outliers, mean outl"),
     RegressionHealth: (numbers, "500 rows, 5 label issues, mean label quality 0.75"),
     DetectionSummary: (boxes, "5 classes, 5 images, 15 labelled boxes"),

@@ -1,5 +1,6 @@
 """Outliers of a DataFrame: rows far from all others, or of which a model is unsure."""
 
-from lq_spark.tasks.outliers.issues import OutlierHealth, find_issues, score, summarize, validate
+from lq_spark.tasks.outliers.health import OutlierHealth, summarize
+from lq_spark.tasks.outliers.issues import find_issues, score, validate
 
 __all__ = ["OutlierHealth", "find_issues", "score", "summarize", "validate"]

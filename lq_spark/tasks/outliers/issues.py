@@ -1,28 +1,25 @@
-"""Outliers of a table: scores, flags, and how many there are."""
+"""Outliers of a table: scores and flags."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lq_spark.core.outliers import distances as by_distance
 from lq_spark.core.outliers import probabilities as by_probability
 from lq_spark.core.shared.constants import SUM_TOLERANCE
-from lq_spark.core.shared.display import Displayed, SmallTable
 from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import (
     column,
-    columns_alone,
     require_key,
     require_new_columns,
 )
-from lq_spark.engine.reductions import reduce_all
-from lq_spark.engine.verbs import select, with_mapped
+from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import OptionError, require_number, require_one_of
 from lq_spark.tasks import multiclass, neighbors
 from lq_spark.tasks.neighbors.batches import ROW
-from lq_spark.tasks.neighbors.columns import Features, feature_names
+from lq_spark.tasks.neighbors.columns import Features
 from lq_spark.tasks.neighbors.knn import GraphOptions, graph_options
 from lq_spark.tasks.outliers.passes import (
     FOUND,
@@ -34,16 +31,14 @@ from lq_spark.tasks.outliers.passes import (
 from lq_spark.tasks.shared.batches import reason_batch
 from lq_spark.tasks.shared.classes import agreed_k, checked_classes, first_length
 from lq_spark.tasks.shared.keys import require_to_validate, require_unique, with_key_reasons
-from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE, OUTLIER_SCORE
+from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE
 from lq_spark.tasks.shared.probabilities import (
     PredProbs,
     Probabilities,
     probabilities,
-    probability_names,
 )
 from lq_spark.tasks.shared.reasons import REASON_SCHEMA
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.sums import ScoreSums, score_sums
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -223,90 +218,6 @@ def validate(
     function = reason_batch(number, SUM_TOLERANCE)
     checked = with_mapped(df, function, probability_inputs(df, read), REASON_SCHEMA)
     return checked if id is None else with_key_reasons(checked, df, id)
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class OutlierHealth(Displayed):
-    """How many rows of a table are outliers.
-
-    Attributes
-    ----------
-    n_rows, n_outliers : int
-    mean_score : float or None
-        None without rows.
-    """
-
-    n_rows: int
-    n_outliers: int
-    mean_score: float | None
-
-    def _facts(self) -> dict[str, Any]:
-        return {
-            "rows": self.n_rows,
-            "outliers": self.n_outliers,
-            "mean outlier score": self.mean_score,
-        }
-
-    def _tables(self) -> list[SmallTable]:
-        overall = {"mean outlier score": [self.mean_score]}
-        return [SmallTable("overall", overall, dict.fromkeys(overall, 1.0))]
-
-
-def summarize(
-    df: DataFrame,
-    *,
-    id: str = "id",
-    features: Features | None = None,
-    pred_probs: PredProbs | None = None,
-    label: str | None = None,
-    classes: Sequence[str] | None = None,
-    n_classes: int | None = None,
-    n_features: int | None = None,
-    k: int | None = None,
-    metric: str | None = None,
-    t: float = 1.0,
-    threshold: float | None = None,
-    method: str = "entropy",
-    n_largest: int = by_probability.N_LARGEST,
-    gamma: float = by_probability.GAMMA,
-) -> OutlierHealth:
-    """Return how many rows are outliers, and the mean score.
-
-    Parameters
-    ----------
-    df, id, features, pred_probs, label, classes, n_classes, n_features, k, metric, t, method
-        As for :func:`find_issues`.
-    threshold, n_largest, gamma
-        As for :func:`find_issues`.
-
-    Raises
-    ------
-    ColumnError, OptionError, DataError, InvalidRowsError
-        As :func:`find_issues`.
-    """
-    refuse_stream(df, "outliers.summarize")
-    by = feature_names(features or []) + list(probability_names(pred_probs or ()))
-    found = find_issues(
-        columns_alone(df, [id, *(by or ["features"]), *([label] if label else [])]),
-        id=id,
-        features=features,
-        pred_probs=pred_probs,
-        label=label,
-        classes=classes,
-        n_classes=n_classes,
-        n_features=n_features,
-        k=k,
-        metric=metric,
-        t=t,
-        method=method,
-        n_largest=n_largest,
-        gamma=gamma,
-        threshold=threshold,
-    )
-    sums = score_sums(OUTLIER_SCORE, IS_OUTLIER_ISSUE)
-    states = reduce_all(select(found, *FOUND.names), {"scores": sums})
-    total: ScoreSums = states["scores"] or ScoreSums()
-    return OutlierHealth(total.n, total.n_issues, total.mean)
 
 
 @dataclass(frozen=True)

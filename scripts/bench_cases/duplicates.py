@@ -1,0 +1,55 @@
+"""Near duplicates of embeddings, many of them copies, beside cleanlab's Datalab."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench_cases.case import Case, Run
+from bench_cases.outliers import make_data
+
+
+def ours(spark: Any, folder: str, out: str, reader: str) -> Run:
+    """Return the function on DataFrames, written to a table."""
+    from lq_spark import duplicates, files
+
+    source = f"{folder}/rows.parquet"
+
+    def run() -> None:
+        df = spark.read.parquet(source) if reader == "spark" else files(spark, source)
+        found = duplicates.find_issues(df).drop("features")
+        found.write.mode("overwrite").parquet(f"file://{out}/duplicates")
+
+    return run
+
+
+def cleanlab(folder: str, out: str) -> Run:
+    """Return the same by Datalab."""
+    from cleanlab import Datalab
+
+    def run() -> None:
+        table = pq.read_table(f"{folder}/rows.parquet")
+        features = table["features"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
+        lab = Datalab({"id": np.asarray(table["id"])}, verbosity=0)
+        lab.find_issues(features=features, issue_types={"near_duplicate": {}})
+        issues = lab.get_issues("near_duplicate")
+        scores = {"id": table["id"], "score": issues["near_duplicate_score"].to_numpy()}
+        pq.write_table(pa.table(scores), f"{out}/scores.parquet")
+
+    return run
+
+
+CASES = (
+    Case(
+        "duplicates",
+        "copied",
+        ("50000",),
+        make_data,
+        ours,
+        {"cleanlab": cleanlab},
+        data_options={"copies": 0.6},
+    ),
+)
