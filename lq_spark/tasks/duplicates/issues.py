@@ -117,6 +117,8 @@ def validate(
     ColumnError, OptionError
         If a column or option is wrong: before a Spark job starts.
     """
+    if id is not None:
+        refuse_stream(df, "duplicates.validate with id")
     return neighbors.validate(df, id=id, features=features, n_features=n_features)
 
 

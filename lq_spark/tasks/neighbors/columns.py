@@ -69,11 +69,16 @@ def resolved_n_features(df: DataFrame, table: FeatureTable, n_features: object) 
     Raises
     ------
     OptionError
-        If it is no whole number, or columns say otherwise.
+        If it is no whole number, columns say otherwise, or a stream has to be told.
     """
     if n_features is not None:
         require_whole_number("n_features", n_features, 1)
     if table.n_features is None:
+        if n_features is None and df.isStreaming:
+            raise OptionError(
+                "this table is a stream, so its first row cannot say how many features there are: "
+                "give n_features"
+            )
         given = n_features if isinstance(n_features, int) else None
         return given or first_size(df, F.size(table.input.column)) or 1
     if n_features not in (None, table.n_features):

@@ -203,6 +203,8 @@ def validate(
     ColumnError, OptionError
         If a column or option is wrong: before a Spark job starts.
     """
+    if id is not None:
+        refuse_stream(df, "outliers.validate with id")
     features = _features_of(features, pred_probs)
     if features is not None:
         _require_unused("features", label=label, classes=classes, n_classes=n_classes)

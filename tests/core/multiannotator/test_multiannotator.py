@@ -164,7 +164,7 @@ def test_a_probability_of_0_stays_0_in_the_search_of_a_temperature(quietly):
     assert_equal_results(found, expected)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=8)
 @given(data=st.data(), share=st.sampled_from([0.3, 0.5, 0.8]))
 def test_calibrated_tables_equal_cleanlabs_where_probabilities_are_0(data, share, crowds, quietly):
     labels, (pred_probs,) = data.draw(crowds(1))
@@ -181,7 +181,7 @@ def test_calibrated_tables_equal_cleanlabs_where_probabilities_are_0(data, share
         )
         return told[-1]["label_quality"]["consensus_label"].to_numpy()
 
-    draws = drawn_by(consensus, n_draws=4)
+    draws = drawn_by(consensus, n_draws=16)  # a tie of two is drawn alike once in 2^15
     assume((draws == draws[0]).all())
     expected = told[-1]
     actual = get_label_quality_multiannotator(
