@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from runs import config_of
+from runs import config_of, parsed
 
 from lq_spark.core.neighbors import knn_graph
 from lq_spark.core.outliers import OutOfDistribution
@@ -38,6 +38,10 @@ def test_features_are_looked_at_unless_there_are_probabilities():
     assert config_of("outliers", **PLACES).features == "features"
     assert config_of("outliers", **PLACES, pred_probs="p").features is None
     assert config_of("outliers", **PLACES, features=["x", "y"]).features == ["x", "y"]
+    told = {"--features": "features", "--pred-probs": "pred_probs"}
+    for flag, key in told.items():
+        assert parsed("outliers", flag, "x")[key] == "x"
+        assert parsed("outliers", flag, "x,y")[key] == ["x", "y"]
 
 
 @pytest.mark.parametrize(

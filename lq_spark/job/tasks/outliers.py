@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,7 +17,7 @@ from lq_spark.core.outliers import distances as by_distance
 from lq_spark.core.outliers import probabilities as by_probability
 from lq_spark.job.config import JobConfig, Name
 from lq_spark.job.summary import Metric, Summary, lowest_lines
-from lq_spark.job.tasks.options import FlaggedTask, Id, PredProbs
+from lq_spark.job.tasks.options import FlaggedTask, Id
 from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE, OUTLIER_SCORE
 
 if TYPE_CHECKING:
@@ -28,18 +28,17 @@ if TYPE_CHECKING:
     from lq_spark.job.scores import Scores
     from lq_spark.tasks.outliers.passes import ByProbability
 
-Features = Annotated[
-    Name | list[Name],
-    Field(description="column of the features: an array or a vector; or a column each"),
-]
-
 
 class OutliersConfig(JobConfig):
     """A run over rows with features, or with predicted probabilities."""
 
     task: Literal["outliers"] = Field("outliers", description="what is looked for")
     id: Id = "id"
-    features: Features | None = None  # "features", unless there are pred_probs
+    features: Name | list[Name] | None = Field(
+        None,
+        description="column of the features, an array or a vector, or a column each (default: "
+        "features, unless there are pred_probs)",
+    )
     n_features: int | None = Field(
         None, ge=1, description="how many features a row has (else as many as the first row)"
     )
@@ -50,7 +49,9 @@ class OutliersConfig(JobConfig):
         "features euclidean)",
     )
     t: float = Field(1.0, gt=0, description="how fast the score falls with distance")
-    pred_probs: PredProbs | None = None
+    pred_probs: Name | list[Name] | None = Field(
+        None, description="column of the predicted probabilities, or a column a class"
+    )
     label: Name | None = Field(
         None, description="column of the given labels: probabilities are adjusted by thresholds"
     )
