@@ -82,6 +82,12 @@ def of_items(rng):
     return {"pred_probs": list(rng.dirichlet(np.ones(K), N))}
 
 
+def of_features(rng):
+    features = rng.integers(-2, 3, (N, 4)) / 2.0  # many equal, and as far from each other
+    features[:9] *= 7.5
+    return {"features": list(np.where(features == 0.0, rng.choice([-0.0, 0.0], (N, 4)), features))}
+
+
 def annotations(rng):
     pairs = [(item, who) for item in range(N) for who in range(5) if rng.random() < 0.5 or not who]
     items, annotators = zip(*pairs, strict=True)
@@ -105,6 +111,7 @@ CASES = {
     "regression": (of_numbers, {"frac_issues": 0.2, "threshold": None, "issue_rank": True}),
     "detection": (of_boxes, {"n_classes": K, "issue_rank": True}),
     "segmentation": (of_pixels, {}),
+    "outliers": (of_features, {"k": 3, "metric": "euclidean"}),
     "multiannotator": (of_items, {"item": "id", "annotations": "annotations"}),
 }
 

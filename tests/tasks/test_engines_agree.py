@@ -17,9 +17,12 @@ from pyspark.sql.types import StructField, StructType
 from lq_spark import (
     activelab,
     detection,
+    duplicates,
     multiannotator,
     multiclass,
     multilabel,
+    neighbors,
+    outliers,
     regression,
     segmentation,
     tokens,
@@ -485,6 +488,25 @@ def of_activelab(session, id, array, classes=None):
     }
 
 
+def of_features(session, id, array):
+    rng = np.random.default_rng(3)
+    features = signed(rng, rng.integers(-2, 3, (90, 4)) / 2.0)
+    features[:9] *= 7.5
+    rows = [(key(n, id), row) for n, row in enumerate(features.tolist())]
+    faulty = [*rows[:20], (key(2, id), rows[3][1]), (None, rows[4][1]), (key(900, id), None)]
+    faulty += [(key(901, id), [1.0]), (key(902, id), [1.0, NAN, 0.0, 0.0])]
+    schema = f"id {id}, features {array}"
+    df, bad = session.table(rows, schema), session.table(faulty, schema)
+    return {
+        "graph": neighbors.graph(df, k=5, metric="euclidean"),
+        "outliers": outliers.find_issues(df, k=5),
+        "how many outliers": outliers.summarize(df, k=5, metric="euclidean"),
+        "duplicates": duplicates.find_issues(df, k=4, metric="euclidean", threshold=1.1),
+        "how many duplicates": duplicates.summarize(df, k=4),
+        "faults": neighbors.validate(bad, id="id", n_features=4),
+    }
+
+
 NUMBERS = {"id": "bigint", "array": "array<double>"}
 TEXTS = {"id": "string", "array": "array<float>", "classes": CLASSES}
 VECTORS = {"id": "string", "array": "vector", "classes": CLASSES}
@@ -507,6 +529,7 @@ CASES = {
     ),
     "multiannotator": partial(of_multiannotator, **VECTORS),
     "activelab": partial(of_activelab, **NUMBERS),
+    "features": partial(of_features, id="string", array="array<double>"),
 }
 
 
