@@ -33,9 +33,9 @@ def lower_tail(t: float, freedom: float) -> float:
 
     Notes
     -----
-    Source: NIST Digital Library of Mathematical Functions, 8.17.22, evaluated by Lentz's method; for many degrees
-    of freedom Wallace, "Bounds on normal approximations to Student's and the chi-square
-    distributions", Ann. Math. Statist. 30 (1959).
+    Source: NIST Digital Library of Mathematical Functions, 8.17.22, evaluated by Lentz's method;
+    for many degrees of freedom Wallace, "Bounds on normal approximations to Student's and the
+    chi-square distributions", Ann. Math. Statist. 30 (1959).
 
     Examples
     --------
