@@ -42,7 +42,7 @@ from lq_spark.tasks.duplicates.batches import (
 )
 from lq_spark.tasks.neighbors.batches import BUCKET, DISTANCES, NEIGHBORS, ROW
 from lq_spark.tasks.neighbors.knn import GraphOptions, neighbor_lists
-from lq_spark.tasks.shared.order_statistics import nth_lowest
+from lq_spark.tasks.shared.order_statistics import ranked_numbers
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -95,10 +95,10 @@ def near_duplicates(
 
 def _unit(nearest: DataFrame) -> float:
     """Return the unit of distances of a table, from the median of a column."""
-    n_rows = nearest.count()
+    n_rows, found = ranked_numbers(nearest, _values, median_ranks)
     if not n_rows:
         return unit_distance(0.0)
-    low, high = nth_lowest(nearest, _values, median_ranks(n_rows))
+    low, high = found
     median = (low.value + high.value) / 2.0
     return unit_distance(median if np.isfinite(median) else 0.0)
 

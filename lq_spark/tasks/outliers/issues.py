@@ -285,7 +285,6 @@ def with_thresholds(
     classes: Sequence[str] | None,
 ) -> ByProbability:
     """Return how probabilities are scored: adjusted by thresholds, fitted now, of labels if any."""
-    by_probability.require_options(how.method, how.n_largest, how.gamma)
     if label is None:
         return how
     fitted = multiclass.fit_thresholds(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,13 +22,12 @@ from lq_spark.engine.held import Held
 from lq_spark.engine.kept import kept
 from lq_spark.engine.numbers import array_of, values_of
 from lq_spark.engine.readings import BatchFunction, Input, column_input, literal_input
-from lq_spark.engine.reductions import reduce_all
 from lq_spark.engine.verbs import select, with_mapped
 from lq_spark.tasks.neighbors.batches import DISTANCES, ROW
 from lq_spark.tasks.neighbors.knn import GraphOptions, neighbor_lists
 from lq_spark.tasks.shared.batches import usable_rows_batch
 from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE, OUTLIER_SCORE
-from lq_spark.tasks.shared.order_statistics import first_counts, nth_lowest
+from lq_spark.tasks.shared.order_statistics import ranked_numbers
 from lq_spark.tasks.shared.probabilities import Probabilities
 
 if TYPE_CHECKING:
@@ -78,9 +76,11 @@ def scored_by_distance(
     inputs = [column_input(DISTANCES)]
     means = held.hold(with_mapped(lists, _means, inputs, mean, keep=[ROW]))
     function = _distance_batch(0.0, options.metric, t, np.inf)
-    numbers = _ordered_at(select(means, _MEAN), lambda n: (*median_ranks(n), *_quartile_ranks(n)))
-    if numbers:
-        n, (low, high, *ends) = numbers
+    n, found = ranked_numbers(
+        select(means, _MEAN), _numbers, lambda n: (*median_ranks(n), *_quartile_ranks(n))
+    )
+    if n:
+        low, high, *ends = (number.value for number in found)
         first, third = (
             quantile(n, share).of(*ends[i : i + 2]) for i, share in ((0, 0.25), (2, 0.75))
         )
@@ -106,9 +106,9 @@ def with_probability_scores(
     if threshold is not None:
         scored = _with_scores(df, how, limit, fail=False)
         with kept(select(scored, OUTLIER_SCORE)) as scores:
-            numbers = _ordered_at(scores, median_ranks)
-        if numbers:
-            low, high = numbers[1]
+            n, found = ranked_numbers(scores, _numbers, median_ranks)
+        if n:
+            low, high = (number.value for number in found)
             limit = threshold * ((low + high) / 2.0)
     return _with_scores(df, how, limit, fail=fail)
 
@@ -131,19 +131,6 @@ def probability_inputs(df: DataFrame, probabilities: Probabilities) -> list[Inpu
     """Return what functions of labelled rows take, of rows whose labels do not matter."""
     label = literal_input(0, beside=probabilities.source or df.columns[0])
     return [Input(F.lit(0).cast("bigint"), label.source, label.made), probabilities.input]
-
-
-def _ordered_at(
-    numbers: DataFrame, ranks_of: Callable[[int], Sequence[int]]
-) -> tuple[int, list[float]] | None:
-    """Return how many numbers a table of one column has, and those of some ranks; None without."""
-    inputs = {"value": column_input(numbers.columns[0])}
-    counts = reduce_all(numbers, {"first": first_counts(inputs, _numbers)})["first"]
-    n = 0 if counts is None else int(counts.count.sum())
-    if not n:
-        return None
-    found = nth_lowest(numbers, _numbers, ranks_of(n), counts)
-    return n, [bracket.value for bracket in found]
 
 
 def _numbers(batch: pa.RecordBatch) -> Float64:

@@ -15,8 +15,6 @@ from lq_spark.engine.inputs import column, column_type, require_key, require_new
 from lq_spark.engine.kept import kept
 from lq_spark.engine.key_order import last_keys
 from lq_spark.engine.numbers import values_of
-from lq_spark.engine.readings import column_input
-from lq_spark.engine.reductions import reduce_all
 from lq_spark.engine.select import sorted_cuts
 from lq_spark.engine.verbs import select
 from lq_spark.tasks.regression.columns import RegressionTable, regression_table
@@ -30,7 +28,7 @@ from lq_spark.tasks.regression.passes import (
 )
 from lq_spark.tasks.shared.keys import require_unique
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY, PREDICTED_LABEL
-from lq_spark.tasks.shared.order_statistics import first_counts, nth_lowest
+from lq_spark.tasks.shared.order_statistics import ranked_numbers
 from lq_spark.tasks.shared.ranks import with_issue_rank
 from lq_spark.tasks.shared.streams import refuse_stream
 
@@ -126,12 +124,12 @@ def _largest(
     """Return what flags a share of the rows, by deviation, of equal ones by key."""
     scored = with_scores(df, table, deviations, [DEVIATION], fail=False)
     with kept(select(scored, DEVIATION)) as away:
-        first = {"first": first_counts({"value": column_input(DEVIATION)}, _largest_first)}
-        counts = reduce_all(away, first)["first"]
-        n = 0 if counts is None else n_issues(int(counts.count.sum()), share)
-        if not n:
-            return Flags()
-        [cut] = nth_lowest(away, _largest_first, [n], counts)
+        _, found = ranked_numbers(
+            away, _largest_first, lambda n: [taken] if (taken := n_issues(n, share)) else []
+        )
+    if not found:
+        return Flags()
+    [cut] = found
     if cut.n == cut.count:
         return Flags(above=-cut.value)
     group, value = F.lit(0).cast("bigint"), -F.col(DEVIATION)

@@ -35,6 +35,7 @@ from lq_spark.core.regression.neighborhoods import Cloud, mean_distances, n_valu
 from lq_spark.core.regression.outre import fit_distances
 from lq_spark.core.regression.plane import Plane, deviations, merge_planes, partial_plane
 from lq_spark.core.shared.blocks import Float64
+from lq_spark.core.shared.quantiles import median_ranks
 from lq_spark.engine.kept import kept
 from lq_spark.engine.key_order import are_up_to, key_input, plain_keys
 from lq_spark.engine.numbers import array_of, bytes_of, values_of
@@ -244,7 +245,7 @@ def _fit_outre(numbers: DataFrame, exact_up_to: int) -> Deviations:
 
 
 def _fit_scaled(numbers: DataFrame, n_rows: int) -> Deviations:
-    low, high = nth_lowest(numbers, _scaled, [(n_rows + 1) // 2, n_rows // 2 + 1])
+    low, high = nth_lowest(numbers, _scaled, median_ranks(n_rows))
     median = (low.value + high.value) / 2.0
 
     def run(labels: Float64, predictions: Float64, uncertainty: Float64) -> Float64:

@@ -22,8 +22,8 @@ from lq_spark.core.shared.selection import (
     narrowed,
     order_bits,
 )
-from lq_spark.engine.readings import Input
-from lq_spark.engine.reductions import Reduction
+from lq_spark.engine.readings import Input, column_input
+from lq_spark.engine.reductions import Reduction, reduce_all
 from lq_spark.engine.verbs import reduce_rows
 from lq_spark.errors import DataError
 
@@ -71,6 +71,24 @@ def nth_lowest(
         wanted = list(dict.fromkeys(_of_any(b) for b in brackets if not b.is_exact))
         found = dict(zip(wanted, _round(df, numbers, wanted), strict=True)) if wanted else {}
     return brackets
+
+
+def ranked_numbers(
+    df: DataFrame, numbers: Numbers, ranks_of: Callable[[int], Sequence[int]]
+) -> tuple[int, list[Bracket]]:
+    """Return how many numbers a table has, and where those of the ranks lie that this leads to.
+
+    Parameters
+    ----------
+    df, numbers
+        As for :func:`nth_lowest`.
+    ranks_of : callable
+        How many numbers there are, at least 1 -> ranks.
+    """
+    inputs = {name: column_input(name) for name in df.columns}
+    counts: BucketCounts | None = reduce_all(df, {"first": first_counts(inputs, numbers)})["first"]
+    n = 0 if counts is None else int(counts.count.sum())
+    return n, nth_lowest(df, numbers, ranks_of(n), counts) if n else []
 
 
 def _of_any(bracket: Bracket) -> Bracket:
