@@ -45,7 +45,7 @@ def scale_of(median: float) -> float:
     return max(median, _SMALLEST_MEDIAN)
 
 
-def distance_scores(means: Float64, scale: float, metric: str, t: float = 1.0) -> Float64:
+def distance_scores(means: Float64, scale: float, metric: str | None, t: float = 1.0) -> Float64:
     """Return the score of mean distances: 1 typical, 0 an outlier.
 
     Parameters
@@ -53,12 +53,13 @@ def distance_scores(means: Float64, scale: float, metric: str, t: float = 1.0) -
     means : ndarray of float64, shape (n,)
     scale : float
         From :func:`scale_of`.
-    metric : str
+    metric : str or None
+        Where it is not known, only a distance of 0 is none.
     t : float
         How fast the score falls with distance.
     """
     scores: Float64 = np.exp(-means * t / max(scale, _SMALLEST_SCALE))
-    scores[means < _ON_THE_SPOT[metric]] = 1.0
+    scores[means < (_ON_THE_SPOT[metric] if metric else 0.0)] = 1.0
     return scores
 
 

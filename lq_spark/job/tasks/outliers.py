@@ -142,7 +142,7 @@ class OutliersTask(FlaggedTask[OutliersConfig]):
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
-        from lq_spark.tasks.neighbors.knn import graph_options
+        from lq_spark.tasks.neighbors.knn import feature_graph
         from lq_spark.tasks.outliers.issues import read_probabilities
 
         config = self.config
@@ -150,9 +150,8 @@ class OutliersTask(FlaggedTask[OutliersConfig]):
         self.classes = config.classes
         self.options = None
         if config.features is not None:
-            self.options = graph_options(
-                self.source, config.id, config.features, config.k, config.metric, config.n_features
-            )
+            options = config.id, config.features, config.k, config.metric, config.n_features
+            self.options = feature_graph(self.source, *options)
             self.bound_batches(8 * self.options.n_features)
             return
         self.read, self.n_classes = read_probabilities(

@@ -24,7 +24,7 @@ from lq_spark.tasks import neighbors
 from lq_spark.tasks.duplicates.batches import IS_EXACT, NEAREST, SCORE, SET
 from lq_spark.tasks.duplicates.passes import GROUP, IS_NEAR, near_duplicates
 from lq_spark.tasks.neighbors.batches import ROW
-from lq_spark.tasks.neighbors.columns import Features, feature_names
+from lq_spark.tasks.neighbors.columns import Features, named_features
 from lq_spark.tasks.neighbors.knn import graph_options
 from lq_spark.tasks.shared.streams import refuse_stream
 
@@ -41,7 +41,8 @@ def find_issues(
     df: DataFrame,
     *,
     id: str = "id",
-    features: Features = "features",
+    features: Features | None = None,
+    graph: DataFrame | None = None,
     n_features: int | None = None,
     k: int | None = None,
     metric: str | None = None,
@@ -62,6 +63,9 @@ def find_issues(
     df, id, features, n_features, k, metric
         As for :func:`lq_spark.neighbors.graph`: each row names at most as many duplicates, nearest
         first, as it has neighbours there.
+    graph : DataFrame, optional
+        Instead of features, the edges of a graph, as many for each row, in the columns that
+        :func:`lq_spark.neighbors.graph` gives.
     threshold : float
         At least 0: rows are near duplicates whose distance is below this share of the median row's
         distance to its nearest neighbour, that being at least 1e-6.
@@ -75,6 +79,8 @@ def find_issues(
         If a column or option is wrong: before a Spark job starts; or k is too high.
     InvalidRowsError
         If an id is null or occurs twice, or a row has no usable features.
+    DataError
+        If a graph is not one of these rows.
     """
     refuse_stream(df, "duplicates.find_issues")
     require_number("threshold", threshold, 0.0)
@@ -87,7 +93,7 @@ def find_issues(
                 "whole numbers, float, double and decimal"
             )
     require_key(df, "id", id)
-    options = graph_options(df, id, features, k, metric, n_features, ADDED)
+    options = graph_options(df, id, features, k, metric, n_features, ADDED, graph=graph)
     with Held() as held:
         found = near_duplicates(df, options, threshold, held)
         best = [] if label_quality is None else [column(label_quality).desc_nulls_last()]
@@ -159,7 +165,8 @@ def summarize(
     df: DataFrame,
     *,
     id: str = "id",
-    features: Features = "features",
+    features: Features | None = None,
+    graph: DataFrame | None = None,
     n_features: int | None = None,
     k: int | None = None,
     metric: str | None = None,
@@ -169,7 +176,7 @@ def summarize(
 
     Parameters
     ----------
-    df, id, features, n_features, k, metric, threshold
+    df, id, features, graph, n_features, k, metric, threshold
         As for :func:`find_issues`.
 
     Raises
@@ -179,9 +186,10 @@ def summarize(
     """
     refuse_stream(df, "duplicates.summarize")
     found = find_issues(
-        columns_alone(df, [id, *feature_names(features)]),
+        columns_alone(df, [id, *named_features(features, graph)]),
         id=id,
         features=features,
+        graph=graph,
         n_features=n_features,
         k=k,
         metric=metric,

@@ -63,7 +63,7 @@ def near_duplicates(
     Raises as :func:`lq_spark.tasks.neighbors.knn.neighbor_lists`.
     """
     kind = column_type(df, options.id)
-    lists = neighbor_lists(df, options, held)
+    lists = neighbor_lists(df, options, held).rows
     schema = StructType([StructField(NEAREST, DoubleType())])
     nearest = with_mapped(lists, nearest_batch, [column_input(DISTANCES)], schema, keep=[ROW])
     with ExitStack() as stack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +39,25 @@ NEIGHBORS, DISTANCES = "neighbors", "distances"
 LOW, HIGH, BLOCK, BUCKET = "__lq_low", "__lq_high", "__lq_block", "__lq_bucket"
 
 GroupFunction = Callable[[pa.Table], pa.Table]
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched for.
+
+    Attributes
+    ----------
+    k : int
+    metric : str
+    n_features : int
+    dtype : dtype
+        float32 or float64: of a feature.
+    """
+
+    k: int
+    metric: str
+    n_features: int
+    dtype: DTypeLike
 
 
 def reasons_batch(n_features: int) -> BatchFunction:
@@ -87,17 +107,18 @@ def _read(
     return rows.matrix[usable], reasons
 
 
-def search_group(k: int, metric: str, n_features: int, dtype: DTypeLike) -> GroupFunction:
+def search_group(search: Search) -> GroupFunction:
     """Return (two blocks of sets of equal rows) -> the nearest rows of the other one's sets.
 
     The columns of a group: IDS, the rows of a set in order; VECTOR; BLOCK, and LOW and HIGH, the
     two blocks, which may be one. It gives ID, the first row of a set, NEIGHBORS and DISTANCES.
     """
+    k, metric = search.k, search.metric
 
     def run(group: pa.Table) -> pa.Table:
         sets = flat_lists(group[IDS])
         ranks = _ranks(sets.values)
-        vectors = prepared(_matrix(group[VECTOR], n_features, dtype), metric)
+        vectors = prepared(_matrix(group[VECTOR], search), metric)
         first = ranks[sets.offsets[:-1]]
         of_block = values_of(group[BLOCK])
         low, high = (np.flatnonzero(of_block == group[end][0].as_py()) for end in (LOW, HIGH))
@@ -178,12 +199,13 @@ def edges_batch(names: tuple[str, str, str, str]) -> Callable[[pa.RecordBatch], 
     return run
 
 
-def _matrix(vectors: pa.ChunkedArray, n_features: int, dtype: DTypeLike) -> NDArray[np.floating]:
+def _matrix(vectors: pa.ChunkedArray, search: Search) -> NDArray[np.floating]:
     whole = vectors.combine_chunks()
     content = whole.buffers()[2]
-    start = whole.offset * n_features
-    rows: NDArray[np.floating] = np.frombuffer(content, dtype)
-    return rows[start : start + len(whole) * n_features].reshape(len(whole), n_features)
+    width = search.n_features
+    start = whole.offset * width
+    rows: NDArray[np.floating] = np.frombuffer(content, search.dtype)
+    return rows[start : start + len(whole) * width].reshape(len(whole), width)
 
 
 def _ranks(keys: pa.Array) -> Int64:

@@ -63,6 +63,13 @@ def feature_names(features: Features) -> list[str]:
     return [features] if isinstance(features, str) else list(features)
 
 
+def named_features(features: Features | None, *instead: object) -> list[str]:
+    """Return the names of the columns of features: "features", if nothing is given instead."""
+    if features is None:
+        return ["features"] if all(other is None for other in instead) else []
+    return feature_names(features)
+
+
 def resolved_n_features(df: DataFrame, table: FeatureTable, n_features: object) -> int:
     """Return how many features a row has: as said, or as the first row that has any.
 

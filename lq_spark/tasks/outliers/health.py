@@ -11,7 +11,7 @@ from lq_spark.core.shared.display import Displayed, SmallTable
 from lq_spark.engine.inputs import columns_alone
 from lq_spark.engine.reductions import reduce_all
 from lq_spark.engine.verbs import select
-from lq_spark.tasks.neighbors.columns import Features, feature_names
+from lq_spark.tasks.neighbors.columns import Features, named_features
 from lq_spark.tasks.outliers.issues import find_issues
 from lq_spark.tasks.outliers.passes import FOUND
 from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE, OUTLIER_SCORE
@@ -55,6 +55,7 @@ def summarize(
     *,
     id: str = "id",
     features: Features | None = None,
+    graph: DataFrame | None = None,
     pred_probs: PredProbs | None = None,
     label: str | None = None,
     classes: Sequence[str] | None = None,
@@ -72,9 +73,9 @@ def summarize(
 
     Parameters
     ----------
-    df, id, features, pred_probs, label, classes, n_classes, n_features, k, metric, t, method
+    df, id, features, graph, pred_probs, label, classes, n_classes, n_features, k, metric, t
         As for :func:`find_issues`.
-    threshold, n_largest, gamma
+    threshold, method, n_largest, gamma
         As for :func:`find_issues`.
 
     Raises
@@ -83,11 +84,12 @@ def summarize(
         As :func:`find_issues`.
     """
     refuse_stream(df, "outliers.summarize")
-    by = feature_names(features or []) + list(probability_names(pred_probs or ()))
+    by = [*named_features(features, graph, pred_probs), *probability_names(pred_probs or ())]
     found = find_issues(
-        columns_alone(df, [id, *(by or ["features"]), *([label] if label else [])]),
+        columns_alone(df, [id, *by, *([label] if label else [])]),
         id=id,
         features=features,
+        graph=graph,
         pred_probs=pred_probs,
         label=label,
         classes=classes,

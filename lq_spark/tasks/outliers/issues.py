@@ -49,6 +49,7 @@ def find_issues(
     *,
     id: str = "id",
     features: Features | None = None,
+    graph: DataFrame | None = None,
     pred_probs: PredProbs | None = None,
     label: str | None = None,
     classes: Sequence[str] | None = None,
@@ -76,7 +77,11 @@ def find_issues(
         Column that tells the rows apart.
     features, n_features, k, metric
         How far a row is from its k nearest neighbours, as for :func:`lq_spark.neighbors.graph`; the
-        column "features" where neither these nor pred_probs are given.
+        column "features" where neither these, nor a graph or pred_probs are given.
+    graph : DataFrame, optional
+        Or the neighbours themselves: the edges of a graph, as many for each row, in the columns
+        that :func:`lq_spark.neighbors.graph` gives; ``metric``, where given, is that of its
+        distances.
     t : float
         How fast the score falls with that distance.
     pred_probs, classes, n_classes
@@ -95,9 +100,9 @@ def find_issues(
     Raises
     ------
     ColumnError, OptionError
-        If a column or option is wrong, or features and pred_probs are both given.
+        If a column or option is wrong, or several of features, graph and pred_probs are given.
     DataError
-        If there is but one row, or none to fit class thresholds on.
+        If a graph is not one of these rows, or there are none to fit class thresholds on.
     InvalidRowsError
         If an id is null or occurs twice, or a row cannot be scored.
     """
@@ -105,6 +110,7 @@ def find_issues(
     options = _Options(
         id=id,
         features=features,
+        graph=graph,
         pred_probs=pred_probs,
         label=label,
         classes=classes,
@@ -125,6 +131,7 @@ def score(
     *,
     id: str = "id",
     features: Features | None = None,
+    graph: DataFrame | None = None,
     pred_probs: PredProbs | None = None,
     label: str | None = None,
     classes: Sequence[str] | None = None,
@@ -144,9 +151,9 @@ def score(
 
     Parameters
     ----------
-    df, id, features, pred_probs, label, classes, n_classes, n_features, k, metric, t, method
+    df, id, features, graph, pred_probs, label, classes, n_classes, n_features, k, metric, t
         As for :func:`find_issues`.
-    n_largest, gamma
+    method, n_largest, gamma
         As for :func:`find_issues`.
     on_invalid : {"fail", "null"}
         What to do with a row that cannot be scored: fail, or leave its score null and compare the
@@ -162,6 +169,7 @@ def score(
     options = _Options(
         id=id,
         features=features,
+        graph=graph,
         pred_probs=pred_probs,
         label=label,
         classes=classes,
@@ -205,12 +213,12 @@ def validate(
     """
     if id is not None:
         refuse_stream(df, "outliers.validate with id")
-    features = _features_of(features, pred_probs)
-    if features is not None:
+    _require_one(features, pred_probs)
+    if pred_probs is None:
         _require_unused("features", label=label, classes=classes, n_classes=n_classes)
+        features = "features" if features is None else features
         return neighbors.validate(df, id=id, features=features, n_features=n_features)
     _require_unused("pred_probs", n_features=n_features)
-    pred_probs = pred_probs or ""
     if label is not None:
         return multiclass.validate(
             df, id=id, label=label, pred_probs=pred_probs, classes=classes, n_classes=n_classes
@@ -228,6 +236,7 @@ class _Options:
 
     id: str
     features: Features | None
+    graph: DataFrame | None
     pred_probs: PredProbs | None
     label: str | None
     classes: Sequence[str] | None
@@ -245,17 +254,23 @@ class _Options:
     ) -> DataFrame:
         """Return the table with :data:`FOUND`."""
         require_key(df, "id", self.id)
-        if (features := _features_of(self.features, self.pred_probs)) is not None:
-            _require_unused(
-                "features", label=self.label, classes=self.classes, n_classes=self.n_classes
-            )
+        if self.pred_probs is None:
+            by = "features" if self.graph is None else "graph"
+            _require_unused(by, label=self.label, classes=self.classes, n_classes=self.n_classes)
             limit = agreed_threshold(threshold, by_distance.THRESHOLD)
             require_number("t", self.t, 0.0, above=True)
             by_probability.require_options(self.method, self.n_largest, self.gamma)
-            options = self.id, features, self.k, self.metric, self.n_features, FOUND.names
-            graph = graph_options(df, *options)
+            options = self.id, self.features, self.k, self.metric, self.n_features, FOUND.names
+            graph = graph_options(df, *options, graph=self.graph)
             return with_distances(df, graph, self.t, limit, fail=fail)
-        _require_unused("pred_probs", n_features=self.n_features, k=self.k, metric=self.metric)
+        _require_one(self.features, self.pred_probs)
+        _require_unused(
+            "pred_probs",
+            graph=self.graph,
+            n_features=self.n_features,
+            k=self.k,
+            metric=self.metric,
+        )
         limit = agreed_threshold(threshold, by_probability.THRESHOLD)
         by_probability.require_options(self.method, self.n_largest, self.gamma)
         read, number = read_probabilities(
@@ -313,13 +328,9 @@ def read_probabilities(
     return read, number
 
 
-def _features_of(features: Features | None, pred_probs: PredProbs | None) -> Features | None:
-    """Return the features, "features" by default; None if probabilities are given instead."""
-    if pred_probs is None:
-        return "features" if features is None else features
-    if features is not None:
+def _require_one(features: Features | None, pred_probs: PredProbs | None) -> None:
+    if features is not None and pred_probs is not None:
         raise OptionError("features and pred_probs are both given; one of them decides")
-    return None
 
 
 def _require_unused(by: str, **options: object) -> None:

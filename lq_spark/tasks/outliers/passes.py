@@ -71,7 +71,7 @@ def scored_by_distance(
 
     A row that has no others is at distance 0 from them. Raises as :func:`neighbor_lists`.
     """
-    lists = neighbor_lists(df, options, held, fail=fail)
+    lists = neighbor_lists(df, options, held, fail=fail).rows
     mean = StructType([StructField(_MEAN, DoubleType())])
     inputs = [column_input(DISTANCES)]
     means = held.hold(with_mapped(lists, _means, inputs, mean, keep=[ROW]))
@@ -148,7 +148,7 @@ def _means(distances: pa.Array) -> dict[str, pa.Array]:
     return {_MEAN: array_of(by_distance.mean_distances(matrix))}
 
 
-def _distance_batch(scale: float, metric: str, t: float, limit: float) -> BatchFunction:
+def _distance_batch(scale: float, metric: str | None, t: float, limit: float) -> BatchFunction:
     def run(means: pa.Array) -> dict[str, pa.Array]:
         values = values_of(means)
         scores = by_distance.distance_scores(values, scale, metric, t)

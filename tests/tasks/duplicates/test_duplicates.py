@@ -7,7 +7,7 @@ from lq_spark import duplicates
 from lq_spark.core.duplicates import find_near_duplicates, rows_to_keep
 from lq_spark.core.neighbors import knn_graph
 from lq_spark.tasks.duplicates import passes
-from lq_spark.tasks.neighbors import knn
+from lq_spark.tasks.neighbors import exact
 
 N = 110
 
@@ -34,7 +34,7 @@ def table(spark):
 @pytest.mark.connect
 @pytest.mark.parametrize("n_partitions", [1, 7])
 def test_they_are_those_of_core(table, monkeypatch, n_partitions):
-    monkeypatch.setattr(knn, "_MAX_BLOCK_ROWS", 40)
+    monkeypatch.setattr(exact, "_MAX_BLOCK_ROWS", 40)
     monkeypatch.setattr(passes, "_PAIRS_OF_A_BUCKET", 9)
     quality = np.random.default_rng(1).integers(0, 4, N) / 4
     options = {"k": 4, "metric": "euclidean", "threshold": 0.1}
@@ -44,8 +44,8 @@ def test_they_are_those_of_core(table, monkeypatch, n_partitions):
     issues = duplicates.find_issues(rows, **options, label_quality="quality")
     found = issues.orderBy("id").collect()
     assert [row["is_near_duplicate_issue"] for row in found] == expected.is_near_duplicate.tolist()
-    exact = [row["is_exact_duplicate_issue"] for row in found]
-    assert exact == expected.is_exact_duplicate.tolist()
+    copies = [row["is_exact_duplicate_issue"] for row in found]
+    assert copies == expected.is_exact_duplicate.tolist()
     assert [row["near_duplicate_score"] for row in found] == expected.score.tolist()
     nearest = [row["distance_to_nearest_neighbor"] for row in found]
     assert nearest == expected.distance_to_nearest.tolist()

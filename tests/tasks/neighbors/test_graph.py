@@ -6,7 +6,7 @@ import pytest
 from lq_spark import neighbors
 from lq_spark.core.neighbors import knn_graph
 from lq_spark.errors import ColumnError, InvalidRowsError, OptionError
-from lq_spark.tasks.neighbors import knn
+from lq_spark.tasks.neighbors import exact
 
 
 def features_like(shape, n_rows=90, n_features=5, seed=0):
@@ -56,7 +56,7 @@ def lists_of(edges):
 )
 @pytest.mark.parametrize("k", [1, 10, 89])
 def test_it_is_that_of_core(table, monkeypatch, shape, metric, block_rows, n_partitions, k):
-    monkeypatch.setattr(knn, "_MAX_BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(exact, "_MAX_BLOCK_ROWS", block_rows)
     features = features_like(shape)
     expected = knn_graph(features, k=k, metric=metric)
     rows = table(features).repartition(n_partitions)
@@ -69,7 +69,7 @@ def test_it_is_that_of_core(table, monkeypatch, shape, metric, block_rows, n_par
 @pytest.mark.spark
 @pytest.mark.connect
 def test_forms_of_features_and_ids_make_no_difference(spark, monkeypatch):
-    monkeypatch.setattr(knn, "_MAX_BLOCK_ROWS", 13)
+    monkeypatch.setattr(exact, "_MAX_BLOCK_ROWS", 13)
     features = features_like("copies", n_rows=60, n_features=3).astype(np.float32)
     expected = knn_graph(features, k=4, metric="cosine")
     ids = [f"row {n:03}" for n in range(60)]

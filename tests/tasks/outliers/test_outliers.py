@@ -8,7 +8,7 @@ from lq_spark.core.neighbors import knn_graph
 from lq_spark.core.outliers import OutOfDistribution
 from lq_spark.core.outliers.distances import are_far, largest_typical, mean_distances
 from lq_spark.errors import ColumnError, InvalidRowsError, OptionError
-from lq_spark.tasks.neighbors import knn
+from lq_spark.tasks.neighbors import exact
 
 N = 120
 
@@ -39,7 +39,7 @@ def found_in(rows):
 @pytest.mark.connect
 @pytest.mark.parametrize("n_partitions", [1, 7])
 def test_outliers_by_features_are_those_of_core(table, monkeypatch, n_partitions):
-    monkeypatch.setattr(knn, "_MAX_BLOCK_ROWS", 40)
+    monkeypatch.setattr(exact, "_MAX_BLOCK_ROWS", 40)
     features, _, _ = data()
     for options in ({}, {"k": 3, "t": 2.0, "metric": "euclidean", "threshold": 0.6}):
         rows = table.repartition(n_partitions)

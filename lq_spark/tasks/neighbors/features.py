@@ -1,0 +1,155 @@
+"""The nearest neighbours of all rows of a table, by their features, keyed by id.
+
+Rows of equal features are looked for once; what is found of them is spread over their copies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Window
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    DataType,
+    DoubleType,
+    StructField,
+    StructType,
+)
+
+from lq_spark.core.neighbors.graph import N_NEIGHBORS
+from lq_spark.core.neighbors.vectors import require_k
+from lq_spark.engine.held import Held
+from lq_spark.engine.inputs import column_type
+from lq_spark.engine.kept import kept
+from lq_spark.engine.readings import column_input
+from lq_spark.engine.verbs import with_mapped
+from lq_spark.errors import InvalidRowsError
+from lq_spark.tasks.neighbors.batches import (
+    DISTANCES,
+    ID,
+    IDS,
+    NEIGHBORS,
+    ROW,
+    VECTOR,
+    Search,
+    corrected_batch,
+    vectors_batch,
+)
+from lq_spark.tasks.neighbors.columns import FeatureTable
+from lq_spark.tasks.neighbors.exact import exact_neighbors
+from lq_spark.tasks.shared.keys import require_unique
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+@dataclass(frozen=True)
+class FeatureGraph:
+    """The features whose nearest neighbours are sought, checked.
+
+    Attributes
+    ----------
+    id : str
+        The key column of the rows.
+    table : FeatureTable
+    n_features : int
+    k : int or None
+        As many as possible, up to 10, where it is None.
+    metric : str
+    """
+
+    id: str
+    table: FeatureTable
+    n_features: int
+    k: int | None
+    metric: str
+
+
+def feature_lists(
+    df: DataFrame, options: FeatureGraph, held: Held, *, fail: bool
+) -> tuple[DataFrame, int]:
+    """Return ROW, NEIGHBORS and DISTANCES of rows, held from now on; and k, 0 of a single row.
+
+    Rows without usable features fail, or are left out.
+
+    Raises
+    ------
+    OptionError
+        If k is not below the number of rows.
+    InvalidRowsError
+        If an id is null or occurs twice, or ``fail`` and a row has no usable features.
+    """
+    key, kind = options.id, column_type(df, options.id)
+    function = vectors_batch(options.n_features)
+    schema = StructType([StructField(VECTOR, BinaryType())])
+    made = with_mapped(df, function, [options.table.input], schema, keep=[key])
+    with kept(made) as made:
+        rows, n_rows = _usable(made.withColumnRenamed(key, ROW), key, fail=fail)
+        k = max(1, min(N_NEIGHBORS, n_rows - 1)) if options.k is None else options.k
+        if n_rows and options.k is not None:
+            require_k(k, n_rows)
+        search = Search(k, options.metric, options.n_features, options.table.dtype)
+        with kept(_sets(rows, k)) as sets:
+            n_sets = sets.count()
+            nearest = exact_neighbors(sets, n_sets, search, lists_schema(ID, kind))
+            with kept(nearest) as found:
+                if n_sets == n_rows > 1:
+                    lists = found.withColumnRenamed(ID, ROW)
+                else:
+                    lists = _of_all_rows(rows, sets, found, k, kind)
+                lists = held.hold(lists)
+                lists.count()  # now, while what it is made of is kept
+    return lists, k if n_rows > 1 else 0
+
+
+def _usable(made: DataFrame, key: str, *, fail: bool) -> tuple[DataFrame, int]:
+    """Return the rows that can be used, and how many; raise InvalidRowsError as above."""
+    validate = "neighbors.validate"
+    n_all = require_unique(made, ROW, validate=validate, called=key).n_rows
+    rows = made.where(F.col(VECTOR).isNotNull())
+    n_rows = rows.count()
+    if fail and n_rows < n_all:
+        raise InvalidRowsError(
+            f"{n_all - n_rows} of {n_all} rows cannot be scored, for want of usable features; "
+            f"{validate} says which and why"
+        )
+    return rows, n_rows
+
+
+def _of_all_rows(
+    rows: DataFrame, sets: DataFrame, found: DataFrame, k: int, kind: DataType
+) -> DataFrame:
+    """Return the lists of all rows, of those of the sets."""
+    lists = {NEIGHBORS: ArrayType(kind), DISTANCES: ArrayType(DoubleType())}
+    # A set has none where there is no other.
+    others = {
+        name: F.coalesce(name, F.array().cast(of)).alias(f"__lq_{name}")
+        for name, of in lists.items()
+    }
+    joined = sets.join(found, ID, "left").select(IDS, VECTOR, *others.values())
+    inputs = [column_input(name) for name in (ROW, IDS, *(f"__lq_{name}" for name in others))]
+    schema = StructType([StructField(name, of) for name, of in lists.items()])
+    return with_mapped(rows.join(joined, VECTOR), corrected_batch(k), inputs, schema, keep=[ROW])
+
+
+def _sets(rows: DataFrame, k: int) -> DataFrame:
+    """Return the sets of rows of equal features: ID, the first; IDS, as many as matter; VECTOR."""
+    by_row = Window.partitionBy(VECTOR).orderBy(ROW)
+    placed = rows.withColumn("__lq_place", F.row_number().over(by_row))
+    few = placed.where(F.col("__lq_place") <= k + 1).groupBy(VECTOR)
+    sets = few.agg(F.sort_array(F.collect_list(ROW)).alias(IDS))
+    return sets.select(F.get(IDS, F.lit(0)).alias(ID), IDS, VECTOR)
+
+
+def lists_schema(key: str, kind: DataType) -> StructType:
+    """Return the schema of a key, of this kind, with NEIGHBORS and DISTANCES."""
+    return StructType(
+        [
+            StructField(key, kind),
+            StructField(NEIGHBORS, ArrayType(kind)),
+            StructField(DISTANCES, ArrayType(DoubleType())),
+        ]
+    )
