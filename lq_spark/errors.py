@@ -93,6 +93,12 @@ def require_number(
     raise OptionError(f"{option} must be a number{allowed}, got {value!r}")
 
 
+def require_share(option: str, share: float) -> None:
+    """Raise OptionError unless it is a number above 0, at most 1."""
+    if not isinstance(share, (int, float)) or isinstance(share, bool) or not 0.0 < share <= 1.0:
+        raise OptionError(f"{option} must be a number above 0 and at most 1, got {share!r}")
+
+
 def require_whole_number(option: str, value: object, low: int) -> None:
     """Raise OptionError unless ``value`` is a whole number of at least ``low``."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < low:

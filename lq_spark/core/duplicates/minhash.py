@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lq_spark.core.duplicates.shingles import UInt64, mixed
+from lq_spark.core.shared.mixing import UInt64, mixed
 from lq_spark.core.shared.segments import ranges
 
 UInt32 = NDArray[np.uint32]

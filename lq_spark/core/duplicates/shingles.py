@@ -18,20 +18,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lq_spark.core.shared.mixing import UInt64, mixed
 from lq_spark.core.shared.segments import offsets_of
-from lq_spark.errors import DataError, OptionError, require_one_of, require_whole_number
+from lq_spark.errors import DataError, require_one_of, require_whole_number
 
 KINDS: Final = ("word", "character")
 LENGTHS: Final = {"word": 2, "character": 5}
 """Of a shingle, by default."""
-
-UInt64 = NDArray[np.uint64]
-
-_MIXERS: Final = (
-    (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)),
-    (np.uint64(27), np.uint64(0x94D049BB133111EB)),
-)
-"""Of the generator SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): each bit depends on all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +106,6 @@ def shingle_codes(texts: Sequence[str], rule: ShingleRule) -> tuple[UInt64, NDAr
     return mixed(codes), offsets
 
 
-def mixed(codes: UInt64) -> UInt64:
-    """Return numbers in which each bit depends on all bits of the given ones: none become equal."""
-    found = codes.copy()
-    for shift, factor in _MIXERS:
-        found ^= found >> shift
-        found *= factor
-    found ^= found >> np.uint64(31)
-    return found
-
-
 def checked_texts(texts: Iterable[object]) -> list[str]:
     """Return texts as a list; raise DataError if one is something else, with its row."""
     if isinstance(texts, str):
@@ -133,12 +116,6 @@ def checked_texts(texts: Iterable[object]) -> list[str]:
             raise DataError(f"texts must be texts, got {text!r:.80} at row {row}")
         found.append(str(text))
     return found
-
-
-def require_share(option: str, share: float) -> None:
-    """Raise OptionError unless it is a number above 0, at most 1."""
-    if not isinstance(share, (int, float)) or isinstance(share, bool) or not 0.0 < share <= 1.0:
-        raise OptionError(f"{option} must be a number above 0 and at most 1, got {share!r}")
 
 
 def _unit_codes(texts: Sequence[str], rule: ShingleRule) -> tuple[UInt64, NDArray[np.int64]]:

@@ -21,12 +21,11 @@ from lq_spark.core.duplicates.shingles import (
     ShingleRule,
     checked_texts,
     jaccard,
-    require_share,
     shingle_codes,
     shingles,
 )
 from lq_spark.core.shared.blocks import Float64, Mask
-from lq_spark.errors import require_one_of, require_whole_number
+from lq_spark.errors import require_one_of, require_share, require_whole_number
 
 SIMILARITY: Final = 0.8
 """From this similarity on two texts are near duplicates, by default."""

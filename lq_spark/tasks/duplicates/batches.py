@@ -13,7 +13,7 @@ from lq_spark.engine.arrow import flat_lists
 from lq_spark.engine.key_order import plain_keys
 from lq_spark.engine.numbers import array_of, values_of
 from lq_spark.engine.readings import BatchFunction
-from lq_spark.tasks.neighbors.batches import GroupFunction
+from lq_spark.tasks.neighbors.searches import GroupFunction
 from lq_spark.tasks.shared.batches import list_array
 
 NEAREST = "distance_to_nearest_neighbor"

@@ -40,8 +40,9 @@ from lq_spark.tasks.duplicates.batches import (
     score_batch,
     sets_group,
 )
-from lq_spark.tasks.neighbors.batches import BUCKET, DISTANCES, NEIGHBORS, ROW
+from lq_spark.tasks.neighbors.batches import DISTANCES, NEIGHBORS, ROW
 from lq_spark.tasks.neighbors.knn import GraphOptions, neighbor_lists
+from lq_spark.tasks.neighbors.searches import BUCKET
 from lq_spark.tasks.shared.order_statistics import ranked_numbers
 
 if TYPE_CHECKING:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 from pyspark.sql.types import StringType, StructField, StructType
 
-from lq_spark.core.neighbors.copies import spread_over_copies
-from lq_spark.core.neighbors.search import Int64, Neighbors, lowest_of_each, nearest
-from lq_spark.core.neighbors.vectors import are_usable, prepared
-from lq_spark.core.shared.blocks import Float64
-from lq_spark.engine.arrow import FlatLists, ListFault, flat_lists, list_rows
-from lq_spark.engine.key_order import plain_keys
+from lq_spark.core.neighbors.search import lowest_of_each
+from lq_spark.core.neighbors.vectors import are_usable
+from lq_spark.engine.arrow import ListFault, flat_lists, list_rows
 from lq_spark.engine.numbers import array_of, values_of
 from lq_spark.engine.readings import BatchFunction
 from lq_spark.tasks.shared.batches import list_array, reason_column
@@ -36,28 +32,6 @@ REASONS_SCHEMA = StructType([StructField(INVALID_REASON, StringType())])
 
 ROW, ID, IDS, VECTOR = "__lq_row", "__lq_id", "__lq_ids", "__lq_vector"
 NEIGHBORS, DISTANCES = "neighbors", "distances"
-LOW, HIGH, BLOCK, BUCKET = "__lq_low", "__lq_high", "__lq_block", "__lq_bucket"
-
-GroupFunction = Callable[[pa.Table], pa.Table]
-
-
-@dataclass(frozen=True)
-class Search:
-    """What is searched for.
-
-    Attributes
-    ----------
-    k : int
-    metric : str
-    n_features : int
-    dtype : dtype
-        float32 or float64: of a feature.
-    """
-
-    k: int
-    metric: str
-    n_features: int
-    dtype: DTypeLike
 
 
 def reasons_batch(n_features: int) -> BatchFunction:
@@ -107,50 +81,6 @@ def _read(
     return rows.matrix[usable], reasons
 
 
-def search_group(search: Search) -> GroupFunction:
-    """Return (two blocks of sets of equal rows) -> the nearest rows of the other one's sets.
-
-    The columns of a group: IDS, the rows of a set in order; VECTOR; BLOCK, and LOW and HIGH, the
-    two blocks, which may be one. It gives ID, the first row of a set, NEIGHBORS and DISTANCES.
-    """
-    k, metric = search.k, search.metric
-
-    def run(group: pa.Table) -> pa.Table:
-        sets = flat_lists(group[IDS])
-        ranks = _ranks(sets.values)
-        vectors = prepared(_matrix(group[VECTOR], search), metric)
-        first = ranks[sets.offsets[:-1]]
-        of_block = values_of(group[BLOCK])
-        low, high = (np.flatnonzero(of_block == group[end][0].as_py()) for end in (LOW, HIGH))
-        is_one = bool(group[LOW][0] == group[HIGH][0])
-        found = []
-        for queries, references in ((low, high),) if is_one else ((low, high), (high, low)):
-            near = nearest(
-                vectors[queries], vectors[references], first[references], k, metric, same=is_one
-            )
-            near = Neighbors(queries[near.query], references[near.reference], near.distance)
-            found.append(spread_over_copies(near, sets.offsets, ranks, k))
-        by_rank = sets.values.take(array_of(np.argsort(ranks)))
-        return pa.concat_tables(_lists(near, sets, by_rank) for near in found)
-
-    return run
-
-
-def merge_group(k: int) -> GroupFunction:
-    """Return (ID, NEIGHBORS, DISTANCES of some blocks) -> those of all blocks together."""
-
-    def run(group: pa.Table) -> pa.Table:
-        keys = group[ID].combine_chunks().dictionary_encode()
-        neighbors, distances = flat_lists(group[NEIGHBORS]), flat_lists(group[DISTANCES])
-        query = values_of(keys.indices).astype(np.int64)[neighbors.rows]
-        away, ranks = values_of(distances.values), _ranks(neighbors.values)
-        kept = lowest_of_each(query, away, ranks, k)
-        counts = np.bincount(query[kept], minlength=len(keys.dictionary))
-        return _table(keys.dictionary, neighbors.values.take(array_of(kept)), away[kept], counts)
-
-    return run
-
-
 def corrected_batch(k: int) -> BatchFunction:
     """Return (row, rows of its set, nearest others, their distances) -> NEIGHBORS, DISTANCES.
 
@@ -197,37 +127,3 @@ def edges_batch(names: tuple[str, str, str, str]) -> Callable[[pa.RecordBatch], 
         return pa.RecordBatch.from_arrays(columns, names=list(names))
 
     return run
-
-
-def _matrix(vectors: pa.ChunkedArray, search: Search) -> NDArray[np.floating]:
-    whole = vectors.combine_chunks()
-    content = whole.buffers()[2]
-    width = search.n_features
-    start = whole.offset * width
-    rows: NDArray[np.floating] = np.frombuffer(content, search.dtype)
-    return rows[start : start + len(whole) * width].reshape(len(whole), width)
-
-
-def _ranks(keys: pa.Array) -> Int64:
-    """Return the place of each key in their order; the same for equal ones."""
-    values = plain_keys(keys)
-    if pa.types.is_integer(values.type):
-        return np.unique(values_of(values), return_inverse=True)[1]
-    encoded = values.dictionary_encode()
-    order = values_of(pc.sort_indices(encoded.dictionary)).astype(np.int64)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    ranks: Int64 = place[values_of(encoded.indices)]
-    return ranks
-
-
-def _lists(near: Neighbors, sets: FlatLists, by_rank: pa.Array) -> pa.Table:
-    queries, counts = np.unique(near.query, return_counts=True)
-    keys = sets.values.take(array_of(sets.offsets[:-1][queries]))
-    return _table(keys, by_rank.take(array_of(near.reference)), near.distance, counts)
-
-
-def _table(keys: pa.Array, neighbors: pa.Array, distances: Float64, counts: Int64) -> pa.Table:
-    offsets = np.append(0, np.cumsum(counts))
-    lists = [list_array(neighbors, offsets), list_array(array_of(distances), offsets)]
-    return pa.table([keys, *lists], names=[ID, NEIGHBORS, DISTANCES])

@@ -13,14 +13,12 @@ from pyspark.sql import functions as F
 
 from lq_spark.engine.inputs import column
 from lq_spark.engine.verbs import map_groups
-from lq_spark.tasks.neighbors.batches import (
+from lq_spark.tasks.neighbors.batches import ID, IDS, VECTOR
+from lq_spark.tasks.neighbors.searches import (
     BLOCK,
     BUCKET,
     HIGH,
-    ID,
-    IDS,
     LOW,
-    VECTOR,
     Search,
     merge_group,
     search_group,

@@ -5,6 +5,8 @@ Rows of equal features are looked for once; what is found of them is spread over
 
 from __future__ import annotations
 
+import logging
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,7 @@ from lq_spark.engine.kept import kept
 from lq_spark.engine.readings import column_input
 from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import InvalidRowsError
+from lq_spark.tasks.neighbors.approximate import approximate_neighbors
 from lq_spark.tasks.neighbors.batches import (
     DISTANCES,
     ID,
@@ -34,16 +37,25 @@ from lq_spark.tasks.neighbors.batches import (
     NEIGHBORS,
     ROW,
     VECTOR,
-    Search,
     corrected_batch,
     vectors_batch,
 )
 from lq_spark.tasks.neighbors.columns import FeatureTable
 from lq_spark.tasks.neighbors.exact import exact_neighbors
+from lq_spark.tasks.neighbors.searches import Search
 from lq_spark.tasks.shared.keys import require_unique
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+MOST_PRODUCTS = 1e13
+"""Up to so many products of two features the search is exact by default: some five minutes on two
+cores, that of 400,000 distinct rows of 64 features."""
+
+RECALL = 0.95
+"""Beyond, by default."""
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,10 @@ class FeatureGraph:
     k : int or None
         As many as possible, up to 10, where it is None.
     metric : str
+    recall : float or None
+        The share of true neighbours that is wanted; 1 is exact.
+    seed : int
+        Of an approximate search.
     """
 
     id: str
@@ -66,14 +82,16 @@ class FeatureGraph:
     n_features: int
     k: int | None
     metric: str
+    recall: float | None
+    seed: int
 
 
 def feature_lists(
     df: DataFrame, options: FeatureGraph, held: Held, *, fail: bool
-) -> tuple[DataFrame, int]:
-    """Return ROW, NEIGHBORS and DISTANCES of rows, held from now on; and k, 0 of a single row.
+) -> tuple[DataFrame, int, float]:
+    """Return ROW, NEIGHBORS and DISTANCES of rows, held from now on; k; and the recall.
 
-    Rows without usable features fail, or are left out.
+    Rows without usable features fail, or are left out. One row alone has no neighbours; k is 0.
 
     Raises
     ------
@@ -92,9 +110,11 @@ def feature_lists(
         if n_rows and options.k is not None:
             require_k(k, n_rows)
         search = Search(k, options.metric, options.n_features, options.table.dtype)
-        with kept(_sets(rows, k)) as sets:
+        with ExitStack() as stack, kept(_sets(rows, k)) as sets:
             n_sets = sets.count()
-            nearest = exact_neighbors(sets, n_sets, search, lists_schema(ID, kind))
+            nearest, recall = _neighbors(
+                sets, n_sets, search, options, lists_schema(ID, kind), stack
+            )
             with kept(nearest) as found:
                 if n_sets == n_rows > 1:
                     lists = found.withColumnRenamed(ID, ROW)
@@ -102,7 +122,32 @@ def feature_lists(
                     lists = _of_all_rows(rows, sets, found, k, kind)
                 lists = held.hold(lists)
                 lists.count()  # now, while what it is made of is kept
-    return lists, k if n_rows > 1 else 0
+    return lists, k if n_rows > 1 else 0, recall
+
+
+def _neighbors(
+    sets: DataFrame,
+    n_sets: int,
+    search: Search,
+    options: FeatureGraph,
+    schema: StructType,
+    stack: ExitStack,
+) -> tuple[DataFrame, float]:
+    """Return the neighbours of the first row of each set, and the recall: 1 of exact ones."""
+    is_cheap = n_sets * n_sets * search.n_features <= MOST_PRODUCTS
+    recall = (1.0 if is_cheap else RECALL) if options.recall is None else options.recall
+    if recall == 1.0 or n_sets < 2:
+        return exact_neighbors(sets, n_sets, search, schema), 1.0
+    found, reached = approximate_neighbors(
+        sets, n_sets, search, recall, options.seed, schema, stack
+    )
+    _LOG.info(
+        "approximate neighbours of %d distinct rows: recall %.4f (wanted %.4f)",
+        n_sets,
+        reached,
+        recall,
+    )
+    return found, reached
 
 
 def _usable(made: DataFrame, key: str, *, fail: bool) -> tuple[DataFrame, int]:

@@ -11,7 +11,7 @@ from lq_spark.core.neighbors.vectors import METRICS, agreed_metric, require_k
 from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import column_type, require_key, require_new_columns
 from lq_spark.engine.verbs import map_batches
-from lq_spark.errors import OptionError, require_one_of
+from lq_spark.errors import OptionError, require_one_of, require_share, require_whole_number
 from lq_spark.tasks.neighbors.batches import edges_batch
 from lq_spark.tasks.neighbors.columns import Features, feature_table, resolved_n_features
 from lq_spark.tasks.neighbors.features import FeatureGraph, feature_lists
@@ -34,10 +34,14 @@ class NeighborLists(NamedTuple):
         ROW, the id of each row, with NEIGHBORS and DISTANCES, arrays of k; held.
     k : int
         0 where there is one row, which has no neighbours, or none.
+    recall : float
+        How many of the nearest rows were found, in a sample: 1 of an exact search, or all that a
+        graph gives.
     """
 
     rows: DataFrame
     k: int
+    recall: float = 1.0
 
 
 def graph(
@@ -48,13 +52,20 @@ def graph(
     k: int | None = None,
     metric: str | None = None,
     n_features: int | None = None,
+    recall: float | None = None,
+    seed: int = 0,
 ) -> DataFrame:
-    """Return the k nearest other rows of each row, exactly: a row each, computed now.
+    """Return the k nearest other rows of each row: a row each, computed now.
 
     Columns ``id`` and ``neighbor`` (both in the id column's type), ``rank`` (int, 1 the nearest)
-    and ``distance`` (double). They do not depend, to the bit, on how the table is partitioned, and
-    equal those of :func:`lq_spark.core.neighbors.knn_graph` on the rows in the order of their ids.
-    The time it takes grows with the square of the number of distinct rows.
+    and ``distance`` (double). They do not depend, to the bit, on how the table is partitioned. If
+    exact, they equal those of :func:`lq_spark.core.neighbors.knn_graph` on the rows in the order of
+    their ids.
+
+    The time of an exact search grows with the square of the number of distinct rows. An approximate
+    one compares a row with those near to it alone: each distance is exact, and some neighbours may
+    be farther ones in place of the nearest. How many of the nearest it finds is measured and logged
+    (at INFO).
 
     Parameters
     ----------
@@ -70,6 +81,12 @@ def graph(
         By default cosine, and Euclidean for up to 3 features.
     n_features : int, optional
         How many features a row has. Where not given, as many as the first row.
+    recall : float, optional
+        Above 0, at most 1: the share of the nearest rows that is to be found, where 1 is exact. By
+        default exact up to 1e13 products of two features, of 400,000 distinct rows of 64 features
+        for instance, and 0.95 beyond.
+    seed : int
+        Of an approximate search, at least 0.
 
     Raises
     ------
@@ -79,7 +96,7 @@ def graph(
         If an id is null or occurs twice, or a row has no usable features.
     """
     refuse_stream(df, "neighbors.graph")
-    options = feature_graph(df, id, features, k, metric, n_features)
+    options = feature_graph(df, id, features, k, metric, n_features, recall=recall, seed=seed)
     kind = column_type(df, id)
     schema = StructType(
         [
@@ -104,6 +121,8 @@ def graph_options(
     added: Sequence[str] = (),
     *,
     graph: DataFrame | None = None,
+    recall: float | None = None,
+    seed: int = 0,
 ) -> GraphOptions:
     """Check what says who a row's neighbours are, ``graph`` or else features as they are given.
 
@@ -113,9 +132,11 @@ def graph_options(
         As :func:`feature_graph`.
     """
     if graph is None:
-        return feature_graph(df, id, features, k, metric, n_features, added)
+        options = id, features, k, metric, n_features, added
+        return feature_graph(df, *options, recall=recall, seed=seed)
     require_key(df, "id", id)
-    for name, given in (("features", features), ("n_features", n_features), ("k", k)):
+    unused = {"features": features, "n_features": n_features, "k": k, "recall": recall}
+    for name, given in unused.items():
         if given is not None:
             raise OptionError(f"{name} is given, which does not go with graph")
     if metric is not None:
@@ -132,6 +153,9 @@ def feature_graph(
     metric: str | None,
     n_features: int | None,
     added: Sequence[str] = (),
+    *,
+    recall: float | None = None,
+    seed: int = 0,
 ) -> FeatureGraph:
     """Check features, by default the column of this name, and how neighbours are sought.
 
@@ -148,10 +172,13 @@ def feature_graph(
         require_k(k)
     if metric is not None:
         require_one_of("metric", metric, METRICS)
+    if recall is not None:
+        require_share("recall", recall)
+    require_whole_number("seed", seed, 0)
     table = feature_table(df, "features" if features is None else features)
     require_new_columns(df, added)
     width = resolved_n_features(df, table, n_features)
-    return FeatureGraph(id, table, width, k, agreed_metric(metric, width))
+    return FeatureGraph(id, table, width, k, agreed_metric(metric, width), recall, seed)
 
 
 def neighbor_lists(
