@@ -105,12 +105,10 @@ def references_group(search: Search, *, apart: bool = False) -> GroupFunction:
     def run(group: pa.Table) -> pa.Table:
         is_query = pc.is_null(group[IDS])
         queries, references = group.filter(is_query), group.filter(pc.invert(is_query))
-        keys = queries[ID].combine_chunks()
-        sets = flat_lists(references[IDS])
-        rows = pa.concat_arrays([keys, sets.values])
-        ranks = ranks_of(rows)
-        of_query, of_row = ranks[: len(keys)], ranks[len(keys) :]
-        first = of_row[sets.offsets[:-1]]
+        keys, sets = queries[ID].combine_chunks(), flat_lists(references[IDS])
+        ranks = ranks_of(sets.values)
+        firsts = array_of(sets.offsets[:-1])
+        first = ranks[sets.offsets[:-1]]
         asking, answering = search.vectors(queries[VECTOR]), search.vectors(references[VECTOR])
         found = [Neighbors(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
         for some, others in _in_lists(queries[PROBES], references[PROBES]):
@@ -118,10 +116,11 @@ def references_group(search: Search, *, apart: bool = False) -> GroupFunction:
             found.append(Neighbors(some[near.query], others[near.reference], near.distance))
         near = Neighbors(*map(np.concatenate, zip(*found, strict=True)))
         if apart:
-            is_other = of_query[near.query] != first[near.reference]
+            own, other = keys.take(array_of(near.query)), sets.values.take(firsts)
+            is_other = values_of(pc.not_equal(own, other.take(array_of(near.reference))))
             near = Neighbors(*(part[is_other] for part in near))
-        near = spread_over_copies(near, sets.offsets, of_row, search.k)
-        return _lists(near, keys, _by_rank(rows, ranks))
+        near = spread_over_copies(near, sets.offsets, ranks, search.k)
+        return _lists(near, keys, _by_rank(sets.values, ranks))
 
     return run
 
