@@ -12,6 +12,7 @@ from lq_spark.engine.inputs import columns_alone
 from lq_spark.engine.reductions import reduce_all
 from lq_spark.engine.verbs import select
 from lq_spark.tasks.neighbors.columns import Features, named_features
+from lq_spark.tasks.outliers.fitted import FittedOutliers
 from lq_spark.tasks.outliers.issues import find_issues
 from lq_spark.tasks.outliers.passes import FOUND
 from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE, OUTLIER_SCORE
@@ -56,6 +57,7 @@ def summarize(
     id: str = "id",
     features: Features | None = None,
     graph: DataFrame | None = None,
+    fitted: FittedOutliers | None = None,
     pred_probs: PredProbs | None = None,
     label: str | None = None,
     classes: Sequence[str] | None = None,
@@ -73,9 +75,9 @@ def summarize(
 
     Parameters
     ----------
-    df, id, features, graph, pred_probs, label, classes, n_classes, n_features, k, metric, t
+    df, id, features, graph, fitted, pred_probs, label, classes, n_classes, n_features, k, metric
         As for :func:`find_issues`.
-    threshold, method, n_largest, gamma
+    t, threshold, method, n_largest, gamma
         As for :func:`find_issues`.
 
     Raises
@@ -90,6 +92,7 @@ def summarize(
         id=id,
         features=features,
         graph=graph,
+        fitted=fitted,
         pred_probs=pred_probs,
         label=label,
         classes=classes,

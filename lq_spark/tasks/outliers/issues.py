@@ -21,6 +21,7 @@ from lq_spark.tasks import multiclass, neighbors
 from lq_spark.tasks.neighbors.batches import ROW
 from lq_spark.tasks.neighbors.columns import Features
 from lq_spark.tasks.neighbors.knn import GraphOptions, graph_options
+from lq_spark.tasks.outliers.fitted import FittedOutliers, scored_by_reference
 from lq_spark.tasks.outliers.passes import (
     FOUND,
     ByProbability,
@@ -29,7 +30,7 @@ from lq_spark.tasks.outliers.passes import (
     with_probability_scores,
 )
 from lq_spark.tasks.shared.batches import reason_batch
-from lq_spark.tasks.shared.classes import agreed_k, checked_classes, first_length
+from lq_spark.tasks.shared.classes import agreed_k, checked_classes, first_length, require_kind
 from lq_spark.tasks.shared.keys import require_to_validate, require_unique, with_key_reasons
 from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE
 from lq_spark.tasks.shared.probabilities import (
@@ -50,6 +51,7 @@ def find_issues(
     id: str = "id",
     features: Features | None = None,
     graph: DataFrame | None = None,
+    fitted: FittedOutliers | None = None,
     pred_probs: PredProbs | None = None,
     label: str | None = None,
     classes: Sequence[str] | None = None,
@@ -82,6 +84,10 @@ def find_issues(
         Or the neighbours themselves: the edges of a graph, as many for each row, in the columns
         that :func:`lq_spark.neighbors.graph` gives; ``metric``, where given, is that of its
         distances.
+    fitted : FittedOutliers, optional
+        From :func:`fit`: rows are compared with its reference rows, not with each other, and how
+        far is typical is as among these. Of up to 64 MiB of these, as doubles, the result is lazy,
+        and the table may be a stream.
     t : float
         How fast the score falls with that distance.
     pred_probs, classes, n_classes
@@ -106,11 +112,13 @@ def find_issues(
     InvalidRowsError
         If an id is null or occurs twice, or a row cannot be scored.
     """
-    refuse_stream(df, "outliers.find_issues")
+    if fitted is None:
+        refuse_stream(df, "outliers.find_issues")
     options = _Options(
         id=id,
         features=features,
         graph=graph,
+        fitted=fitted,
         pred_probs=pred_probs,
         label=label,
         classes=classes,
@@ -132,6 +140,7 @@ def score(
     id: str = "id",
     features: Features | None = None,
     graph: DataFrame | None = None,
+    fitted: FittedOutliers | None = None,
     pred_probs: PredProbs | None = None,
     label: str | None = None,
     classes: Sequence[str] | None = None,
@@ -151,9 +160,9 @@ def score(
 
     Parameters
     ----------
-    df, id, features, graph, pred_probs, label, classes, n_classes, n_features, k, metric, t
+    df, id, features, graph, fitted, pred_probs, label, classes, n_classes, n_features, k, metric
         As for :func:`find_issues`.
-    method, n_largest, gamma
+    t, method, n_largest, gamma
         As for :func:`find_issues`.
     on_invalid : {"fail", "null"}
         What to do with a row that cannot be scored: fail, or leave its score null and compare the
@@ -165,11 +174,13 @@ def score(
         As :func:`find_issues`.
     """
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
-    refuse_stream(df, "outliers.score")
+    if fitted is None:
+        refuse_stream(df, "outliers.score")
     options = _Options(
         id=id,
         features=features,
         graph=graph,
+        fitted=fitted,
         pred_probs=pred_probs,
         label=label,
         classes=classes,
@@ -237,6 +248,7 @@ class _Options:
     id: str
     features: Features | None
     graph: DataFrame | None
+    fitted: FittedOutliers | None
     pred_probs: PredProbs | None
     label: str | None
     classes: Sequence[str] | None
@@ -253,13 +265,17 @@ class _Options:
         self, df: DataFrame, threshold: float | None, *, are_flagged: bool, fail: bool
     ) -> DataFrame:
         """Return the table with :data:`FOUND`."""
-        require_key(df, "id", self.id)
+        require_kind("fitted", self.fitted, FittedOutliers)
+        if self.fitted is None:
+            require_key(df, "id", self.id)
         if self.pred_probs is None:
             by = "features" if self.graph is None else "graph"
             _require_unused(by, label=self.label, classes=self.classes, n_classes=self.n_classes)
             limit = agreed_threshold(threshold, by_distance.THRESHOLD)
             require_number("t", self.t, 0.0, above=True)
             by_probability.require_options(self.method, self.n_largest, self.gamma)
+            if self.fitted is not None:
+                return self._by_reference(df, self.fitted, limit, fail=fail)
             options = self.id, self.features, self.k, self.metric, self.n_features, FOUND.names
             graph = graph_options(df, *options, graph=self.graph)
             return with_distances(df, graph, self.t, limit, fail=fail)
@@ -267,6 +283,7 @@ class _Options:
         _require_unused(
             "pred_probs",
             graph=self.graph,
+            fitted=self.fitted,
             n_features=self.n_features,
             k=self.k,
             metric=self.metric,
@@ -280,6 +297,16 @@ class _Options:
         how = with_thresholds(how, df, self.pred_probs, self.label, self.classes)
         require_unique(df, self.id, validate="outliers.validate")
         return with_probability_scores(df, how, limit if are_flagged else None, fail=fail)
+
+    def _by_reference(
+        self, df: DataFrame, fitted: FittedOutliers, threshold: float, *, fail: bool
+    ) -> DataFrame:
+        _require_unused(
+            "fitted", graph=self.graph, k=self.k, metric=self.metric, n_features=self.n_features
+        )
+        features = "features" if self.features is None else self.features
+        options = self.id, features, fitted, self.t, threshold
+        return scored_by_reference(df, *options, fail=fail)
 
 
 def with_distances(
