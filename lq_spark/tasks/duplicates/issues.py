@@ -46,6 +46,8 @@ def find_issues(
     n_features: int | None = None,
     k: int | None = None,
     metric: str | None = None,
+    recall: float | None = None,
+    seed: int = 0,
     threshold: float = THRESHOLD,
     label_quality: str | None = None,
 ) -> DataFrame:
@@ -60,7 +62,7 @@ def find_issues(
 
     Parameters
     ----------
-    df, id, features, n_features, k, metric
+    df, id, features, n_features, k, metric, recall, seed
         As for :func:`lq_spark.neighbors.graph`: each row names at most as many duplicates, nearest
         first, as it has neighbours there.
     graph : DataFrame, optional
@@ -93,7 +95,9 @@ def find_issues(
                 "whole numbers, float, double and decimal"
             )
     require_key(df, "id", id)
-    options = graph_options(df, id, features, k, metric, n_features, ADDED, graph=graph)
+    options = graph_options(
+        df, id, features, k, metric, n_features, ADDED, graph=graph, recall=recall, seed=seed
+    )
     with Held() as held:
         found = near_duplicates(df, options, threshold, held)
         best = [] if label_quality is None else [column(label_quality).desc_nulls_last()]
@@ -170,13 +174,15 @@ def summarize(
     n_features: int | None = None,
     k: int | None = None,
     metric: str | None = None,
+    recall: float | None = None,
+    seed: int = 0,
     threshold: float = THRESHOLD,
 ) -> DuplicateHealth:
     """Return how many rows are near duplicates, and in how many groups.
 
     Parameters
     ----------
-    df, id, features, graph, n_features, k, metric, threshold
+    df, id, features, graph, n_features, k, metric, recall, seed, threshold
         As for :func:`find_issues`.
 
     Raises
@@ -193,6 +199,8 @@ def summarize(
         n_features=n_features,
         k=k,
         metric=metric,
+        recall=recall,
+        seed=seed,
         threshold=threshold,
     )
     [row] = found.agg(

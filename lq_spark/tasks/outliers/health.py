@@ -65,6 +65,8 @@ def summarize(
     n_features: int | None = None,
     k: int | None = None,
     metric: str | None = None,
+    recall: float | None = None,
+    seed: int = 0,
     t: float = 1.0,
     threshold: float | None = None,
     method: str = "entropy",
@@ -77,7 +79,7 @@ def summarize(
     ----------
     df, id, features, graph, fitted, pred_probs, label, classes, n_classes, n_features, k, metric
         As for :func:`find_issues`.
-    t, threshold, method, n_largest, gamma
+    recall, seed, t, threshold, method, n_largest, gamma
         As for :func:`find_issues`.
 
     Raises
@@ -100,6 +102,8 @@ def summarize(
         n_features=n_features,
         k=k,
         metric=metric,
+        recall=recall,
+        seed=seed,
         t=t,
         method=method,
         n_largest=n_largest,

@@ -25,6 +25,7 @@ from lq_spark.tasks.outliers.fitted import FittedOutliers, scored_by_reference
 from lq_spark.tasks.outliers.passes import (
     FOUND,
     ByProbability,
+    Scored,
     probability_inputs,
     scored_by_distance,
     with_probability_scores,
@@ -59,6 +60,8 @@ def find_issues(
     n_features: int | None = None,
     k: int | None = None,
     metric: str | None = None,
+    recall: float | None = None,
+    seed: int = 0,
     t: float = 1.0,
     threshold: float | None = None,
     method: str = "entropy",
@@ -77,7 +80,7 @@ def find_issues(
     df : DataFrame
     id : str
         Column that tells the rows apart.
-    features, n_features, k, metric
+    features, n_features, k, metric, recall, seed
         How far a row is from its k nearest neighbours, as for :func:`lq_spark.neighbors.graph`; the
         column "features" where neither these, nor a graph or pred_probs are given.
     graph : DataFrame, optional
@@ -126,6 +129,8 @@ def find_issues(
         n_features=n_features,
         k=k,
         metric=metric,
+        recall=recall,
+        seed=seed,
         t=t,
         method=method,
         n_largest=n_largest,
@@ -148,6 +153,8 @@ def score(
     n_features: int | None = None,
     k: int | None = None,
     metric: str | None = None,
+    recall: float | None = None,
+    seed: int = 0,
     t: float = 1.0,
     method: str = "entropy",
     n_largest: int = by_probability.N_LARGEST,
@@ -162,7 +169,7 @@ def score(
     ----------
     df, id, features, graph, fitted, pred_probs, label, classes, n_classes, n_features, k, metric
         As for :func:`find_issues`.
-    t, method, n_largest, gamma
+    recall, seed, t, method, n_largest, gamma
         As for :func:`find_issues`.
     on_invalid : {"fail", "null"}
         What to do with a row that cannot be scored: fail, or leave its score null and compare the
@@ -188,6 +195,8 @@ def score(
         n_features=n_features,
         k=k,
         metric=metric,
+        recall=recall,
+        seed=seed,
         t=t,
         method=method,
         n_largest=n_largest,
@@ -256,6 +265,8 @@ class _Options:
     n_features: int | None
     k: int | None
     metric: str | None
+    recall: float | None
+    seed: int
     t: float
     method: str
     n_largest: int
@@ -277,8 +288,10 @@ class _Options:
             if self.fitted is not None:
                 return self._by_reference(df, self.fitted, limit, fail=fail)
             options = self.id, self.features, self.k, self.metric, self.n_features, FOUND.names
-            graph = graph_options(df, *options, graph=self.graph)
-            return with_distances(df, graph, self.t, limit, fail=fail)
+            graph = graph_options(
+                df, *options, graph=self.graph, recall=self.recall, seed=self.seed
+            )
+            return with_distances(df, graph, self.t, limit, fail=fail).rows
         _require_one(self.features, self.pred_probs)
         _require_unused(
             "pred_probs",
@@ -287,6 +300,7 @@ class _Options:
             n_features=self.n_features,
             k=self.k,
             metric=self.metric,
+            recall=self.recall,
         )
         limit = agreed_threshold(threshold, by_probability.THRESHOLD)
         by_probability.require_options(self.method, self.n_largest, self.gamma)
@@ -302,7 +316,12 @@ class _Options:
         self, df: DataFrame, fitted: FittedOutliers, threshold: float, *, fail: bool
     ) -> DataFrame:
         _require_unused(
-            "fitted", graph=self.graph, k=self.k, metric=self.metric, n_features=self.n_features
+            "fitted",
+            graph=self.graph,
+            k=self.k,
+            metric=self.metric,
+            n_features=self.n_features,
+            recall=self.recall,
         )
         features = "features" if self.features is None else self.features
         options = self.id, features, fitted, self.t, threshold
@@ -311,12 +330,12 @@ class _Options:
 
 def with_distances(
     df: DataFrame, options: GraphOptions, t: float, threshold: float, *, fail: bool
-) -> DataFrame:
+) -> Scored:
     """Return the table with the outliers among its features, held with the result."""
     with Held() as held:
-        found = scored_by_distance(df, options, t, threshold, held, fail=fail)
+        found, recall = scored_by_distance(df, options, t, threshold, held, fail=fail)
         joined = df.join(found, column(options.id) == column(ROW), "left")
-        return held.until_gone(joined.drop(ROW))
+        return Scored(held.until_gone(joined.drop(ROW)), recall)
 
 
 def with_thresholds(

@@ -50,6 +50,13 @@ class TypicalDistances(NamedTuple):
     third_quartile: float
 
 
+class Scored(NamedTuple):
+    """Rows with their scores, and the share of their nearest neighbours that was found."""
+
+    rows: DataFrame
+    recall: float
+
+
 @dataclass(frozen=True)
 class ByProbability:
     """How probabilities are scored.
@@ -75,15 +82,17 @@ class ByProbability:
 
 def scored_by_distance(
     df: DataFrame, options: GraphOptions, t: float, threshold: float, held: Held, *, fail: bool
-) -> DataFrame:
+) -> Scored:
     """Return ROW, the id of each row that can be used, with :data:`FOUND`.
 
     A row that has no others is at distance 0 from them. Raises as :func:`neighbor_lists`.
     """
-    means = mean_distances(neighbor_lists(df, options, held, fail=fail).rows, held)
+    lists = neighbor_lists(df, options, held, fail=fail)
+    means = mean_distances(lists.rows, held)
     typical = typical_distances(means)
     function = distance_batch(typical, options.metric, t, threshold)
-    return with_mapped(means, function, [column_input(MEAN)], FOUND, keep=[ROW])
+    scored = with_mapped(means, function, [column_input(MEAN)], FOUND, keep=[ROW])
+    return Scored(scored, lists.recall)
 
 
 def mean_distances(lists: DataFrame, held: Held) -> DataFrame:
