@@ -28,6 +28,7 @@ FLAGS = {
     "crowd": {},
     "outliers": {},
     "imbalance": {"n_classes": 3},
+    "nulls": {},
 }
 CASES = {"issues": "multiclass", "residuals": "regression"}
 PLACES = {"boxes": ("label_boxes", "predicted_boxes", "input"), "crowd": ("annotations", "input")}
@@ -46,6 +47,7 @@ BAD = {
     "crowd": ("p0", [2.0, 0.0, 0.0]),
     "outliers": ("features", [1.0, 2.0, 3.0, float("nan")]),
     "imbalance": ("label", 3),
+    "nulls": ("id", None),
 }
 
 

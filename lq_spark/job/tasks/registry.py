@@ -78,6 +78,11 @@ _ENTRIES = (
         "class imbalance",
         "Say how many rows each class has, and flag those of a class that is too rare.",
     ),
+    Entry(
+        "nulls",
+        "nulls",
+        "Say how many values of each column are missing, and flag the rows that have none.",
+    ),
 )
 
 TASKS = {entry.task: entry for entry in _ENTRIES}
