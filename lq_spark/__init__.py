@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         regression,
         segmentation,
         tokens,
+        valuation,
     )
 
 __version__ = "0.1.0"
@@ -52,6 +53,7 @@ __all__ = [
     "regression",
     "segmentation",
     "tokens",
+    "valuation",
 ]
 
 _HOMES = {
@@ -66,6 +68,7 @@ _HOMES = {
     "regression": "lq_spark.tasks.regression",
     "segmentation": "lq_spark.tasks.segmentation",
     "tokens": "lq_spark.tasks.tokens",
+    "valuation": "lq_spark.tasks.valuation",
     "MultiannotatorModel": "lq_spark.core.multiannotator.model",
     "DetectionModel": "lq_spark.core.detection.model",
     "MultilabelModel": "lq_spark.core.multilabel.model",
