@@ -823,11 +823,33 @@ def duplicates() -> Case:
     )
 
 
+def imbalance() -> Case:
+    table = pa.table({"id": np.arange(N), "label": _rng().integers(0, K, N)})
+    label = ("label",)
+    return Case(
+        "imbalance",
+        (table,),
+        {"id": "id", "label": "label"},
+        (
+            Call("find_issues", label, {"n_classes": K}),
+            Call("score", label, {"n_classes": K}),
+            Call("summarize", label, {"n_classes": K}),
+            Call("validate", ("id", "label"), {"n_classes": K}),
+        ),
+        needs_key=(),
+        kinds={"label": LABELS},
+        more_kinds=(NAMED_LABEL,),
+        refusals=(Refusal({"threshold": 2.0}, "threshold must be a number from 0 to 1, got 2.0"),),
+        faults=(*label_faults(),),
+    )
+
+
 CASES = {
     made.__name__: made
     for made in (
         *(multiclass, sentences, tokens, multilabel, regression, detection, boxes),
         *(segmentation, nested_images, crowd, active, neighbors, outliers, duplicates),
+        imbalance,
     )
 }
 

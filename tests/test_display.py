@@ -29,6 +29,7 @@ from lq_spark.tables.formats import Source
 from lq_spark.tasks.activelab import ActiveScores, MultiannotatorChecks
 from lq_spark.tasks.detection import DetectionSummary
 from lq_spark.tasks.duplicates import DuplicateHealth
+from lq_spark.tasks.imbalance.health import ImbalanceHealth, imbalance_health
 from lq_spark.tasks.multiannotator import MultiannotatorScores
 from lq_spark.tasks.multiannotator.columns import AnnotationTables
 from lq_spark.tasks.outliers import FittedOutliers, OutlierHealth
@@ -142,6 +143,10 @@ OBJECTS = {
         "500 rows, 3 features, metric cosine, median distance 0.25",
     ),
     ReferenceDistances: (reference_distances, "500 rows, 3 features, metric cosine"),
+    ImbalanceHealth: (
+        lambda k: imbalance_health(np.arange(1, k + 1), 0.5, names_of(k)),
+        "5 classes, 15 rows, 1 imbalance issue, share of the rarest class 0.06667",
+    ),
     OutlierHealth: (lambda k: OutlierHealth(100 * k, k, 0.75), "500 rows, 5 outliers, mean outl"),
     RegressionHealth: (numbers, "500 rows, 5 label issues, mean label quality 0.75"),
     DetectionSummary: (boxes, "5 classes, 5 images, 15 labelled boxes"),

@@ -112,6 +112,7 @@ CASES = {
     "detection": (of_boxes, {"n_classes": K, "issue_rank": True}),
     "segmentation": (of_pixels, {}),
     "outliers": (of_features, {"k": 3, "metric": "euclidean"}),
+    "imbalance": (of_one_class, {"classes": CLASSES, "threshold": 1.0}),
     "multiannotator": (of_items, {"item": "id", "annotations": "annotations"}),
 }
 

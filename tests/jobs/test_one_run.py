@@ -27,6 +27,7 @@ FLAGS = {
     "segmentation": {},
     "crowd": {},
     "outliers": {},
+    "imbalance": {"n_classes": 3},
 }
 CASES = {"issues": "multiclass", "residuals": "regression"}
 PLACES = {"boxes": ("label_boxes", "predicted_boxes", "input"), "crowd": ("annotations", "input")}
@@ -44,6 +45,7 @@ BAD = {
     "segmentation": ("label_mask", None),
     "crowd": ("p0", [2.0, 0.0, 0.0]),
     "outliers": ("features", [1.0, 2.0, 3.0, float("nan")]),
+    "imbalance": ("label", 3),
 }
 
 

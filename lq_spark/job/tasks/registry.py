@@ -73,6 +73,11 @@ _ENTRIES = (
         "outliers",
         "Score rows by how typical they are of the others (1 typical, 0 an outlier).",
     ),
+    Entry(
+        "imbalance",
+        "class imbalance",
+        "Say how many rows each class has, and flag those of a class that is too rare.",
+    ),
 )
 
 TASKS = {entry.task: entry for entry in _ENTRIES}

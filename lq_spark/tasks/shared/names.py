@@ -17,6 +17,7 @@ INVALID_REASON = "invalid_reason"
 NULL_ID, DUPLICATE_ID = "null id", "duplicate id"
 
 NO_LABEL, NO_CLASS, NOT_WHOLE = "null label", "label not in classes", "label not a whole number"
+OUT_OF_RANGE = "label out of range"
 NO_LABELS = "null labels"
 
 NO_PRED_PROBS = "null pred_probs"
