@@ -78,6 +78,16 @@ _ENTRIES = (
         "class imbalance",
         "Say how many rows each class has, and flag those of a class that is too rare.",
     ),
+    Entry(
+        "valuation",
+        "data valuation",
+        "Score rows by how much they help to predict the labels near to them (1 helps, 0 harms).",
+    ),
+    Entry(
+        "noniid",
+        "order of the rows",
+        "Say whether rows are in random order, and where near ones lie together.",
+    ),
 )
 
 TASKS = {entry.task: entry for entry in _ENTRIES}

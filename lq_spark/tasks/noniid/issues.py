@@ -14,7 +14,7 @@ from lq_spark.engine.verbs import select
 from lq_spark.errors import require_number, require_one_of, require_whole_number
 from lq_spark.tasks import neighbors
 from lq_spark.tasks.neighbors.batches import ROW
-from lq_spark.tasks.neighbors.columns import Features
+from lq_spark.tasks.neighbors.columns import Features, feature_table
 from lq_spark.tasks.neighbors.knn import graph_options
 from lq_spark.tasks.noniid.batches import Orders
 from lq_spark.tasks.noniid.passes import RowOrder, placed_rows, tested, with_flag, with_scores
@@ -177,10 +177,12 @@ def validate(
     ColumnError, OptionError
         If a column or option is wrong: before a Spark job starts.
     """
-    require_to_validate(df, id, "noniid.validate")
     if order is not None:
         refuse_stream(df, "noniid.validate with order")
         require_key(df, "order", order)
+    if features is not None:
+        feature_table(df, features)
+    require_to_validate(df, id, "noniid.validate")
     if features is None:
         checked = df.withColumn(INVALID_REASON, F.lit(None).cast("string"))
     else:

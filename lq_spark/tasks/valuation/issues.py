@@ -12,7 +12,7 @@ from lq_spark.core.valuation.contributions import THRESHOLD, require_threshold
 from lq_spark.engine.inputs import column, require_key
 from lq_spark.errors import require_one_of
 from lq_spark.tasks import neighbors
-from lq_spark.tasks.neighbors.columns import Features
+from lq_spark.tasks.neighbors.columns import Features, feature_table
 from lq_spark.tasks.neighbors.knn import GraphOptions, graph_options
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import INVALID_REASON, IS_DATA_VALUATION_ISSUE
@@ -166,8 +166,10 @@ def validate(
     ColumnError, OptionError
         If a column or option is wrong: before a Spark job starts.
     """
-    require_to_validate(df, id, "valuation.validate")
     reason = compared_label(df, label).reason
+    if features is not None:
+        feature_table(df, features)
+    require_to_validate(df, id, "valuation.validate")
     if features is None:
         checked = df.withColumn(INVALID_REASON, reason)
     else:
