@@ -28,6 +28,8 @@ FLAGS = {
     "crowd": {},
     "outliers": {},
     "imbalance": {"n_classes": 3},
+    "valuation": {},
+    "noniid": {},
 }
 CASES = {"issues": "multiclass", "residuals": "regression"}
 PLACES = {"boxes": ("label_boxes", "predicted_boxes", "input"), "crowd": ("annotations", "input")}
@@ -46,6 +48,8 @@ BAD = {
     "crowd": ("p0", [2.0, 0.0, 0.0]),
     "outliers": ("features", [1.0, 2.0, 3.0, float("nan")]),
     "imbalance": ("label", 3),
+    "valuation": ("label", None),
+    "noniid": ("features", [1.0, 2.0, 3.0, float("nan")]),
 }
 
 

@@ -62,8 +62,7 @@ class Order(Summary):
         yield "non_iid_p_value", None, None if found is None else found.p_value
         yield "non_iid_issues", None, self.scores.n_issues
         yield "mean_non_iid_score", None, self.scores.mean
-        if self.recall is not None:
-            yield "neighbor_recall", None, self.recall
+        yield "neighbor_recall", None, self.recall
 
     def lines(self, config: NoniidConfig) -> list[str]:
         """Return whether the order is random, and where near rows lie together."""

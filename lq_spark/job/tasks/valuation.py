@@ -54,8 +54,7 @@ class Values(Summary):
         yield "mean_data_valuation_score", None, self.found.mean
         yield "data_valuation_issues", None, n_issues
         yield "issue_rate", None, n_issues / n_rows if n_rows else None
-        if self.recall is not None:
-            yield "neighbor_recall", None, self.recall
+        yield "neighbor_recall", None, self.recall
 
     def lines(self, config: ValuationConfig) -> list[str]:
         """Return how many rows do more harm than good, and those of lowest score."""
