@@ -32,12 +32,14 @@ from lq_spark.tasks.duplicates import DuplicateHealth
 from lq_spark.tasks.imbalance.health import ImbalanceHealth, imbalance_health
 from lq_spark.tasks.multiannotator import MultiannotatorScores
 from lq_spark.tasks.multiannotator.columns import AnnotationTables
+from lq_spark.tasks.noniid import OrderHealth
 from lq_spark.tasks.nulls import NullHealth
 from lq_spark.tasks.outliers import FittedOutliers, OutlierHealth
 from lq_spark.tasks.outliers.fitted import ReferenceDistances
 from lq_spark.tasks.regression import RegressionHealth
 from lq_spark.tasks.segmentation.health import segmentation_health
 from lq_spark.tasks.tokens import TokenHealth
+from lq_spark.tasks.valuation import ValuationHealth
 
 TASKS = [name for name in lq_spark.__all__ if name[0].islower()]
 
@@ -155,6 +157,14 @@ OBJECTS = {
         "500 rows, 5 columns, 5 rows without values, share of values there 0.75",
     ),
     OutlierHealth: (lambda k: OutlierHealth(100 * k, k, 0.75), "500 rows, 5 outliers, mean outl"),
+    ValuationHealth: (
+        lambda k: ValuationHealth(100 * k, k, 0.75),
+        "500 rows, 5 data valuation issues, mean data valuation score 0.75",
+    ),
+    OrderHealth: (
+        lambda k: OrderHealth(100 * k, 1.0 / k, 0.25 / k, k > 1),
+        "500 rows, statistic 0.2, p-value 0.05, order not random",
+    ),
     RegressionHealth: (numbers, "500 rows, 5 label issues, mean label quality 0.75"),
     DetectionSummary: (boxes, "5 classes, 5 images, 15 labelled boxes"),
     MultiannotatorScores: (

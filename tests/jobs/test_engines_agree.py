@@ -93,6 +93,14 @@ def of_features(rng):
     return {"features": list(np.where(features == 0.0, rng.choice([-0.0, 0.0], (N, 4)), features))}
 
 
+def of_labelled_features(rng):
+    return {"label": np.array(CLASSES)[rng.integers(0, K, N)].tolist(), **of_features(rng)}
+
+
+def of_ordered_features(rng):
+    return {"time": rng.permutation(N) * 1_500_000_000, **of_features(rng)}
+
+
 def annotations(rng):
     pairs = [(item, who) for item in range(N) for who in range(5) if rng.random() < 0.5 or not who]
     items, annotators = zip(*pairs, strict=True)
@@ -117,6 +125,11 @@ CASES = {
     "detection": (of_boxes, {"n_classes": K, "issue_rank": True}),
     "segmentation": (of_pixels, {}),
     "outliers": (of_features, {"k": 3, "metric": "euclidean"}),
+    "valuation": (of_labelled_features, {"k": 3, "metric": "euclidean"}),
+    "noniid": (
+        of_ordered_features,
+        {"order": "time", "k": 3, "metric": "euclidean", "significance_threshold": 1.0},
+    ),
     "imbalance": (of_one_class, {"classes": CLASSES, "threshold": 1.0}),
     "nulls": (with_nulls, {"columns": ["a", "b"]}),
     "multiannotator": (of_items, {"item": "id", "annotations": "annotations"}),

@@ -29,6 +29,8 @@ FLAGS = {
     "outliers": {},
     "imbalance": {"n_classes": 3},
     "nulls": {},
+    "valuation": {},
+    "noniid": {},
 }
 CASES = {"issues": "multiclass", "residuals": "regression"}
 PLACES = {"boxes": ("label_boxes", "predicted_boxes", "input"), "crowd": ("annotations", "input")}
@@ -48,6 +50,8 @@ BAD = {
     "outliers": ("features", [1.0, 2.0, 3.0, float("nan")]),
     "imbalance": ("label", 3),
     "nulls": ("id", None),
+    "valuation": ("label", None),
+    "noniid": ("features", [1.0, 2.0, 3.0, float("nan")]),
 }
 
 

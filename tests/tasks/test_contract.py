@@ -29,8 +29,8 @@ EACH = pytest.mark.parametrize("name", list(CASES))
 WITH_ROWS = [name for name in CASES if name != "boxes"]  # whose task is that of detection
 QUALITIES = {
     *("label_quality", "sentence_quality", "consensus_quality_score", "active_learning_score"),
-    "class_imbalance_score",
     *("outlier_score", "class_imbalance_score", "null_score"),
+    *("data_valuation_score", "non_iid_score"),
 }
 
 

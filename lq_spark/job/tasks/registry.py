@@ -83,6 +83,16 @@ _ENTRIES = (
         "nulls",
         "Say how many values of each column are missing, and flag the rows that have none.",
     ),
+    Entry(
+        "valuation",
+        "data valuation",
+        "Score rows by how much they help to predict the labels near to them (1 helps, 0 harms).",
+    ),
+    Entry(
+        "noniid",
+        "order of the rows",
+        "Say whether rows are in random order, and where near ones lie together.",
+    ),
 )
 
 TASKS = {entry.task: entry for entry in _ENTRIES}
