@@ -895,12 +895,32 @@ def imbalance() -> Case:
     )
 
 
+def nulls() -> Case:
+    rng = _rng()
+    values = [None if rng.random() < 0.3 else float(n) for n in range(N)]
+    texts = [None if rng.random() < 0.3 else f"t{n}" for n in range(N)]
+    table = pa.table({"id": np.arange(N), "value": values, "text": texts})
+    columns = ("id", "columns")
+    return Case(
+        "nulls",
+        (table,),
+        {"id": "id", "columns": ["value", "text"]},
+        tuple(Call(name, columns) for name in ("find_issues", "score", "summarize", "validate")),
+        needs_key=(),
+        tells_names=("summarize",),
+        refusals=(
+            Refusal({"columns": []}, "columns must name columns, each once, got []"),
+            Refusal({"columns": ["value", "value"]}, "columns must name columns, each once, got"),
+        ),
+    )
+
+
 CASES = {
     made.__name__: made
     for made in (
         *(multiclass, sentences, tokens, multilabel, regression, detection, boxes),
         *(segmentation, nested_images, crowd, active, neighbors, outliers, duplicates),
-        *(imbalance, valuation, noniid),
+        *(imbalance, nulls, valuation, noniid),
     )
 }
 

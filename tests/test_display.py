@@ -33,6 +33,7 @@ from lq_spark.tasks.imbalance.health import ImbalanceHealth, imbalance_health
 from lq_spark.tasks.multiannotator import MultiannotatorScores
 from lq_spark.tasks.multiannotator.columns import AnnotationTables
 from lq_spark.tasks.noniid import OrderHealth
+from lq_spark.tasks.nulls import NullHealth
 from lq_spark.tasks.outliers import FittedOutliers, OutlierHealth
 from lq_spark.tasks.outliers.fitted import ReferenceDistances
 from lq_spark.tasks.regression import RegressionHealth
@@ -148,6 +149,12 @@ OBJECTS = {
     ImbalanceHealth: (
         lambda k: imbalance_health(np.arange(1, k + 1), 0.5, names_of(k)),
         "5 classes, 15 rows, 1 imbalance issue, share of the rarest class 0.06667",
+    ),
+    NullHealth: (
+        lambda k: NullHealth(
+            100 * k, k, 0.75, dict(zip(names_of(k), range(k), strict=True)), (), 0
+        ),
+        "500 rows, 5 columns, 5 rows without values, share of values there 0.75",
     ),
     OutlierHealth: (lambda k: OutlierHealth(100 * k, k, 0.75), "500 rows, 5 outliers, mean outl"),
     ValuationHealth: (

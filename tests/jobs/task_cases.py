@@ -454,6 +454,17 @@ CASES = {
         drift=("drift_issue_rate", *SHARES),
         refused=({"threshold": 2.0}, "threshold"),
     ),
+    "nulls": Case(
+        "nulls",
+        {"columns": ["value", "text"]},
+        OF_KEYS,
+        written={"": ("id", "is_null_issue", "null_score")},
+        merged={"": "id"},
+        metrics=(*ROWS, "mean_null_score", "null_issues", "issue_rate"),
+        class_metrics=("null_share",),
+        drift=("drift_issue_rate",),
+        refused=({"columns": []}, "columns"),
+    ),
     "detection": Case(
         "detection",
         {"n_classes": 3, "issue_rank": True},

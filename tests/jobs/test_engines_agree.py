@@ -78,6 +78,11 @@ def of_pixels(rng):
     }
 
 
+def with_nulls(rng):
+    values = [None if rng.random() < 0.4 else value for value in rng.random(N)]
+    return {"a": values, "b": [np.nan if rng.random() < 0.4 else 1.0 for _ in range(N)]}
+
+
 def of_items(rng):
     return {"pred_probs": list(rng.dirichlet(np.ones(K), N))}
 
@@ -126,6 +131,7 @@ CASES = {
         {"order": "time", "k": 3, "metric": "euclidean", "significance_threshold": 1.0},
     ),
     "imbalance": (of_one_class, {"classes": CLASSES, "threshold": 1.0}),
+    "nulls": (with_nulls, {"columns": ["a", "b"]}),
     "multiannotator": (of_items, {"item": "id", "annotations": "annotations"}),
 }
 

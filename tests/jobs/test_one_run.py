@@ -30,6 +30,7 @@ FLAGS = {
     "imbalance": {"n_classes": 3},
     "valuation": {},
     "noniid": {},
+    "nulls": {},
 }
 CASES = {"issues": "multiclass", "residuals": "regression"}
 PLACES = {"boxes": ("label_boxes", "predicted_boxes", "input"), "crowd": ("annotations", "input")}
@@ -50,6 +51,7 @@ BAD = {
     "imbalance": ("label", 3),
     "valuation": ("label", None),
     "noniid": ("features", [1.0, 2.0, 3.0, float("nan")]),
+    "nulls": ("id", None),
 }
 
 

@@ -88,6 +88,11 @@ _ENTRIES = (
         "order of the rows",
         "Say whether rows are in random order, and where near ones lie together.",
     ),
+    Entry(
+        "nulls",
+        "nulls",
+        "Say how many values of each column are missing, and flag the rows that have none.",
+    ),
 )
 
 TASKS = {entry.task: entry for entry in _ENTRIES}
