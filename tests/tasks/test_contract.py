@@ -30,7 +30,7 @@ WITH_ROWS = [name for name in CASES if name != "boxes"]  # whose task is that of
 QUALITIES = {
     *("label_quality", "sentence_quality", "consensus_quality_score", "active_learning_score"),
     *("outlier_score", "class_imbalance_score", "null_score"),
-    *("data_valuation_score", "non_iid_score"),
+    *("data_valuation_score", "non_iid_score", "underperforming_group_score"),
 }
 
 
