@@ -475,7 +475,7 @@ CASES = {
         merged={"": "id"},
         metrics=(
             *(*ROWS, "clusters", "worst_group_score", "underperforming_rows", "issue_rate"),
-            "worse_slices",
+            *("neighbor_recall", "worse_slices"),
         ),
         class_metrics=(),
         drift=("drift_issue_rate",),

@@ -144,8 +144,7 @@ class Groups(Summary):
         yield "worst_group_score", None, health.score if health else None
         yield "underperforming_rows", None, health.n_issues if health else 0
         yield "issue_rate", None, health.n_issues / health.n_rows if health else None
-        if self.recall is not None:
-            yield "neighbor_recall", None, self.recall
+        yield "neighbor_recall", None, self.recall
         if self.n_worse is not None:
             yield "worse_slices", None, self.n_worse
 
