@@ -29,7 +29,7 @@ EACH = pytest.mark.parametrize("name", list(CASES))
 WITH_ROWS = [name for name in CASES if name != "boxes"]  # whose task is that of detection
 QUALITIES = {
     *("label_quality", "sentence_quality", "consensus_quality_score", "active_learning_score"),
-    "outlier_score",
+    *("outlier_score", "near_duplicate_score"),
 }
 
 

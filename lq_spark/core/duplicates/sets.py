@@ -51,8 +51,8 @@ def shingle_sets(texts: Iterable[str], rule: ShingleRule) -> ShingleSets:
     for text in texts:
         own = shingles(text, rule)
         lengths.append(len(own))
-        numbers = (number_of.setdefault(shingle, len(number_of)) for shingle in own)
-        found.append(np.fromiter(numbers, dtype=np.int64, count=len(own)))
+        of_text = (number_of.setdefault(shingle, len(number_of)) for shingle in own)
+        found.append(np.fromiter(of_text, dtype=np.int64, count=len(own)))
     numbers = np.concatenate([np.zeros(0, dtype=np.int64), *found])
     return ShingleSets(numbers, offsets_of(lengths), len(number_of))
 
