@@ -27,6 +27,8 @@ FLAGS = {
     "segmentation": {},
     "crowd": {},
     "outliers": {},
+    "duplicates": {},
+    "texts": {"similarity": 0.5},
 }
 CASES = {"issues": "multiclass", "residuals": "regression"}
 PLACES = {"boxes": ("label_boxes", "predicted_boxes", "input"), "crowd": ("annotations", "input")}
@@ -44,6 +46,8 @@ BAD = {
     "segmentation": ("label_mask", None),
     "crowd": ("p0", [2.0, 0.0, 0.0]),
     "outliers": ("features", [1.0, 2.0, 3.0, float("nan")]),
+    "duplicates": ("features", None),
+    "texts": ("text", None),
 }
 
 

@@ -73,6 +73,11 @@ _ENTRIES = (
         "outliers",
         "Score rows by how typical they are of the others (1 typical, 0 an outlier).",
     ),
+    Entry(
+        "duplicates",
+        "duplicates",
+        "Find rows that are there twice, or nearly (0 there twice), and which of them to keep.",
+    ),
 )
 
 TASKS = {entry.task: entry for entry in _ENTRIES}
