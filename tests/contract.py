@@ -72,9 +72,9 @@ class Case:
     scored as one, ``fresh`` the column of each table that a new row has a value of its own in.
     ``kinds`` are the wrong types by option, ``more_kinds`` those that something else is said of:
     (option, type, what is said). ``own`` are options that the task has rules of its own for,
-    ``empty`` says what functions say that need a row; ``needs_key`` are those that need an id that
-    tells the rows apart, ``twice`` is the reason of rows that have the same one, ``not_in_order``
-    what is said of them.
+    ``empty`` says what functions say that need a row, ``alone`` those that need two; ``needs_key``
+    are those that need an id that tells the rows apart, ``twice`` is the reason of rows that have
+    the same one, ``not_in_order`` what is said of them.
     """
 
     task: str
@@ -93,6 +93,7 @@ class Case:
     twice: str = ""
     not_in_order: str = "-"
     empty: dict[str, str] = field(default_factory=dict)
+    alone: dict[str, str] = field(default_factory=dict)
 
     def first(self, option: str) -> str:
         """Return the column of an option, the first one of several."""

@@ -751,6 +751,12 @@ OF_GRAPH = (
 )
 
 
+OF_SEARCH = (
+    Refusal({"recall": 1.5}, "recall must be a number above 0 and at most 1, got 1.5"),
+    Refusal({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+)
+
+
 def neighbors() -> Case:
     table = pa.table({"id": np.arange(N), "features": list(_features())})
     columns = ("id", "features")
@@ -760,7 +766,7 @@ def neighbors() -> Case:
         {name: name for name in columns},
         (Call("graph", columns), Call("validate", columns)),
         kinds={"features": FEATURES},
-        refusals=OF_GRAPH,
+        refusals=(*OF_GRAPH, *OF_SEARCH),
         faults=feature_faults(),
         needs_key=("graph",),
     )
@@ -774,10 +780,11 @@ def outliers() -> Case:
         "outliers",
         (table,),
         {name: name for name in columns},
-        (*calls, Call("validate", columns)),
+        (*calls, Call("fit", columns), Call("validate", columns)),
         kinds={"features": FEATURES},
         refusals=(
             *OF_GRAPH,
+            *OF_SEARCH,
             Refusal({"threshold": 2.0}, "threshold must be a number from 0 to 1, got 2.0"),
             Refusal({"t": 0.0}, "t must be a number above 0, got 0.0"),
             Refusal({"n_classes": 3}, "n_classes is given, which does not go with features"),
@@ -788,7 +795,8 @@ def outliers() -> Case:
         ),
         faults=feature_faults(),
         own=frozenset({"classes", "n_classes", "method"}),
-        needs_key=("find_issues", "score", "summarize"),
+        needs_key=("find_issues", "score", "summarize", "fit"),
+        alone={"fit": "there are fewer than 2 reference rows, which have no distances"},
     )
 
 
@@ -812,15 +820,11 @@ def duplicates() -> Case:
         kinds={"features": FEATURES, "label_quality": NUMBERS},
         refusals=(
             *OF_GRAPH,
+            *OF_SEARCH,
             Refusal({"threshold": -1.0}, "threshold must be a number of at least 0, got -1.0"),
             *(
                 Refusal({option: value}, f"{option} is given, which does not go with features")
-                for option, value in {
-                    "shingles": "word",
-                    "n": 2,
-                    "similarity": 1,
-                    "seed": 0,
-                }.items()
+                for option, value in {"shingles": "word", "n": 2, "similarity": 1}.items()
             ),
         ),
         faults=feature_faults(),

@@ -31,7 +31,8 @@ from lq_spark.tasks.detection import DetectionSummary
 from lq_spark.tasks.duplicates import DuplicateHealth
 from lq_spark.tasks.multiannotator import MultiannotatorScores
 from lq_spark.tasks.multiannotator.columns import AnnotationTables
-from lq_spark.tasks.outliers import OutlierHealth
+from lq_spark.tasks.outliers import FittedOutliers, OutlierHealth
+from lq_spark.tasks.outliers.fitted import ReferenceDistances
 from lq_spark.tasks.regression import RegressionHealth
 from lq_spark.tasks.segmentation.health import segmentation_health
 from lq_spark.tasks.tokens import TokenHealth
@@ -41,6 +42,10 @@ TASKS = [name for name in lq_spark.__all__ if name[0].islower()]
 
 def names_of(k):
     return ("<script>alert(1)</script>", *(f"class {i}" for i in range(1, k)))[:k]
+
+
+def reference_distances(k):
+    return ReferenceDistances("cosine", 2, 3, "double", 100 * k, 90 * k, 0.25, 0.125, 0.5)
 
 
 def thresholds(k):
@@ -132,6 +137,11 @@ OBJECTS = {
         lambda k: DuplicateHealth(100 * k, 2 * k, k, k, k),
         "500 rows, 10 near duplicates, 5 exact duplicates, 5 groups",
     ),
+    FittedOutliers: (
+        lambda k: FittedOutliers(reference_distances(k), None),
+        "500 rows, 3 features, metric cosine, median distance 0.25",
+    ),
+    ReferenceDistances: (reference_distances, "500 rows, 3 features, metric cosine"),
     OutlierHealth: (lambda k: OutlierHealth(100 * k, k, 0.75), "500 rows, 5 outliers, mean outl"),
     RegressionHealth: (numbers, "500 rows, 5 label issues, mean label quality 0.75"),
     DetectionSummary: (boxes, "5 classes, 5 images, 15 labelled boxes"),

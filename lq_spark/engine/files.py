@@ -22,6 +22,13 @@ def local_path(uri: str) -> str:
     return uri.removeprefix("file://").removeprefix("file:")
 
 
+def as_uri(path: str) -> str:
+    """Return a path with its scheme, unescaped as Spark wants it; without one it is local."""
+    if path.startswith("file:"):
+        return f"file://{local_path(path)}"
+    return path if ":/" in path else f"file://{Path(path).absolute()}"
+
+
 def expanded(path: str) -> str:
     """Return a path with the home folder in place of a leading ``~``.
 

@@ -273,6 +273,13 @@ def lowest_lines(
     return ["", title, *aligned(header, cells)]
 
 
+def recall_lines(recall: float | None) -> list[str]:
+    """Return how many of the nearest neighbours an approximate search found."""
+    if recall is None or recall == 1.0:
+        return []
+    return [f"neighbours are approximate: {recall:.2%} of the nearest found, in a sample of rows"]
+
+
 def aligned(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     """Return a small table as lines, columns aligned to the right."""
     cells = [[str(cell) for cell in row] for row in (header, *rows)]

@@ -12,12 +12,11 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from lq_spark.engine.file_systems import accesses_of
-from lq_spark.engine.files import local_path
+from lq_spark.engine.files import as_uri, local_path
 from lq_spark.engine.kinds import is_sail
 from lq_spark.tables import catalog, delta_log, iceberg_files, sail
 from lq_spark.tables.partition_folders import folders_of, values_of
 from lq_spark.tables.spec import TableSpec, one_line
-from lq_spark.tables.staged import as_uri
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

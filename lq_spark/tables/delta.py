@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from lq_spark.engine.files import local_path
+from lq_spark.engine.files import as_uri, local_path
 from lq_spark.errors import OptionError, listed
 from lq_spark.tables.folders import lines_at
 from lq_spark.tables.spec import TableSpec, no_table, quoted
-from lq_spark.tables.staged import as_uri
 from lq_spark.tables.storable import names_to_map
 from lq_spark.tables.transactions import TableFormat
 

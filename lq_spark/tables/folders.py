@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from pyarrow import fs
 
-from lq_spark.engine.files import files_of, local_path
+from lq_spark.engine.files import as_uri, files_of, local_path
 from lq_spark.engine.kinds import is_sail
 from lq_spark.errors import OptionError, listed
 from lq_spark.tables.spec import FORMATS, TableSpec
-from lq_spark.tables.staged import GLOB, as_uri
+from lq_spark.tables.staged import GLOB
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

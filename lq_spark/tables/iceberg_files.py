@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyarrow import fs
 from pyspark.sql import functions as F
 
-from lq_spark.tables.staged import as_uri
+from lq_spark.engine.files import as_uri
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -18,14 +18,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from lq_spark.engine.files import files_of
+from lq_spark.engine.files import as_uri, files_of
 from lq_spark.engine.kept import written, written_and_reduced
 from lq_spark.engine.kinds import is_sail
 from lq_spark.engine.reductions import Reduced, Reduction
 from lq_spark.errors import OptionError, TableError
 from lq_spark.tables.schemas import require_same_columns
 from lq_spark.tables.spec import TableSpec, one_line, quoted
-from lq_spark.tables.staged import GLOB, StagedTable, as_uri, require_writable
+from lq_spark.tables.staged import GLOB, StagedTable, require_writable
 from lq_spark.tables.storable import require_storable
 
 if TYPE_CHECKING:

@@ -16,13 +16,13 @@ from urllib.parse import quote
 
 from pyarrow import fs
 
-from lq_spark.engine.files import files_of, local_path
+from lq_spark.engine.files import as_uri, files_of, local_path
 from lq_spark.engine.kinds import engine_of, is_sail
 from lq_spark.errors import EngineError, OptionError
 from lq_spark.tables import delta
 from lq_spark.tables.schemas import accepts, require_same_columns
 from lq_spark.tables.spec import TableSpec, no_table, quoted
-from lq_spark.tables.staged import as_uri, real_uri, require_writable
+from lq_spark.tables.staged import real_uri, require_writable
 from lq_spark.tables.storable import require_storable
 from lq_spark.tables.transactions import TableFormat, TransactionalOutput
 

@@ -25,7 +25,7 @@ from typing import IO
 
 from pyarrow import fs
 
-from lq_spark.engine.files import files_of, local_path
+from lq_spark.engine.files import as_uri, files_of, local_path
 from lq_spark.errors import OptionError, TableError
 
 GLOB = frozenset("{}[]*?")
@@ -213,10 +213,3 @@ def real_uri(path: str) -> str:
     """Return the URI of a place without a slash at its end, links of a local one followed."""
     uri = as_uri(path).rstrip("/")
     return f"file://{os.path.realpath(local_path(uri))}" if uri.startswith("file:") else uri
-
-
-def as_uri(path: str) -> str:
-    """Return a path with its scheme, unescaped as Spark wants it; without one it is local."""
-    if path.startswith("file:"):
-        return f"file://{local_path(path)}"
-    return path if ":/" in path else f"file://{Path(path).absolute()}"

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
+from lq_spark.engine.files import as_uri
 from lq_spark.engine.kept import frozen
 from lq_spark.engine.reductions import Reduced, Reduction, reduce_all
 from lq_spark.errors import OptionError, TableError
 from lq_spark.tables.catalog import partition_columns, provider, require_namespace
 from lq_spark.tables.schemas import accepts, require_same_columns
 from lq_spark.tables.spec import TableSpec, one_line, quoted
-from lq_spark.tables.staged import as_uri, require_writable
+from lq_spark.tables.staged import require_writable
 from lq_spark.tables.storable import require_storable
 
 if TYPE_CHECKING:

@@ -428,7 +428,7 @@ CASES = {
         ),
         written={"": ("id", *OF_DUPLICATES)},
         merged={"": "id"},
-        metrics=(*ROWS, *METRICS_OF_DUPLICATES),
+        metrics=(*ROWS, *METRICS_OF_DUPLICATES, "neighbor_recall"),
         class_metrics=(),
         drift=("drift_issue_rate",),
         refused=({"similarity": 0.5}, "similarity is given, which does not go with features"),

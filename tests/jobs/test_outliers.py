@@ -125,3 +125,16 @@ def test_outliers_by_probabilities(run, by_id, label):
     flags = (scores < 0.5 * np.median(scores)).tolist()
     assert found["is_outlier_issue"].to_pylist() == flags
     assert 0 < sum(flags) < 90
+
+
+def test_an_approximate_run_says_how_much_of_the_neighbors_it_found(run, by_id):
+    table, found = table_of(embeddings(600)), []
+    limit = {"recall": 0.4, "fail_if": ["neighbor_recall < 0.4"]}
+    for keys in ({}, limit, {**limit, "seed": 5}):
+        done = run(table, "outliers", k=4, **keys)
+        recall = done.metrics["neighbor_recall", None]
+        text = f"neighbours are approximate: {recall:.2%} of the nearest found, in a sample of rows"
+        assert (text in done.printed) == bool(keys)
+        assert 0.4 <= recall < 1.0 if keys else recall == 1.0
+        found.append(by_id(done.scores, table["id"])["outlier_score"].to_pylist())
+    assert found[0] != found[1] != found[2]

@@ -359,8 +359,8 @@ def test_a_table_without_rows_has_a_result_without_rows_or_is_refused(tables, na
     case = CASES[name]
     nothing = [table.where("false") for table in tables(name)]
     for call in case.calls:
-        if call.function in case.empty:
-            assert said_by(case, call, nothing, DataError) == case.empty[call.function], call
+        if said := (case.empty | case.alone).get(call.function):
+            assert said_by(case, call, nothing, DataError) == said, call
         else:
             result = every_task.run(case, call, nothing)
             if isinstance(result, DataFrame) or call.function in ("score", "validate"):
@@ -383,6 +383,9 @@ def test_a_table_of_one_row_has_a_result(spark, name):
         several = max((c["counts"].as_py(), c["values"].as_py()) for c in counts)[1]
     given = [spark.createDataFrame(t.filter(pc.equal(t[key], several))) for t in case.tables]
     for call in case.calls:
+        if said := case.alone.get(call.function):
+            assert said_by(case, call, given, DataError) == said, call
+            continue
         result = every_task.run(case, call, given)
         if returns_the_table(name, call):
             assert [t.count() for t in parts(result)] == [t.count() for t in given], call

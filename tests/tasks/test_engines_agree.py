@@ -499,7 +499,14 @@ def of_features(session, id, array):
     df, bad = session.table(rows, schema), session.table(faulty, schema)
     return {
         "graph": neighbors.graph(df, k=5, metric="euclidean"),
+        "approximate graph": neighbors.graph(df, k=5, metric="euclidean", recall=0.5, seed=3),
         "outliers": outliers.find_issues(df, k=5),
+        "outliers of a graph": outliers.find_issues(
+            df, graph=neighbors.graph(df, k=5, metric="euclidean"), metric="euclidean"
+        ),
+        "outliers by others": outliers.find_issues(
+            df, fitted=outliers.fit(session.table(rows[30:], schema), k=5), threshold=0.5
+        ),
         "how many outliers": outliers.summarize(df, k=5, metric="euclidean"),
         "duplicates": duplicates.find_issues(df, k=4, metric="euclidean", threshold=1.1),
         "how many duplicates": duplicates.summarize(df, k=4),

@@ -2,12 +2,14 @@
 
 Matrix products say which references may be among the nearest, with a bound on their rounding; the
 distances of these few are then computed one by one. So the result has the same bits whatever the
-blocks are that queries and references come in, and the products may be in float32.
+blocks are that queries and references come in, and the products may be in float32: those of faiss,
+where it is installed, or NumPy's.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+import functools
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,12 @@ _QUERIES: Final = 1024
 _FIRST, _REFERENCES = 512, 8192
 """Products of so many queries with so many references at once: 32 MiB as float32. Few references
 first, which say how near the nearest are at least."""
+
+_SPARE: Final = 16
+"""How many more than k references faiss is asked for: to know that no other is near enough."""
+
+_MOST_BY_FAISS: Final = 100
+"""Beyond it is slower: it keeps a heap for each query."""
 
 
 class Neighbors(NamedTuple):
@@ -57,14 +65,14 @@ def nearest(
         Whether the queries are the references; none is then its own neighbour.
     """
     product = _Product.of(queries, references, metric)
-    found = [
-        _of_some(
-            product, slice(start, start + _QUERIES), queries, references, ranks, k, metric, same
-        )
-        for start in range(0, len(queries), _QUERIES)
-    ]
-    if not found:
-        return Neighbors(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+    nothing = Neighbors(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+    found = [nothing]
+    for start in range(0, len(queries), _QUERIES):
+        some = slice(start, start + _QUERIES)
+        query, reference = _candidates(product, some, k, same=same)
+        distance = distances(queries, references, (query, reference), metric)
+        kept = lowest_of_each(query, distance, ranks[reference], k)
+        found.append(Neighbors(query[kept], reference[kept], distance[kept]))
     return Neighbors(*map(np.concatenate, zip(*found, strict=True)))
 
 
@@ -118,36 +126,64 @@ class _Product(NamedTuple):
             slack,
         )
 
+    def limit(self, least: Float64, slack: Float64) -> NDArray[np.floating]:
+        """Return the lowest product that may be of a reference as near as a product says."""
+        limit = (least - slack).astype(self.queries.dtype)
+        lower: NDArray[np.floating] = np.nextafter(limit, limit.dtype.type(-np.inf))
+        return lower  # however it was rounded
 
-def _of_some(
-    product: _Product,
-    some: slice,
-    queries: Float64,
-    references: Float64,
-    ranks: Int64,
-    k: int,
-    metric: str,
-    same: bool,
-) -> Neighbors:
-    """Return the nearest references of some queries."""
-    candidates = _Candidates(product, some, k, same=same)
+
+def _candidates(product: _Product, some: slice, k: int, *, same: bool) -> tuple[Int64, Int64]:
+    """Return pairs of some queries and the references that may be among their nearest."""
+    rows = np.arange(*some.indices(len(product.queries)))
+    if (faiss := _faiss()) is None or product.queries.dtype != np.float32 or k > _MOST_BY_FAISS:
+        return _looked_at(product, rows, k, same=same)
+    wanted = min(k + same + _SPARE, len(product.references))
+    products, places = faiss.knn(
+        product.queries[some], product.references, wanted, faiss.METRIC_INNER_PRODUCT
+    )
+    last = products[:, -1].copy()
+    if same:
+        products[places == rows[:, np.newaxis]] = -np.inf
+    least = np.partition(products, -min(k, wanted), axis=1)[:, -min(k, wanted)]
+    limit = product.limit(least, product.slack[some])
+    is_near = (products >= limit[:, np.newaxis]) & np.isfinite(products)
+    # Unless the last that was looked at is too far off, others may be near enough.
+    is_sure = (last < limit) | (wanted == len(product.references))
+    row, at = np.nonzero(is_near & is_sure[:, np.newaxis])
+    query, reference = rows[row], places[row, at]
+    if is_sure.all():
+        return query, reference
+    others = _looked_at(product, rows[~is_sure], k, same=same)
+    return np.concatenate([query, others[0]]), np.concatenate([reference, others[1]])
+
+
+def _looked_at(product: _Product, rows: Int64, k: int, *, same: bool) -> tuple[Int64, Int64]:
+    candidates = _Candidates(product, rows, k, same=same)
     start, step = 0, _FIRST
-    while start < len(references):
+    while start < len(product.references):
         candidates.look(slice(start, start + step))
         start, step = start + step, min(2 * step, _REFERENCES)
-    query, reference = candidates.places()
-    distance = distances(queries, references, (query, reference), metric)
-    kept = lowest_of_each(query, distance, ranks[reference], k)
-    return Neighbors(query[kept], reference[kept], distance[kept])
+    return candidates.places()
+
+
+@functools.cache
+def _faiss() -> Any:
+    """Return the module faiss, which finds candidates faster, or None where it is not installed."""
+    try:
+        import faiss
+    except ImportError:
+        return None
+    return faiss
 
 
 class _Candidates:
     """The references that may be among the k nearest of some queries, as looked at so far."""
 
-    def __init__(self, product: _Product, some: slice, k: int, *, same: bool) -> None:
+    def __init__(self, product: _Product, rows: Int64, k: int, *, same: bool) -> None:
         self._product, self._k, self._same = product, k, same
-        self._first = some.start
-        self._queries, self._slack = product.queries[some], product.slack[some]
+        self._rows = rows
+        self._queries, self._slack = product.queries[rows], product.slack[rows]
         # As near as this the k-th nearest is at least.
         self._least = np.full(len(self._queries), -np.inf)
         nothing = np.zeros(0, dtype=np.int64)
@@ -159,14 +195,14 @@ class _Candidates:
         references = self._product.references[block]
         products = self._queries @ references.T
         if self._same:
-            own = np.arange(len(products)) + self._first - block.start
+            own = self._rows - block.start
             rows = np.flatnonzero((own >= 0) & (own < len(references)))
             products[rows, own[rows]] = -np.inf
         least = self._least
         if np.isneginf(least).any() and products.shape[1] > self._k:
             place = products.shape[1] - self._k
             least = np.maximum(least, np.partition(products, place, axis=1)[:, place])
-        is_near = products >= self._limit(least)[:, np.newaxis]
+        is_near = products >= self._product.limit(least, self._slack)[:, np.newaxis]
         if self._same:
             is_near[rows, own[rows]] = False
         at = np.flatnonzero(is_near)
@@ -176,12 +212,6 @@ class _Candidates:
         self._product_of = np.concatenate([self._product_of, products.ravel()[at]])
         self._narrow()
 
-    def _limit(self, least: Float64) -> NDArray[np.floating]:
-        """Return the lowest product that may be of a reference as near as a product says."""
-        limit = (least - self._slack).astype(self._product_of.dtype)
-        lower: NDArray[np.floating] = np.nextafter(limit, limit.dtype.type(-np.inf))
-        return lower  # however it was rounded
-
     def _narrow(self) -> None:
         """Leave out what is further than the k-th nearest of those that were looked at."""
         order = _ordered(self._query, self._product_of)
@@ -190,13 +220,13 @@ class _Candidates:
         starts = np.cumsum(counts) - counts
         is_met = counts >= self._k
         self._least[is_met] = product[starts[is_met] + self._k - 1]
-        kept = product >= self._limit(self._least)[query]
+        kept = product >= self._product.limit(self._least, self._slack)[query]
         self._query, self._product_of = query[kept], product[kept]
         self._reference = self._reference[order][kept]
 
     def places(self) -> tuple[Int64, Int64]:
         """Return the places of the queries and of the candidates, one pair each."""
-        return self._query + self._first, self._reference
+        return self._rows[self._query], self._reference
 
 
 def _ordered(query: Int64, product: NDArray[np.floating]) -> Int64:

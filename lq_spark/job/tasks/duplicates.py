@@ -18,7 +18,7 @@ from lq_spark.core.duplicates.texts import SIMILARITY
 from lq_spark.core.neighbors.vectors import METRICS, agreed_metric
 from lq_spark.errors import require_one_of
 from lq_spark.job.config import JobConfig, Name
-from lq_spark.job.summary import Metric, Summary, lowest_lines
+from lq_spark.job.summary import Metric, Summary, lowest_lines, recall_lines
 from lq_spark.job.tasks.options import FlaggedTask, Id
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 IS_NEAR, IS_EXACT = "is_near_duplicate_issue", "is_exact_duplicate_issue"
 SCORE, GROUP, KEEP = "near_duplicate_score", "duplicate_group", "keep"
 
-_BY_FEATURES = ("n_features", "k", "metric", "threshold")
-_BY_TEXT = ("shingles", "n", "similarity", "seed")
+_BY_FEATURES = ("n_features", "k", "metric", "recall", "threshold")
+_BY_TEXT = ("shingles", "n", "similarity")
 
 
 class DuplicatesConfig(JobConfig):
@@ -56,6 +56,13 @@ class DuplicatesConfig(JobConfig):
         None,
         description=f"distance of features: {', '.join(METRICS)} (default: cosine, of up to 3 "
         "features euclidean)",
+    )
+    recall: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="share of the nearest neighbours that must be found; 1 is exact (default: 1, "
+        "of tables that are too large 0.95)",
     )
     threshold: float | None = Field(
         None,
@@ -80,8 +87,8 @@ class DuplicatesConfig(JobConfig):
         le=1,
         description=f"how similar a duplicate is, by text, at least (default: {SIMILARITY})",
     )
-    seed: int | None = Field(
-        None, ge=0, description="of the hash functions that texts are found by (default: 0)"
+    seed: int = Field(
+        0, ge=0, description="of the hash functions of texts, or of an approximate search"
     )
     label_quality: Name | None = Field(
         None, description="column of numbers: of a group the row with the highest is kept"
@@ -89,6 +96,7 @@ class DuplicatesConfig(JobConfig):
 
     metrics_of_task: ClassVar[tuple[str, ...]] = (
         *("near_duplicates", "issue_rate", "exact_duplicates", "duplicate_groups", "rows_to_drop"),
+        "neighbor_recall",
     )
 
     @model_validator(mode="before")
@@ -132,10 +140,12 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Duplicates(Summary):
-    """The near duplicates of a table in short."""
+    """The near duplicates of a table in short; ``recall`` is None by text, and without rows."""
 
     found: Scores
     counts: Counts
+    recall: float | None
+    by_features: bool
 
     def metrics(self) -> Iterator[Metric]:
         """Yield the metrics of the table."""
@@ -145,6 +155,8 @@ class Duplicates(Summary):
         yield "exact_duplicates", None, self.counts.n_exact
         yield "duplicate_groups", None, self.counts.n_groups
         yield "rows_to_drop", None, self.counts.n_to_drop
+        if self.by_features:
+            yield "neighbor_recall", None, self.recall
 
     def lines(self, config: DuplicatesConfig) -> list[str]:
         """Return how many there are, and the rows of lowest score."""
@@ -154,6 +166,7 @@ class Duplicates(Summary):
             f"near duplicates {found.n_issues:,} of {found.n_rows:,} rows, "
             f"{found.n_issues / found.n_rows:.2%}, {counts.n_exact:,} of them exact",
             f"by {config.how}",
+            *recall_lines(self.recall),
             f"groups {counts.n_groups:,}, rows to drop if one row of each is kept "
             f"{counts.n_to_drop:,}",
             *lowest_lines(
@@ -197,8 +210,17 @@ class DuplicatesTask(FlaggedTask[DuplicatesConfig]):
             config.features,
             config.text,
             None,
-            *(getattr(config, name) for name in (*_BY_FEATURES, *_BY_TEXT)),
+            config.n_features,
+            config.k,
+            config.metric,
+            config.recall,
+            config.threshold,
+            config.shingles,
+            config.n,
+            config.similarity,
+            config.seed,
         )
+        self.recall: float | None = None
         self.n_features: int | None = None
         graph = None if isinstance(self.options, ByText) else self.options.graph
         if isinstance(graph, FeatureGraph):
@@ -250,10 +272,8 @@ class DuplicatesTask(FlaggedTask[DuplicatesConfig]):
         """Yield rows with their flags, scores, sets and groups."""
         from lq_spark.tasks.duplicates.issues import with_duplicates
 
-        yield (
-            "output",
-            self._output(with_duplicates(rows, self.options, self.config.label_quality)),
-        )
+        found, self.recall = with_duplicates(rows, self.options, self.config.label_quality)
+        yield "output", self._output(found)
 
     def _output(self, found: DataFrame) -> DataFrame:
         from lq_spark.tasks.duplicates.issues import ADDED
@@ -278,7 +298,8 @@ class DuplicatesTask(FlaggedTask[DuplicatesConfig]):
     def summarize(self, tables: Mapping[str, Reduced]) -> Duplicates:
         """Return the output in short."""
         output = tables["output"]
-        return Duplicates(self.scores(output), output.states["counts"] or Counts())
+        counts = output.states["counts"] or Counts()
+        return Duplicates(self.scores(output), counts, self.recall, self.config.text is None)
 
 
 def _counts(batch: pa.RecordBatch) -> Counts:

@@ -16,7 +16,7 @@ from lq_spark.core.neighbors.vectors import METRICS, agreed_metric
 from lq_spark.core.outliers import distances as by_distance
 from lq_spark.core.outliers import probabilities as by_probability
 from lq_spark.job.config import JobConfig, Name
-from lq_spark.job.summary import Metric, Summary, lowest_lines
+from lq_spark.job.summary import Metric, Summary, lowest_lines, recall_lines
 from lq_spark.job.tasks.options import FlaggedTask, Id
 from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE, OUTLIER_SCORE
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lq_spark.engine.readings import Input
     from lq_spark.engine.reductions import Reduced, Scratch
     from lq_spark.job.scores import Scores
+    from lq_spark.tasks.neighbors.features import FeatureGraph
     from lq_spark.tasks.outliers.passes import ByProbability
 
 
@@ -48,6 +49,14 @@ class OutliersConfig(JobConfig):
         description=f"distance of features: {', '.join(METRICS)} (default: cosine, of up to 3 "
         "features euclidean)",
     )
+    recall: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="share of the nearest neighbours that must be found; 1 is exact (default: 1, "
+        "of tables that are too large 0.95)",
+    )
+    seed: int = Field(0, ge=0, description="of an approximate search for neighbours")
     t: float = Field(1.0, gt=0, description="how fast the score falls with distance")
     pred_probs: Name | list[Name] | None = Field(
         None, description="column of the predicted probabilities, or a column a class"
@@ -76,7 +85,10 @@ class OutliersConfig(JobConfig):
         f"{by_distance.THRESHOLD} by features, {by_probability.THRESHOLD} by probabilities)",
     )
 
-    metrics_of_task: ClassVar[tuple[str, ...]] = ("mean_outlier_score", "outliers", "issue_rate")
+    metrics_of_task: ClassVar[tuple[str, ...]] = (
+        *("mean_outlier_score", "outliers", "issue_rate"),
+        "neighbor_recall",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -89,7 +101,7 @@ class OutliersConfig(JobConfig):
         if self.features is not None and self.pred_probs is not None:
             raise ValueError("features and pred_probs are both given; one of them decides")
         if self.pred_probs is not None:
-            by, unused = "pred_probs", ["n_features", "k", "metric", "t"]
+            by, unused = "pred_probs", ["n_features", "k", "metric", "recall", "seed", "t"]
         else:
             by = "features"
             unused = ["label", "classes", "n_classes", "method", "n_largest", "gamma"]
@@ -106,6 +118,7 @@ class Outliers(Summary):
     """The outliers of a table in short."""
 
     found: Scores
+    recall: float | None
 
     def metrics(self) -> Iterator[Metric]:
         """Yield the metrics of the table."""
@@ -113,6 +126,8 @@ class Outliers(Summary):
         yield "mean_outlier_score", None, self.found.mean
         yield "outliers", None, n_outliers
         yield "issue_rate", None, n_outliers / n_rows if n_rows else None
+        if self.recall is not None:
+            yield "neighbor_recall", None, self.recall
 
     def lines(self, config: OutliersConfig) -> list[str]:
         """Return how many there are, and the rows of lowest score."""
@@ -120,6 +135,7 @@ class Outliers(Summary):
         return [
             "",
             f"mean outlier score {found.mean:.4f}, by {by}",
+            *recall_lines(self.recall),
             f"outliers {found.n_issues:,} of {found.n_rows:,} rows, "
             f"{found.n_issues / found.n_rows:.2%}",
             *lowest_lines(
@@ -148,10 +164,13 @@ class OutliersTask(FlaggedTask[OutliersConfig]):
         config = self.config
         self.require_new(OUTLIER_SCORE, IS_OUTLIER_ISSUE)
         self.classes = config.classes
-        self.options = None
+        self.options: FeatureGraph | None = None
+        self.recall: float | None = None
         if config.features is not None:
             options = config.id, config.features, config.k, config.metric, config.n_features
-            self.options = feature_graph(self.source, *options)
+            self.options = feature_graph(
+                self.source, *options, recall=config.recall, seed=config.seed
+            )
             self.bound_batches(8 * self.options.n_features)
             return
         self.read, self.n_classes = read_probabilities(
@@ -217,7 +236,7 @@ class OutliersTask(FlaggedTask[OutliersConfig]):
         config = self.config
         if self.options:
             limit = agreed_threshold(config.threshold, by_distance.THRESHOLD)
-            found = with_distances(rows, self.options, config.t, limit, fail=True)
+            found, self.recall = with_distances(rows, self.options, config.t, limit, fail=True)
         else:
             limit = agreed_threshold(config.threshold, by_probability.THRESHOLD)
             found = with_probability_scores(rows, self._how(rows), limit, fail=False)
@@ -244,7 +263,7 @@ class OutliersTask(FlaggedTask[OutliersConfig]):
 
     def summarize(self, tables: Mapping[str, Reduced]) -> Outliers:
         """Return the output in short."""
-        return Outliers(self.scores(tables["output"]))
+        return Outliers(self.scores(tables["output"]), self.recall)
 
 
 TASK = OutliersTask

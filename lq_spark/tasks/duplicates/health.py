@@ -62,17 +62,18 @@ def summarize(
     n_features: int | None = None,
     k: int | None = None,
     metric: str | None = None,
+    recall: float | None = None,
     threshold: float | None = None,
     shingles: str | None = None,
     n: int | None = None,
     similarity: float | None = None,
-    seed: int | None = None,
+    seed: int = 0,
 ) -> DuplicateHealth:
     """Return how many rows are near duplicates, and in how many groups.
 
     Parameters
     ----------
-    df, id, features, text, graph, n_features, k, metric, threshold
+    df, id, features, text, graph, n_features, k, metric, recall, threshold
         As for :func:`find_issues`.
     shingles, n, similarity, seed
         As for :func:`find_issues`.
@@ -93,6 +94,7 @@ def summarize(
         n_features=n_features,
         k=k,
         metric=metric,
+        recall=recall,
         threshold=threshold,
         shingles=shingles,
         n=n,

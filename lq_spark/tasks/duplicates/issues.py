@@ -21,6 +21,7 @@ from lq_spark.tasks.duplicates.options import (
 from lq_spark.tasks.duplicates.passes import (
     GROUP,
     IS_NEAR,
+    Found,
     near_duplicate_texts,
     near_duplicates,
     nearest_scores,
@@ -50,11 +51,12 @@ def find_issues(
     n_features: int | None = None,
     k: int | None = None,
     metric: str | None = None,
+    recall: float | None = None,
     threshold: float | None = None,
     shingles: str | None = None,
     n: int | None = None,
     similarity: float | None = None,
-    seed: int | None = None,
+    seed: int = 0,
     label_quality: str | None = None,
 ) -> DataFrame:
     """Return the table with its near duplicates; computed now, and held as long as the result.
@@ -76,7 +78,7 @@ def find_issues(
 
     Parameters
     ----------
-    df, id, features, n_features, k, metric
+    df, id, features, n_features, k, metric, recall
         As for :func:`lq_spark.neighbors.graph`: each row names at most as many duplicates, nearest
         first, as it has neighbours there. The column "features" where neither these nor a text nor
         a graph are given.
@@ -94,8 +96,8 @@ def find_issues(
         How long a shingle is; 2 words or 5 characters by default.
     similarity : float, optional
         Above 0, at most 1: texts are near duplicates that are so similar (0.8), or more.
-    seed : int, optional
-        Of the hash functions, at least 0.
+    seed : int
+        At least 0: of the hash functions of texts, or of an approximate search by features.
     label_quality : str, optional
         Column of numbers, 1 clean, 0 suspect: the row of each group with the highest is to be kept.
         Of equal ones, and where it is not given, that of the lowest id.
@@ -112,13 +114,12 @@ def find_issues(
     """
     refuse_stream(df, "duplicates.find_issues")
     require_quality(df, label_quality)
-    by = id, features, text, graph, n_features, k, metric, threshold, shingles, n, similarity, seed
-    return with_duplicates(df, duplicate_options(df, *by, ADDED), label_quality)
+    by = id, features, text, graph, n_features, k, metric, recall, threshold
+    options = duplicate_options(df, *by, shingles, n, similarity, seed, ADDED)
+    return with_duplicates(df, options, label_quality).rows
 
 
-def with_duplicates(
-    df: DataFrame, options: DuplicateOptions, label_quality: str | None
-) -> DataFrame:
+def with_duplicates(df: DataFrame, options: DuplicateOptions, label_quality: str | None) -> Found:
     """Return the table with :data:`ADDED`, held with the result."""
     with Held() as held:
         if isinstance(options, ByText):
@@ -127,10 +128,11 @@ def with_duplicates(
             found = near_duplicates(df, options.graph, options.threshold, held)
         best = [] if label_quality is None else [column(label_quality).desc_nulls_last()]
         first = Window.partitionBy(GROUP).orderBy(*best, column(options.id))
-        joined = df.join(found, column(options.id) == column(ROW)).withColumn(
+        joined = df.join(found.rows, column(options.id) == column(ROW)).withColumn(
             KEEP, F.row_number().over(first) == 1
         )
-        return held.until_gone(joined.select(*map(column, df.columns), *ADDED))
+        rows = held.until_gone(joined.select(*map(column, df.columns), *ADDED))
+        return Found(rows, found.recall)
 
 
 def score(
@@ -143,10 +145,11 @@ def score(
     n_features: int | None = None,
     k: int | None = None,
     metric: str | None = None,
+    recall: float | None = None,
     shingles: str | None = None,
     n: int | None = None,
     similarity: float | None = None,
-    seed: int | None = None,
+    seed: int = 0,
     on_invalid: str = "fail",
 ) -> DataFrame:
     """Return the table with ``near_duplicate_score`` (double): 0 there twice, 1 far from all.
@@ -155,7 +158,9 @@ def score(
 
     Parameters
     ----------
-    df, id, features, text, graph, n_features, k, metric, shingles, n, similarity, seed
+    df, id, features, text, graph, n_features, k, metric, recall
+        As for :func:`find_issues`.
+    shingles, n, similarity, seed
         As for :func:`find_issues`.
     on_invalid : {"fail", "null"}
         What to do with a row that cannot be scored: fail, or leave its score null and compare the
@@ -168,8 +173,9 @@ def score(
     """
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
     refuse_stream(df, "duplicates.score")
-    by = id, features, text, graph, n_features, k, metric, None, shingles, n, similarity, seed
-    options, fail = duplicate_options(df, *by, [SCORE]), on_invalid == "fail"
+    by = id, features, text, graph, n_features, k, metric, recall, None
+    options = duplicate_options(df, *by, shingles, n, similarity, seed, [SCORE])
+    fail = on_invalid == "fail"
     with Held() as held:
         if isinstance(options, ByText):
             found = text_scores(df, options, held, fail=fail)

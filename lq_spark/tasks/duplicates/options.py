@@ -50,11 +50,12 @@ def duplicate_options(
     n_features: int | None,
     k: int | None,
     metric: str | None,
+    recall: float | None,
     threshold: float | None,
     shingles: str | None,
     n: int | None,
     similarity: float | None,
-    seed: int | None,
+    seed: int,
     added: Sequence[str] = (),
 ) -> DuplicateOptions:
     """Check the options of :func:`lq_spark.duplicates.find_issues`.
@@ -69,13 +70,13 @@ def duplicate_options(
     require_key(df, "id", id)
     if text is not None:
         require_unused("text", features=features, graph=graph, n_features=n_features, k=k)
-        require_unused("text", metric=metric, threshold=threshold)
+        require_unused("text", metric=metric, recall=recall, threshold=threshold)
         return text_options(df, id, text, shingles, n, similarity, seed, added)
     by = "features" if graph is None else "graph"
-    require_unused(by, shingles=shingles, n=n, similarity=similarity, seed=seed)
+    require_unused(by, shingles=shingles, n=n, similarity=similarity)
     share = require_number("threshold", THRESHOLD if threshold is None else threshold, 0.0)
     options = id, features, k, metric, n_features, added
-    return ByDistance(graph_options(df, *options, graph=graph), share)
+    return ByDistance(graph_options(df, *options, graph=graph, recall=recall, seed=seed), share)
 
 
 def require_quality(df: DataFrame, label_quality: str | None) -> None:

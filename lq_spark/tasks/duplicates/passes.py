@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +49,7 @@ from lq_spark.tasks.duplicates.texts import (
     usable_texts,
 )
 from lq_spark.tasks.neighbors.batches import DISTANCES, NEIGHBORS, ROW
-from lq_spark.tasks.neighbors.knn import GraphOptions, neighbor_lists
+from lq_spark.tasks.neighbors.knn import GraphOptions, NeighborLists, neighbor_lists
 from lq_spark.tasks.neighbors.searches import BUCKET
 from lq_spark.tasks.shared.order_statistics import ranked_numbers
 
@@ -64,9 +64,21 @@ _OF_OTHERS = 1 << 30
 _PAIRS_OF_A_BUCKET = 1 << 16
 
 
-def near_duplicates(
-    df: DataFrame, options: GraphOptions, threshold: float, held: Held
-) -> DataFrame:
+class Found(NamedTuple):
+    """Rows with what was found of them.
+
+    Attributes
+    ----------
+    rows : DataFrame
+    recall : float or None
+        How many of the nearest neighbours were found; None by text.
+    """
+
+    rows: DataFrame
+    recall: float | None
+
+
+def near_duplicates(df: DataFrame, options: GraphOptions, threshold: float, held: Held) -> Found:
     """Return ROW, the id of each row, with its flags, score, set and group; held from now on.
 
     Raises as :func:`lq_spark.tasks.neighbors.knn.neighbor_lists`.
@@ -74,8 +86,8 @@ def near_duplicates(
     kind = column_type(df, options.id)
     with ExitStack() as stack:
         lists, scored, unit = _scored(df, options, held, stack, fail=True)
-        pairs = stack.enter_context(kept(_pairs(lists, threshold * unit, kind)))
-        return _with_pairs(scored, pairs, kind, held, stack)
+        pairs = stack.enter_context(kept(_pairs(lists.rows, threshold * unit, kind)))
+        return Found(_with_pairs(scored, pairs, kind, held, stack), lists.recall)
 
 
 def nearest_scores(df: DataFrame, options: GraphOptions, held: Held, *, fail: bool) -> DataFrame:
@@ -85,7 +97,7 @@ def nearest_scores(df: DataFrame, options: GraphOptions, held: Held, *, fail: bo
         return _held(select(scored, ROW, SCORE), held)
 
 
-def near_duplicate_texts(df: DataFrame, options: ByText, held: Held) -> DataFrame:
+def near_duplicate_texts(df: DataFrame, options: ByText, held: Held) -> Found:
     """Return what :func:`near_duplicates` does, by the texts of rows.
 
     Raises as :func:`lq_spark.tasks.duplicates.texts.usable_texts`.
@@ -97,7 +109,7 @@ def near_duplicate_texts(df: DataFrame, options: ByText, held: Held) -> DataFram
         pairs = near_pairs_of_texts(rows, hashed, options, stack)
         copied = hashed.select(TEXT, (column(N_COPIES) > 1).alias(IS_EXACT))
         scored = _with_text_scores(rows.join(copied, TEXT).select(ROW, IS_EXACT), pairs)
-        return _with_pairs(scored, pairs, kind, held, stack)
+        return Found(_with_pairs(scored, pairs, kind, held, stack), None)
 
 
 def text_scores(df: DataFrame, options: ByText, held: Held, *, fail: bool) -> DataFrame:
@@ -110,11 +122,11 @@ def text_scores(df: DataFrame, options: ByText, held: Held, *, fail: bool) -> Da
 
 def _scored(
     df: DataFrame, options: GraphOptions, held: Held, stack: ExitStack, *, fail: bool
-) -> tuple[DataFrame, DataFrame, float]:
+) -> tuple[NeighborLists, DataFrame, float]:
     """Return the neighbours of rows; ROW, NEAREST, IS_EXACT and SCORE; the unit of distances."""
-    lists = neighbor_lists(df, options, held, fail=fail).rows
+    lists = neighbor_lists(df, options, held, fail=fail)
     schema = StructType([StructField(NEAREST, DoubleType())])
-    nearest = with_mapped(lists, nearest_batch, [column_input(DISTANCES)], schema, keep=[ROW])
+    nearest = with_mapped(lists.rows, nearest_batch, [column_input(DISTANCES)], schema, keep=[ROW])
     nearest = stack.enter_context(kept(nearest))
     unit = _unit(select(nearest, NEAREST))
     schema = StructType([StructField(IS_EXACT, BooleanType()), StructField(SCORE, DoubleType())])

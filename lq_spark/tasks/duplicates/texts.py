@@ -99,7 +99,7 @@ def text_options(
     shingles: str | None,
     n: int | None,
     similarity: float | None,
-    seed: int | None,
+    seed: int,
     added: Sequence[str] = (),
 ) -> ByText:
     """Return how texts are compared; raise ColumnError or OptionError if they cannot be so.
@@ -111,7 +111,6 @@ def text_options(
     require_one_of("shingles", kind, KINDS)
     share = SIMILARITY if similarity is None else similarity
     require_share("similarity", share)
-    seed = 0 if seed is None else seed
     require_whole_number("seed", seed, 0)
     rule = ShingleRule(kind, LENGTHS[kind] if n is None else n)
     require_new_columns(df, added)

@@ -38,7 +38,7 @@ def reasons_batch(n_features: int) -> BatchFunction:
     """Return (features) -> invalid_reason."""
 
     def run(features: pa.Array) -> dict[str, pa.Array]:
-        _, reasons = _read(features, n_features)
+        _, reasons = read_features(features, n_features)
         return reason_column(reasons, len(features))
 
     return run
@@ -51,7 +51,7 @@ def vectors_batch(n_features: int) -> BatchFunction:
     """
 
     def run(features: pa.Array) -> dict[str, pa.Array]:
-        matrix, reasons = _read(features, n_features)
+        matrix, reasons = read_features(features, n_features)
         matrix = np.ascontiguousarray(matrix + matrix.dtype.type(0))
         width = matrix.dtype.itemsize * n_features
         ends = np.arange(len(matrix) + 1, dtype=np.int32) * np.int32(width)
@@ -65,7 +65,7 @@ def vectors_batch(n_features: int) -> BatchFunction:
     return run
 
 
-def _read(
+def read_features(
     features: pa.Array, n_features: int
 ) -> tuple[NDArray[np.floating], NDArray[np.object_] | None]:
     """Return the features that can be used, and why others cannot; None where all can."""

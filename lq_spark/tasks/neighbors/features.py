@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
@@ -100,46 +100,78 @@ def feature_lists(
     InvalidRowsError
         If an id is null or occurs twice, or ``fail`` and a row has no usable features.
     """
-    key, kind = options.id, column_type(df, options.id)
+    kind = column_type(df, options.id)
+    with ExitStack() as stack:
+        found = distinct_rows(df, options, stack, fail=fail)
+        k = found.k
+        search = Search(k, options.metric, options.n_features, options.table.dtype)
+        nearest, recall = _neighbors(found, search, options, lists_schema(ID, kind), stack)
+        nearest = stack.enter_context(kept(nearest))
+        if found.n_sets == found.n_rows > 1:
+            lists = nearest.withColumnRenamed(ID, ROW)
+        else:
+            lists = _of_all_rows(found, nearest, kind)
+        lists = held.hold(lists)
+        lists.count()  # now, while what it is made of is kept
+    return lists, k if found.n_rows > 1 else 0, recall
+
+
+class DistinctRows(NamedTuple):
+    """The rows of a table by their features.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        ROW, the id of each, and VECTOR; of those that can be used.
+    n_rows : int
+    sets : DataFrame
+        Of rows of equal features: ID, the first; IDS, the first k + 1; and VECTOR.
+    n_sets : int
+    k : int
+        How many neighbours a row is to have.
+    """
+
+    rows: DataFrame
+    n_rows: int
+    sets: DataFrame
+    n_sets: int
+    k: int
+
+
+def distinct_rows(
+    df: DataFrame, options: FeatureGraph, stack: ExitStack, *, fail: bool
+) -> DistinctRows:
+    """Return the rows of a table by their features, kept until the stack ends.
+
+    Raises as :func:`feature_lists`.
+    """
     function = vectors_batch(options.n_features)
     schema = StructType([StructField(VECTOR, BinaryType())])
-    made = with_mapped(df, function, [options.table.input], schema, keep=[key])
-    with kept(made) as made:
-        rows, n_rows = _usable(made.withColumnRenamed(key, ROW), key, fail=fail)
-        k = max(1, min(N_NEIGHBORS, n_rows - 1)) if options.k is None else options.k
-        if n_rows and options.k is not None:
-            require_k(k, n_rows)
-        search = Search(k, options.metric, options.n_features, options.table.dtype)
-        with ExitStack() as stack, kept(_sets(rows, k)) as sets:
-            n_sets = sets.count()
-            nearest, recall = _neighbors(
-                sets, n_sets, search, options, lists_schema(ID, kind), stack
-            )
-            with kept(nearest) as found:
-                if n_sets == n_rows > 1:
-                    lists = found.withColumnRenamed(ID, ROW)
-                else:
-                    lists = _of_all_rows(rows, sets, found, k, kind)
-                lists = held.hold(lists)
-                lists.count()  # now, while what it is made of is kept
-    return lists, k if n_rows > 1 else 0, recall
+    made = with_mapped(df, function, [options.table.input], schema, keep=[options.id])
+    made = stack.enter_context(kept(made)).withColumnRenamed(options.id, ROW)
+    rows, n_rows = usable_rows(made, options.id, fail=fail)
+    k = max(1, min(N_NEIGHBORS, n_rows - 1)) if options.k is None else options.k
+    if n_rows and options.k is not None:
+        require_k(k, n_rows)
+    sets = stack.enter_context(kept(_sets(rows, k)))
+    return DistinctRows(rows, n_rows, sets, sets.count(), k)
 
 
 def _neighbors(
-    sets: DataFrame,
-    n_sets: int,
+    found: DistinctRows,
     search: Search,
     options: FeatureGraph,
     schema: StructType,
     stack: ExitStack,
 ) -> tuple[DataFrame, float]:
     """Return the neighbours of the first row of each set, and the recall: 1 of exact ones."""
+    n_sets = found.n_sets
     is_cheap = n_sets * n_sets * search.n_features <= MOST_PRODUCTS
     recall = (1.0 if is_cheap else RECALL) if options.recall is None else options.recall
     if recall == 1.0 or n_sets < 2:
-        return exact_neighbors(sets, n_sets, search, schema), 1.0
-    found, reached = approximate_neighbors(
-        sets, n_sets, search, recall, options.seed, schema, stack
+        return exact_neighbors(found.sets, n_sets, search, schema), 1.0
+    nearest, reached = approximate_neighbors(
+        found.sets, n_sets, search, recall, options.seed, schema, stack
     )
     _LOG.info(
         "approximate neighbours of %d distinct rows: recall %.4f (wanted %.4f)",
@@ -147,11 +179,18 @@ def _neighbors(
         reached,
         recall,
     )
-    return found, reached
+    return nearest, reached
 
 
-def _usable(made: DataFrame, key: str, *, fail: bool) -> tuple[DataFrame, int]:
-    """Return the rows that can be used, and how many; raise InvalidRowsError as above."""
+def usable_rows(made: DataFrame, key: str, *, fail: bool) -> tuple[DataFrame, int]:
+    """Return the rows that have a VECTOR, and how many there are.
+
+    Raises
+    ------
+    InvalidRowsError
+        If an id is null or occurs twice, or ``fail`` and a row has none; ``key`` is what the user
+        calls the column of the ids.
+    """
     validate = "neighbors.validate"
     n_all = require_unique(made, ROW, validate=validate, called=key).n_rows
     rows = made.where(F.col(VECTOR).isNotNull())
@@ -164,9 +203,7 @@ def _usable(made: DataFrame, key: str, *, fail: bool) -> tuple[DataFrame, int]:
     return rows, n_rows
 
 
-def _of_all_rows(
-    rows: DataFrame, sets: DataFrame, found: DataFrame, k: int, kind: DataType
-) -> DataFrame:
+def _of_all_rows(found: DistinctRows, nearest: DataFrame, kind: DataType) -> DataFrame:
     """Return the lists of all rows, of those of the sets."""
     lists = {NEIGHBORS: ArrayType(kind), DISTANCES: ArrayType(DoubleType())}
     # A set has none where there is no other.
@@ -174,10 +211,11 @@ def _of_all_rows(
         name: F.coalesce(name, F.array().cast(of)).alias(f"__lq_{name}")
         for name, of in lists.items()
     }
-    joined = sets.join(found, ID, "left").select(IDS, VECTOR, *others.values())
+    joined = found.sets.join(nearest, ID, "left").select(IDS, VECTOR, *others.values())
     inputs = [column_input(name) for name in (ROW, IDS, *(f"__lq_{name}" for name in others))]
     schema = StructType([StructField(name, of) for name, of in lists.items()])
-    return with_mapped(rows.join(joined, VECTOR), corrected_batch(k), inputs, schema, keep=[ROW])
+    rows, function = found.rows.join(joined, VECTOR), corrected_batch(found.k)
+    return with_mapped(rows, function, inputs, schema, keep=[ROW])
 
 
 def _sets(rows: DataFrame, k: int) -> DataFrame:

@@ -141,7 +141,8 @@ def graph_options(
             raise OptionError(f"{name} is given, which does not go with graph")
     if metric is not None:
         require_one_of("metric", metric, METRICS)
-    require_new_columns(df, added)
+    if added:
+        require_new_columns(df, added)
     return given_graph(df, id, graph, metric)
 
 
@@ -176,7 +177,8 @@ def feature_graph(
         require_share("recall", recall)
     require_whole_number("seed", seed, 0)
     table = feature_table(df, "features" if features is None else features)
-    require_new_columns(df, added)
+    if added:
+        require_new_columns(df, added)
     width = resolved_n_features(df, table, n_features)
     return FeatureGraph(id, table, width, k, agreed_metric(metric, width), recall, seed)
 

@@ -54,7 +54,11 @@ class Search:
 
     def vectors(self, vectors: pa.Array | pa.ChunkedArray) -> Float64:
         """Return features as they are compared, shape (n, d), from their bytes."""
-        return prepared(self.matrix(vectors), self.metric)
+        return self.prepared(self.matrix(vectors))
+
+    def prepared(self, features: NDArray[np.floating]) -> Float64:
+        """Return features, shape (n, d), as they are compared."""
+        return prepared(features, self.metric)
 
 
 def search_group(search: Search) -> GroupFunction:

@@ -12,6 +12,7 @@ from lq_spark.engine.inputs import columns_alone
 from lq_spark.engine.reductions import reduce_all
 from lq_spark.engine.verbs import select
 from lq_spark.tasks.neighbors.columns import Features, named_features
+from lq_spark.tasks.outliers.fitted import FittedOutliers
 from lq_spark.tasks.outliers.issues import find_issues
 from lq_spark.tasks.outliers.passes import FOUND
 from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE, OUTLIER_SCORE
@@ -56,6 +57,7 @@ def summarize(
     id: str = "id",
     features: Features | None = None,
     graph: DataFrame | None = None,
+    fitted: FittedOutliers | None = None,
     pred_probs: PredProbs | None = None,
     label: str | None = None,
     classes: Sequence[str] | None = None,
@@ -63,6 +65,8 @@ def summarize(
     n_features: int | None = None,
     k: int | None = None,
     metric: str | None = None,
+    recall: float | None = None,
+    seed: int = 0,
     t: float = 1.0,
     threshold: float | None = None,
     method: str = "entropy",
@@ -73,9 +77,9 @@ def summarize(
 
     Parameters
     ----------
-    df, id, features, graph, pred_probs, label, classes, n_classes, n_features, k, metric, t
+    df, id, features, graph, fitted, pred_probs, label, classes, n_classes, n_features, k, metric
         As for :func:`find_issues`.
-    threshold, method, n_largest, gamma
+    recall, seed, t, threshold, method, n_largest, gamma
         As for :func:`find_issues`.
 
     Raises
@@ -90,6 +94,7 @@ def summarize(
         id=id,
         features=features,
         graph=graph,
+        fitted=fitted,
         pred_probs=pred_probs,
         label=label,
         classes=classes,
@@ -97,6 +102,8 @@ def summarize(
         n_features=n_features,
         k=k,
         metric=metric,
+        recall=recall,
+        seed=seed,
         t=t,
         method=method,
         n_largest=n_largest,

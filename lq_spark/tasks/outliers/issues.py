@@ -21,15 +21,17 @@ from lq_spark.tasks import multiclass, neighbors
 from lq_spark.tasks.neighbors.batches import ROW
 from lq_spark.tasks.neighbors.columns import Features
 from lq_spark.tasks.neighbors.knn import GraphOptions, graph_options
+from lq_spark.tasks.outliers.fitted import FittedOutliers, scored_by_reference
 from lq_spark.tasks.outliers.passes import (
     FOUND,
     ByProbability,
+    Scored,
     probability_inputs,
     scored_by_distance,
     with_probability_scores,
 )
 from lq_spark.tasks.shared.batches import reason_batch
-from lq_spark.tasks.shared.classes import agreed_k, checked_classes, first_length
+from lq_spark.tasks.shared.classes import agreed_k, checked_classes, first_length, require_kind
 from lq_spark.tasks.shared.keys import require_to_validate, require_unique, with_key_reasons
 from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE
 from lq_spark.tasks.shared.probabilities import (
@@ -50,6 +52,7 @@ def find_issues(
     id: str = "id",
     features: Features | None = None,
     graph: DataFrame | None = None,
+    fitted: FittedOutliers | None = None,
     pred_probs: PredProbs | None = None,
     label: str | None = None,
     classes: Sequence[str] | None = None,
@@ -57,6 +60,8 @@ def find_issues(
     n_features: int | None = None,
     k: int | None = None,
     metric: str | None = None,
+    recall: float | None = None,
+    seed: int = 0,
     t: float = 1.0,
     threshold: float | None = None,
     method: str = "entropy",
@@ -75,13 +80,17 @@ def find_issues(
     df : DataFrame
     id : str
         Column that tells the rows apart.
-    features, n_features, k, metric
+    features, n_features, k, metric, recall, seed
         How far a row is from its k nearest neighbours, as for :func:`lq_spark.neighbors.graph`; the
         column "features" where neither these, nor a graph or pred_probs are given.
     graph : DataFrame, optional
         Or the neighbours themselves: the edges of a graph, as many for each row, in the columns
         that :func:`lq_spark.neighbors.graph` gives; ``metric``, where given, is that of its
         distances.
+    fitted : FittedOutliers, optional
+        From :func:`fit`: rows are compared with its reference rows, not with each other, and how
+        far is typical is as among these. Of up to 64 MiB of these, as doubles, the result is lazy,
+        and the table may be a stream.
     t : float
         How fast the score falls with that distance.
     pred_probs, classes, n_classes
@@ -106,11 +115,13 @@ def find_issues(
     InvalidRowsError
         If an id is null or occurs twice, or a row cannot be scored.
     """
-    refuse_stream(df, "outliers.find_issues")
+    if fitted is None:
+        refuse_stream(df, "outliers.find_issues")
     options = _Options(
         id=id,
         features=features,
         graph=graph,
+        fitted=fitted,
         pred_probs=pred_probs,
         label=label,
         classes=classes,
@@ -118,6 +129,8 @@ def find_issues(
         n_features=n_features,
         k=k,
         metric=metric,
+        recall=recall,
+        seed=seed,
         t=t,
         method=method,
         n_largest=n_largest,
@@ -132,6 +145,7 @@ def score(
     id: str = "id",
     features: Features | None = None,
     graph: DataFrame | None = None,
+    fitted: FittedOutliers | None = None,
     pred_probs: PredProbs | None = None,
     label: str | None = None,
     classes: Sequence[str] | None = None,
@@ -139,6 +153,8 @@ def score(
     n_features: int | None = None,
     k: int | None = None,
     metric: str | None = None,
+    recall: float | None = None,
+    seed: int = 0,
     t: float = 1.0,
     method: str = "entropy",
     n_largest: int = by_probability.N_LARGEST,
@@ -151,9 +167,9 @@ def score(
 
     Parameters
     ----------
-    df, id, features, graph, pred_probs, label, classes, n_classes, n_features, k, metric, t
+    df, id, features, graph, fitted, pred_probs, label, classes, n_classes, n_features, k, metric
         As for :func:`find_issues`.
-    method, n_largest, gamma
+    recall, seed, t, method, n_largest, gamma
         As for :func:`find_issues`.
     on_invalid : {"fail", "null"}
         What to do with a row that cannot be scored: fail, or leave its score null and compare the
@@ -165,11 +181,13 @@ def score(
         As :func:`find_issues`.
     """
     require_one_of("on_invalid", on_invalid, ("fail", "null"))
-    refuse_stream(df, "outliers.score")
+    if fitted is None:
+        refuse_stream(df, "outliers.score")
     options = _Options(
         id=id,
         features=features,
         graph=graph,
+        fitted=fitted,
         pred_probs=pred_probs,
         label=label,
         classes=classes,
@@ -177,6 +195,8 @@ def score(
         n_features=n_features,
         k=k,
         metric=metric,
+        recall=recall,
+        seed=seed,
         t=t,
         method=method,
         n_largest=n_largest,
@@ -237,6 +257,7 @@ class _Options:
     id: str
     features: Features | None
     graph: DataFrame | None
+    fitted: FittedOutliers | None
     pred_probs: PredProbs | None
     label: str | None
     classes: Sequence[str] | None
@@ -244,6 +265,8 @@ class _Options:
     n_features: int | None
     k: int | None
     metric: str | None
+    recall: float | None
+    seed: int
     t: float
     method: str
     n_largest: int
@@ -253,23 +276,31 @@ class _Options:
         self, df: DataFrame, threshold: float | None, *, are_flagged: bool, fail: bool
     ) -> DataFrame:
         """Return the table with :data:`FOUND`."""
-        require_key(df, "id", self.id)
+        require_kind("fitted", self.fitted, FittedOutliers)
+        if self.fitted is None:
+            require_key(df, "id", self.id)
         if self.pred_probs is None:
             by = "features" if self.graph is None else "graph"
             _require_unused(by, label=self.label, classes=self.classes, n_classes=self.n_classes)
             limit = agreed_threshold(threshold, by_distance.THRESHOLD)
             require_number("t", self.t, 0.0, above=True)
             by_probability.require_options(self.method, self.n_largest, self.gamma)
+            if self.fitted is not None:
+                return self._by_reference(df, self.fitted, limit, fail=fail)
             options = self.id, self.features, self.k, self.metric, self.n_features, FOUND.names
-            graph = graph_options(df, *options, graph=self.graph)
-            return with_distances(df, graph, self.t, limit, fail=fail)
+            graph = graph_options(
+                df, *options, graph=self.graph, recall=self.recall, seed=self.seed
+            )
+            return with_distances(df, graph, self.t, limit, fail=fail).rows
         _require_one(self.features, self.pred_probs)
         _require_unused(
             "pred_probs",
             graph=self.graph,
+            fitted=self.fitted,
             n_features=self.n_features,
             k=self.k,
             metric=self.metric,
+            recall=self.recall,
         )
         limit = agreed_threshold(threshold, by_probability.THRESHOLD)
         by_probability.require_options(self.method, self.n_largest, self.gamma)
@@ -281,15 +312,30 @@ class _Options:
         require_unique(df, self.id, validate="outliers.validate")
         return with_probability_scores(df, how, limit if are_flagged else None, fail=fail)
 
+    def _by_reference(
+        self, df: DataFrame, fitted: FittedOutliers, threshold: float, *, fail: bool
+    ) -> DataFrame:
+        _require_unused(
+            "fitted",
+            graph=self.graph,
+            k=self.k,
+            metric=self.metric,
+            n_features=self.n_features,
+            recall=self.recall,
+        )
+        features = "features" if self.features is None else self.features
+        options = self.id, features, fitted, self.t, threshold
+        return scored_by_reference(df, *options, fail=fail)
+
 
 def with_distances(
     df: DataFrame, options: GraphOptions, t: float, threshold: float, *, fail: bool
-) -> DataFrame:
+) -> Scored:
     """Return the table with the outliers among its features, held with the result."""
     with Held() as held:
-        found = scored_by_distance(df, options, t, threshold, held, fail=fail)
+        found, recall = scored_by_distance(df, options, t, threshold, held, fail=fail)
         joined = df.join(found, column(options.id) == column(ROW), "left")
-        return held.until_gone(joined.drop(ROW))
+        return Scored(held.until_gone(joined.drop(ROW)), recall)
 
 
 def with_thresholds(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,12 +33,28 @@ from lq_spark.tasks.shared.probabilities import Probabilities
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-_MEAN = "__lq_mean_distance"
+MEAN = "__lq_mean_distance"
 
 FOUND = StructType(
     [StructField(IS_OUTLIER_ISSUE, BooleanType()), StructField(OUTLIER_SCORE, DoubleType())]
 )
 """The columns that are added."""
+
+
+class TypicalDistances(NamedTuple):
+    """Which mean distances to neighbours are usual, over all rows."""
+
+    n_rows: int
+    median: float
+    first_quartile: float
+    third_quartile: float
+
+
+class Scored(NamedTuple):
+    """Rows with their scores, and the share of their nearest neighbours that was found."""
+
+    rows: DataFrame
+    recall: float
 
 
 @dataclass(frozen=True)
@@ -66,28 +82,35 @@ class ByProbability:
 
 def scored_by_distance(
     df: DataFrame, options: GraphOptions, t: float, threshold: float, held: Held, *, fail: bool
-) -> DataFrame:
+) -> Scored:
     """Return ROW, the id of each row that can be used, with :data:`FOUND`.
 
     A row that has no others is at distance 0 from them. Raises as :func:`neighbor_lists`.
     """
-    lists = neighbor_lists(df, options, held, fail=fail).rows
-    mean = StructType([StructField(_MEAN, DoubleType())])
-    inputs = [column_input(DISTANCES)]
-    means = held.hold(with_mapped(lists, _means, inputs, mean, keep=[ROW]))
-    function = _distance_batch(0.0, options.metric, t, np.inf)
+    lists = neighbor_lists(df, options, held, fail=fail)
+    means = mean_distances(lists.rows, held)
+    typical = typical_distances(means)
+    function = distance_batch(typical, options.metric, t, threshold)
+    scored = with_mapped(means, function, [column_input(MEAN)], FOUND, keep=[ROW])
+    return Scored(scored, lists.recall)
+
+
+def mean_distances(lists: DataFrame, held: Held) -> DataFrame:
+    """Return ROW and MEAN, the mean distance of each row to its neighbours, held from now on."""
+    mean = StructType([StructField(MEAN, DoubleType())])
+    return held.hold(with_mapped(lists, means_batch, [column_input(DISTANCES)], mean, keep=[ROW]))
+
+
+def typical_distances(means: DataFrame) -> TypicalDistances:
+    """Return which mean distances are usual, exactly."""
     n, found = ranked_numbers(
-        select(means, _MEAN), _numbers, lambda n: (*median_ranks(n), *_quartile_ranks(n))
+        select(means, MEAN), _numbers, lambda n: (*median_ranks(n), *_quartile_ranks(n))
     )
-    if n:
-        low, high, *ends = (number.value for number in found)
-        first, third = (
-            quantile(n, share).of(*ends[i : i + 2]) for i, share in ((0, 0.25), (2, 0.75))
-        )
-        limit = by_distance.largest_typical(first, third, threshold)
-        scale = by_distance.scale_of((low + high) / 2.0)
-        function = _distance_batch(scale, options.metric, t, limit)
-    return with_mapped(means, function, [column_input(_MEAN)], FOUND, keep=[ROW])
+    if not n:
+        return TypicalDistances(0, 0.0, 0.0, 0.0)
+    low, high, *ends = (number.value for number in found)
+    first, third = (quantile(n, share).of(*ends[i : i + 2]) for i, share in ((0, 0.25), (2, 0.75)))
+    return TypicalDistances(n, (low + high) / 2.0, first, third)
 
 
 def _quartile_ranks(n: int) -> tuple[int, ...]:
@@ -139,16 +162,23 @@ def _numbers(batch: pa.RecordBatch) -> Float64:
     return values[~np.isnan(values)]
 
 
-def _means(distances: pa.Array) -> dict[str, pa.Array]:
+def means_batch(distances: pa.Array) -> dict[str, pa.Array]:
+    """Return (distances to neighbours) -> MEAN: 0 of a row without any."""
     lists = flat_lists(distances)
     n = len(lists.lengths)
     if not len(lists.values):
-        return {_MEAN: array_of(np.zeros(n))}
+        return {MEAN: array_of(np.zeros(n))}
     matrix = values_of(lists.values).reshape(n, -1)
-    return {_MEAN: array_of(by_distance.mean_distances(matrix))}
+    return {MEAN: array_of(by_distance.mean_distances(matrix))}
 
 
-def _distance_batch(scale: float, metric: str | None, t: float, limit: float) -> BatchFunction:
+def distance_batch(
+    typical: TypicalDistances, metric: str | None, t: float, threshold: float
+) -> BatchFunction:
+    """Return (mean distances) -> :data:`FOUND`."""
+    scale = by_distance.scale_of(typical.median)
+    limit = by_distance.largest_typical(typical.first_quartile, typical.third_quartile, threshold)
+
     def run(means: pa.Array) -> dict[str, pa.Array]:
         values = values_of(means)
         scores = by_distance.distance_scores(values, scale, metric, t)

@@ -145,18 +145,22 @@ def is_usable(reasons: NDArray[np.object_]) -> NDArray[np.bool_]:
 
 
 def require_usable(
-    reasons: NDArray[np.object_] | None, n_classes: int, rows: str = "rows", of: str = "multiclass"
+    reasons: NDArray[np.object_] | None,
+    n_classes: int | None,
+    rows: str = "rows",
+    of: str = "multiclass",
 ) -> None:
     """Raise an InvalidRowsError that counts the reasons of a batch, of what ``rows`` calls rows.
 
-    Not if there are none.
+    Not if there are none. ``n_classes`` is None where no classes matter.
     """
     if reasons is None:
         return
     counts = count_reasons(reasons[~is_usable(reasons)])
     texts = [f"{count} {rows} with {reason}" for reason, count in counts]
+    classes = "" if n_classes is None else f" with K = {n_classes} classes"
     raise InvalidRowsError(
-        f"{rows} that cannot be scored with K = {n_classes} classes, in one batch of "
+        f"{rows} that cannot be scored{classes}, in one batch of "
         f"{len(reasons)}: {'; '.join(texts)}. {of}.validate names them all"
     )
 

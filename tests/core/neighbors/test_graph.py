@@ -1,5 +1,7 @@
 """The graph of nearest neighbours: cleanlab's distances, and neighbours by distance and row."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from cleanlab.internal.neighbor.knn_graph import create_knn_graph_and_index
@@ -49,9 +51,27 @@ def expected(features, k, metric):
     return neighbors, found
 
 
+@pytest.fixture(params=["faiss", "numpy"])
+def products(request, monkeypatch):
+    """By what candidates are found; returns how often faiss was asked."""
+    asked = []
+    if request.param == "numpy":
+        monkeypatch.setattr(search, "_faiss", lambda: None)
+    else:
+        import faiss
+
+        def knn(*args):
+            asked.append(len(args[0]))
+            return faiss.knn(*args)
+
+        counting = SimpleNamespace(knn=knn, METRIC_INNER_PRODUCT=faiss.METRIC_INNER_PRODUCT)
+        monkeypatch.setattr(search, "_faiss", lambda: counting)
+    return asked
+
+
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_neighbors_are_those_of_all_pairs(shape, metric, monkeypatch):
+def test_neighbors_are_those_of_all_pairs(shape, metric, monkeypatch, products):
     features = features_like(shape)
     for queries, first, references in ((1024, 512, 8192), (7, 3, 11), (150, 150, 150)):
         monkeypatch.setattr(search, "_QUERIES", queries)
@@ -62,6 +82,29 @@ def test_neighbors_are_those_of_all_pairs(shape, metric, monkeypatch):
             neighbors, found = expected(features, k, metric)
             np.testing.assert_array_equal(graph.distances, found)
             np.testing.assert_array_equal(graph.neighbors, neighbors)
+
+
+@pytest.mark.parametrize("spare", [0, 1, 16])
+def test_where_faiss_cannot_be_sure_all_are_looked_at(products, monkeypatch, spare):
+    monkeypatch.setattr(search, "_SPARE", spare)
+    # Many that point the same way, and are of distance 0; and many nearly so.
+    rng = np.random.default_rng(0)
+    features = np.outer(2.0 ** rng.integers(-9, 9, 150), np.arange(1.0, 7.0))
+    features[70:] += 1e-9 * rng.normal(size=(80, 6))
+    for k in (1, 10, 120):
+        neighbors, found = expected(features, k, "cosine")
+        graph = knn_graph(features, k=k, metric="cosine")
+        np.testing.assert_array_equal(graph.distances, found)
+        np.testing.assert_array_equal(graph.neighbors, neighbors)
+
+
+def test_faiss_is_asked_for_cosine_and_few_neighbors(products):
+    features = features_like("normal")
+    knn_graph(features, k=149)
+    knn_graph(features, k=3, metric="euclidean")
+    assert not products
+    knn_graph(features, k=3)
+    assert sum(products) in (0, 150)
 
 
 @pytest.mark.parametrize("n_rows", [12, 99, 101, 400])

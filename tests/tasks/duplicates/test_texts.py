@@ -70,14 +70,19 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.spark
-@pytest.mark.connect
-@pytest.mark.parametrize("n_partitions", [1, 2, 7])
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+EVERYWHERE = [pytest.mark.spark, pytest.mark.connect]
+CASES = [
+    pytest.param(options, n_partitions, marks=EVERYWHERE if (i, n_partitions) == (2, 7) else [])
+    for i, options in enumerate(OPTIONS)
+    for n_partitions in (1, 2, 7)
+]
+
+
+@pytest.mark.parametrize(("options", "n_partitions"), CASES)
 def test_they_are_those_of_core(table, monkeypatch, n_partitions, options):
     if n_partitions > 1:  # one text a block, a task for each few of them
         monkeypatch.setattr(texts, "_MAX_BLOCK_TEXTS", 2 if n_partitions == 2 else 5)
-        monkeypatch.setattr(texts, "_TASK_BYTES", 1000)
+        monkeypatch.setattr(texts, "_TASK_BYTES", 3000)
         monkeypatch.setattr(text_batches, "_HASHED_BYTES", 300)
         monkeypatch.setattr(passes, "_PAIRS_OF_A_BUCKET", 9)
     here, there = options

@@ -1,0 +1,339 @@
+"""Reference rows, which new rows are compared with, and how far apart these lie themselves."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import fs
+from pyspark.sql.types import BinaryType, DoubleType, StructField, StructType
+
+from lq_spark.core.neighbors.copies import spread_over_copies
+from lq_spark.core.neighbors.search import nearest
+from lq_spark.core.neighbors.vectors import METRICS
+from lq_spark.core.outliers import distances as by_distance
+from lq_spark.core.shared.display import Displayed
+from lq_spark.core.shared.saved import Saved
+from lq_spark.engine.arrow import flat_lists
+from lq_spark.engine.files import as_uri, files_of
+from lq_spark.engine.held import Held
+from lq_spark.engine.inputs import column, require_key, require_new_columns
+from lq_spark.engine.kept import kept, written
+from lq_spark.engine.numbers import array_of
+from lq_spark.engine.readings import BatchFunction, column_input
+from lq_spark.engine.verbs import reduce_rows, select, with_mapped
+from lq_spark.errors import DataError, OptionError, TableError
+from lq_spark.tasks.neighbors.batches import (
+    DISTANCES,
+    IDS,
+    ROW,
+    VECTOR,
+    read_features,
+    vectors_batch,
+)
+from lq_spark.tasks.neighbors.columns import Features, FeatureTable, feature_table
+from lq_spark.tasks.neighbors.features import distinct_rows, usable_rows
+from lq_spark.tasks.neighbors.knn import feature_graph, neighbor_lists
+from lq_spark.tasks.neighbors.reference import nearest_references
+from lq_spark.tasks.neighbors.searches import Search
+from lq_spark.tasks.outliers.passes import (
+    FOUND,
+    MEAN,
+    TypicalDistances,
+    distance_batch,
+    mean_distances,
+    means_batch,
+    typical_distances,
+)
+from lq_spark.tasks.shared.batches import require_usable, spread_columns
+from lq_spark.tasks.shared.streams import refuse_stream
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+CARRIED_BYTES: Final = 64 << 20
+"""References of up to so many bytes, as doubles, go to the tasks with the function: new rows are
+then scored in a pass of their own, lazily, those of a stream too."""
+
+_FILE, _ROWS = "fitted.json", "references"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ReferenceDistances(Saved):
+    """How far reference rows lie from each other, and how that is measured.
+
+    Attributes
+    ----------
+    metric : str
+    k : int
+        How many neighbours count.
+    n_features : int
+    feature_type : {"float", "double"}
+    n_rows, n_distinct : int
+        Reference rows, and those of different features.
+    median, first_quartile, third_quartile : float
+        Of the mean distances of the rows to their neighbours.
+    """
+
+    NOUN: ClassVar[str] = "reference distances"
+    FORMAT_VERSION: ClassVar[int] = 1
+
+    metric: str
+    k: int
+    n_features: int
+    feature_type: str
+    n_rows: int
+    n_distinct: int
+    median: float
+    first_quartile: float
+    third_quartile: float
+
+    @property
+    def search(self) -> Search:
+        """Return how neighbours are sought."""
+        dtype = np.float32 if self.feature_type == "float" else np.float64
+        return Search(self.k, self.metric, self.n_features, dtype)
+
+    @property
+    def typical(self) -> TypicalDistances:
+        """Return which mean distances are usual."""
+        return TypicalDistances(self.n_rows, self.median, self.first_quartile, self.third_quartile)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "rows": self.n_rows,
+            "features": self.n_features,
+            "metric": self.metric,
+            "median distance": self.median,
+        }
+
+    def _content(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def _from_content(cls, content: dict[str, Any]) -> ReferenceDistances:
+        cls._require_keys(content, set(cls.__slots__))
+        found = cls(**{name: content[name] for name in cls.__slots__})
+        numbers = found.k, found.n_features, found.n_rows, found.n_distinct
+        distances = found.median, found.first_quartile, found.third_quartile
+        if (
+            found.metric not in METRICS
+            or found.feature_type not in ("float", "double")
+            or not all(type(number) is int and number >= 1 for number in numbers)
+            or not all(isinstance(one, (int, float)) and one >= 0.0 for one in distances)
+        ):
+            raise DataError(f"{cls.NOUN}: the JSON holds values that none has: {found}")
+        return found
+
+
+class FittedOutliers(Displayed):
+    """Reference rows that the outliers among new rows are found by: see :func:`fit`.
+
+    Attributes
+    ----------
+    distances : ReferenceDistances
+    references : DataFrame
+        The vectors of the different rows, and the ids of the rows that have them.
+    """
+
+    def __init__(self, distances: ReferenceDistances, references: DataFrame) -> None:
+        self.distances, self.references = distances, references
+
+    def _facts(self) -> dict[str, Any]:
+        return self.distances._facts()
+
+    def save(self, path: str) -> None:
+        """Write it to a new folder, which drivers and workers must reach.
+
+        Raises
+        ------
+        OptionError
+            If there is something at this place.
+        TableError
+            If it cannot be written.
+        """
+        uri = as_uri(path).rstrip("/")
+        try:
+            files, folder = files_of(uri)
+            is_taken = files.get_file_info(folder).type != fs.FileType.NotFound
+        except (OSError, pa.ArrowException) as error:
+            raise TableError(f"fitted: cannot write {path!r} ({error})") from error
+        if is_taken:
+            raise OptionError(f"fitted: there is something at {path!r}; it must be a new folder")
+        written(self.references, f"{uri}/{_ROWS}")
+        # The file last: without it there is nothing to load.
+        try:
+            with files.open_output_stream(f"{folder}/{_FILE}") as stream:
+                stream.write(self.distances.to_json().encode())
+        except (OSError, pa.ArrowException) as error:
+            raise TableError(f"fitted: cannot write {path!r} ({error})") from error
+
+    @classmethod
+    def load(cls, spark: SparkSession, path: str) -> FittedOutliers:
+        """Return what was saved in a folder.
+
+        Raises
+        ------
+        OptionError
+            If nothing was, or something else.
+        """
+        uri = as_uri(path).rstrip("/")
+        try:
+            files, folder = files_of(uri)
+            with files.open_input_stream(f"{folder}/{_FILE}") as stream:
+                text = stream.read().decode()
+            found = ReferenceDistances.from_json(text)
+        except (OSError, pa.ArrowException, UnicodeDecodeError, DataError) as error:
+            raise OptionError(f"fitted: cannot read {path!r} ({error})") from error
+        return cls(found, spark.read.parquet(f"{uri}/{_ROWS}"))
+
+
+def fit(
+    df: DataFrame,
+    *,
+    id: str = "id",
+    features: Features = "features",
+    k: int | None = None,
+    metric: str | None = None,
+    n_features: int | None = None,
+    recall: float | None = None,
+    seed: int = 0,
+) -> FittedOutliers:
+    """Return a table of rows as the reference that new rows are compared with.
+
+    Computed now; the rows are held as long as the result. The scores of new rows
+    (:func:`lq_spark.outliers.score` with ``fitted``) are those of cleanlab's ``OutOfDistribution``,
+    fitted to these rows: how far a new row is from its k nearest reference rows, in units of the
+    median distance of the reference rows to each other.
+
+    Parameters
+    ----------
+    df, id, features, k, metric, n_features, recall, seed
+        As for :func:`lq_spark.neighbors.graph`.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If a column or option is wrong: before a Spark job starts; or k is too high.
+    DataError
+        If there are fewer than two rows.
+    InvalidRowsError
+        If an id is null or occurs twice, or a row has no usable features.
+    """
+    refuse_stream(df, "outliers.fit")
+    options = feature_graph(df, id, features, k, metric, n_features, recall=recall, seed=seed)
+    with Held() as held, ExitStack() as stack:
+        with Held() as of_graph:
+            found = neighbor_lists(df, options, of_graph)
+            if not found.k:
+                raise DataError("there are fewer than 2 reference rows, which have no distances")
+            typical = typical_distances(mean_distances(found.rows, of_graph))
+        distinct = distinct_rows(df, options, stack, fail=True)
+        references = held.hold(distinct.sets)
+        references.count()  # now, while what it is made of is kept
+        distances = ReferenceDistances(
+            options.metric,
+            found.k,
+            options.n_features,
+            "float" if options.table.dtype == np.float32 else "double",
+            distinct.n_rows,
+            distinct.n_sets,
+            *typical[1:],
+        )
+        return FittedOutliers(distances, held.until_gone(references))
+
+
+def scored_by_reference(
+    df: DataFrame,
+    id: str,
+    features: Features,
+    fitted: FittedOutliers,
+    t: float,
+    threshold: float,
+    *,
+    fail: bool,
+) -> DataFrame:
+    """Return a table with :data:`FOUND` of each row. Lazy where the references are few.
+
+    Rows without usable features fail, or have nulls.
+    """
+    distances = fitted.distances
+    table = _features_like(df, features, distances)
+    require_new_columns(df, FOUND.names)
+    function = distance_batch(distances.typical, distances.metric, t, threshold)
+    if 8 * distances.n_distinct * distances.n_features <= CARRIED_BYTES:
+        carried = _carried_batch(fitted, function, fail=fail)
+        return with_mapped(df, carried, [table.input], FOUND)
+    refuse_stream(df, "outliers.score with so many reference rows")
+    require_key(df, "id", id)
+    with Held() as held, ExitStack() as stack:
+        made = with_mapped(
+            df,
+            vectors_batch(distances.n_features),
+            [table.input],
+            StructType([StructField(VECTOR, BinaryType())]),
+            keep=[id],
+        )
+        made = stack.enter_context(kept(made)).withColumnRenamed(id, ROW)
+        queries, n_queries = usable_rows(made, id, fail=fail)
+        near = nearest_references(
+            queries, n_queries, fitted.references, distances.n_distinct, distances.search
+        )
+        mean = StructType([StructField(MEAN, DoubleType())])
+        means = with_mapped(near, means_batch, [column_input(DISTANCES)], mean, keep=[ROW])
+        scored = held.hold(with_mapped(means, function, [column_input(MEAN)], FOUND, keep=[ROW]))
+        scored.count()  # now, while what it is made of is kept
+        joined = df.join(scored, column(id) == column(ROW), "left")
+        return held.until_gone(joined.drop(ROW))
+
+
+def _features_like(
+    df: DataFrame, features: Features, distances: ReferenceDistances
+) -> FeatureTable:
+    """Return the features of new rows; raise OptionError unless they are of the references'."""
+    table = feature_table(df, features)
+    given = "float" if table.dtype == np.float32 else "double"
+    if given != distances.feature_type:
+        raise OptionError(
+            f"features are {given}, those of the reference rows are {distances.feature_type}: "
+            "cast one of them, or rows that are the same differ by rounding"
+        )
+    if table.n_features not in (None, distances.n_features):
+        raise OptionError(
+            f"features names {table.n_features} columns, the reference rows have "
+            f"{distances.n_features} features"
+        )
+    return table
+
+
+def _carried_batch(fitted: FittedOutliers, function: BatchFunction, *, fail: bool) -> BatchFunction:
+    """Return (features) -> :data:`FOUND`; the references go with the function."""
+    search, rows = fitted.distances.search, select(fitted.references, IDS, VECTOR)
+    references = cast("pa.Table", reduce_rows(rows, _table, _both))
+    vectors = search.vectors(references[VECTOR])
+    # Only distances count here, so of references as near as each other any will do.
+    offsets = flat_lists(references[IDS]).offsets
+    ids = np.arange(offsets[-1])
+
+    def run(features: pa.Array) -> dict[str, pa.Array]:
+        matrix, reasons = read_features(features, search.n_features)
+        if fail:
+            require_usable(reasons, None, of="outliers")
+        asked = search.prepared(matrix)
+        near = nearest(asked, vectors, offsets[:-1], search.k, search.metric, same=False)
+        near = spread_over_copies(near, offsets, ids, search.k)
+        means = by_distance.mean_distances(near.distance.reshape(len(matrix), search.k))
+        return spread_columns(function(array_of(means)), reasons)
+
+    return run
+
+
+def _table(batch: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([batch])
+
+
+def _both(a: pa.Table, b: pa.Table) -> pa.Table:
+    return pa.concat_tables([a, b])
