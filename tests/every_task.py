@@ -869,12 +869,32 @@ def texts() -> Case:
     )
 
 
+def leakage() -> Case:
+    train = pa.table({"id": np.arange(N), "features": list(_features())})
+    test = train.slice(N - 9)
+    columns = ("id", "features")
+    return Case(
+        "duplicates",
+        (train, test),
+        {name: name for name in columns},
+        (Call("between", columns),),
+        kinds={"features": FEATURES},
+        refusals=(
+            *OF_GRAPH,
+            Refusal({"threshold": -1.0}, "threshold must be a number of at least 0, got -1.0"),
+            Refusal({"seed": 0}, "seed is given, which does not go with features"),
+        ),
+        needs_key=("between",),
+        empty={"between": "train has no rows, so nothing of test can be in it"},
+    )
+
+
 CASES = {
     made.__name__: made
     for made in (
         *(multiclass, sentences, tokens, multilabel, regression, detection, boxes),
         *(segmentation, nested_images, crowd, active, neighbors, outliers, duplicates),
-        texts,
+        *(texts, leakage),
     )
 }
 

@@ -128,7 +128,7 @@ def _scored(
     schema = StructType([StructField(NEAREST, DoubleType())])
     nearest = with_mapped(lists.rows, nearest_batch, [column_input(DISTANCES)], schema, keep=[ROW])
     nearest = stack.enter_context(kept(nearest))
-    unit = _unit(select(nearest, NEAREST))
+    unit = unit_of(select(nearest, NEAREST))
     schema = StructType([StructField(IS_EXACT, BooleanType()), StructField(SCORE, DoubleType())])
     scored = with_mapped(nearest, score_batch(unit), [column_input(NEAREST)], schema)
     return lists, scored, unit
@@ -167,7 +167,7 @@ def _held(found: DataFrame, held: Held) -> DataFrame:
     return found
 
 
-def _unit(nearest: DataFrame) -> float:
+def unit_of(nearest: DataFrame) -> float:
     """Return the unit of distances of a table, from the median of a column."""
     n_rows, found = ranked_numbers(nearest, _values, median_ranks)
     if not n_rows:
