@@ -880,7 +880,7 @@ def leakage() -> Case:
         (Call("between", columns),),
         kinds={"features": FEATURES},
         refusals=(
-            *OF_GRAPH,
+            *OF_GRAPH[1:],
             Refusal({"threshold": -1.0}, "threshold must be a number of at least 0, got -1.0"),
             Refusal({"seed": 0}, "seed is given, which does not go with features"),
         ),
