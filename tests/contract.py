@@ -74,7 +74,8 @@ class Case:
     (option, type, what is said). ``own`` are options that the task has rules of its own for,
     ``empty`` says what functions say that need a row, ``alone`` those that need two; ``needs_key``
     are those that need an id that tells the rows apart, ``twice`` is the reason of rows that have
-    the same one, ``not_in_order`` what is said of them.
+    the same one, ``not_in_order`` what is said of them. ``tells_names`` are functions whose result
+    has the names of columns.
     """
 
     task: str
@@ -94,6 +95,7 @@ class Case:
     not_in_order: str = "-"
     empty: dict[str, str] = field(default_factory=dict)
     alone: dict[str, str] = field(default_factory=dict)
+    tells_names: tuple[str, ...] = ()
 
     def first(self, option: str) -> str:
         """Return the column of an option, the first one of several."""

@@ -889,12 +889,105 @@ def leakage() -> Case:
     )
 
 
+def valuation() -> Case:
+    rng = _rng()
+    labels = [["cat", "dog"][n] for n in rng.integers(0, 2, N)]
+    table = pa.table({"id": np.arange(N), "label": labels, "features": list(_features())})
+    columns = ("id", "label", "features")
+    calls = ("find_issues", "score", "summarize")
+    return Case(
+        "valuation",
+        (table,),
+        {name: name for name in columns},
+        tuple(Call(name, columns) for name in (*calls, "validate")),
+        kinds={"label": LABELS, "features": FEATURES},
+        refusals=(
+            *OF_GRAPH,
+            *OF_SEARCH,
+            Refusal({"threshold": 2.0}, "threshold must be a number from 0 to 1, got 2.0"),
+        ),
+        faults=(
+            Fault("null label", {"label": None}, said="cannot be scored, for want of usable labe"),
+            *feature_faults(),
+        ),
+        needs_key=calls,
+    )
+
+
+def noniid() -> Case:
+    table = pa.table({"id": np.arange(N), "features": list(_features())})
+    columns, calls = ("id", "features"), ("find_issues", "score", "summarize")
+    return Case(
+        "noniid",
+        (table,),
+        {name: name for name in columns},
+        tuple(Call(name, columns) for name in (*calls, "validate")),
+        kinds={"features": FEATURES},
+        refusals=(
+            *OF_GRAPH,
+            *OF_SEARCH,
+            Refusal(
+                {"num_permutations": 1}, "num_permutations must be a whole number of at least 2"
+            ),
+            Refusal(
+                {"significance_threshold": -1.0},
+                "significance_threshold must be a number from 0 to 1, got -1.0",
+            ),
+        ),
+        faults=feature_faults(),
+        needs_key=calls,
+        alone=dict.fromkeys(calls, "there are fewer than 2 rows, which are in no order"),
+    )
+
+
+def imbalance() -> Case:
+    table = pa.table({"id": np.arange(N), "label": _rng().integers(0, K, N)})
+    label = ("label",)
+    return Case(
+        "imbalance",
+        (table,),
+        {"id": "id", "label": "label"},
+        (
+            Call("find_issues", label, {"n_classes": K}),
+            Call("score", label, {"n_classes": K}),
+            Call("summarize", label, {"n_classes": K}),
+            Call("validate", ("id", "label"), {"n_classes": K}),
+        ),
+        needs_key=(),
+        kinds={"label": LABELS},
+        more_kinds=(NAMED_LABEL,),
+        refusals=(Refusal({"threshold": 2.0}, "threshold must be a number from 0 to 1, got 2.0"),),
+        faults=(*label_faults(),),
+    )
+
+
+def nulls() -> Case:
+    rng = _rng()
+    values = [None if rng.random() < 0.3 else float(n) for n in range(N)]
+    texts = [None if rng.random() < 0.3 else f"t{n}" for n in range(N)]
+    table = pa.table({"id": np.arange(N), "value": values, "text": texts})
+    columns = ("id", "columns")
+    return Case(
+        "nulls",
+        (table,),
+        {"id": "id", "columns": ["value", "text"]},
+        tuple(Call(name, columns) for name in ("find_issues", "score", "summarize", "validate")),
+        needs_key=(),
+        tells_names=("summarize",),
+        refusals=(
+            Refusal({"columns": []}, "columns must name columns, each once, got []"),
+            Refusal({"columns": ["value", "value"]}, "columns must name columns, each once, got"),
+        ),
+    )
+
+
 CASES = {
     made.__name__: made
     for made in (
         *(multiclass, sentences, tokens, multilabel, regression, detection, boxes),
         *(segmentation, nested_images, crowd, active, neighbors, outliers, duplicates),
         *(texts, leakage),
+        *(imbalance, nulls, valuation, noniid),
     )
 }
 

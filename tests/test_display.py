@@ -29,13 +29,17 @@ from lq_spark.tables.formats import Source
 from lq_spark.tasks.activelab import ActiveScores, MultiannotatorChecks
 from lq_spark.tasks.detection import DetectionSummary
 from lq_spark.tasks.duplicates import DuplicateHealth
+from lq_spark.tasks.imbalance.health import ImbalanceHealth, imbalance_health
 from lq_spark.tasks.multiannotator import MultiannotatorScores
 from lq_spark.tasks.multiannotator.columns import AnnotationTables
+from lq_spark.tasks.noniid import OrderHealth
+from lq_spark.tasks.nulls import NullHealth
 from lq_spark.tasks.outliers import FittedOutliers, OutlierHealth
 from lq_spark.tasks.outliers.fitted import ReferenceDistances
 from lq_spark.tasks.regression import RegressionHealth
 from lq_spark.tasks.segmentation.health import segmentation_health
 from lq_spark.tasks.tokens import TokenHealth
+from lq_spark.tasks.valuation import ValuationHealth
 
 TASKS = [name for name in lq_spark.__all__ if name[0].islower()]
 
@@ -142,7 +146,25 @@ OBJECTS = {
         "500 rows, 3 features, metric cosine, median distance 0.25",
     ),
     ReferenceDistances: (reference_distances, "500 rows, 3 features, metric cosine"),
+    ImbalanceHealth: (
+        lambda k: imbalance_health(np.arange(1, k + 1), 0.5, names_of(k)),
+        "5 classes, 15 rows, 1 imbalance issue, share of the rarest class 0.06667",
+    ),
+    NullHealth: (
+        lambda k: NullHealth(
+            100 * k, k, 0.75, dict(zip(names_of(k), range(k), strict=True)), (), 0
+        ),
+        "500 rows, 5 columns, 5 rows without values, share of values there 0.75",
+    ),
     OutlierHealth: (lambda k: OutlierHealth(100 * k, k, 0.75), "500 rows, 5 outliers, mean outl"),
+    ValuationHealth: (
+        lambda k: ValuationHealth(100 * k, k, 0.75),
+        "500 rows, 5 data valuation issues, mean data valuation score 0.75",
+    ),
+    OrderHealth: (
+        lambda k: OrderHealth(100 * k, 1.0 / k, 0.25 / k, k > 1),
+        "500 rows, statistic 0.2, p-value 0.05, order not random",
+    ),
     RegressionHealth: (numbers, "500 rows, 5 label issues, mean label quality 0.75"),
     DetectionSummary: (boxes, "5 classes, 5 images, 15 labelled boxes"),
     MultiannotatorScores: (

@@ -9,6 +9,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StructField, StructType
 
+from lq_spark.engine.key_ranges import range_number
 from lq_spark.engine.select import one_zero
 from lq_spark.engine.small_tables import small_table
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 N_BUCKETS = 8192
+"""Of values."""
+
+N_RANGES, N_DRAWN = 64, 4096
+"""Into how many ranges keys are cut, and how many of them say where."""
+
+_BUCKET, _BEFORE = "__bucket", "__before"
 
 
 def ranked(rows: DataFrame, *, share: str = "value") -> DataFrame:
@@ -34,16 +41,39 @@ def ranked(rows: DataFrame, *, share: str = "value") -> DataFrame:
     # A higher value is never in a lower bucket; buckets are finer near 0, where suspect rows are.
     fine = F.pow(F.greatest(F.col(share), F.lit(0.0)), F.lit(1.0 / 16.0))
     rows = rows.withColumn("value", one_zero("value"))
-    bucketed = rows.withColumn("__bucket", F.floor(fine * F.lit(float(N_BUCKETS))))
+    bucketed = rows.withColumn(_BUCKET, F.floor(fine * F.lit(float(N_BUCKETS))))
+    return _ranked(bucketed, "value", "key")
+
+
+def ranked_by_key(rows: DataFrame) -> DataFrame:
+    """Return the rows with ``rank``: 1 for the lowest key.
+
+    Reads the rows twice now, to cut them into ranges of keys and to count these, and once in the
+    result.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Column ``key`` (any type that can be ordered, different in every row), and any others.
+    """
+    number = range_number(rows.select("key"), N_RANGES, N_DRAWN)
+    return _ranked(rows.withColumn(_BUCKET, number), "key")
+
+
+def _ranked(bucketed: DataFrame, *order: str) -> DataFrame:
+    """Return rows with their rank in an order in which a higher bucket comes after a lower one."""
     # Ordered here: the engine would take two more jobs to sort the few buckets.
-    counts = sorted(map(tuple, bucketed.groupBy("__bucket").count().collect()))
+    counts = sorted(map(tuple, bucketed.groupBy(_BUCKET).count().collect()))
     before = itertools.accumulate((count for _, count in counts), initial=0)
     offsets = [(bucket, n) for (bucket, _), n in zip(counts, before, strict=False)]
-    schema = StructType([StructField(name, LongType()) for name in ("__bucket", "__before")])
-    table = small_table(rows.sparkSession, offsets, schema)
-    place = F.row_number().over(Window.partitionBy("__bucket").orderBy("value", "key"))
+    schema = StructType([StructField(name, LongType()) for name in (_BUCKET, _BEFORE)])
+    table = small_table(bucketed.sparkSession, offsets, schema)
+    # Of rows, not of values, which Sail cannot take as bounds if they are bytes.
+    up_to_here = Window.unboundedPreceding, Window.currentRow
+    ordered = Window.partitionBy(_BUCKET).orderBy(*order).rowsBetween(*up_to_here)
+    place = F.row_number().over(ordered)
     return (
-        bucketed.join(table.hint("broadcast"), "__bucket")
-        .withColumn("rank", F.col("__before") + place)
-        .drop("__bucket", "__before")
+        bucketed.join(table.hint("broadcast"), _BUCKET)
+        .withColumn("rank", F.col(_BEFORE) + place)
+        .drop(_BUCKET, _BEFORE)
     )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
+from lq_spark.engine.key_ranges import range_number
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
@@ -40,14 +42,8 @@ def reaching(df: DataFrame, total: int) -> tuple[Any, int]:
     """
     n_rows = MAX_SORTED + 1
     while n_rows > MAX_SORTED:
-        drawn = df.orderBy(F.xxhash64("key"), "key").limit(N_RANGES).select("key")
-        [(_, first), *ends] = enumerate(row["key"] for row in drawn.orderBy("key").collect())
-        number = F.when(F.col("key") < F.lit(first), F.lit(0))
-        for place, end in ends:
-            number = number.when(F.col("key") < F.lit(end), F.lit(place))
-        number = number.otherwise(F.lit(N_RANGES))
         ranges = (
-            df.groupBy(number.alias("number"))
+            df.groupBy(range_number(df, N_RANGES, N_RANGES).alias("number"))
             .agg(F.sum("count"), F.count(F.lit(1)), F.min("key"), F.max("key"))
             .orderBy("number")
             .collect()

@@ -5,7 +5,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from lq_spark.engine import rank
-from lq_spark.engine.rank import ranked
+from lq_spark.engine.rank import ranked, ranked_by_key
 
 EDGES = [
     *(-1e-6, -1e-9, -5e-324, -0.0, 0.0, 5e-324, 1e-308, 1e-300, 1e-17),
@@ -107,3 +107,35 @@ def test_rows_are_ranked_by_value_where_buckets_are_of_another_column(
     found = ranked(table.withColumn("share", share), share="share").collect()
     order = [key for _, key in sorted((value + 0.0, key) for value, key in rows)]
     assert {row["rank"]: row["key"] for row in found} == dict(enumerate(order, start=1))
+
+
+OF_TYPES = {
+    "bigint": "id * 7919 % 10007 - 5000",
+    "string": "concat(repeat('ß', cast(id % 3 AS int)), cast(id * 7919 % 10007 AS string))",
+    "date": "date_add(date '1960-05-03', cast(id * 7919 % 10007 AS int))",
+    "timestamp": "timestamp_seconds(1698500000 + (id * 7919 % 10007) * 61)",
+    "timestamp_ntz": "timestamp_ntz '1969-12-31 23:00:00' + make_interval(0, 0, 0, 0, 0, 0, id)",
+    "decimal(20,3)": "cast(id * 7919 % 10007 AS decimal(20, 3)) / 1000 - 2",
+    "binary": "encode(cast(id * 7919 % 10007 AS string), 'utf-8')",
+}
+
+
+@pytest.mark.spark
+@pytest.mark.connect
+@pytest.mark.parametrize("kind", OF_TYPES)
+def test_keys_of_any_type_are_ranked_in_their_order(spark, monkeypatch, kind):
+    monkeypatch.setattr(rank, "N_RANGES", 5)
+    monkeypatch.setattr(rank, "N_DRAWN", 40)
+    keys = spark.range(300).selectExpr(f"cast({OF_TYPES[kind]} AS {kind}) AS key", "id AS n")
+    found = ranked_by_key(keys.repartition(3))
+    assert found.columns == ["key", "n", "rank"]
+    expected = [row["n"] for row in keys.orderBy("key").collect()]
+    assert {row["rank"]: row["n"] for row in found.collect()} == dict(enumerate(expected, start=1))
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 2])
+def test_few_keys_are_ranked(spark, n_rows):
+    found = ranked_by_key(spark.range(n_rows).selectExpr("10 - id AS key")).collect()
+    assert sorted(tuple(row) for row in found) == [
+        (10 - n, n_rows - n) for n in reversed(range(n_rows))
+    ]

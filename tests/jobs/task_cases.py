@@ -211,6 +211,15 @@ OF_LABELS = tuple(
         (None, "null label"),
     )
 )
+OF_FEATURES = tuple(
+    Fault(reason, {"features": features})
+    for reason, features in (
+        ("null features", None),
+        ("null feature", [0.5, None, 0.0, 1.0]),
+        ("feature not finite", [0.5, NAN, 0.0, 1.0]),
+        ("feature not finite", [0.5, INF, 0.0, 1.0]),
+    )
+)
 
 ROWS = ("rows", "rows_scored", "rows_quarantined", "read_by_workers")
 ISSUES = ("label_issues", "issue_rate")
@@ -403,16 +412,10 @@ CASES = {
     "outliers": Case(
         "outliers",
         {},
-        (
-            *OF_KEYS,
-            Fault("null features", {"features": None}),
-            Fault("null feature", {"features": [0.5, None, 0.0, 1.0]}),
-            Fault("feature not finite", {"features": [0.5, NAN, 0.0, 1.0]}),
-            Fault("feature not finite", {"features": [0.5, INF, 0.0, 1.0]}),
-        ),
+        (*OF_KEYS, *OF_FEATURES),
         written={"": ("id", "is_outlier_issue", "outlier_score")},
         merged={"": "id"},
-        metrics=(*ROWS, "mean_outlier_score", "outliers", "issue_rate"),
+        metrics=(*ROWS, "mean_outlier_score", "outliers", "issue_rate", "neighbor_recall"),
         class_metrics=(),
         drift=("drift_issue_rate",),
         refused=({"metric": "cosin"}, "metric must be one of 'cosine', 'euclidean'"),
@@ -443,6 +446,58 @@ CASES = {
         class_metrics=(),
         drift=("drift_issue_rate",),
         refused=({"shingles": "words"}, "shingles must be one of 'word', 'character', got 'words'"),
+    ),
+    "valuation": Case(
+        "valuation",
+        {},
+        (*OF_KEYS, Fault("null label", {"label": None}), *OF_FEATURES),
+        written={"": ("id", "label", "is_data_valuation_issue", "data_valuation_score")},
+        merged={"": "id"},
+        metrics=(
+            *(*ROWS, "mean_data_valuation_score", "data_valuation_issues", "issue_rate"),
+            "neighbor_recall",
+        ),
+        class_metrics=(),
+        drift=("drift_issue_rate",),
+        refused=({"metric": "cosin"}, "metric must be one of 'cosine', 'euclidean'"),
+    ),
+    "noniid": Case(
+        "noniid",
+        {},
+        (*OF_KEYS, *OF_FEATURES),
+        written={"": ("id", "is_non_iid_issue", "non_iid_score")},
+        merged={"": "id"},
+        metrics=(
+            *(*ROWS, "non_iid_statistic", "non_iid_p_value", "non_iid_issues"),
+            *("mean_non_iid_score", "neighbor_recall"),
+        ),
+        class_metrics=(),
+        drift=(),
+        refused=({"metric": "cosin"}, "metric must be one of 'cosine', 'euclidean'"),
+    ),
+    "imbalance": Case(
+        "imbalance",
+        {"n_classes": 3},
+        (*OF_KEYS, *OF_LABELS),
+        written={"": ("id", "label", "is_class_imbalance_issue", "class_imbalance_score")},
+        merged={"": "id"},
+        metrics=(
+            *(*ROWS, "rarest_class_share", "absent_classes", "imbalance_issues", "issue_rate"),
+        ),
+        class_metrics=("class_rows", "class_share"),
+        drift=("drift_issue_rate", *SHARES),
+        refused=({"threshold": 2.0}, "threshold"),
+    ),
+    "nulls": Case(
+        "nulls",
+        {"columns": ["value", "text"]},
+        OF_KEYS,
+        written={"": ("id", "is_null_issue", "null_score")},
+        merged={"": "id"},
+        metrics=(*ROWS, "mean_null_score", "null_issues", "issue_rate"),
+        class_metrics=("null_share",),
+        drift=("drift_issue_rate",),
+        refused=({"columns": []}, "columns"),
     ),
     "detection": Case(
         "detection",

@@ -78,6 +78,11 @@ def of_pixels(rng):
     }
 
 
+def with_nulls(rng):
+    values = [None if rng.random() < 0.4 else value for value in rng.random(N)]
+    return {"a": values, "b": [np.nan if rng.random() < 0.4 else 1.0 for _ in range(N)]}
+
+
 def of_items(rng):
     return {"pred_probs": list(rng.dirichlet(np.ones(K), N))}
 
@@ -86,6 +91,14 @@ def of_features(rng):
     features = rng.integers(-2, 3, (N, 4)) / 2.0  # many equal, and as far from each other
     features[:9] *= 7.5
     return {"features": list(np.where(features == 0.0, rng.choice([-0.0, 0.0], (N, 4)), features))}
+
+
+def of_labelled_features(rng):
+    return {"label": np.array(CLASSES)[rng.integers(0, K, N)].tolist(), **of_features(rng)}
+
+
+def of_ordered_features(rng):
+    return {"time": rng.permutation(N) * 1_500_000_000, **of_features(rng)}
 
 
 def annotations(rng):
@@ -113,6 +126,13 @@ CASES = {
     "segmentation": (of_pixels, {}),
     "outliers": (of_features, {"k": 3, "metric": "euclidean"}),
     "duplicates": (of_features, {"k": 3, "metric": "euclidean", "threshold": 1.1}),
+    "valuation": (of_labelled_features, {"k": 3, "metric": "euclidean"}),
+    "noniid": (
+        of_ordered_features,
+        {"order": "time", "k": 3, "metric": "euclidean", "significance_threshold": 1.0},
+    ),
+    "imbalance": (of_one_class, {"classes": CLASSES, "threshold": 1.0}),
+    "nulls": (with_nulls, {"columns": ["a", "b"]}),
     "multiannotator": (of_items, {"item": "id", "annotations": "annotations"}),
 }
 

@@ -29,6 +29,10 @@ FLAGS = {
     "outliers": {},
     "duplicates": {},
     "texts": {"similarity": 0.5},
+    "imbalance": {"n_classes": 3},
+    "nulls": {},
+    "valuation": {},
+    "noniid": {},
 }
 CASES = {"issues": "multiclass", "residuals": "regression"}
 PLACES = {"boxes": ("label_boxes", "predicted_boxes", "input"), "crowd": ("annotations", "input")}
@@ -48,6 +52,10 @@ BAD = {
     "outliers": ("features", [1.0, 2.0, 3.0, float("nan")]),
     "duplicates": ("features", None),
     "texts": ("text", None),
+    "imbalance": ("label", 3),
+    "nulls": ("id", None),
+    "valuation": ("label", None),
+    "noniid": ("features", [1.0, 2.0, 3.0, float("nan")]),
 }
 
 

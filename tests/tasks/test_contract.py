@@ -30,7 +30,8 @@ EACH = pytest.mark.parametrize("name", list(CASES))
 WITH_ROWS = [name for name in CASES if name not in ("boxes", "leakage")]
 QUALITIES = {
     *("label_quality", "sentence_quality", "consensus_quality_score", "active_learning_score"),
-    *("outlier_score", "near_duplicate_score"),
+    *("outlier_score", "near_duplicate_score", "class_imbalance_score", "null_score"),
+    *("data_valuation_score", "non_iid_score"),
 }
 
 
@@ -212,7 +213,8 @@ def test_columns_of_any_name_give_the_same(spark, name):
         columns = every_task.odd_names(case.columns, end)
         for call, values in zip(case.calls, expected, strict=True):
             found = every_task.values_of(every_task.run(case, call, others, columns))
-            assert found == values, (call, end)
+            if call.function not in case.tells_names:
+                assert found == values, (call, end)
 
 
 def parts(result):
@@ -251,7 +253,9 @@ def test_validate_names_the_fault_of_each_row(faulty, name):
         assert [pair for pair in wrong if pair[0] != pair[1]] == []
 
 
-@pytest.mark.parametrize("name", [n for n in WITH_ROWS if "score" in CASES[n].functions])
+@pytest.mark.parametrize(
+    "name", [n for n in WITH_ROWS if "score" in CASES[n].functions and CASES[n].faults]
+)
 def test_rows_with_a_fault_are_left_null_and_change_no_other(faulty, name):
     case = CASES[name]
     call, checks = case.plain("score", on_invalid="null"), case.plain("validate")
@@ -326,8 +330,8 @@ def test_an_id_that_is_null_or_occurs_twice_is_named_or_refused(spark, name, fau
     assert len(wrong) == unit * (1 if fault == "null" else 2)
     assert {row[key] for row in wrong} == {None if fault == "null" else first[key][0].as_py()}
     # That an id is none comes before any other fault of its row.
-    unfit = next(f for f in case.faults if f.table == place and key not in f.values)
-    checked = every_task.run(case, case.plain("validate"), with_row(**unfit.values))
+    unfit = [f.values for f in case.faults if f.table == place and key not in f.values]
+    checked = every_task.run(case, case.plain("validate"), with_row(**(unfit or [{}])[0]))
     wrong = [row for row in parts(checked)[-1].collect() if row["invalid_reason"] is not None]
     assert {row["invalid_reason"] for row in wrong} == {reason}
     for call in case.calls:

@@ -22,10 +22,12 @@ from lq_spark import (
     multiclass,
     multilabel,
     neighbors,
+    noniid,
     outliers,
     regression,
     segmentation,
     tokens,
+    valuation,
 )
 
 pytestmark = pytest.mark.spark_only
@@ -530,6 +532,31 @@ def of_words(session, id):
     }
 
 
+def of_near_rows(session, id, array):
+    """Rows with labels and times, near to each other in both."""
+    rng = np.random.default_rng(4)
+    times = rng.permutation(90)
+    features = signed(rng, np.round(times[:, np.newaxis] / 30 + rng.normal(size=(90, 4))))
+    labels = named(times // 30, CLASSES)
+    columns = (times.tolist(), labels, features.tolist())
+    rows = [(key(n, id), *row) for n, row in enumerate(zip(*columns, strict=True))]
+    faulty = [*rows[:20], (key(900, id), None, "cat", rows[0][3])]
+    faulty += [(key(901, id), 3, None, rows[1][3]), (None, 95, "cat", None)]
+    schema = f"id {id}, time int, label string, features {array}"
+    df, bad = session.table(rows, schema), session.table(faulty, schema)
+    graph = neighbors.graph(df, k=4, metric="euclidean")
+    return {
+        "valuation": valuation.find_issues(df, k=5),
+        "valuation by a graph": valuation.find_issues(df, graph=graph, k=3, threshold=0.501),
+        "how many harm": valuation.summarize(df, metric="euclidean"),
+        "faults": valuation.validate(bad, id="id", n_features=4),
+        "order": noniid.find_issues(df, order="time", k=5),
+        "order by a graph": noniid.find_issues(df, graph=graph),
+        "how the order is": noniid.summarize(df, order="time", num_permutations=9, seed=2),
+        "faults of the order": noniid.validate(bad, id="id", order="time", n_features=4),
+    }
+
+
 NUMBERS = {"id": "bigint", "array": "array<double>"}
 TEXTS = {"id": "string", "array": "array<float>", "classes": CLASSES}
 VECTORS = {"id": "string", "array": "vector", "classes": CLASSES}
@@ -555,6 +582,7 @@ CASES = {
     "multiannotator": partial(of_multiannotator, **VECTORS),
     "activelab": partial(of_activelab, **NUMBERS),
     "features": partial(of_features, id="string", array="array<double>"),
+    "near rows": partial(of_near_rows, id="string", array="array<float>"),
 }
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.shared.blocks import Mask
+from lq_spark.core.shared.positions import checked_neighbors
 from lq_spark.errors import DataError, require_number, require_whole_number
 
 NO_ROOT: Final = int(np.iinfo(np.int64).max)
@@ -136,21 +137,13 @@ def numbered(roots: NDArray[np.int64], distinct: NDArray[np.int64]) -> NDArray[n
 def _checked_graph(
     neighbors: ArrayLike, distances: ArrayLike
 ) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
-    nearest, far = np.asarray(neighbors), np.asarray(distances)
-    if nearest.ndim != 2 or nearest.size == 0 or nearest.dtype.kind not in "iu":
-        raise DataError(
-            "neighbors must be a non-empty 2-D array of whole numbers, "
-            f"got shape {nearest.shape} of {nearest.dtype}"
-        )
+    nearest, far = checked_neighbors(neighbors), np.asarray(distances)
     if far.shape != nearest.shape or far.dtype.kind not in "fiu":
         raise DataError(
             f"distances must be numbers of shape {nearest.shape}, as neighbors, "
             f"got shape {far.shape} of {far.dtype}"
         )
-    outside = nearest[(nearest < 0) | (nearest >= len(nearest))]
-    if len(outside):
-        raise DataError(f"neighbors must be positions 0 to {len(nearest) - 1}, got {outside[0]}")
     bad = far[~(far >= 0)]
     if len(bad):
         raise DataError(f"distances must be at least 0, got {bad[0]} ({len(bad)} such distances)")
-    return nearest.astype(np.int64, copy=False), far
+    return nearest, far

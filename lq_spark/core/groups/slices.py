@@ -167,8 +167,17 @@ def finish_group_tests(
     alpha: float = ALPHA,
     correction: str = "holm",
     min_rows: int = MIN_ROWS,
+    total: GroupSums | None = None,
 ) -> GroupTests:
     """Return which groups are worse than the rest, from the sums of all groups.
+
+    Parameters
+    ----------
+    state : GroupSums
+    alpha, correction, min_rows
+        As for :func:`find_worse_groups`.
+    total : GroupSums, optional
+        Of one group, all rows: where groups overlap, or are not all there.
 
     Raises
     ------
@@ -181,13 +190,10 @@ def finish_group_tests(
     require_one_of("correction", correction, CORRECTIONS)
     require_whole_number("min_rows", min_rows, 2)
     state.require_summable()
-    each = [
-        _Sums(count, total, (high << SCALE_BITS) + low)
-        for count, total, high, low in zip(state.counts.tolist(), *state.sums.tolist(), strict=True)
-    ]
-    n_rows = sum(own.count for own in each)
+    each, whole = _each(state), _each(state if total is None else total)
+    n_rows = sum(own.count for own in whole)
     tested = [i for i, own in enumerate(each) if min_rows <= own.count <= n_rows - min_rows]
-    every = _Sums(n_rows, sum(own.total for own in each), sum(own.squares for own in each))
+    every = _Sums(n_rows, sum(own.total for own in whole), sum(own.squares for own in whole))
     pairs = [(each[i], every - each[i]) for i in tested]
     p_values = np.array([_p_value(own, rest) for own, rest in pairs], dtype=np.float64)
     corrected = adjusted(p_values, correction)
@@ -202,6 +208,13 @@ def finish_group_tests(
         corrected < level,
     )
     return _ordered(found, np.lexsort((found.differences, ~found.is_worse)))
+
+
+def _each(state: GroupSums) -> list[_Sums]:
+    return [
+        _Sums(count, total, (high << SCALE_BITS) + low)
+        for count, total, high, low in zip(state.counts.tolist(), *state.sums.tolist(), strict=True)
+    ]
 
 
 def _difference(own: _Sums, rest: _Sums) -> float:

@@ -11,7 +11,8 @@ from lq_spark.core.noniid.permutations import EXACT_UP_TO, permutations
 from lq_spark.core.noniid.rows import non_iid_scores
 from lq_spark.core.noniid.statistic import finish_statistic, p_value, partial_index_distances
 from lq_spark.core.shared.blocks import Float64, Mask
-from lq_spark.errors import DataError, require_number, require_whole_number
+from lq_spark.core.shared.positions import checked_neighbors
+from lq_spark.errors import require_number, require_whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +90,9 @@ def find_non_iid(
     require_whole_number("seed", seed, 0)
     require_whole_number("exact_up_to", exact_up_to, 0)
     limit = require_number("significance_threshold", significance_threshold, 0.0, 1.0)
-    nearest = np.asarray(neighbors)
-    if nearest.ndim != 2 or nearest.size == 0 or nearest.dtype.kind not in "iu":
-        raise DataError(
-            "neighbors must be a non-empty 2-D array of whole numbers, "
-            f"got shape {nearest.shape} of {nearest.dtype}"
-        )
+    nearest = checked_neighbors(neighbors)
     n_rows = len(nearest)
-    outside = nearest[(nearest < 0) | (nearest >= n_rows)]
-    if len(outside):
-        raise DataError(f"neighbors must be positions 0 to {n_rows - 1}, got {outside[0]}")
-    rows, nearest = np.arange(n_rows), nearest.astype(np.int64, copy=False)
+    rows = np.arange(n_rows)
     statistic = finish_statistic(partial_index_distances(rows, nearest, n_rows))
     permuted = [
         finish_statistic(partial_index_distances(rows, nearest, n_rows, permutation))

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lq_spark.core.noniid.permutations import Permutation
+from lq_spark.core.shared.blocks import Float64
 from lq_spark.errors import DataError
 
 _ROUNDING: Final = 1e-12
@@ -53,10 +54,27 @@ def partial_index_distances(
     >>> partial_index_distances(np.array([0, 1]), np.array([[1, 3], [0, 3]]), n_rows=4)
     array([0, 2, 1, 1])
     """
+    distances = index_distances(rows, neighbors, permutation)
+    return np.bincount(distances.ravel(), minlength=n_rows).astype(np.int64)
+
+
+def index_distances(
+    rows: NDArray[np.int64],
+    neighbors: NDArray[np.integer],
+    permutation: Permutation | None = None,
+) -> NDArray[np.int64]:
+    """Return how far the neighbours of a batch of rows are from them in an order, shape (m, k)."""
     if permutation is not None:
         rows, neighbors = permutation.of(rows), permutation.of(neighbors)
-    distances = np.abs(neighbors - rows[:, np.newaxis])
-    return np.bincount(distances.ravel(), minlength=n_rows).astype(np.int64)
+    distances: NDArray[np.int64] = np.abs(neighbors - rows[:, np.newaxis])
+    return distances
+
+
+def expected_shares(distances: NDArray[np.int64], n_rows: int) -> Float64:
+    """Return the share of all pairs of rows that are at most so far apart."""
+    pairs = distances * n_rows - distances * (distances + 1) // 2
+    shares: Float64 = pairs / (n_rows * (n_rows - 1) // 2)
+    return shares
 
 
 def merge_index_distances(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -90,9 +108,7 @@ def finish_statistic(counts: NDArray[np.int64]) -> float:
     distances = np.flatnonzero(counts)
     up_to = np.cumsum(counts[distances])
     below = up_to - counts[distances]
-    # Pairs of rows at most so far apart, of all pairs.
-    pairs = distances * n_rows - distances * (distances + 1) // 2
-    expected = pairs / (n_rows * (n_rows - 1) // 2)
+    expected = expected_shares(distances, n_rows)
     # Of equal distances, cleanlab's ranks from 0 to total - 1 have a lowest and a highest.
     lowest, highest = np.abs(below / total - expected), np.abs((up_to - 1) / total - expected)
     return float(np.maximum(lowest, highest).max())

@@ -9,11 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.checks import checked_labels
-from lq_spark.core.valuation.contributions import (
-    finish_values,
-    partial_contributions,
-    require_positions,
-)
+from lq_spark.core.shared.positions import require_positions
+from lq_spark.core.valuation.contributions import finish_values, partial_contributions
 from lq_spark.errors import DataError, OptionError, require_whole_number
 
 

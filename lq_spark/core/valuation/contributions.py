@@ -17,10 +17,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.shared.blocks import Float64, Mask
-from lq_spark.errors import DataError
+from lq_spark.core.shared.positions import require_positions
+from lq_spark.errors import require_number
 
 NO_VALUE = 0.5
 """The value of a row that is nobody's neighbour: it neither helps nor harms."""
+
+THRESHOLD = 0.5
+"""Rows of a lower value are issues, by default."""
+
+N_NEIGHBORS = 10
+"""How many neighbours predict a label, by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +98,14 @@ def values_of(sums: ArrayLike, n_rows: int, k: int) -> Float64:
     return values
 
 
-def require_positions(neighbors: NDArray[np.integer], n_rows: int) -> None:
-    """Raise DataError unless all are positions of rows, 0 to n - 1."""
-    outside = neighbors[(neighbors < 0) | (neighbors >= n_rows)]
-    if len(outside):
-        raise DataError(f"neighbors must be positions 0 to {n_rows - 1}, got {outside[0]}")
+def are_issues(values: Float64, threshold: float) -> Mask:
+    """Return which rows are of too low a value."""
+    return values < threshold
+
+
+def require_threshold(threshold: object) -> float:
+    """Return a threshold; raise OptionError unless it is from 0 to 1."""
+    return require_number("threshold", threshold, 0.0, 1.0)
 
 
 def _added(rows: NDArray[np.integer], terms: NDArray[np.int64]) -> Contributions:

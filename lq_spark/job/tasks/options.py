@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar
 
 from pydantic import Field, model_validator
@@ -10,6 +11,7 @@ from pydantic import Field, model_validator
 from lq_spark.core.confident.joint import COLLISION_RULES
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.label_issues.rules import FILTERS, Rule
+from lq_spark.core.neighbors.vectors import METRICS, agreed_metric
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import listed
 from lq_spark.job.config import FittedConfig, JobConfig, Name, beside
@@ -31,6 +33,10 @@ HEALTH_TABLES = {"class_health": "_classes", "class_overlaps": "_overlaps"}
 """Endings of the tables beside the metrics; see :mod:`lq_spark.job.record.metrics`."""
 
 Id = Annotated[Name, Field(description="column that tells rows apart")]
+Features = Annotated[
+    Name | list[Name],
+    Field(description="column of the features, an array or a vector, or a column each"),
+]
 PredProbs = Annotated[
     Name | list[Name],
     Field(description="column of the predicted probabilities, or a column a class"),
@@ -137,8 +143,37 @@ class LabelledConfig(ClassesConfig):
         return tables
 
 
+class NeighborsConfig(JobConfig):
+    """A job over rows that are compared with each other by their features."""
+
+    id: Id = "id"
+    n_features: int | None = Field(
+        None, ge=1, description="how many features a row has (else as many as the first row)"
+    )
+    k: int | None = Field(None, ge=1, description="how many neighbours count (default: 10)")
+    metric: str | None = Field(
+        None,
+        description=f"distance of features: {', '.join(METRICS)} (default: cosine, of up to 3 "
+        "features euclidean)",
+    )
+    recall: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="share of the nearest neighbours that must be found; 1 is exact (default: 1, "
+        "of tables that are too large 0.95)",
+    )
+    seed: int = Field(0, ge=0, description="of an approximate search for neighbours")
+
+    @model_validator(mode="after")
+    def _metric_is_one(self) -> NeighborsConfig:
+        agreed_metric(self.metric, 1)
+        return self
+
+
 Labelled = TypeVar("Labelled", bound=LabelledConfig)
 Flagged = TypeVar("Flagged", bound=JobConfig)
+Near = TypeVar("Near", bound=NeighborsConfig)
 
 
 class LabelledTask(Task[Labelled]):
@@ -183,6 +218,55 @@ class FlaggedTask(Task[Flagged]):
         from lq_spark.job.scores import Lowest
 
         return Lowest(self.config.row_id, self.score_column, self.shown)
+
+
+class NeighborsTask(FlaggedTask[Near]):
+    """A task over rows that are compared with each other by their features."""
+
+    passes = "one for features, which are kept, and one for the output"
+    n_features: int
+    """How many features a row has."""
+
+    recall: float | None = None
+    """The share of the nearest neighbours that was found."""
+
+    @property
+    def classes_text(self) -> str:
+        """Return what a dry run says of the classes."""
+        return "none: features are compared"
+
+    def unclear(self, reasons: Mapping[str, int]) -> str:
+        """Return that the number of features was guessed, if rows have another one."""
+        return unclear_features(self.n_features, self.config, reasons)
+
+    def no_rows(self) -> dict[str, DataFrame]:
+        """Return the output without rows."""
+        from pyspark.sql import functions as F
+
+        found = self.none.withColumn(self.flag_column, F.lit(None).cast("boolean"))
+        return {
+            "output": self.output(found.withColumn(self.score_column, F.lit(None).cast("double")))
+        }
+
+    @abstractmethod
+    def output(self, found: DataFrame) -> DataFrame:
+        """Return the columns of the output."""
+
+    @property
+    def shown(self) -> tuple[Input, ...]:
+        """Return the id of a row, and its score."""
+        from lq_spark.engine.readings import column_input
+
+        return column_input(self.config.id), column_input(self.score_column)
+
+
+def unclear_features(n_features: int, config: NeighborsConfig, reasons: Mapping[str, int]) -> str:
+    """Return that the number of features was guessed, if it was and rows have another one."""
+    from lq_spark.tasks.neighbors.batches import WRONG_NUMBER
+
+    if config.n_features is not None or WRONG_NUMBER not in reasons:
+        return ""
+    return f"; {n_features} features were read off the first row, give n_features to be certain"
 
 
 def rule_of(config: LabelledConfig, fitted: NoiseModel | None) -> Rule:

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from lq_spark.core.neighbors.vectors import METRICS, agreed_metric
 from lq_spark.core.outliers import distances as by_distance
 from lq_spark.core.outliers import probabilities as by_probability
-from lq_spark.job.config import JobConfig, Name
+from lq_spark.job.config import Name
 from lq_spark.job.summary import Metric, Summary, lowest_lines, recall_lines
-from lq_spark.job.tasks.options import FlaggedTask, Id
+from lq_spark.job.tasks.options import FlaggedTask, NeighborsConfig, unclear_features
 from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE, OUTLIER_SCORE
 
 if TYPE_CHECKING:
@@ -30,33 +29,15 @@ if TYPE_CHECKING:
     from lq_spark.tasks.outliers.passes import ByProbability
 
 
-class OutliersConfig(JobConfig):
+class OutliersConfig(NeighborsConfig):
     """A run over rows with features, or with predicted probabilities."""
 
     task: Literal["outliers"] = Field("outliers", description="what is looked for")
-    id: Id = "id"
     features: Name | list[Name] | None = Field(
         None,
         description="column of the features, an array or a vector, or a column each (default: "
         "features, unless there are pred_probs)",
     )
-    n_features: int | None = Field(
-        None, ge=1, description="how many features a row has (else as many as the first row)"
-    )
-    k: int | None = Field(None, ge=1, description="how many neighbours count (default: 10)")
-    metric: str | None = Field(
-        None,
-        description=f"distance of features: {', '.join(METRICS)} (default: cosine, of up to 3 "
-        "features euclidean)",
-    )
-    recall: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="share of the nearest neighbours that must be found; 1 is exact (default: 1, "
-        "of tables that are too large 0.95)",
-    )
-    seed: int = Field(0, ge=0, description="of an approximate search for neighbours")
     t: float = Field(1.0, gt=0, description="how fast the score falls with distance")
     pred_probs: Name | list[Name] | None = Field(
         None, description="column of the predicted probabilities, or a column a class"
@@ -108,7 +89,6 @@ class OutliersConfig(JobConfig):
         for name in unused:
             if name in self.model_fields_set and getattr(self, name) is not None:
                 raise ValueError(f"{name} is given, which does not go with {by}")
-        agreed_metric(self.metric, 1)
         by_probability.require_options(self.method, self.n_largest, self.gamma)
         return self
 
@@ -206,16 +186,11 @@ class OutliersTask(FlaggedTask[OutliersConfig]):
 
     def unclear(self, reasons: Mapping[str, int]) -> str:
         """Return that the number of features was guessed, if rows have another one."""
-        from lq_spark.tasks.neighbors.batches import WRONG_NUMBER
         from lq_spark.tasks.shared.names import WRONG_LENGTH
 
-        if self.options and self.config.n_features is None and WRONG_NUMBER in reasons:
-            return (
-                f"; {self.options.n_features} features were read off the first row, give "
-                "n_features to be certain"
-            )
-        is_guessed = not (self.options or self.config.n_classes or self.config.classes)
-        if is_guessed and WRONG_LENGTH in reasons:
+        if self.options:
+            return unclear_features(self.options.n_features, self.config, reasons)
+        if not (self.config.n_classes or self.config.classes) and WRONG_LENGTH in reasons:
             return (
                 f"; K = {self.n_classes} was read off the first row, give n_classes to be certain"
             )

@@ -78,6 +78,26 @@ _ENTRIES = (
         "duplicates",
         "Find rows that are there twice, or nearly (0 there twice), and which of them to keep.",
     ),
+    Entry(
+        "imbalance",
+        "class imbalance",
+        "Say how many rows each class has, and flag those of a class that is too rare.",
+    ),
+    Entry(
+        "nulls",
+        "nulls",
+        "Say how many values of each column are missing, and flag the rows that have none.",
+    ),
+    Entry(
+        "valuation",
+        "data valuation",
+        "Score rows by how much they help to predict the labels near to them (1 helps, 0 harms).",
+    ),
+    Entry(
+        "noniid",
+        "order of the rows",
+        "Say whether rows are in random order, and where near ones lie together.",
+    ),
 )
 
 TASKS = {entry.task: entry for entry in _ENTRIES}

@@ -14,7 +14,6 @@ from lq_spark.tasks.multiannotator.columns import ITEM, NAME, NUMBER, Annotation
 from lq_spark.tasks.multiannotator.reader import (
     NO_ANNOTATION,
     NULL_ANNOTATOR,
-    OUT_OF_RANGE,
     TWICE,
     UNKNOWN_ANNOTATOR,
     UNKNOWN_ITEM,
@@ -22,12 +21,11 @@ from lq_spark.tasks.multiannotator.reader import (
 )
 from lq_spark.tasks.shared.batches import reason_batch
 from lq_spark.tasks.shared.keys import with_key_reasons
-from lq_spark.tasks.shared.labels import FRACTIONAL_LABEL, NULL_LABEL, UNKNOWN_LABEL
-from lq_spark.tasks.shared.names import INVALID_REASON, NO_LABEL
-from lq_spark.tasks.shared.reasons import LABEL_REASONS, REASON_SCHEMA, with_label_named
+from lq_spark.tasks.shared.names import INVALID_REASON
+from lq_spark.tasks.shared.reasons import REASON_SCHEMA, label_reason, with_label_named
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 NULL_ITEM, DUPLICATE_ITEM = "null item", "duplicate item"
 _REASON, _IS_USABLE, _NEW, _TWICE = (
@@ -131,18 +129,11 @@ def _annotations(
         of_item,
         of_name,
         with_label_named(
-            _label_reason(F.col("__lq_index"), n_classes), column(tables.label).cast("string")
+            label_reason(F.col("__lq_index"), n_classes), column(tables.label).cast("string")
         ),
         F.when(F.col(_TWICE), TWICE),
     )
     return rows.withColumn(_REASON, reason)
-
-
-def _label_reason(index: Column, n_classes: int) -> Column:
-    reason = F.when(index == NULL_LABEL, NO_LABEL)
-    for code in (UNKNOWN_LABEL, FRACTIONAL_LABEL):
-        reason = reason.when(index == code, LABEL_REASONS[code])
-    return reason.when(~index.between(0, n_classes - 1), OUT_OF_RANGE)
 
 
 def _as_given(checked: DataFrame, given: DataFrame) -> DataFrame:

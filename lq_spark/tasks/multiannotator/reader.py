@@ -26,14 +26,13 @@ from lq_spark.tasks.multiannotator.columns import (
     UNKNOWN_CODE,
 )
 from lq_spark.tasks.shared.batches import is_usable, read_batch
-from lq_spark.tasks.shared.names import NO_CLASS, NO_LABEL, NOT_WHOLE
+from lq_spark.tasks.shared.names import NO_CLASS, NO_LABEL, NOT_WHOLE, OUT_OF_RANGE
 
 State = TypeVar("State")
 
 UNKNOWN_ITEM, UNUSABLE_ITEM = "item not in the items", "item that cannot be scored"
 NULL_ANNOTATOR, UNKNOWN_ANNOTATOR = "null annotator", "annotator not fitted"
 TWICE = "item labelled twice by the annotator"
-OUT_OF_RANGE = "label out of range"
 NO_ANNOTATION = "no annotation"
 
 

@@ -8,11 +8,16 @@ IS_LABEL_ISSUE = "is_label_issue"
 ISSUE_RANK = "issue_rank"
 IS_OUTLIER_ISSUE = "is_outlier_issue"
 OUTLIER_SCORE = "outlier_score"
+IS_DATA_VALUATION_ISSUE = "is_data_valuation_issue"
+DATA_VALUATION_SCORE = "data_valuation_score"
+IS_NON_IID_ISSUE = "is_non_iid_issue"
+NON_IID_SCORE = "non_iid_score"
 INVALID_REASON = "invalid_reason"
 
 NULL_ID, DUPLICATE_ID = "null id", "duplicate id"
 
 NO_LABEL, NO_CLASS, NOT_WHOLE = "null label", "label not in classes", "label not a whole number"
+OUT_OF_RANGE = "label out of range"
 NO_LABELS = "null labels"
 
 NO_PRED_PROBS = "null pred_probs"

@@ -12,7 +12,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.tasks.shared.labels import FRACTIONAL_LABEL, NULL_LABEL, UNKNOWN_LABEL
-from lq_spark.tasks.shared.names import INVALID_REASON, NO_CLASS, NO_LABEL, NOT_WHOLE
+from lq_spark.tasks.shared.names import INVALID_REASON, NO_CLASS, NO_LABEL, NOT_WHOLE, OUT_OF_RANGE
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -29,6 +29,15 @@ _MAX_SHOWN = 40
 """So many characters of a label are shown."""
 
 _NAMED_LABEL = rf"(?s)^(.*{NO_CLASS}): ('.*')$"
+
+
+def label_reason(index: Column, n_classes: int | None) -> Column:
+    """Return why a class index is none of K classes, null if it is one; K may not be known."""
+    reason = F.when(index == NULL_LABEL, LABEL_REASONS[NULL_LABEL])
+    for code in (UNKNOWN_LABEL, FRACTIONAL_LABEL):
+        reason = reason.when(index == code, LABEL_REASONS[code])
+    is_class = index >= 0 if n_classes is None else index.between(0, n_classes - 1)
+    return reason.when(~is_class, OUT_OF_RANGE)
 
 
 def unknown_label(index: Column, label: Column) -> Column:

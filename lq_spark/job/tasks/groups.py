@@ -1,0 +1,304 @@
+"""The job of underperforming groups: clusters, and slices, whose labels a model knows least.
+
+Passes over the source beside its keys: those that compare rows, for their clusters, one for the
+self-confidence of rows, which is kept, and one for what is carried to the output; one for slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from lq_spark.core.groups.performance import MIN_CLUSTER_SAMPLES, THRESHOLD
+from lq_spark.core.groups.slices import ALPHA, MIN_ROWS
+from lq_spark.core.neighbors.vectors import METRICS, agreed_metric
+from lq_spark.job.config import JobConfig, Name
+from lq_spark.job.summary import Metric, Summary, aligned, recall_lines
+from lq_spark.job.task import Task
+from lq_spark.job.tasks.options import Id, PredProbs
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from lq_spark.engine.reductions import Reduced, Scratch
+    from lq_spark.tasks.groups import GroupHealth
+    from lq_spark.tasks.groups.issues import Options
+
+_N_SHOWN = 10
+
+_OF_NEIGHBORS = ("features", "n_features", "k", "metric", "recall", "eps", "min_samples")
+
+
+class GroupsConfig(JobConfig):
+    """A run over rows with labels and probabilities, in clusters."""
+
+    task: Literal["groups"] = Field("groups", description="what is looked for")
+    id: Id = "id"
+    label: Name = Field("label", description="column of the given labels")
+    pred_probs: PredProbs = "pred_probs"
+    classes: list[Name] | None = Field(
+        None, description="class names in the order of the probabilities; for string labels"
+    )
+    n_classes: int | None = Field(
+        None, ge=2, description="number of classes, where nothing else says it (else the first row)"
+    )
+    clusters: Name | None = Field(
+        None, description="column of the clusters: whole numbers, -1 of rows in none"
+    )
+    features: Name | list[Name] | None = Field(
+        None,
+        description="column of the features, an array or a vector, or a column each, by which "
+        "clusters are found (default: features, unless there are clusters)",
+    )
+    n_features: int | None = Field(
+        None, ge=1, description="how many features a row has (else as many as the first row)"
+    )
+    k: int | None = Field(None, ge=1, description="how many neighbours count (default: 10)")
+    metric: str | None = Field(
+        None,
+        description=f"distance of features: {', '.join(METRICS)} (default: cosine, of up to 3 "
+        "features euclidean)",
+    )
+    recall: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="share of the nearest neighbours that must be found; 1 is exact (default: 1, "
+        "of tables that are too large 0.95)",
+    )
+    seed: int = Field(0, ge=0, description="of an approximate search for neighbours")
+    eps: float | None = Field(
+        None, ge=0, description="up to which distance neighbours are near (default: 0.5)"
+    )
+    min_samples: int | None = Field(
+        None, ge=1, description="near rows of one in the midst of a cluster, with it (default: 5)"
+    )
+    threshold: float = Field(
+        THRESHOLD, ge=0, le=1, description="score below which the worst cluster is an issue"
+    )
+    min_cluster_samples: int = Field(
+        MIN_CLUSTER_SAMPLES, ge=1, description="clusters of fewer rows are left out"
+    )
+    by: list[Name] | None = Field(
+        None, min_length=1, description="columns whose slices are compared with the other rows"
+    )
+    alpha: float = Field(
+        ALPHA, ge=0, le=1, description="of slices: below which adjusted p-value one is worse"
+    )
+    min_rows: int = Field(MIN_ROWS, ge=2, description="slices of fewer rows are not compared")
+
+    metrics_of_task: ClassVar[tuple[str, ...]] = (
+        *("clusters", "worst_group_score", "underperforming_rows", "issue_rate"),
+        *("neighbor_recall", "worse_slices"),
+    )
+    metrics_of_classes: ClassVar[tuple[str, ...]] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _features_by_default(cls, given: Any) -> Any:
+        is_told = isinstance(given, dict) and (given.get("features") or given.get("clusters"))
+        return given if is_told else {**given, "features": "features"}
+
+    @model_validator(mode="after")
+    def _options_agree(self) -> GroupsConfig:
+        if self.clusters is not None:
+            for name in _OF_NEIGHBORS:
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} is given, which does not go with clusters")
+        agreed_metric(self.metric, 1)
+        if self.by is None:
+            for name in ("alpha", "min_rows"):
+                if name in self.model_fields_set:
+                    raise ValueError(f"{name} is given, so by must name columns")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Groups(Summary):
+    """The groups of a table in short.
+
+    Attributes
+    ----------
+    health : GroupHealth or None
+        None without rows.
+    recall : float or None
+        Where clusters were found by neighbours.
+    slices : pandas.DataFrame or None
+        Where they were asked for.
+    """
+
+    health: GroupHealth | None
+    recall: float | None
+    slices: Any
+
+    def metrics(self) -> Iterator[Metric]:
+        """Yield the metrics of the table."""
+        health = self.health
+        yield "clusters", None, len(health.clusters) if health else 0
+        yield "worst_group_score", None, health.score if health else None
+        yield "underperforming_rows", None, health.n_issues if health else 0
+        yield "issue_rate", None, health.n_issues / health.n_rows if health else None
+        if self.recall is not None:
+            yield "neighbor_recall", None, self.recall
+        if self.slices is not None:
+            yield "worse_slices", None, int(self.slices["is_worse"].sum())
+
+    def lines(self, config: GroupsConfig) -> list[str]:
+        """Return the lowest clusters, and the slices that are worse."""
+        health = self.health
+        if health is None:
+            return []
+        verdict = "none" if health.worst is None else f"cluster {health.worst}"
+        places = sorted(range(len(health.clusters)), key=lambda place: health.performance[place])
+        rows = [
+            (health.clusters[place], f"{health.performance[place]:.6f}")
+            for place in places[:_N_SHOWN]
+        ]
+        lines = [
+            "",
+            f"underperforming group: {verdict}, {health.n_issues:,} of {health.n_rows:,} rows; "
+            f"lowest score {health.score:.4f} (an issue below {config.threshold:g})",
+            *recall_lines(self.recall),
+            "",
+            f"clusters of lowest self-confidence, of {len(health.clusters):,}:",
+            *aligned(("cluster", "mean"), rows),
+        ]
+        if self.slices is None:
+            return lines
+        worse = self.slices[self.slices["is_worse"]].head(_N_SHOWN)
+        title = f"worse slices: {int(self.slices['is_worse'].sum())} of {len(self.slices)} compared"
+        shown = [
+            (row["slice"], f"{row['rows']:,}", f"{row['difference']:.4f}")
+            for _, row in worse.iterrows()
+        ]
+        return [
+            *lines,
+            "",
+            title,
+            *(aligned(("slice", "rows", "difference"), shown) if shown else []),
+        ]
+
+
+class GroupsTask(Task[GroupsConfig]):
+    """Rows with labels and probabilities, in clusters."""
+
+    config_type = GroupsConfig
+    passes = "those that compare rows, one for self-confidence, one for the output"
+    score_column = "underperforming_group_score"
+    comments: ClassVar[Mapping[str, str]] = {
+        "underperforming_group_score": "Mean self-confidence of the row's cluster as a part of that "
+        "of all: 0 bad, 1 not below",
+        "is_underperforming_group_issue": "Whether the row's cluster is the one known least",
+        "cluster": "Cluster of the row, -1 of one in none",
+    }
+
+    def open(self) -> None:
+        """Check columns and options, before a pass over the source."""
+        from lq_spark.tasks.groups.by_columns import checked_columns
+        from lq_spark.tasks.groups.passes import CLUSTER, IS_ISSUE, SCORE, require_clusters
+        from lq_spark.tasks.neighbors.knn import feature_graph
+        from lq_spark.tasks.shared.classes import resolved_n_classes
+        from lq_spark.tasks.shared.table import labelled_table
+
+        config = self.config
+        table = labelled_table(
+            self.source, label=config.label, pred_probs=config.pred_probs, classes=config.classes
+        )
+        self.added = [IS_ISSUE, SCORE]
+        if config.clusters is None:
+            self.added.append(CLUSTER)
+            options = config.id, config.features, config.k, config.metric, config.n_features
+            graph = feature_graph(self.source, *options, recall=config.recall, seed=config.seed)
+            self.n_features: int | None = graph.n_features
+        else:
+            require_clusters(self.source, config.clusters)
+            self.n_features = None
+        self.require_new(*self.added)
+        if config.by is not None:
+            checked_columns(self.source, config.by)
+        self.classes = table.classes
+        self.n_classes = resolved_n_classes(
+            self.source, table.probabilities, table.label_type, config.n_classes, label=config.label
+        )
+        self.bound_batches(8 * max(self.n_classes, self.n_features or 1))
+        self.health: GroupHealth | None = None
+        self.recall: float | None = None
+        self.slices: Any = None
+
+    @property
+    def _options(self) -> Options:
+        from lq_spark.tasks.groups.issues import Options
+        from lq_spark.tasks.groups.passes import Labelled
+
+        config = self.config
+        given = {
+            name: getattr(config, name)
+            for name in Options.__dataclass_fields__
+            if name != "labelled" and hasattr(config, name)
+        }
+        return Options(
+            labelled=Labelled(config.label, config.pred_probs, config.classes, self.n_classes),
+            graph=None,
+            **{**given, "n_features": self.n_features},
+        )
+
+    def validate(self, rows: DataFrame) -> DataFrame:
+        """Return rows of the source with the reason why they cannot be scored, or null."""
+        from lq_spark.tasks import groups
+
+        config = self.config
+        return groups.validate(
+            rows,
+            id=config.id,
+            label=config.label,
+            pred_probs=config.pred_probs,
+            classes=config.classes,
+            n_classes=self.n_classes,
+            clusters=config.clusters,
+            features=config.features,
+            n_features=self.n_features,
+        )
+
+    def no_rows(self) -> dict[str, DataFrame]:
+        """Return the output without rows."""
+        from pyspark.sql import functions as F
+
+        kinds = dict(zip(self.added, ("boolean", "double", "bigint"), strict=False))
+        found = self.none.withColumns({n: F.lit(None).cast(kind) for n, kind in kinds.items()})
+        return {"output": self._output(found)}
+
+    def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:
+        """Yield rows with their scores and flags."""
+        from lq_spark.tasks import groups
+        from lq_spark.tasks.groups.health import group_health
+
+        config = self.config
+        found = self._options.found(rows)
+        self.health = group_health(found)
+        self.recall = None if config.clusters else found.recall
+        if config.by is not None:
+            self.slices = groups.slices(
+                rows,
+                by=config.by,
+                label=config.label,
+                pred_probs=config.pred_probs,
+                classes=config.classes,
+                n_classes=self.n_classes,
+                alpha=config.alpha,
+                min_rows=config.min_rows,
+            )
+        yield "output", self._output(found.rows)
+
+    def _output(self, found: DataFrame) -> DataFrame:
+        config = self.config
+        return self.select(found, config.label, *config.keep_columns, *self.added)
+
+    def summarize(self, tables: Mapping[str, Reduced]) -> Groups:
+        """Return the output in short."""
+        return Groups(self.health, self.recall, self.slices)
+
+
+TASK = GroupsTask

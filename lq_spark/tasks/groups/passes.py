@@ -1,0 +1,182 @@
+"""What finds the group that a model knows least: its clusters, and their exact sums."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    BooleanType,
+    DoubleType,
+    IntegralType,
+    LongType,
+    StructField,
+    StructType,
+)
+
+from lq_spark.core.groups.performance import UnderperformingGroup, finish_clusters
+from lq_spark.core.groups.performance import performance_of_rows as performance_of
+from lq_spark.core.groups.sums import GroupSums
+from lq_spark.core.shared.exact import SCALE_BITS
+from lq_spark.engine.held import Held
+from lq_spark.engine.inputs import column, column_type, require_columns
+from lq_spark.engine.kept import kept
+from lq_spark.engine.small_tables import small_table
+from lq_spark.engine.sums import scaled_halves
+from lq_spark.errors import ColumnError, DataError, InvalidRowsError
+from lq_spark.tasks import multiclass
+from lq_spark.tasks.groups.clusters import ROOT, rows_with_roots
+from lq_spark.tasks.neighbors.batches import ROW
+from lq_spark.tasks.neighbors.knn import GraphOptions, neighbor_lists
+from lq_spark.tasks.shared.keys import require_unique
+from lq_spark.tasks.shared.names import LABEL_QUALITY
+from lq_spark.tasks.shared.probabilities import PredProbs
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+IS_ISSUE, SCORE = "is_underperforming_group_issue", "underperforming_group_score"
+CLUSTER = "cluster"
+
+_MOST_CLUSTERS: Final = 1 << 20
+_N, _HIGH, _LOW = "__lq_n", "__lq_high", "__lq_low"
+_OWN = "__lq_own"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Where the labels and probabilities of a table are: see :func:`lq_spark.multiclass.score`."""
+
+    label: str
+    pred_probs: PredProbs
+    classes: Sequence[str] | None
+    n_classes: int | None
+
+    def confidence(self, df: DataFrame, id: str, *more: str, fail: bool = True) -> DataFrame:
+        """Return ROW, the id, and LABEL_QUALITY, the self-confidence of each row. Lazy."""
+        scored = multiclass.score(
+            df,
+            label=self.label,
+            pred_probs=self.pred_probs,
+            classes=self.classes,
+            n_classes=self.n_classes,
+            on_invalid="fail" if fail else "null",
+        )
+        return scored.select(column(id).alias(ROW), LABEL_QUALITY, *more)
+
+
+class Found(NamedTuple):
+    """A table with what was found, and the clusters that were compared."""
+
+    rows: DataFrame
+    groups: UnderperformingGroup
+    recall: float
+
+
+def require_clusters(df: DataFrame, name: str) -> None:
+    """Raise ColumnError unless a column has whole numbers."""
+    require_columns(df, clusters=name)
+    if not isinstance(kind := column_type(df, name), IntegralType):
+        raise ColumnError(
+            f"clusters: column {name!r} is {kind.simpleString()}; allowed are whole numbers, -1 "
+            "of rows in none"
+        )
+
+
+def with_given_clusters(
+    df: DataFrame, id: str, clusters: str, labelled: Labelled, threshold: float, least: int
+) -> Found:
+    """Return a table with IS_ISSUE and SCORE of each row, held with the result."""
+    require_unique(df, id, validate="groups.validate")
+    n_null = df.where(column(clusters).isNull()).count()
+    if n_null:
+        raise InvalidRowsError(
+            f"{n_null} rows cannot be scored, for want of a cluster; groups.validate says which"
+        )
+    confidence = labelled.confidence(
+        df.select("*", column(clusters).cast("bigint").alias(ROOT)), id, ROOT
+    )
+    rows = confidence.withColumn(ROOT, F.when(F.col(ROOT) != -1, F.col(ROOT)))
+    with Held() as held:
+        rows = held.hold(rows)
+        scored, groups = _scored(rows, threshold, least, are_numbered=True)
+        joined = df.join(scored.drop(CLUSTER), column(id) == column(ROW), "left").drop(ROW)
+        return Found(held.until_gone(joined), groups, 1.0)
+
+
+def with_found_clusters(
+    df: DataFrame,
+    options: GraphOptions,
+    labelled: Labelled,
+    threshold: float,
+    least: int,
+    eps: float,
+    min_samples: int,
+) -> Found:
+    """Return a table with IS_ISSUE, SCORE and CLUSTER of each row, held with the result.
+
+    Raises as :func:`neighbor_lists`.
+    """
+    kind = column_type(df, options.id)
+    with Held() as held:
+        with Held() as of_graph, ExitStack() as stack:
+            lists = neighbor_lists(df, options, of_graph)
+            roots = rows_with_roots(lists.rows, kind, eps, min_samples, stack)
+            confidence = labelled.confidence(df, options.id)
+            rows = held.hold(confidence.join(roots, ROW))
+            rows.count()  # now, while what it is made of is kept
+        scored, groups = _scored(rows, threshold, least, are_numbered=False)
+        joined = df.join(scored, column(options.id) == column(ROW), "left").drop(ROW)
+        return Found(held.until_gone(joined), groups, lists.recall)
+
+
+def _scored(
+    rows: DataFrame, threshold: float, least: int, *, are_numbered: bool
+) -> tuple[DataFrame, UnderperformingGroup]:
+    """Return ROW with IS_ISSUE, SCORE and CLUSTER, of ROW, LABEL_QUALITY and ROOT."""
+    high, low = scaled_halves(F.col(LABEL_QUALITY), SCALE_BITS)
+    sums = (
+        rows.where(F.col(ROOT).isNotNull())
+        .groupBy(ROOT)
+        .agg(F.count(F.lit(1)).alias(_N), F.sum(high).alias(_HIGH), F.sum(low).alias(_LOW))
+    )
+    with kept(sums) as sums:
+        n_clusters = sums.count()
+        if n_clusters > _MOST_CLUSTERS:
+            raise DataError(
+                f"there are {n_clusters} clusters; at most {_MOST_CLUSTERS} can be compared"
+            )
+        found = sums.orderBy(ROOT).collect()
+    # Clusters that were found are numbered in the order of their roots; given ones have numbers.
+    numbers = np.array([row[ROOT] for row in found]) if are_numbered else np.arange(len(found))
+    numbers = numbers.astype(np.int64)
+    state = GroupSums(
+        numbers,
+        np.array([row[_N] for row in found], dtype=np.int64),
+        np.array([[row[name] for row in found] for name in (_HIGH, _LOW)], dtype=np.int64),
+    )
+    groups = finish_clusters(state, threshold, least)
+    flags, scores = performance_of(numbers, groups)
+    of_roots = zip(
+        (row[ROOT] for row in found), numbers.tolist(), flags.tolist(), scores.tolist(), strict=True
+    )
+    schema = StructType(
+        [
+            StructField(_OWN, rows.schema[ROOT].dataType),
+            StructField(CLUSTER, LongType()),
+            StructField(IS_ISSUE, BooleanType()),
+            StructField(SCORE, DoubleType()),
+        ]
+    )
+    table = small_table(rows.sparkSession, list(of_roots), schema)
+    scored = rows.join(table, F.col(ROOT) == F.col(_OWN), "left").select(
+        ROW,
+        F.coalesce(IS_ISSUE, F.lit(False)).alias(IS_ISSUE),
+        F.coalesce(SCORE, F.lit(1.0)).alias(SCORE),
+        F.coalesce(CLUSTER, F.lit(-1).cast("bigint")).alias(CLUSTER),
+    )
+    return scored, groups

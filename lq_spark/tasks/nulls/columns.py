@@ -1,0 +1,57 @@
+"""Which values of a table are null, as expressions of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, FloatType
+
+from lq_spark.engine.inputs import column, column_type, require_columns
+from lq_spark.errors import OptionError, require_ordered
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+IS_ISSUE, SCORE = "is_null_issue", "null_score"
+
+
+def looked_at(df: DataFrame, id: str | None, columns: Sequence[str] | None) -> list[str]:
+    """Return the names of the columns that are looked at: those given, or all but the id.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If there is no such column, or none is left, or one is named twice.
+    """
+    if columns is None:
+        names = [name for name in df.columns if name != id]
+        if not names:
+            raise OptionError("columns is not given, and the table has none beside the id")
+        return names
+    require_ordered("columns", columns)
+    names = list(columns)
+    if not names or len(set(names)) < len(names):
+        raise OptionError(f"columns must name columns, each once, got {names}")
+    for name in names:
+        require_columns(df, columns=name)
+    return names
+
+
+def is_null(df: DataFrame, name: str) -> Column:
+    """Return whether a value is null, or NaN."""
+    value = column(name)
+    if isinstance(column_type(df, name), (FloatType, DoubleType)):
+        return value.isNull() | F.isnan(value)
+    return value.isNull()
+
+
+def with_null_scores(df: DataFrame, names: Sequence[str]) -> DataFrame:
+    """Return a table with IS_ISSUE and SCORE. Lazy."""
+    n_nulls = reduce(add, (is_null(df, name).cast("int") for name in names))
+    n_there = F.lit(len(names)) - n_nulls
+    score = n_there.cast("double") / F.lit(float(len(names)))
+    return df.withColumns({IS_ISSUE: n_there == 0, SCORE: score})
