@@ -423,12 +423,7 @@ CASES = {
     "duplicates": Case(
         "duplicates",
         {"label_quality": "quality"},
-        (
-            *OF_KEYS,
-            Fault("null features", {"features": None}),
-            Fault("null feature", {"features": [0.5, None, 0.0, 1.0]}),
-            Fault("feature not finite", {"features": [0.5, NAN, 0.0, 1.0]}),
-        ),
+        (*OF_KEYS, *OF_FEATURES),
         written={"": ("id", *OF_DUPLICATES)},
         merged={"": "id"},
         metrics=(*ROWS, *METRICS_OF_DUPLICATES, "neighbor_recall"),

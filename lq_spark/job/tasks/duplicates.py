@@ -15,11 +15,10 @@ from pydantic import Field, model_validator
 from lq_spark.core.duplicates.near import THRESHOLD
 from lq_spark.core.duplicates.shingles import KINDS, LENGTHS, ShingleRule
 from lq_spark.core.duplicates.texts import SIMILARITY
-from lq_spark.core.neighbors.vectors import METRICS, agreed_metric
 from lq_spark.errors import require_one_of
-from lq_spark.job.config import JobConfig, Name
+from lq_spark.job.config import Name
 from lq_spark.job.summary import Metric, Summary, lowest_lines, recall_lines
-from lq_spark.job.tasks.options import FlaggedTask, Id
+from lq_spark.job.tasks.options import FlaggedTask, NeighborsConfig, unclear_features
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,33 +35,14 @@ _BY_FEATURES = ("n_features", "k", "metric", "recall", "threshold")
 _BY_TEXT = ("shingles", "n", "similarity")
 
 
-class DuplicatesConfig(JobConfig):
+class DuplicatesConfig(NeighborsConfig):
     """A run over rows with features, or with a text."""
 
     task: Literal["duplicates"] = Field("duplicates", description="what is looked for")
-    id: Id = "id"
     features: Name | list[Name] | None = Field(
         None,
         description="column of the features, an array or a vector, or a column each (default: "
         "features, unless there is a text)",
-    )
-    n_features: int | None = Field(
-        None, ge=1, description="how many features a row has (else as many as the first row)"
-    )
-    k: int | None = Field(
-        None, ge=1, description="how many neighbours of a row are looked at (default: 10)"
-    )
-    metric: str | None = Field(
-        None,
-        description=f"distance of features: {', '.join(METRICS)} (default: cosine, of up to 3 "
-        "features euclidean)",
-    )
-    recall: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="share of the nearest neighbours that must be found; 1 is exact (default: 1, "
-        "of tables that are too large 0.95)",
     )
     threshold: float | None = Field(
         None,
@@ -113,7 +93,6 @@ class DuplicatesConfig(JobConfig):
         for name in unused:
             if getattr(self, name) is not None:
                 raise ValueError(f"{name} is given, which does not go with {by}")
-        agreed_metric(self.metric, 1)
         if self.shingles is not None:
             require_one_of("shingles", self.shingles, KINDS)
         return self
@@ -247,14 +226,8 @@ class DuplicatesTask(FlaggedTask[DuplicatesConfig]):
 
     def unclear(self, reasons: Mapping[str, int]) -> str:
         """Return that the number of features was guessed, if rows have another one."""
-        from lq_spark.tasks.neighbors.batches import WRONG_NUMBER
-
-        if self.config.n_features is None and WRONG_NUMBER in reasons:
-            return (
-                f"; {self.n_features} features were read off the first row, give n_features to be "
-                "certain"
-            )
-        return ""
+        n_features = self.n_features
+        return "" if n_features is None else unclear_features(n_features, self.config, reasons)
 
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the output without rows."""
