@@ -800,9 +800,12 @@ def outliers() -> Case:
     )
 
 
+def _quality():
+    return _rng().random(N).round(1)
+
+
 def duplicates() -> Case:
-    quality = _rng().random(N).round(1)
-    table = pa.table({"id": np.arange(N), "features": list(_features()), "quality": quality})
+    table = pa.table({"id": np.arange(N), "features": list(_features()), "quality": _quality()})
     columns = ("id", "features")
     return Case(
         "duplicates",
@@ -810,16 +813,79 @@ def duplicates() -> Case:
         {"id": "id", "features": "features", "label_quality": "quality"},
         (
             Call("find_issues", (*columns, "label_quality")),
+            Call("score", columns),
             Call("summarize", columns),
             Call("validate", columns),
         ),
         kinds={"features": FEATURES, "label_quality": NUMBERS},
         refusals=(
             *OF_GRAPH,
+            *OF_SEARCH,
             Refusal({"threshold": -1.0}, "threshold must be a number of at least 0, got -1.0"),
+            *(
+                Refusal({option: value}, f"{option} is given, which does not go with features")
+                for option, value in {"shingles": "word", "n": 2, "similarity": 1}.items()
+            ),
         ),
         faults=feature_faults(),
-        needs_key=("find_issues", "summarize"),
+        needs_key=("find_issues", "score", "summarize"),
+    )
+
+
+def texts() -> Case:
+    rng, words = _rng(), [f"w{n}" for n in range(9)]
+    texts = [" ".join(rng.choice(words, 8)) for _ in range(N)]
+    texts[3:6] = [texts[3], f"{texts[3]} more", texts[3]]
+    texts[9] = ""
+    table = pa.table({"id": np.arange(N), "text": texts, "quality": _quality()})
+    columns, options = ("id", "text"), {"similarity": 0.5}
+    return Case(
+        "duplicates",
+        (table,),
+        {"id": "id", "text": "text", "label_quality": "quality"},
+        (
+            Call("find_issues", (*columns, "label_quality"), options),
+            Call("score", columns, options),
+            Call("summarize", columns, options),
+            Call("validate", columns),
+        ),
+        kinds={
+            "text": Kinds(("int", "binary", "array<string>"), "allowed are strings"),
+            "label_quality": NUMBERS,
+        },
+        refusals=(
+            Refusal({"shingles": "words"}, "shingles must be one of 'word', 'character', got 'wo"),
+            Refusal({"n": 0}, "n must be a whole number of at least 1, got 0"),
+            Refusal({"similarity": 0}, "similarity must be a number above 0 and at most 1, got 0"),
+            Refusal({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+            Refusal({"threshold": 0.5}, "threshold is given, which does not go with text"),
+            Refusal({"features": "f"}, "features is given, which does not go with text"),
+            Refusal({"n_features": 3}, "n_features is given, which does not go with text"),
+            Refusal({"k": 3}, "k is given, which does not go with text"),
+            Refusal({"metric": "cosine"}, "metric is given, which does not go with text"),
+        ),
+        faults=(Fault("null text", {"text": None}, said="cannot be scored, for want of a text"),),
+        needs_key=("find_issues", "score", "summarize"),
+    )
+
+
+def leakage() -> Case:
+    train = pa.table({"id": np.arange(N), "features": list(_features())})
+    test = train.slice(N - 9)
+    columns = ("id", "features")
+    return Case(
+        "duplicates",
+        (train, test),
+        {name: name for name in columns},
+        (Call("between", columns),),
+        kinds={"features": FEATURES},
+        refusals=(
+            *OF_GRAPH[1:],
+            Refusal({"threshold": -1.0}, "threshold must be a number of at least 0, got -1.0"),
+            Refusal({"seed": 0}, "seed is given, which does not go with features"),
+        ),
+        needs_key=("between",),
+        empty={"between": "train has no rows, so nothing of test can be in it"},
     )
 
 
@@ -967,6 +1033,7 @@ CASES = {
     for made in (
         *(multiclass, sentences, tokens, multilabel, regression, detection, boxes),
         *(segmentation, nested_images, crowd, active, neighbors, outliers, duplicates),
+        *(texts, leakage),
         *(imbalance, nulls, valuation, noniid, groups),
     )
 }

@@ -263,6 +263,13 @@ IMAGES: dict[str, Any] = {
     "drift": (*SHARES, "drift_issue_rate", "drift_class_threshold"),
     "refused": ({"downsample": 0}, "downsample: "),
 }
+OF_DUPLICATES = (
+    *("is_near_duplicate_issue", "is_exact_duplicate_issue", "near_duplicate_score"),
+    *("distance_to_nearest_neighbor", "near_duplicate_set", "duplicate_group", "keep"),
+)
+METRICS_OF_DUPLICATES = (
+    *("near_duplicates", "issue_rate", "exact_duplicates", "duplicate_groups", "rows_to_drop"),
+)
 
 CASES = {
     "multiclass": Case(
@@ -412,6 +419,28 @@ CASES = {
         class_metrics=(),
         drift=("drift_issue_rate",),
         refused=({"metric": "cosin"}, "metric must be one of 'cosine', 'euclidean'"),
+    ),
+    "duplicates": Case(
+        "duplicates",
+        {"label_quality": "quality"},
+        (*OF_KEYS, *OF_FEATURES),
+        written={"": ("id", *OF_DUPLICATES)},
+        merged={"": "id"},
+        metrics=(*ROWS, *METRICS_OF_DUPLICATES, "neighbor_recall"),
+        class_metrics=(),
+        drift=("drift_issue_rate",),
+        refused=({"similarity": 0.5}, "similarity is given, which does not go with features"),
+    ),
+    "texts": Case(
+        "texts",
+        {"text": "text", "similarity": 0.5, "label_quality": "quality"},
+        (*OF_KEYS, Fault("null text", {"text": None})),
+        written={"": ("id", *OF_DUPLICATES)},
+        merged={"": "id"},
+        metrics=(*ROWS, *METRICS_OF_DUPLICATES),
+        class_metrics=(),
+        drift=("drift_issue_rate",),
+        refused=({"shingles": "words"}, "shingles must be one of 'word', 'character', got 'words'"),
     ),
     "valuation": Case(
         "valuation",

@@ -130,6 +130,7 @@ CASES = {
     "detection": (of_boxes, {"n_classes": K, "issue_rank": True}),
     "segmentation": (of_pixels, {}),
     "outliers": (of_features, {"k": 3, "metric": "euclidean"}),
+    "duplicates": (of_features, {"k": 3, "metric": "euclidean", "threshold": 1.1}),
     "valuation": (of_labelled_features, {"k": 3, "metric": "euclidean"}),
     "noniid": (
         of_ordered_features,

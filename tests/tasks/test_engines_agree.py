@@ -516,6 +516,22 @@ def of_features(session, id, array):
     }
 
 
+def of_words(session, id):
+    rng, words = np.random.default_rng(4), [*(f"w{n}" for n in range(40)), "é", "\U0001f600"]
+    texts = [" ".join(rng.choice(words, 20)) for _ in range(40)]
+    texts += [f"{texts[n]} more" for n in rng.integers(0, 40, 30)] + texts[:9] + ["", " ", ""]
+    rows = [(key(n, id), text) for n, text in enumerate(texts)]
+    bad = [*rows[:20], (key(2, id), "a"), (None, "b"), (key(900, id), None)]
+    df, faulty = (session.table(some, f"id {id}, text string") for some in (rows, bad))
+    by = {"text": "text", "shingles": "character", "similarity": 0.6, "seed": 1}
+    return {
+        "duplicates": duplicates.find_issues(df, text="text"),
+        "scores": duplicates.score(df, **by),
+        "how many duplicates": duplicates.summarize(df, **by),
+        "faults": duplicates.validate(faulty, id="id", text="text"),
+    }
+
+
 def of_near_rows(session, id, array):
     """Rows with labels and times, near to each other in both."""
     rng = np.random.default_rng(4)
@@ -548,6 +564,8 @@ PRUNED = {"filter_by": "prune_by_noise_rate"}
 BOTH = {"filter_by": "both"}
 COARSE = {"downsample": 2, "method": "num_pixel_issues"}
 CASES = {
+    "words": partial(of_words, id="bigint"),
+    "words under names": partial(of_words, id="string"),
     "multiclass": partial(of_multiclass, **NUMBERS, issues=PRUNED),
     "multiclass of names": partial(of_multiclass, **TEXTS, issues=BOTH),
     "nested tokens": partial(of_tokens, shape="nested", **TEXTS, issues=PRUNED),

@@ -1,4 +1,4 @@
-"""Texts as sets of shingles, runs of n words or characters, and how alike two such sets are.
+"""Texts as sets of shingles, runs of n words or characters.
 
 Texts are taken as they are: they differ where they differ in case, or in how Unicode composes a
 letter. Whoever wants these alike normalizes the texts first, for instance by
@@ -62,17 +62,6 @@ def shingles(text: str, rule: ShingleRule) -> frozenset[str]:
     between = " " if rule.kind == "word" else ""
     last = max(len(units) - rule.n, 0)
     return frozenset(between.join(units[i : i + rule.n]) for i in range(last + 1 if units else 0))
-
-
-def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
-    """Return how alike two sets are: what is in both by what is in any, 1 if both are empty.
-
-    >>> jaccard(frozenset("abc"), frozenset("bcd"))
-    0.5
-    """
-    both = len(a & b)
-    either = len(a) + len(b) - both
-    return both / either if either else 1.0
 
 
 def shingle_codes(texts: Sequence[str], rule: ShingleRule) -> tuple[UInt64, NDArray[np.int64]]:

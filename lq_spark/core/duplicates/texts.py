@@ -16,13 +16,12 @@ from lq_spark.core.duplicates.minhash import (
     pairs_of_equal,
     signatures,
 )
+from lq_spark.core.duplicates.sets import shingle_sets, similarities
 from lq_spark.core.duplicates.shingles import (
     LENGTHS,
     ShingleRule,
     checked_texts,
-    jaccard,
     shingle_codes,
-    shingles,
 )
 from lq_spark.core.shared.blocks import Float64, Mask
 from lq_spark.errors import require_one_of, require_share, require_whole_number
@@ -142,8 +141,8 @@ def _similar(
     some = np.flatnonzero(np.diff(offsets))
     bands = band_codes(signatures(codes, offsets, seed=seed)[some], bands_for(threshold))
     a, b = (some[side] for side in pairs_of_equal(bands))
-    sets = {place: shingles(texts[place], rule) for place in np.union1d(a, b).tolist()}
-    pairs = zip(a.tolist(), b.tolist(), strict=True)
-    similarity = np.array([jaccard(sets[i], sets[j]) for i, j in pairs], dtype=np.float64)
+    compared, places = np.unique(np.concatenate([a, b]), return_inverse=True)
+    sets = shingle_sets((texts[place] for place in compared.tolist()), rule)
+    similarity = similarities(sets, places[: len(a)], places[len(a) :])
     kept = similarity >= threshold
     return a[kept], b[kept], similarity[kept]

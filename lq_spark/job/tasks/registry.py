@@ -74,6 +74,11 @@ _ENTRIES = (
         "Score rows by how typical they are of the others (1 typical, 0 an outlier).",
     ),
     Entry(
+        "duplicates",
+        "duplicates",
+        "Find rows that are there twice, or nearly (0 there twice), and which of them to keep.",
+    ),
+    Entry(
         "imbalance",
         "class imbalance",
         "Say how many rows each class has, and flag those of a class that is too rare.",

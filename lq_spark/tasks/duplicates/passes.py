@@ -1,9 +1,9 @@
-"""What finds near duplicates in a graph of neighbours: pairs, sets, and the groups they make."""
+"""What finds near duplicates, in a graph or among texts: pairs, sets, and the groups they make."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -40,8 +40,16 @@ from lq_spark.tasks.duplicates.batches import (
     score_batch,
     sets_group,
 )
+from lq_spark.tasks.duplicates.text_batches import TEXT
+from lq_spark.tasks.duplicates.texts import (
+    N_COPIES,
+    ByText,
+    hashed_texts,
+    near_pairs_of_texts,
+    usable_texts,
+)
 from lq_spark.tasks.neighbors.batches import DISTANCES, NEIGHBORS, ROW
-from lq_spark.tasks.neighbors.knn import GraphOptions, neighbor_lists
+from lq_spark.tasks.neighbors.knn import GraphOptions, NeighborLists, neighbor_lists
 from lq_spark.tasks.neighbors.searches import BUCKET
 from lq_spark.tasks.shared.order_statistics import ranked_numbers
 
@@ -56,45 +64,110 @@ _OF_OTHERS = 1 << 30
 _PAIRS_OF_A_BUCKET = 1 << 16
 
 
-def near_duplicates(
-    df: DataFrame, options: GraphOptions, threshold: float, held: Held
-) -> DataFrame:
+class Found(NamedTuple):
+    """Rows with what was found of them.
+
+    Attributes
+    ----------
+    rows : DataFrame
+    recall : float or None
+        How many of the nearest neighbours were found; None by text.
+    """
+
+    rows: DataFrame
+    recall: float | None
+
+
+def near_duplicates(df: DataFrame, options: GraphOptions, threshold: float, held: Held) -> Found:
     """Return ROW, the id of each row, with its flags, score, set and group; held from now on.
 
     Raises as :func:`lq_spark.tasks.neighbors.knn.neighbor_lists`.
     """
     kind = column_type(df, options.id)
-    lists = neighbor_lists(df, options, held).rows
-    schema = StructType([StructField(NEAREST, DoubleType())])
-    nearest = with_mapped(lists, nearest_batch, [column_input(DISTANCES)], schema, keep=[ROW])
     with ExitStack() as stack:
-        nearest = stack.enter_context(kept(nearest))
-        unit = _unit(select(nearest, NEAREST))
-        schema = StructType(
-            [StructField(IS_EXACT, BooleanType()), StructField(SCORE, DoubleType())]
+        lists, scored, unit = _scored(df, options, held, stack, fail=True)
+        pairs = stack.enter_context(kept(_pairs(lists.rows, threshold * unit, kind)))
+        return Found(_with_pairs(scored, pairs, kind, held, stack), lists.recall)
+
+
+def nearest_scores(df: DataFrame, options: GraphOptions, held: Held, *, fail: bool) -> DataFrame:
+    """Return ROW, the id of each row that can be used, with its score; held from now on."""
+    with ExitStack() as stack:
+        _, scored, _ = _scored(df, options, held, stack, fail=fail)
+        return _held(select(scored, ROW, SCORE), held)
+
+
+def near_duplicate_texts(df: DataFrame, options: ByText, held: Held) -> Found:
+    """Return what :func:`near_duplicates` does, by the texts of rows.
+
+    Raises as :func:`lq_spark.tasks.duplicates.texts.usable_texts`.
+    """
+    kind = column_type(df, options.id)
+    with ExitStack() as stack:
+        rows = usable_texts(df, options, stack)
+        hashed = hashed_texts(rows, options, stack)
+        pairs = near_pairs_of_texts(rows, hashed, options, stack)
+        copied = hashed.select(TEXT, (column(N_COPIES) > 1).alias(IS_EXACT))
+        scored = _with_text_scores(rows.join(copied, TEXT).select(ROW, IS_EXACT), pairs)
+        return Found(_with_pairs(scored, pairs, kind, held, stack), None)
+
+
+def text_scores(df: DataFrame, options: ByText, held: Held, *, fail: bool) -> DataFrame:
+    """Return what :func:`nearest_scores` does, by the texts of rows."""
+    with ExitStack() as stack:
+        rows = usable_texts(df, options, stack, fail=fail)
+        pairs = near_pairs_of_texts(rows, hashed_texts(rows, options, stack), options, stack)
+        return _held(_with_text_scores(rows.select(ROW), pairs).drop(NEAREST), held)
+
+
+def _scored(
+    df: DataFrame, options: GraphOptions, held: Held, stack: ExitStack, *, fail: bool
+) -> tuple[NeighborLists, DataFrame, float]:
+    """Return the neighbours of rows; ROW, NEAREST, IS_EXACT and SCORE; the unit of distances."""
+    lists = neighbor_lists(df, options, held, fail=fail)
+    schema = StructType([StructField(NEAREST, DoubleType())])
+    nearest = with_mapped(lists.rows, nearest_batch, [column_input(DISTANCES)], schema, keep=[ROW])
+    nearest = stack.enter_context(kept(nearest))
+    unit = unit_of(select(nearest, NEAREST))
+    schema = StructType([StructField(IS_EXACT, BooleanType()), StructField(SCORE, DoubleType())])
+    scored = with_mapped(nearest, score_batch(unit), [column_input(NEAREST)], schema)
+    return lists, scored, unit
+
+
+def _with_text_scores(rows: DataFrame, pairs: DataFrame) -> DataFrame:
+    """Return rows with NEAREST, null where they are in no pair, and SCORE."""
+    nearest = pairs.groupBy(F.col(ONE).alias(ROW)).agg(F.min(PLACE).alias(NEAREST))
+    score = F.coalesce(NEAREST, F.lit(1.0)).alias(SCORE)
+    return rows.join(nearest, ROW, "left").select(*map(column, rows.columns), NEAREST, score)
+
+
+def _with_pairs(
+    scored: DataFrame, pairs: DataFrame, kind: DataType, held: Held, stack: ExitStack
+) -> DataFrame:
+    """Return scored rows with the flags, sets and groups that pairs make of them; held."""
+    found = (
+        scored.join(_sets(pairs, kind), ROW, "left")
+        .join(_groups(pairs, stack), ROW, "left")
+        .select(
+            ROW,
+            F.col(SET).isNotNull().alias(IS_NEAR),
+            IS_EXACT,
+            SCORE,
+            NEAREST,
+            F.coalesce(SET, F.array().cast(ArrayType(kind))).alias(SET),
+            F.coalesce(GROUP, ROW).alias(GROUP),
         )
-        scored = with_mapped(nearest, score_batch(unit), [column_input(NEAREST)], schema)
-        pairs = stack.enter_context(kept(_pairs(lists, threshold * unit, kind)))
-        groups = _groups(pairs, stack)
-        found = (
-            scored.join(_sets(pairs, kind), ROW, "left")
-            .join(groups, ROW, "left")
-            .select(
-                ROW,
-                F.col(SET).isNotNull().alias(IS_NEAR),
-                IS_EXACT,
-                SCORE,
-                NEAREST,
-                F.coalesce(SET, F.array().cast(ArrayType(kind))).alias(SET),
-                F.coalesce(GROUP, ROW).alias(GROUP),
-            )
-        )
-        found = held.hold(found)
-        found.count()  # now, while what it is made of is kept
+    )
+    return _held(found, held)
+
+
+def _held(found: DataFrame, held: Held) -> DataFrame:
+    found = held.hold(found)
+    found.count()  # now, while what it is made of is kept
     return found
 
 
-def _unit(nearest: DataFrame) -> float:
+def unit_of(nearest: DataFrame) -> float:
     """Return the unit of distances of a table, from the median of a column."""
     n_rows, found = ranked_numbers(nearest, _values, median_ranks)
     if not n_rows:

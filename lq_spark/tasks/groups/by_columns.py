@@ -23,7 +23,7 @@ from lq_spark.core.groups.slices import ALPHA, MIN_ROWS, finish_group_tests
 from lq_spark.core.groups.sums import GroupSums
 from lq_spark.core.groups.tails import CORRECTIONS
 from lq_spark.core.shared.exact import SCALE_BITS
-from lq_spark.engine.inputs import column, column_type, require_columns
+from lq_spark.engine.inputs import column, column_type, columns_alone, require_columns
 from lq_spark.engine.kept import kept
 from lq_spark.errors import (
     ColumnError,
@@ -37,7 +37,7 @@ from lq_spark.errors import (
 )
 from lq_spark.tasks import multiclass
 from lq_spark.tasks.shared.names import LABEL_QUALITY
-from lq_spark.tasks.shared.probabilities import PredProbs
+from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
 from lq_spark.tasks.shared.streams import refuse_stream
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def slices(
     require_whole_number("min_rows", min_rows, 2)
     if label_quality is None:
         scored = multiclass.score(
-            df,
+            columns_alone(df, dict.fromkeys([*names, label, *probability_names(pred_probs)])),
             label=label,
             pred_probs=pred_probs,
             classes=classes,

@@ -153,7 +153,7 @@ def distinct_rows(
     k = max(1, min(N_NEIGHBORS, n_rows - 1)) if options.k is None else options.k
     if n_rows and options.k is not None:
         require_k(k, n_rows)
-    sets = stack.enter_context(kept(_sets(rows, k)))
+    sets = stack.enter_context(kept(sets_of_rows(rows, k)))
     return DistinctRows(rows, n_rows, sets, sets.count(), k)
 
 
@@ -182,23 +182,23 @@ def _neighbors(
     return nearest, reached
 
 
-def usable_rows(made: DataFrame, key: str, *, fail: bool) -> tuple[DataFrame, int]:
+def usable_rows(made: DataFrame, key: str, *, fail: bool, table: str = "") -> tuple[DataFrame, int]:
     """Return the rows that have a VECTOR, and how many there are.
 
     Raises
     ------
     InvalidRowsError
         If an id is null or occurs twice, or ``fail`` and a row has none; ``key`` is what the user
-        calls the column of the ids.
+        calls the column of the ids, ``table`` says of which table, if there are several.
     """
     validate = "neighbors.validate"
-    n_all = require_unique(made, ROW, validate=validate, called=key).n_rows
+    n_all = require_unique(made, ROW, validate=validate, called=key, table=table).n_rows
     rows = made.where(F.col(VECTOR).isNotNull())
     n_rows = rows.count()
     if fail and n_rows < n_all:
         raise InvalidRowsError(
-            f"{n_all - n_rows} of {n_all} rows cannot be scored, for want of usable features; "
-            f"{validate} says which and why"
+            f"{n_all - n_rows} of {n_all} rows{table} cannot be scored, for want of usable "
+            f"features; {validate} says which and why"
         )
     return rows, n_rows
 
@@ -218,7 +218,7 @@ def _of_all_rows(found: DistinctRows, nearest: DataFrame, kind: DataType) -> Dat
     return with_mapped(rows, function, inputs, schema, keep=[ROW])
 
 
-def _sets(rows: DataFrame, k: int) -> DataFrame:
+def sets_of_rows(rows: DataFrame, k: int) -> DataFrame:
     """Return the sets of rows of equal features: ID, the first; IDS, as many as matter; VECTOR."""
     by_row = Window.partitionBy(VECTOR).orderBy(ROW)
     placed = rows.withColumn("__lq_place", F.row_number().over(by_row))

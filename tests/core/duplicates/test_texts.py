@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lq_spark.core.duplicates import find_near_duplicate_texts, minhash
+from lq_spark.core.duplicates import sets as numbered
 from lq_spark.core.duplicates.minhash import (
     N_HASHES,
     Bands,
@@ -17,13 +18,17 @@ from lq_spark.core.duplicates.minhash import (
     pairs_of_equal,
     signatures,
 )
-from lq_spark.core.duplicates.shingles import ShingleRule, jaccard, shingle_codes, shingles
+from lq_spark.core.duplicates.shingles import ShingleRule, shingle_codes, shingles
 from lq_spark.errors import DataError, OptionError
 
 SIGNATURE = [4018882981, 1979122921]
 WORDS = [f"w{i}" for i in range(300)]
 TEXTS = st.lists(st.text(st.sampled_from("ab \u00e9e\u0301\U0001f600\t"), max_size=12), max_size=8)
 RULES = st.builds(ShingleRule, st.sampled_from(["word", "character"]), st.integers(1, 6))
+
+
+def jaccard(a, b):
+    return len(a & b) / len(a | b) if a | b else 1.0
 
 
 def corpus(rng, n_texts=120):
@@ -147,6 +152,19 @@ def test_what_is_found_is_similar_and_what_is_similar_is_found(kind, threshold):
     assert (found.component[found.a] == found.component[found.b]).all()
 
 
+@settings(deadline=None)
+@given(texts=TEXTS, rule=RULES, n_at_once=st.integers(1, 20))
+def test_similarities_are_those_of_sets_however_many_are_looked_up_at_once(texts, rule, n_at_once):
+    some = [text for text in texts if shingles(text, rule)]
+    pairs = list(itertools.product(range(len(some)), repeat=2))
+    a, b = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numbered, "_MOST_ENTRIES", n_at_once)
+        found = numbered.similarities(numbered.shingle_sets(some, rule), a, b)
+    of_texts = [shingles(text, rule) for text in some]
+    assert found.tolist() == [jaccard(of_texts[i], of_texts[j]) for i, j in pairs]
+
+
 def test_texts_are_taken_as_they_are():
     composed, apart = "caf\u00e9 noir", unicodedata.normalize("NFD", "caf\u00e9 noir")
     found = find_near_duplicate_texts([composed, apart, "Caf\u00e9 noir", composed + "  "])
@@ -162,7 +180,6 @@ def test_texts_without_words_are_like_equal_ones_alone():
     found = find_near_duplicate_texts(["", " ", "", "a"])
     assert list(zip(found.a.tolist(), found.b.tolist(), strict=True)) == [(0, 2)]
     assert find_near_duplicate_texts([]).component.tolist() == []
-    assert jaccard(frozenset(), frozenset()) == 1.0
 
 
 @pytest.mark.parametrize(
