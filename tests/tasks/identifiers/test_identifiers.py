@@ -1,4 +1,4 @@
-"""Columns that number the rows of tables: those of core, and of cleanlab, whatever the partitions."""
+"""Columns that number the rows: those of core and of cleanlab, whatever the partitions."""
 
 import numpy as np
 import pyarrow as pa
