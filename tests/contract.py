@@ -75,7 +75,7 @@ class Case:
     ``empty`` says what functions say that need a row, ``alone`` those that need two; ``needs_key``
     are those that need an id that tells the rows apart, ``twice`` is the reason of rows that have
     the same one, ``not_in_order`` what is said of them. ``tells_names`` are functions whose result
-    has the names of columns.
+    has the names of columns, ``of_columns`` those whose result has a row a column.
     """
 
     task: str
@@ -96,6 +96,7 @@ class Case:
     empty: dict[str, str] = field(default_factory=dict)
     alone: dict[str, str] = field(default_factory=dict)
     tells_names: tuple[str, ...] = ()
+    of_columns: tuple[str, ...] = ()
 
     def first(self, option: str) -> str:
         """Return the column of an option, the first one of several."""

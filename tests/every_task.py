@@ -1028,13 +1028,42 @@ def groups() -> Case:
     )
 
 
+def identifiers() -> Case:
+    ids, codes = np.arange(N), pa.array(np.arange(N) % 5, pa.int8())
+    table = pa.table({"id": ids, "code": codes, "apart": ids // 2 * 2})
+    calls = ("find_issues", "summarize")
+    return Case(
+        "identifiers",
+        (table,),
+        {"columns": ["id", "code", "apart"]},
+        tuple(Call(name, ("columns",)) for name in calls),
+        key="columns",
+        kinds={
+            "columns": Kinds(
+                ("double", "string", "boolean", "decimal(4,0)"),
+                "allowed are tinyint, smallint, int and bigint",
+            )
+        },
+        refusals=(
+            Refusal({"columns": []}, "columns must name columns, each once, got []"),
+            Refusal({"columns": ["id", "id"]}, "columns must name columns, each once, got ['id',"),
+            Refusal({"columns": ["id", None]}, "columns must name columns, each once, got ['id',"),
+            Refusal({"columns": "id"}, "columns must be a list of names, got 'id'"),
+            Refusal({"columns": {"id"}}, "got {'id'}: a set is in no certain order"),
+        ),
+        needs_key=(),
+        tells_names=calls,
+        of_columns=("find_issues",),
+    )
+
+
 CASES = {
     made.__name__: made
     for made in (
         *(multiclass, sentences, tokens, multilabel, regression, detection, boxes),
         *(segmentation, nested_images, crowd, active, neighbors, outliers, duplicates),
         *(texts, leakage),
-        *(imbalance, nulls, valuation, noniid, groups),
+        *(imbalance, nulls, valuation, noniid, groups, identifiers),
     )
 }
 

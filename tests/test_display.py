@@ -30,6 +30,7 @@ from lq_spark.tasks.activelab import ActiveScores, MultiannotatorChecks
 from lq_spark.tasks.detection import DetectionSummary
 from lq_spark.tasks.duplicates import DuplicateHealth
 from lq_spark.tasks.groups import GroupHealth
+from lq_spark.tasks.identifiers import IdentifierHealth
 from lq_spark.tasks.imbalance.health import ImbalanceHealth, imbalance_health
 from lq_spark.tasks.multiannotator import MultiannotatorScores
 from lq_spark.tasks.multiannotator.columns import AnnotationTables
@@ -150,6 +151,10 @@ OBJECTS = {
     ImbalanceHealth: (
         lambda k: imbalance_health(np.arange(1, k + 1), 0.5, names_of(k)),
         "5 classes, 15 rows, 1 imbalance issue, share of the rarest class 0.06667",
+    ),
+    IdentifierHealth: (
+        lambda k: IdentifierHealth(100 * k, (*names_of(k), "n"), names_of(k)),
+        "500 rows, 6 columns, 5 identifiers",
     ),
     NullHealth: (
         lambda k: NullHealth(

@@ -18,6 +18,7 @@ from lq_spark import (
     activelab,
     detection,
     duplicates,
+    identifiers,
     multiannotator,
     multiclass,
     multilabel,
@@ -532,6 +533,18 @@ def of_words(session, id):
     }
 
 
+def of_columns(session, id):
+    """Columns that number the rows, and others."""
+    whole = (np.arange(90), np.arange(90) % 5 - 2**63, np.arange(90) // 2 * 2, [7] * 90)
+    rows = [(key(n, id), *map(int, row)) for n, row in enumerate(zip(*whole, strict=True))]
+    rows.append((None,) * 5)
+    df = session.table(rows, f"id {id}, a bigint, b bigint, c int, d smallint")
+    return {
+        "identifiers": identifiers.find_issues(df),
+        "which are": identifiers.summarize(df, columns=["d", "b"]),
+    }
+
+
 def of_near_rows(session, id, array):
     """Rows with labels and times, near to each other in both."""
     rng = np.random.default_rng(4)
@@ -582,6 +595,7 @@ CASES = {
     "multiannotator": partial(of_multiannotator, **VECTORS),
     "activelab": partial(of_activelab, **NUMBERS),
     "features": partial(of_features, id="string", array="array<double>"),
+    "columns": partial(of_columns, id="string"),
     "near rows": partial(of_near_rows, id="string", array="array<float>"),
 }
 

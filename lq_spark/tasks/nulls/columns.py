@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, FloatType
 
-from lq_spark.engine.inputs import column, column_type, require_columns
-from lq_spark.errors import OptionError, require_ordered
+from lq_spark.engine.inputs import column, column_type
+from lq_spark.errors import OptionError
+from lq_spark.tasks.shared.columns import require_listed
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -32,13 +33,7 @@ def looked_at(df: DataFrame, id: str | None, columns: Sequence[str] | None) -> l
         if not names:
             raise OptionError("columns is not given, and the table has none beside the id")
         return names
-    require_ordered("columns", columns)
-    names = list(columns)
-    if not names or len(set(names)) < len(names):
-        raise OptionError(f"columns must name columns, each once, got {names}")
-    for name in names:
-        require_columns(df, columns=name)
-    return names
+    return require_listed(df, "columns", columns)
 
 
 def is_null(df: DataFrame, name: str) -> Column:

@@ -16,6 +16,7 @@ _SCORES_STREAMS = {
     "regression": "with method 'residual'",
     "detection": "with fitted",
     "segmentation": "with n_classes or fitted",
+    "nulls": "as it is",
 }
 """With what the function ``score`` of a task takes a stream."""
 

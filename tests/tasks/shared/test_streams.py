@@ -38,6 +38,8 @@ def test_what_has_to_see_all_rows_says_what_takes_a_stream(unread, as_streams, s
         takes = name in ("sentences", "segmentation", "nested_images")
         if (call.function == "score" and takes) or call.options.get("level") == "token":
             continue
+        if name == "nulls" and call.function in ("score", "find_issues"):
+            continue  # each row is looked at by itself
         with pytest.raises(OptionError) as error:
             every_task.run(case, call, tables)
         said = str(error.value)
