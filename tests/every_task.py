@@ -981,13 +981,60 @@ def nulls() -> Case:
     )
 
 
+def groups() -> Case:
+    rng = _rng()
+    table = pa.table(
+        {
+            "id": np.arange(N),
+            "label": rng.integers(0, K, N),
+            "pred_probs": list(rng.dirichlet(np.ones(K), N)),
+            "cluster_of": rng.integers(0, 2, N),
+        }
+    )
+    few = {"min_cluster_samples": 1}
+    columns = ("id", "label", "pred_probs", "clusters")
+    return Case(
+        "groups",
+        (table,),
+        {"id": "id", "label": "label", "pred_probs": "pred_probs", "clusters": "cluster_of"}
+        | {"by": ["cluster_of"]},
+        (
+            *(Call(name, columns, few) for name in ("find_issues", "score", "summarize")),
+            Call("slices", ("label", "pred_probs", "by")),
+            Call("validate", columns),
+        ),
+        needs_key=("find_issues", "score", "summarize"),
+        kinds={
+            "label": LABELS,
+            "pred_probs": PROBS,
+            "clusters": Kinds(
+                ("string", "double"), "allowed are whole numbers, -1 of rows in none"
+            ),
+        },
+        more_kinds=(NAMED_LABEL,),
+        refusals=(
+            Refusal({"threshold": 2.0}, "threshold must be a number from 0 to 1, got 2.0"),
+            Refusal({"eps": 0.5}, "eps is given, which does not go with clusters"),
+            Refusal({"k": 3}, "k is given, which does not go with clusters"),
+            Refusal({"min_rows": 1}, "min_rows must be a whole number of at least 2, got 1"),
+            Refusal({"correction": "hol"}, "correction must be one of 'holm', "),
+        ),
+        faults=(*label_faults(), *probability_faults()),
+        empty=dict.fromkeys(
+            ("find_issues", "score", "summarize"),
+            "no cluster has 1 rows: 0 clusters, the largest of 0",
+        ),
+        tells_names=("slices",),
+    )
+
+
 CASES = {
     made.__name__: made
     for made in (
         *(multiclass, sentences, tokens, multilabel, regression, detection, boxes),
         *(segmentation, nested_images, crowd, active, neighbors, outliers, duplicates),
         *(texts, leakage),
-        *(imbalance, nulls, valuation, noniid),
+        *(imbalance, nulls, valuation, noniid, groups),
     )
 }
 

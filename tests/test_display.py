@@ -29,6 +29,7 @@ from lq_spark.tables.formats import Source
 from lq_spark.tasks.activelab import ActiveScores, MultiannotatorChecks
 from lq_spark.tasks.detection import DetectionSummary
 from lq_spark.tasks.duplicates import DuplicateHealth
+from lq_spark.tasks.groups import GroupHealth
 from lq_spark.tasks.imbalance.health import ImbalanceHealth, imbalance_health
 from lq_spark.tasks.multiannotator import MultiannotatorScores
 from lq_spark.tasks.multiannotator.columns import AnnotationTables
@@ -155,6 +156,10 @@ OBJECTS = {
             100 * k, k, 0.75, dict(zip(names_of(k), range(k), strict=True)), (), 0
         ),
         "500 rows, 5 columns, 5 rows without values, share of values there 0.75",
+    ),
+    GroupHealth: (
+        lambda k: GroupHealth(100 * k, k, tuple(range(k)), (0.5,) * k, 0, 0.25),
+        "500 rows, 5 clusters, 5 rows of an underperforming group, score 0.25",
     ),
     OutlierHealth: (lambda k: OutlierHealth(100 * k, k, 0.75), "500 rows, 5 outliers, mean outl"),
     ValuationHealth: (

@@ -494,6 +494,22 @@ CASES = {
         drift=("drift_issue_rate",),
         refused=({"columns": []}, "columns"),
     ),
+    "groups": Case(
+        "groups",
+        {"clusters": "cluster_of", "min_cluster_samples": 1, "by": ["cluster_of"], "min_rows": 2},
+        (*OF_KEYS, *OF_LABELS),
+        written={
+            "": ("id", "label", "is_underperforming_group_issue", "underperforming_group_score")
+        },
+        merged={"": "id"},
+        metrics=(
+            *(*ROWS, "clusters", "worst_group_score", "underperforming_rows", "issue_rate"),
+            *("neighbor_recall", "worse_slices"),
+        ),
+        class_metrics=(),
+        drift=("drift_issue_rate",),
+        refused=({"eps": 0.3}, "eps is given, which does not go with clusters"),
+    ),
     "detection": Case(
         "detection",
         {"n_classes": 3, "issue_rank": True},

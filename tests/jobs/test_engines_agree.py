@@ -83,6 +83,11 @@ def with_nulls(rng):
     return {"a": values, "b": [np.nan if rng.random() < 0.4 else 1.0 for _ in range(N)]}
 
 
+def of_groups(rng):
+    probs = {"label": rng.integers(0, K, N), "pred_probs": list(rng.dirichlet(np.ones(K), N))}
+    return {**of_features(rng), **probs, "kind": rng.integers(0, 2, N)}
+
+
 def of_items(rng):
     return {"pred_probs": list(rng.dirichlet(np.ones(K), N))}
 
@@ -133,6 +138,10 @@ CASES = {
     ),
     "imbalance": (of_one_class, {"classes": CLASSES, "threshold": 1.0}),
     "nulls": (with_nulls, {"columns": ["a", "b"]}),
+    "groups": (
+        of_groups,
+        {"features": "features", "metric": "euclidean", "k": 4, "n_classes": K, "by": ["kind"]},
+    ),
     "multiannotator": (of_items, {"item": "id", "annotations": "annotations"}),
 }
 

@@ -33,6 +33,7 @@ FLAGS = {
     "nulls": {},
     "valuation": {},
     "noniid": {},
+    "groups": {"clusters": "cluster_of", "min_cluster_samples": 1},
 }
 CASES = {"issues": "multiclass", "residuals": "regression"}
 PLACES = {"boxes": ("label_boxes", "predicted_boxes", "input"), "crowd": ("annotations", "input")}
@@ -56,6 +57,7 @@ BAD = {
     "nulls": ("id", None),
     "valuation": ("label", None),
     "noniid": ("features", [1.0, 2.0, 3.0, float("nan")]),
+    "groups": ("pred_probs", [2.0, 0.0, 0.0]),
 }
 
 

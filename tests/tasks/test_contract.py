@@ -31,7 +31,7 @@ WITH_ROWS = [name for name in CASES if name not in ("boxes", "leakage")]
 QUALITIES = {
     *("label_quality", "sentence_quality", "consensus_quality_score", "active_learning_score"),
     *("outlier_score", "near_duplicate_score", "class_imbalance_score", "null_score"),
-    *("data_valuation_score", "non_iid_score"),
+    *("data_valuation_score", "non_iid_score", "underperforming_group_score"),
 }
 
 

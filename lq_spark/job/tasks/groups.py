@@ -127,12 +127,15 @@ class Groups(Summary):
     recall : float or None
         Where clusters were found by neighbours.
     slices : pandas.DataFrame or None
-        Where they were asked for.
+        Where they were asked for, and there are rows.
+    n_worse : int or None
+        How many of them are worse, where they were asked for.
     """
 
     health: GroupHealth | None
     recall: float | None
     slices: Any
+    n_worse: int | None
 
     def metrics(self) -> Iterator[Metric]:
         """Yield the metrics of the table."""
@@ -141,10 +144,9 @@ class Groups(Summary):
         yield "worst_group_score", None, health.score if health else None
         yield "underperforming_rows", None, health.n_issues if health else 0
         yield "issue_rate", None, health.n_issues / health.n_rows if health else None
-        if self.recall is not None:
-            yield "neighbor_recall", None, self.recall
-        if self.slices is not None:
-            yield "worse_slices", None, int(self.slices["is_worse"].sum())
+        yield "neighbor_recall", None, self.recall
+        if self.n_worse is not None:
+            yield "worse_slices", None, self.n_worse
 
     def lines(self, config: GroupsConfig) -> list[str]:
         """Return the lowest clusters, and the slices that are worse."""
@@ -169,7 +171,7 @@ class Groups(Summary):
         if self.slices is None:
             return lines
         worse = self.slices[self.slices["is_worse"]].head(_N_SHOWN)
-        title = f"worse slices: {int(self.slices['is_worse'].sum())} of {len(self.slices)} compared"
+        title = f"worse slices: {self.n_worse} of {len(self.slices)} compared"
         shown = [
             (row["slice"], f"{row['rows']:,}", f"{row['difference']:.4f}")
             for _, row in worse.iterrows()
@@ -189,8 +191,8 @@ class GroupsTask(Task[GroupsConfig]):
     passes = "those that compare rows, one for self-confidence, one for the output"
     score_column = "underperforming_group_score"
     comments: ClassVar[Mapping[str, str]] = {
-        "underperforming_group_score": "Mean self-confidence of the row's cluster as a part of that "
-        "of all: 0 bad, 1 not below",
+        "underperforming_group_score": "Mean self-confidence of the row's cluster by that of all: "
+        "0 bad, 1 not below",
         "is_underperforming_group_issue": "Whether the row's cluster is the one known least",
         "cluster": "Cluster of the row, -1 of one in none",
     }
@@ -234,15 +236,21 @@ class GroupsTask(Task[GroupsConfig]):
         from lq_spark.tasks.groups.passes import Labelled
 
         config = self.config
-        given = {
-            name: getattr(config, name)
-            for name in Options.__dataclass_fields__
-            if name != "labelled" and hasattr(config, name)
-        }
         return Options(
+            id=config.id,
             labelled=Labelled(config.label, config.pred_probs, config.classes, self.n_classes),
+            clusters=config.clusters,
+            features=config.features,
             graph=None,
-            **{**given, "n_features": self.n_features},
+            n_features=self.n_features,
+            k=config.k,
+            metric=config.metric,
+            recall=config.recall,
+            seed=config.seed,
+            eps=config.eps,
+            min_samples=config.min_samples,
+            threshold=config.threshold,
+            min_cluster_samples=config.min_cluster_samples,
         )
 
     def validate(self, rows: DataFrame) -> DataFrame:
@@ -298,7 +306,10 @@ class GroupsTask(Task[GroupsConfig]):
 
     def summarize(self, tables: Mapping[str, Reduced]) -> Groups:
         """Return the output in short."""
-        return Groups(self.health, self.recall, self.slices)
+        n_worse = None if self.config.by is None else 0
+        if self.slices is not None:
+            n_worse = int(self.slices["is_worse"].sum())
+        return Groups(self.health, self.recall, self.slices, n_worse)
 
 
 TASK = GroupsTask

@@ -106,8 +106,7 @@ class Outliers(Summary):
         yield "mean_outlier_score", None, self.found.mean
         yield "outliers", None, n_outliers
         yield "issue_rate", None, n_outliers / n_rows if n_rows else None
-        if self.recall is not None:
-            yield "neighbor_recall", None, self.recall
+        yield "neighbor_recall", None, self.recall
 
     def lines(self, config: OutliersConfig) -> list[str]:
         """Return how many there are, and the rows of lowest score."""

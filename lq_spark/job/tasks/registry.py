@@ -98,6 +98,11 @@ _ENTRIES = (
         "order of the rows",
         "Say whether rows are in random order, and where near ones lie together.",
     ),
+    Entry(
+        "groups",
+        "underperforming groups",
+        "Find the clusters and slices of rows whose labels a model knows least (0 bad, 1 not).",
+    ),
 )
 
 TASKS = {entry.task: entry for entry in _ENTRIES}

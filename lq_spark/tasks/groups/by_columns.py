@@ -119,7 +119,12 @@ def slices(
     require_whole_number("min_rows", min_rows, 2)
     if label_quality is None:
         scored = multiclass.score(
-            df, label=label, pred_probs=pred_probs, classes=classes, n_classes=n_classes
+            df,
+            label=label,
+            pred_probs=pred_probs,
+            classes=classes,
+            n_classes=n_classes,
+            on_invalid="null",
         )
         quality = F.col(LABEL_QUALITY)
     else:
@@ -131,9 +136,10 @@ def slices(
         total = _sums_of([tuple(row) for row in rows.agg(*_sums(), without).collect()])
         n_bad = int(total.sums[3, 0])
         if n_bad:
+            n_rows, which = int(total.counts[0]), label_quality or "groups.validate"
             raise InvalidRowsError(
-                f"{n_bad} rows have no label quality from 0 to 1, so their slices cannot be "
-                "compared"
+                f"{n_bad} of {n_rows} rows cannot be scored, for want of a label quality from 0 to "
+                f"1; {which} says which"
             )
         found = [(one, tuple(row)) for one in chosen for row in _of_columns(rows, one, min_rows)]
         if len(found) > _MOST_SLICES:
@@ -145,7 +151,7 @@ def slices(
 
 
 def checked_columns(df: DataFrame, by: Sequence[str]) -> list[str]:
-    """Return the names of columns whose slices can be compared; raise ColumnError or OptionError."""
+    """Return the columns whose slices can be compared; raise ColumnError or OptionError."""
     require_ordered("by", by)
     names = list(by)
     if not names or len(set(names)) < len(names):

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from lq_spark.core.groups.performance import MIN_CLUSTER_SAMPLES, THRESHOLD
 from lq_spark.engine.inputs import column, require_key, require_new_columns
-from lq_spark.errors import OptionError, require_number, require_whole_number
+from lq_spark.errors import OptionError, require_number, require_one_of, require_whole_number
 from lq_spark.tasks import multiclass, neighbors
 from lq_spark.tasks.groups.passes import (
     CLUSTER,
@@ -143,6 +143,7 @@ def score(
     eps: float | None = None,
     min_samples: int | None = None,
     min_cluster_samples: int = MIN_CLUSTER_SAMPLES,
+    on_invalid: str = "fail",
 ) -> DataFrame:
     """Return the table with ``underperforming_group_score`` (double): 0 bad, 1 not below the mean.
 
@@ -154,20 +155,20 @@ def score(
         As for :func:`find_issues`.
     recall, seed, eps, min_samples, min_cluster_samples
         As for :func:`find_issues`.
+    on_invalid : {"fail", "null"}
+        What to do with a row that cannot be scored: fail, or leave its score null and compare the
+        others alone. A graph is one of all rows: there such a row fails.
 
     Raises
     ------
     ColumnError, OptionError, DataError, InvalidRowsError
         As :func:`find_issues`.
     """
+    require_one_of("on_invalid", on_invalid, ("fail", "null"))
     refuse_stream(df, "groups.score")
-    found = find_issues(
-        df,
+    options = Options(
         id=id,
-        label=label,
-        pred_probs=pred_probs,
-        classes=classes,
-        n_classes=n_classes,
+        labelled=Labelled(label, pred_probs, classes, n_classes),
         clusters=clusters,
         features=features,
         graph=graph,
@@ -178,8 +179,10 @@ def score(
         seed=seed,
         eps=eps,
         min_samples=min_samples,
+        threshold=THRESHOLD,
         min_cluster_samples=min_cluster_samples,
     )
+    found = options.found(df, fail=on_invalid == "fail" or graph is not None).rows
     return found.select(*map(column, df.columns), SCORE)
 
 
@@ -213,13 +216,14 @@ def validate(
     ColumnError, OptionError
         If a column or option is wrong: before a Spark job starts.
     """
-    require_to_validate(df, id, "groups.validate")
+    labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
     if clusters is not None:
         require_clusters(df, clusters)
     if features is not None:
         feature_table(df, features)
     elif n_features is not None:
         raise OptionError("n_features is given, and features are not")
+    require_to_validate(df, id, "groups.validate")
     checked = multiclass.validate(
         df, label=label, pred_probs=pred_probs, classes=classes, n_classes=n_classes
     )
@@ -253,7 +257,7 @@ class Options:
     threshold: float
     min_cluster_samples: int
 
-    def found(self, df: DataFrame) -> Found:
+    def found(self, df: DataFrame, *, fail: bool = True) -> Found:
         """Return the table with its groups."""
         require_key(df, "id", self.id)
         limit = require_number("threshold", self.threshold, 0.0, 1.0)
@@ -272,11 +276,13 @@ class Options:
                     raise OptionError(f"{name} is given, which does not go with clusters")
             require_clusters(df, self.clusters)
             require_new_columns(df, [IS_ISSUE, SCORE])
-            return with_given_clusters(df, self.id, self.clusters, labelled, limit, least)
+            return with_given_clusters(
+                df, self.id, self.clusters, labelled, limit, least, fail=fail
+            )
         eps = require_number("eps", EPS if self.eps is None else self.eps, 0.0)
         min_samples = MIN_SAMPLES if self.min_samples is None else self.min_samples
         require_whole_number("min_samples", min_samples, 1)
         added = [IS_ISSUE, SCORE, CLUSTER]
         options = self.id, self.features, self.k, self.metric, self.n_features, added
         graph = graph_options(df, *options, graph=self.graph, recall=self.recall, seed=self.seed)
-        return with_found_clusters(df, graph, labelled, limit, least, eps, min_samples)
+        return with_found_clusters(df, graph, labelled, limit, least, eps, min_samples, fail=fail)

@@ -37,7 +37,7 @@ from lq_spark.tasks.shared.names import LABEL_QUALITY
 from lq_spark.tasks.shared.probabilities import PredProbs
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 IS_ISSUE, SCORE = "is_underperforming_group_issue", "underperforming_group_score"
 CLUSTER = "cluster"
@@ -56,17 +56,16 @@ class Labelled:
     classes: Sequence[str] | None
     n_classes: int | None
 
-    def confidence(self, df: DataFrame, id: str, *more: str, fail: bool = True) -> DataFrame:
-        """Return ROW, the id, and LABEL_QUALITY, the self-confidence of each row. Lazy."""
-        scored = multiclass.score(
+    def scored(self, df: DataFrame) -> DataFrame:
+        """Return a table with LABEL_QUALITY, the self-confidence of each row, or null. Lazy."""
+        return multiclass.score(
             df,
             label=self.label,
             pred_probs=self.pred_probs,
             classes=self.classes,
             n_classes=self.n_classes,
-            on_invalid="fail" if fail else "null",
+            on_invalid="null",
         )
-        return scored.select(column(id).alias(ROW), LABEL_QUALITY, *more)
 
 
 class Found(NamedTuple):
@@ -88,24 +87,40 @@ def require_clusters(df: DataFrame, name: str) -> None:
 
 
 def with_given_clusters(
-    df: DataFrame, id: str, clusters: str, labelled: Labelled, threshold: float, least: int
+    df: DataFrame,
+    id: str,
+    clusters: str,
+    labelled: Labelled,
+    threshold: float,
+    least: int,
+    *,
+    fail: bool,
 ) -> Found:
-    """Return a table with IS_ISSUE and SCORE of each row, held with the result."""
+    """Return a table with IS_ISSUE and SCORE of each row, held with the result.
+
+    A row that cannot be scored fails, or has nulls.
+    """
+    scored = labelled.scored(df.withColumn(ROOT, column(clusters).cast("bigint")))
     require_unique(df, id, validate="groups.validate")
-    n_null = df.where(column(clusters).isNull()).count()
-    if n_null:
-        raise InvalidRowsError(
-            f"{n_null} rows cannot be scored, for want of a cluster; groups.validate says which"
-        )
-    confidence = labelled.confidence(
-        df.select("*", column(clusters).cast("bigint").alias(ROOT)), id, ROOT
-    )
-    rows = confidence.withColumn(ROOT, F.when(F.col(ROOT) != -1, F.col(ROOT)))
     with Held() as held:
-        rows = held.hold(rows)
-        scored, groups = _scored(rows, threshold, least, are_numbered=True)
-        joined = df.join(scored.drop(CLUSTER), column(id) == column(ROW), "left").drop(ROW)
+        rows = held.hold(scored.select(column(id).alias(ROW), LABEL_QUALITY, ROOT))
+        rows = _usable(rows, F.col(LABEL_QUALITY).isNotNull() & F.col(ROOT).isNotNull(), fail=fail)
+        rows = rows.withColumn(ROOT, F.when(F.col(ROOT) != -1, F.col(ROOT)))
+        found, groups = _scored(rows, threshold, least, are_numbered=True)
+        joined = df.join(found.drop(CLUSTER), column(id) == column(ROW), "left").drop(ROW)
         return Found(held.until_gone(joined), groups, 1.0)
+
+
+def _usable(rows: DataFrame, is_usable: Column, *, fail: bool) -> DataFrame:
+    """Return the rows that can be scored; raise InvalidRowsError if ``fail`` and some cannot."""
+    if fail:
+        [(n_rows, n_usable)] = rows.agg(F.count(F.lit(1)), F.count_if(is_usable)).collect()
+        if n_usable < n_rows:
+            raise InvalidRowsError(
+                f"{n_rows - n_usable} of {n_rows} rows cannot be scored; groups.validate says "
+                "which and why"
+            )
+    return rows.where(is_usable)
 
 
 def with_found_clusters(
@@ -116,21 +131,27 @@ def with_found_clusters(
     least: int,
     eps: float,
     min_samples: int,
+    *,
+    fail: bool,
 ) -> Found:
     """Return a table with IS_ISSUE, SCORE and CLUSTER of each row, held with the result.
 
-    Raises as :func:`neighbor_lists`.
+    A row that cannot be scored fails, or has nulls. Raises as :func:`neighbor_lists`.
     """
     kind = column_type(df, options.id)
     with Held() as held:
         with Held() as of_graph, ExitStack() as stack:
-            lists = neighbor_lists(df, options, of_graph)
+            labelled_rows = labelled.scored(df)
+            require_unique(df, options.id, validate="groups.validate")
+            labelled_rows = stack.enter_context(kept(labelled_rows))
+            usable = _usable(labelled_rows, F.col(LABEL_QUALITY).isNotNull(), fail=fail)
+            lists = neighbor_lists(usable, options, of_graph, fail=fail)
             roots = rows_with_roots(lists.rows, kind, eps, min_samples, stack)
-            confidence = labelled.confidence(df, options.id)
+            confidence = usable.select(column(options.id).alias(ROW), LABEL_QUALITY)
             rows = held.hold(confidence.join(roots, ROW))
             rows.count()  # now, while what it is made of is kept
-        scored, groups = _scored(rows, threshold, least, are_numbered=False)
-        joined = df.join(scored, column(options.id) == column(ROW), "left").drop(ROW)
+        found, groups = _scored(rows, threshold, least, are_numbered=False)
+        joined = df.join(found, column(options.id) == column(ROW), "left").drop(ROW)
         return Found(held.until_gone(joined), groups, lists.recall)
 
 

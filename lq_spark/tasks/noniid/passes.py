@@ -15,7 +15,7 @@ from lq_spark.core.noniid.search import StatisticSearch, narrowed
 from lq_spark.core.noniid.statistic import p_value
 from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import column
-from lq_spark.engine.kept import kept
+from lq_spark.engine.kept import frozen
 from lq_spark.engine.rank import ranked_by_key
 from lq_spark.engine.readings import column_input
 from lq_spark.engine.verbs import map_groups, reduce_rows, select, with_mapped
@@ -111,7 +111,7 @@ def placed_rows(df: DataFrame, order: RowOrder, held: Held, *, fail: bool) -> Pl
             column(order.graph.id).alias("__lq_id"), column(order.order).alias("key")
         )
         keys = keys.drop("key").join(ordered, F.col(_KEY) == F.col("__lq_id")).drop("__lq_id")
-    with kept(keys) as keys, kept(_places(keys)) as places:
+    with frozen(keys) as keys, frozen(_places(keys)) as places:
         rows = held.hold(_with_places(lists.rows, places))
         rows.count()  # now, while what it is made of is kept
     return PlacedRows(rows, n_rows, lists.k, lists.recall)

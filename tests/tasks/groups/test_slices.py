@@ -117,7 +117,7 @@ def test_a_wrong_option_is_refused(table, options, error, message):
 
 def test_qualities_that_are_none_and_too_many_slices_are_refused(table, monkeypatch):
     bad = table.selectExpr("device", "if(country = 0, 1.5, quality) quality")
-    with pytest.raises(InvalidRowsError, match=r"^\d+ rows have no label quality from 0 to 1"):
+    with pytest.raises(InvalidRowsError, match=r"^\d+ of 600 rows cannot be scored"):
         groups.slices(bad, by=["device"], label_quality="quality")
     monkeypatch.setattr(by_columns, "_MOST_SLICES", 2)
     with pytest.raises(DataError, match="there are more than 2 slices of at least 30 rows"):

@@ -58,9 +58,9 @@ def expected(table, order="id", k=10, metric=None, **options):
     return flags[place].tolist(), scores[place].tolist(), found
 
 
-@pytest.mark.spark
-@pytest.mark.connect
-@pytest.mark.parametrize("n_partitions", [1, 2, 7])
+@pytest.mark.parametrize(
+    "n_partitions", [1, 2, pytest.param(7, marks=[pytest.mark.spark, pytest.mark.connect])]
+)
 def test_the_order_is_judged_as_core_does(table, monkeypatch, n_partitions):
     monkeypatch.setattr(exact, "_MAX_BLOCK_ROWS", 40)
     monkeypatch.setattr(passes, "NEIGHBORS_OF_A_GROUP", 170)
@@ -113,7 +113,6 @@ def test_the_order_is_judged_as_datalab_does(table, quietly, order):
     assert health.is_issue == (order == "time")
 
 
-@pytest.mark.spark
 def test_of_a_graph_all_neighbours_count(table):
     edges = neighbors.graph(table, k=4).repartition(3)
     rows = table.select("id", "time")

@@ -42,9 +42,9 @@ def expected(k, metric=None):
     return data_shapley_knn(labels, neighbors=nearest, k=k)
 
 
-@pytest.mark.spark
-@pytest.mark.connect
-@pytest.mark.parametrize("n_partitions", [1, 2, 7])
+@pytest.mark.parametrize(
+    "n_partitions", [1, 2, pytest.param(7, marks=[pytest.mark.spark, pytest.mark.connect])]
+)
 def test_values_are_those_of_core(table, monkeypatch, n_partitions):
     monkeypatch.setattr(exact, "_MAX_BLOCK_ROWS", 40)
     rows = table.orderBy("features").repartition(n_partitions)
@@ -104,7 +104,6 @@ def test_labels_of_any_type_are_only_compared(table, label):
     assert scores == expected(4).tolist()
 
 
-@pytest.mark.spark
 def test_of_a_graph_the_first_neighbours_count(table):
     edges = neighbors.graph(table, k=6).repartition(4)
     rows = table.select("id", "label")
