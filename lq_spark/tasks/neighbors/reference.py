@@ -49,7 +49,9 @@ def nearest_references(
     """
     n_rows = rows_of_block(search.n_features)
     n_asking, n_answering = (max(1, -(-n // n_rows)) for n in (n_queries, n_references))
-    key, ids = queries.schema[ROW].dataType, references.schema[IDS].dataType
+    key = queries.schema[ROW].dataType
+    # As functions return them: an engine may know that none is null.
+    ids = ArrayType(references.schema[ID].dataType)
     probes = F.lit(None).cast(ArrayType(IntegerType())).alias(PROBES)
     own_block = F.pmod(F.xxhash64(column(ROW)), F.lit(n_asking)).cast("int") * F.lit(n_answering)
     asking = queries.select(
