@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import and_
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
 from lq_spark.core.shared.display import N_SHOWN, Displayed, SmallTable
 from lq_spark.engine.inputs import column, require_key
-from lq_spark.tasks.nulls.columns import is_null, looked_at
+from lq_spark.tasks.nulls.columns import is_null, looked_at, n_there
 from lq_spark.tasks.shared.streams import refuse_stream
 
 if TYPE_CHECKING:
@@ -94,7 +92,7 @@ def null_health(df: DataFrame, id: str, names: Sequence[str]) -> NullHealth:
     """Return it of some columns, in two passes over them."""
     nulls = [is_null(df, name) for name in names]
     counts = [F.count_if(null) for null in nulls]
-    [total] = df.agg(F.count(F.lit(1)), F.count_if(reduce(and_, nulls)), *counts).collect()
+    [total] = df.agg(F.count(F.lit(1)), F.count_if(n_there(df, names) == 0), *counts).collect()
     n_rows, n_issues, *by_column = total
     score = 1.0 - sum(by_column) / (n_rows * len(names)) if n_rows else None
     column_nulls = dict(zip(names, by_column, strict=True))

@@ -73,6 +73,20 @@ def test_columns_may_be_named(table):
     assert [row["null_score"] for row in whole] == find_nulls(with_id)[1].tolist()
 
 
+@pytest.mark.spark
+@pytest.mark.connect
+def test_a_table_may_have_many_columns(spark):
+    columns = ", ".join(f"if(id % {place + 2} = 0, null, id) x{place}" for place in range(300))
+    rows = spark.sql(f"select id, {columns} from range(9)")
+    missing = np.array([[n % (place + 2) == 0 for place in range(300)] for n in range(9)])
+    found = nulls.find_issues(rows, id="id").orderBy("id").collect()
+    flags, scores, expected = find_nulls(missing)
+    assert [row["null_score"] for row in found] == scores.tolist()
+    assert [row["is_null_issue"] for row in found] == flags.tolist()
+    health = nulls.summarize(rows)
+    assert (health.n_issues, health.score) == (1, expected.score)
+
+
 def test_without_rows(table):
     health = nulls.summarize(table([]))
     assert (health.n_rows, health.score, health.pattern) == (0, None, ())
