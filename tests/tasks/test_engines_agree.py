@@ -535,7 +535,12 @@ def of_words(session, id):
 
 def of_columns(session, id):
     """Columns that number the rows, and others."""
-    whole = (np.arange(90), np.arange(90) % 5 - 2**63, np.arange(90) // 2 * 2, [7] * 90)
+    whole = (
+        np.arange(90),
+        np.arange(90) % 5 + np.int64(-(2**63)),
+        np.arange(90) // 2 * 2,
+        [7] * 90,
+    )
     rows = [(key(n, id), *map(int, row)) for n, row in enumerate(zip(*whole, strict=True))]
     rows.append((None,) * 5)
     df = session.table(rows, f"id {id}, a bigint, b bigint, c int, d smallint")

@@ -1,8 +1,8 @@
 """Columns of a table that number its rows: found by the engine alone, without Python.
 
 A first pass finds the lowest and the highest value of each column, which says of most that they are
-none: they have more room than rows. The values of the others are marked in bitmaps, a bit each, in
-a second pass.
+none: they have more room than rows. The values of the others are marked in bits, one each, in a
+second pass.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _rows(
     df: DataFrame, names: Sequence[str], extents: Mapping[str, Extent]
 ) -> list[tuple[str, bool, int | None, int | None, int | None]]:
     """Return the rows of :func:`find_issues`."""
-    candidates = {name: extents[name] for name in extents if extents[name].may_be_identifier}
+    candidates = [name for name in extents if extents[name].may_be_identifier]
     counted = _counts(df, candidates) if candidates else {}
     rows: list[tuple[str, bool, int | None, int | None, int | None]] = []
     for name in names:
@@ -160,24 +160,25 @@ def _rows(
     return rows
 
 
-def _counts(df: DataFrame, extents: Mapping[str, Extent]) -> dict[str, int]:
+def _counts(df: DataFrame, names: Sequence[str]) -> dict[str, int]:
     """Return how many different values columns have, which have no more room than rows."""
-    names = list(extents)
     values = F.array(
         *(
-            F.struct(
-                F.lit(place).alias("place"),
-                (column(name).cast("bigint") - F.lit(extents[name].low)).alias("position"),
-            )
+            F.struct(F.lit(place).alias("place"), column(name).cast("bigint").alias("number"))
             for place, name in enumerate(names)
         )
     )
-    positions = df.select(F.explode(values).alias("value")).select("value.place", "value.position")
-    position = F.col("position")
-    bitmaps = (
-        positions.where(position.isNotNull())
-        .groupBy("place", F.bitmap_bucket_number(position).alias("bucket"))
-        .agg(F.bitmap_construct_agg(F.bitmap_bit_position(position)).alias("bitmap"))
+    numbers = df.select(F.explode(values).alias("value")).select("value.place", "value.number")
+    number = F.col("number")
+    # 64 values a group, as the bits of a number: Spark sums those up by hashes, its bitmaps by
+    # sorting all rows.
+    bit = F.call_function(
+        "shiftleft", F.lit(1).cast("bigint"), number.bitwiseAND(F.lit(63)).cast("int")
     )
-    counts = bitmaps.groupBy("place").agg(F.sum(F.bitmap_count("bitmap")).alias("n")).collect()
-    return {names[row["place"]]: row["n"] for row in counts}
+    bits = (
+        numbers.where(number.isNotNull())
+        .groupBy("place", F.shiftright(number, 6).alias("group"))
+        .agg(F.bit_or(bit).alias("bits"))
+    )
+    counts = bits.groupBy("place").agg(F.sum(F.bit_count("bits").cast("bigint")).alias("n"))
+    return {names[row["place"]]: row["n"] for row in counts.collect()}
