@@ -80,7 +80,7 @@ def of_pixels(rng):
 
 def with_nulls(rng):
     values = [None if rng.random() < 0.4 else value for value in rng.random(N)]
-    return {"a": values, "b": [np.nan if rng.random() < 0.4 else 1.0 for _ in range(N)]}
+    return {"a": values, "b": [np.nan if rng.random() < 0.4 else n for n in range(N)]}
 
 
 def of_groups(rng):
@@ -140,7 +140,16 @@ CASES = {
     "nulls": (with_nulls, {"columns": ["a", "b"]}),
     "groups": (
         of_groups,
-        {"features": "features", "metric": "euclidean", "k": 4, "n_classes": K, "by": ["kind"]},
+        {
+            "features": "features",
+            "metric": "euclidean",
+            "k": 4,
+            "eps": 0.6,
+            "min_samples": 2,
+            "n_classes": K,
+            "by": ["kind"],
+            "threshold": 1.0,
+        },
     ),
     "multiannotator": (of_items, {"item": "id", "annotations": "annotations"}),
 }
