@@ -105,6 +105,13 @@ def require_whole_number(option: str, value: object, low: int) -> None:
         raise OptionError(f"{option} must be a whole number of at least {low}, got {value!r}")
 
 
+def require_unused(by: str, **options: object) -> None:
+    """Raise OptionError if an option is given that does not go with what decides."""
+    for name, given in options.items():
+        if given is not None:
+            raise OptionError(f"{name} is given, which does not go with {by}")
+
+
 def require_ordered(option: str, names: object) -> None:
     """Raise OptionError unless ``names`` has an order that is the same in each run.
 

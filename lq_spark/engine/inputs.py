@@ -13,6 +13,7 @@ from pyspark.sql.types import (
     DoubleType,
     FloatType,
     IntegralType,
+    NumericType,
     StringType,
 )
 
@@ -124,16 +125,33 @@ def require_key(df: DataFrame, option: str, name: str) -> DataType:
     return kind
 
 
-def require_joined_key(option: str, name: str, **tables: DataFrame) -> None:
-    """Raise ColumnError unless a column is a key of the same kind in all tables that it joins.
+def require_number_column(df: DataFrame, option: str, name: str) -> DataType:
+    """Return the type of a column of numbers; raise ColumnError if it is none."""
+    require_columns(df, **{option: name})
+    kind = column_type(df, name)
+    if not isinstance(kind, NumericType):
+        raise ColumnError(
+            f"{option}: column {name!r} is {kind.simpleString()}; allowed are "
+            "whole numbers, float, double and decimal"
+        )
+    return kind
 
-    Engines differ in which whole numbers and strings they compare as equal.
+
+def are_joined(kind: DataType, other: DataType) -> bool:
+    """Return whether keys of two types are compared alike by all engines.
+
+    They differ in which whole numbers and strings they compare as equal.
     """
+    both_whole = isinstance(kind, IntegralType) and isinstance(other, IntegralType)
+    return kind == other or both_whole
+
+
+def require_joined_key(option: str, name: str, **tables: DataFrame) -> None:
+    """Raise ColumnError unless a column is a key of the same kind in all tables that it joins."""
     kinds = {table: require_key(df, option, name) for table, df in tables.items()}
     (first, kind), *others = kinds.items()
     for table, other in others:
-        both_whole = isinstance(kind, IntegralType) and isinstance(other, IntegralType)
-        if kind != other and not both_whole:
+        if not are_joined(kind, other):
             raise ColumnError(
                 f"{option}: column {name!r} is {kind.simpleString()} in the {first} and "
                 f"{other.simpleString()} in the {table}; cast one of them"

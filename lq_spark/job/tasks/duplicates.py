@@ -18,7 +18,12 @@ from lq_spark.core.duplicates.texts import SIMILARITY
 from lq_spark.errors import require_one_of
 from lq_spark.job.config import Name
 from lq_spark.job.summary import Metric, Summary, lowest_lines, recall_lines
-from lq_spark.job.tasks.options import FlaggedTask, NeighborsConfig, unclear_features
+from lq_spark.job.tasks.options import (
+    FlaggedTask,
+    NeighborsConfig,
+    refuse_unused,
+    unclear_features,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,9 +95,7 @@ class DuplicatesConfig(NeighborsConfig):
         if self.features is not None and self.text is not None:
             raise ValueError("features and text are both given; one of them decides")
         by, unused = ("features", _BY_TEXT) if self.text is None else ("text", _BY_FEATURES)
-        for name in unused:
-            if getattr(self, name) is not None:
-                raise ValueError(f"{name} is given, which does not go with {by}")
+        refuse_unused(self, by, unused)
         if self.shingles is not None:
             require_one_of("shingles", self.shingles, KINDS)
         return self

@@ -14,11 +14,10 @@ from pydantic import Field, model_validator
 
 from lq_spark.core.groups.performance import MIN_CLUSTER_SAMPLES, THRESHOLD
 from lq_spark.core.groups.slices import ALPHA, MIN_ROWS
-from lq_spark.core.neighbors.vectors import METRICS, agreed_metric
-from lq_spark.job.config import JobConfig, Name
+from lq_spark.job.config import Name
 from lq_spark.job.summary import Metric, Summary, aligned, recall_lines
 from lq_spark.job.task import Task
-from lq_spark.job.tasks.options import Id, PredProbs
+from lq_spark.job.tasks.options import NeighborsConfig, PredProbs, refuse_unused
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -32,11 +31,10 @@ _N_SHOWN = 10
 _OF_NEIGHBORS = ("features", "n_features", "k", "metric", "recall", "eps", "min_samples")
 
 
-class GroupsConfig(JobConfig):
+class GroupsConfig(NeighborsConfig):
     """A run over rows with labels and probabilities, in clusters."""
 
     task: Literal["groups"] = Field("groups", description="what is looked for")
-    id: Id = "id"
     label: Name = Field("label", description="column of the given labels")
     pred_probs: PredProbs = "pred_probs"
     classes: list[Name] | None = Field(
@@ -53,23 +51,6 @@ class GroupsConfig(JobConfig):
         description="column of the features, an array or a vector, or a column each, by which "
         "clusters are found (default: features, unless there are clusters)",
     )
-    n_features: int | None = Field(
-        None, ge=1, description="how many features a row has (else as many as the first row)"
-    )
-    k: int | None = Field(None, ge=1, description="how many neighbours count (default: 10)")
-    metric: str | None = Field(
-        None,
-        description=f"distance of features: {', '.join(METRICS)} (default: cosine, of up to 3 "
-        "features euclidean)",
-    )
-    recall: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="share of the nearest neighbours that must be found; 1 is exact (default: 1, "
-        "of tables that are too large 0.95)",
-    )
-    seed: int = Field(0, ge=0, description="of an approximate search for neighbours")
     eps: float | None = Field(
         None, ge=0, description="up to which distance neighbours are near (default: 0.5)"
     )
@@ -105,10 +86,7 @@ class GroupsConfig(JobConfig):
     @model_validator(mode="after")
     def _options_agree(self) -> GroupsConfig:
         if self.clusters is not None:
-            for name in _OF_NEIGHBORS:
-                if getattr(self, name) is not None:
-                    raise ValueError(f"{name} is given, which does not go with clusters")
-        agreed_metric(self.metric, 1)
+            refuse_unused(self, "clusters", _OF_NEIGHBORS)
         if self.by is None:
             for name in ("alpha", "min_rows"):
                 if name in self.model_fields_set:

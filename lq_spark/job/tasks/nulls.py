@@ -18,7 +18,6 @@ from lq_spark.job.tasks.options import FlaggedTask, Id
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lq_spark.engine.readings import Input
     from lq_spark.engine.reductions import Reduced, Scratch
     from lq_spark.job.scores import Scores
     from lq_spark.tasks.nulls import NullHealth
@@ -128,13 +127,6 @@ class NullsTask(FlaggedTask[NullsConfig]):
 
         found = with_null_scores(rows, self.names)
         return self.select(found, *self.config.keep_columns, self.flag_column, self.score_column)
-
-    @property
-    def shown(self) -> tuple[Input, ...]:
-        """Return the id of a row, and its score."""
-        from lq_spark.engine.readings import column_input
-
-        return column_input(self.config.id), column_input(self.score_column)
 
     def summarize(self, tables: Mapping[str, Reduced]) -> Nulls:
         """Return the output in short."""

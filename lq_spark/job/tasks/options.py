@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar
 
 from pydantic import Field, model_validator
@@ -192,9 +192,11 @@ class FlaggedTask(Task[Flagged]):
     flag_column: ClassVar[str] = IS_LABEL_ISSUE
 
     @property
-    @abstractmethod
     def shown(self) -> tuple[Input, ...]:
-        """Return what is to be shown of the rows of lowest score."""
+        """Return what is to be shown of the rows of lowest score: by default the id and it."""
+        from lq_spark.engine.readings import column_input
+
+        return column_input(self.config.row_id), column_input(self.score_column)
 
     def reductions(self, option: str) -> Reductions:
         """Return the sums of the output, and its lowest rows."""
@@ -252,12 +254,12 @@ class NeighborsTask(FlaggedTask[Near]):
     def output(self, found: DataFrame) -> DataFrame:
         """Return the columns of the output."""
 
-    @property
-    def shown(self) -> tuple[Input, ...]:
-        """Return the id of a row, and its score."""
-        from lq_spark.engine.readings import column_input
 
-        return column_input(self.config.id), column_input(self.score_column)
+def refuse_unused(config: JobConfig, by: str, names: Iterable[str]) -> None:
+    """Raise ValueError if a key is given that does not go with what decides."""
+    for name in names:
+        if name in config.model_fields_set and getattr(config, name) is not None:
+            raise ValueError(f"{name} is given, which does not go with {by}")
 
 
 def unclear_features(n_features: int, config: NeighborsConfig, reasons: Mapping[str, int]) -> str:

@@ -16,13 +16,17 @@ from lq_spark.core.outliers import distances as by_distance
 from lq_spark.core.outliers import probabilities as by_probability
 from lq_spark.job.config import Name
 from lq_spark.job.summary import Metric, Summary, lowest_lines, recall_lines
-from lq_spark.job.tasks.options import FlaggedTask, NeighborsConfig, unclear_features
+from lq_spark.job.tasks.options import (
+    FlaggedTask,
+    NeighborsConfig,
+    refuse_unused,
+    unclear_features,
+)
 from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE, OUTLIER_SCORE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from lq_spark.engine.readings import Input
     from lq_spark.engine.reductions import Reduced, Scratch
     from lq_spark.job.scores import Scores
     from lq_spark.tasks.neighbors.features import FeatureGraph
@@ -86,9 +90,7 @@ class OutliersConfig(NeighborsConfig):
         else:
             by = "features"
             unused = ["label", "classes", "n_classes", "method", "n_largest", "gamma"]
-        for name in unused:
-            if name in self.model_fields_set and getattr(self, name) is not None:
-                raise ValueError(f"{name} is given, which does not go with {by}")
+        refuse_unused(self, by, unused)
         by_probability.require_options(self.method, self.n_largest, self.gamma)
         return self
 
@@ -227,13 +229,6 @@ class OutliersTask(FlaggedTask[OutliersConfig]):
 
     def _output(self, found: DataFrame) -> DataFrame:
         return self.select(found, *self.config.keep_columns, IS_OUTLIER_ISSUE, OUTLIER_SCORE)
-
-    @property
-    def shown(self) -> tuple[Input, ...]:
-        """Return the id of a row, and its score."""
-        from lq_spark.engine.readings import column_input
-
-        return column_input(self.config.id), column_input(OUTLIER_SCORE)
 
     def summarize(self, tables: Mapping[str, Reduced]) -> Outliers:
         """Return the output in short."""

@@ -9,14 +9,13 @@ from pyspark.sql import functions as F
 
 from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import column
-from lq_spark.errors import require_one_of
+from lq_spark.errors import require_one_of, require_unused
 from lq_spark.tasks import neighbors
 from lq_spark.tasks.duplicates.batches import IS_EXACT, NEAREST, SCORE, SET
 from lq_spark.tasks.duplicates.options import (
     DuplicateOptions,
     duplicate_options,
     require_quality,
-    require_unused,
 )
 from lq_spark.tasks.duplicates.passes import (
     GROUP,
@@ -30,6 +29,7 @@ from lq_spark.tasks.duplicates.passes import (
 from lq_spark.tasks.duplicates.texts import ByText, validate_texts
 from lq_spark.tasks.neighbors.batches import ROW
 from lq_spark.tasks.neighbors.columns import Features
+from lq_spark.tasks.neighbors.knn import joined
 from lq_spark.tasks.shared.streams import refuse_stream
 
 if TYPE_CHECKING:
@@ -128,10 +128,10 @@ def with_duplicates(df: DataFrame, options: DuplicateOptions, label_quality: str
             found = near_duplicates(df, options.graph, options.threshold, held)
         best = [] if label_quality is None else [column(label_quality).desc_nulls_last()]
         first = Window.partitionBy(GROUP).orderBy(*best, column(options.id))
-        joined = df.join(found.rows, column(options.id) == column(ROW)).withColumn(
+        rows = df.join(found.rows, column(options.id) == column(ROW)).withColumn(
             KEEP, F.row_number().over(first) == 1
         )
-        rows = held.until_gone(joined.select(*map(column, df.columns), *ADDED))
+        rows = held.until_gone(rows.select(*map(column, df.columns), *ADDED))
         return Found(rows, found.recall)
 
 
@@ -181,8 +181,7 @@ def score(
             found = text_scores(df, options, held, fail=fail)
         else:
             found = nearest_scores(df, options.graph, held, fail=fail)
-        joined = df.join(found, column(id) == column(ROW), "left")
-        return held.until_gone(joined.drop(ROW))
+        return joined(df, id, found, held)
 
 
 def validate(

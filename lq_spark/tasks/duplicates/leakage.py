@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from pyspark.sql import functions as F
-from pyspark.sql.types import BinaryType, BooleanType, DoubleType, StructField, StructType
+from pyspark.sql.types import BooleanType, DoubleType, StructField, StructType
 
 from lq_spark.core.duplicates.near import THRESHOLD
 from lq_spark.core.neighbors.vectors import METRICS
@@ -16,7 +16,7 @@ from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.engine.kept import kept
 from lq_spark.engine.readings import column_input
 from lq_spark.engine.verbs import select, with_mapped
-from lq_spark.errors import ColumnError, DataError, require_number, require_one_of
+from lq_spark.errors import ColumnError, DataError, require_number, require_one_of, require_unused
 from lq_spark.tasks.duplicates.batches import (
     IS_EXACT,
     NEAREST,
@@ -27,7 +27,6 @@ from lq_spark.tasks.duplicates.batches import (
     nearest_batch,
     score_batch,
 )
-from lq_spark.tasks.duplicates.options import require_unused
 from lq_spark.tasks.duplicates.passes import unit_of
 from lq_spark.tasks.duplicates.text_batches import SIDE, TEXT
 from lq_spark.tasks.duplicates.texts import (
@@ -38,9 +37,9 @@ from lq_spark.tasks.duplicates.texts import (
     usable_texts,
     with_bands,
 )
-from lq_spark.tasks.neighbors.batches import DISTANCES, ID, NEIGHBORS, ROW, VECTOR, vectors_batch
+from lq_spark.tasks.neighbors.batches import DISTANCES, ID, NEIGHBORS, ROW
 from lq_spark.tasks.neighbors.columns import Features, feature_table, resolved_n_features
-from lq_spark.tasks.neighbors.features import FeatureGraph, sets_of_rows, usable_rows
+from lq_spark.tasks.neighbors.features import FeatureGraph, rows_with_vectors, sets_of_rows
 from lq_spark.tasks.neighbors.knn import feature_graph
 from lq_spark.tasks.neighbors.reference import nearest_references
 from lq_spark.tasks.neighbors.searches import Search
@@ -169,12 +168,8 @@ def _by_features(
     """Return ROW of each test row with :data:`ADDED`."""
 
     def vectors(df: DataFrame, table: str) -> tuple[DataFrame, int]:
-        function = vectors_batch(options.n_features)
-        schema = StructType([StructField(VECTOR, BinaryType())])
-        source = feature_table(df, features).input
-        made = with_mapped(df, function, [source], schema, keep=[options.id])
-        made = stack.enter_context(kept(made)).withColumnRenamed(options.id, ROW)
-        return usable_rows(made, options.id, fail=True, table=table)
+        source, width = feature_table(df, features).input, options.n_features
+        return rows_with_vectors(df, options.id, source, width, stack, fail=True, table=table)
 
     references, n_train = vectors(train, _OF_TRAIN)
     _require_rows(n_train)

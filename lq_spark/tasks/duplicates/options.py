@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pyspark.sql.types import NumericType
-
 from lq_spark.core.duplicates.near import THRESHOLD
-from lq_spark.engine.inputs import column_type, require_columns, require_key
-from lq_spark.errors import ColumnError, OptionError, require_number
+from lq_spark.engine.inputs import require_key, require_number_column
+from lq_spark.errors import require_number, require_unused
 from lq_spark.tasks.duplicates.texts import ByText, text_options
 from lq_spark.tasks.neighbors.columns import Features
 from lq_spark.tasks.neighbors.knn import GraphOptions, graph_options
@@ -81,19 +79,5 @@ def duplicate_options(
 
 def require_quality(df: DataFrame, label_quality: str | None) -> None:
     """Raise ColumnError unless a column, if one is given, holds numbers."""
-    if label_quality is None:
-        return
-    require_columns(df, label_quality=label_quality)
-    kind = column_type(df, label_quality)
-    if not isinstance(kind, NumericType):
-        raise ColumnError(
-            f"label_quality: column {label_quality!r} is {kind.simpleString()}; allowed are "
-            "whole numbers, float, double and decimal"
-        )
-
-
-def require_unused(by: str, **options: object) -> None:
-    """Raise OptionError if an option is given that says nothing of what decides."""
-    for name, given in options.items():
-        if given is not None:
-            raise OptionError(f"{name} is given, which does not go with {by}")
+    if label_quality is not None:
+        require_number_column(df, "label_quality", label_quality)

@@ -13,7 +13,6 @@ from pyspark.sql.types import (
     DateType,
     DecimalType,
     IntegralType,
-    NumericType,
     StringType,
     TimestampNTZType,
     TimestampType,
@@ -23,19 +22,18 @@ from lq_spark.core.groups.slices import ALPHA, MIN_ROWS, finish_group_tests
 from lq_spark.core.groups.sums import GroupSums
 from lq_spark.core.groups.tails import CORRECTIONS
 from lq_spark.core.shared.exact import SCALE_BITS
-from lq_spark.engine.inputs import column, column_type, columns_alone, require_columns
+from lq_spark.engine.inputs import column, column_type, columns_alone, require_number_column
 from lq_spark.engine.kept import kept
 from lq_spark.errors import (
     ColumnError,
     DataError,
     InvalidRowsError,
-    OptionError,
     require_number,
     require_one_of,
-    require_ordered,
     require_whole_number,
 )
 from lq_spark.tasks import multiclass
+from lq_spark.tasks.shared.columns import require_listed
 from lq_spark.tasks.shared.names import LABEL_QUALITY
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
 from lq_spark.tasks.shared.streams import refuse_stream
@@ -152,12 +150,8 @@ def slices(
 
 def checked_columns(df: DataFrame, by: Sequence[str]) -> list[str]:
     """Return the columns whose slices can be compared; raise ColumnError or OptionError."""
-    require_ordered("by", by)
-    names = list(by)
-    if not names or len(set(names)) < len(names):
-        raise OptionError(f"by must name columns, each once, got {names}")
+    names = require_listed(df, "by", by)
     for name in names:
-        require_columns(df, by=name)
         if not isinstance(kind := column_type(df, name), _GROUPED):
             raise ColumnError(
                 f"by: column {name!r} is {kind.simpleString()}; allowed are whole numbers, "
@@ -167,12 +161,7 @@ def checked_columns(df: DataFrame, by: Sequence[str]) -> list[str]:
 
 
 def _given_quality(df: DataFrame, name: str) -> Column:
-    require_columns(df, label_quality=name)
-    if not isinstance(kind := column_type(df, name), NumericType):
-        raise ColumnError(
-            f"label_quality: column {name!r} is {kind.simpleString()}; allowed are whole numbers, "
-            "float, double and decimal"
-        )
+    require_number_column(df, "label_quality", name)
     value = column(name).cast("double")
     return F.when(value.between(0.0, 1.0), value)  # NaN is above
 

@@ -10,7 +10,13 @@ from pyspark.sql import functions as F
 
 from lq_spark.core.groups.performance import MIN_CLUSTER_SAMPLES, THRESHOLD
 from lq_spark.engine.inputs import column, require_key, require_new_columns
-from lq_spark.errors import OptionError, require_number, require_one_of, require_whole_number
+from lq_spark.errors import (
+    OptionError,
+    require_number,
+    require_one_of,
+    require_unused,
+    require_whole_number,
+)
 from lq_spark.tasks import multiclass, neighbors
 from lq_spark.tasks.groups.passes import (
     CLUSTER,
@@ -268,12 +274,17 @@ class Options:
         )
         least = self.min_cluster_samples
         if self.clusters is not None:
-            for name in (
-                *("features", "graph", "n_features", "k", "metric", "recall"),
-                *("eps", "min_samples"),
-            ):
-                if getattr(self, name) is not None:
-                    raise OptionError(f"{name} is given, which does not go with clusters")
+            require_unused(
+                "clusters",
+                features=self.features,
+                graph=self.graph,
+                n_features=self.n_features,
+                k=self.k,
+                metric=self.metric,
+                recall=self.recall,
+                eps=self.eps,
+                min_samples=self.min_samples,
+            )
             require_clusters(df, self.clusters)
             require_new_columns(df, [IS_ISSUE, SCORE])
             return with_given_clusters(

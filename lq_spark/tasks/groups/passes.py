@@ -31,7 +31,7 @@ from lq_spark.errors import ColumnError, DataError, InvalidRowsError
 from lq_spark.tasks import multiclass
 from lq_spark.tasks.groups.clusters import ROOT, rows_with_roots
 from lq_spark.tasks.neighbors.batches import ROW
-from lq_spark.tasks.neighbors.knn import GraphOptions, neighbor_lists
+from lq_spark.tasks.neighbors.knn import GraphOptions, joined, neighbor_lists
 from lq_spark.tasks.shared.keys import require_unique
 from lq_spark.tasks.shared.names import LABEL_QUALITY
 from lq_spark.tasks.shared.probabilities import PredProbs
@@ -107,8 +107,7 @@ def with_given_clusters(
         rows = _usable(rows, F.col(LABEL_QUALITY).isNotNull() & F.col(ROOT).isNotNull(), fail=fail)
         rows = rows.withColumn(ROOT, F.when(F.col(ROOT) != -1, F.col(ROOT)))
         found, groups = _scored(rows, threshold, least, are_numbered=True)
-        joined = df.join(found.drop(CLUSTER), column(id) == column(ROW), "left").drop(ROW)
-        return Found(held.until_gone(joined), groups, 1.0)
+        return Found(joined(df, id, found.drop(CLUSTER), held), groups, 1.0)
 
 
 def _usable(rows: DataFrame, is_usable: Column, *, fail: bool) -> DataFrame:
@@ -141,18 +140,18 @@ def with_found_clusters(
     kind = column_type(df, options.id)
     with Held() as held:
         with Held() as of_graph, ExitStack() as stack:
-            labelled_rows = labelled.scored(df)
+            scored, is_usable = labelled.scored(df), F.col(LABEL_QUALITY).isNotNull()
             require_unique(df, options.id, validate="groups.validate")
-            labelled_rows = stack.enter_context(kept(labelled_rows))
-            usable = _usable(labelled_rows, F.col(LABEL_QUALITY).isNotNull(), fail=fail)
-            lists = neighbor_lists(usable, options, of_graph, fail=fail)
+            confidence = scored.select(column(options.id).alias(ROW), LABEL_QUALITY)
+            confidence = stack.enter_context(kept(confidence))
+            confidence = _usable(confidence, is_usable, fail=fail)
+            near = df if fail else scored.where(is_usable)
+            lists = neighbor_lists(near, options, of_graph, fail=fail)
             roots = rows_with_roots(lists.rows, kind, eps, min_samples, stack)
-            confidence = usable.select(column(options.id).alias(ROW), LABEL_QUALITY)
             rows = held.hold(confidence.join(roots, ROW))
             rows.count()  # now, while what it is made of is kept
         found, groups = _scored(rows, threshold, least, are_numbered=False)
-        joined = df.join(found, column(options.id) == column(ROW), "left").drop(ROW)
-        return Found(held.until_gone(joined), groups, lists.recall)
+        return Found(joined(df, options.id, found, held), groups, lists.recall)
 
 
 def _scored(

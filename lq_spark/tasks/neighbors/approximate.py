@@ -37,13 +37,11 @@ from lq_spark.engine.numbers import array_of, values_of
 from lq_spark.engine.readings import BatchFunction, column_input
 from lq_spark.engine.verbs import map_groups, reduce_rows, select, with_mapped
 from lq_spark.tasks.neighbors.batches import ID, IDS, VECTOR
-from lq_spark.tasks.neighbors.exact import rows_of_block
+from lq_spark.tasks.neighbors.exact import merged_lists, rows_of_block
 from lq_spark.tasks.neighbors.searches import (
     BLOCK,
-    BUCKET,
     PROBES,
     Search,
-    merge_group,
     ranks_of,
     references_group,
 )
@@ -145,8 +143,7 @@ def approximate_neighbors(
     function, n_tasks = references_group(search, apart=True), layout.n_tasks
     parts = map_groups(pairs, [BLOCK], function, schema, n_tasks=n_tasks)
     n_buckets = -(-n_sets // rows_of_block(search.n_features))
-    bucketed = parts.withColumn(BUCKET, F.pmod(F.xxhash64(column(ID)), F.lit(n_buckets)))
-    return map_groups(bucketed, [BUCKET], merge_group(search.k), schema), found
+    return merged_lists(parts, n_buckets, search, schema), found
 
 
 _PLACES = StructType(

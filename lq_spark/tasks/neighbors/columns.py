@@ -11,13 +11,14 @@ from numpy.typing import DTypeLike
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, FloatType, NumericType
 
-from lq_spark.engine.inputs import column, column_type, require_columns
+from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.readings import Input
 from lq_spark.engine.vectors import float_array
 from lq_spark.engine.verbs import with_mapped
-from lq_spark.errors import ColumnError, OptionError, require_ordered, require_whole_number
+from lq_spark.errors import ColumnError, OptionError, require_whole_number
 from lq_spark.tasks.neighbors.batches import REASONS_SCHEMA, reasons_batch
 from lq_spark.tasks.shared.classes import first_size
+from lq_spark.tasks.shared.columns import require_listed
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 
 if TYPE_CHECKING:
@@ -125,12 +126,8 @@ def validate(
 
 
 def _of_columns(df: DataFrame, features: Sequence[str]) -> FeatureTable:
-    require_ordered("features", features)
-    names = list(features)
-    if not names or len(set(names)) < len(names):
-        raise OptionError(f"features must name columns, each once, got {names}")
+    names = require_listed(df, "features", features)
     for name in names:
-        require_columns(df, features=name)
         kind = column_type(df, name)
         if not isinstance(kind, NumericType):
             raise ColumnError(

@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DataType, DoubleType, StructField, StructType
 
 from lq_spark.engine.inputs import column
 from lq_spark.engine.verbs import map_groups
-from lq_spark.tasks.neighbors.batches import ID, IDS, VECTOR
+from lq_spark.tasks.neighbors.batches import DISTANCES, ID, IDS, NEIGHBORS, VECTOR
 from lq_spark.tasks.neighbors.searches import (
     BLOCK,
     BUCKET,
@@ -26,7 +27,6 @@ from lq_spark.tasks.neighbors.searches import (
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-    from pyspark.sql.types import StructType
 
 BLOCK_BYTES = 16 << 20
 """How much of the features, as float64, is in a block; a task holds two, three times over."""
@@ -51,7 +51,21 @@ def exact_neighbors(sets: DataFrame, n_sets: int, search: Search, schema: Struct
         F.least(BLOCK, other).alias(LOW), F.greatest(BLOCK, other).alias(HIGH), BLOCK, IDS, VECTOR
     )
     found = map_groups(pairs, [LOW, HIGH], search_group(search), schema, n_tasks=n_pairs)
-    if n_blocks == 1:
-        return found
-    bucketed = found.withColumn(BUCKET, F.pmod(F.xxhash64(column(ID)), F.lit(n_blocks)))
-    return map_groups(bucketed, [BUCKET], merge_group(search.k), schema)
+    return merged_lists(found, n_blocks, search, schema) if n_blocks > 1 else found
+
+
+def merged_lists(found: DataFrame, n_parts: int, search: Search, schema: StructType) -> DataFrame:
+    """Return the k nearest rows of each ID, of those found in several blocks; in so many parts."""
+    bucket = F.pmod(F.xxhash64(column(ID)), F.lit(n_parts))
+    return map_groups(found.withColumn(BUCKET, bucket), [BUCKET], merge_group(search.k), schema)
+
+
+def lists_schema(key: str, kind: DataType, of_neighbors: DataType) -> StructType:
+    """Return the schema of a key with NEIGHBORS and DISTANCES, of ids of these types."""
+    return StructType(
+        [
+            StructField(key, kind),
+            StructField(NEIGHBORS, ArrayType(of_neighbors)),
+            StructField(DISTANCES, ArrayType(DoubleType())),
+        ]
+    )

@@ -26,7 +26,7 @@ from lq_spark.core.neighbors.vectors import require_k
 from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import column_type
 from lq_spark.engine.kept import kept
-from lq_spark.engine.readings import column_input
+from lq_spark.engine.readings import Input, column_input
 from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.neighbors.approximate import approximate_neighbors
@@ -41,7 +41,7 @@ from lq_spark.tasks.neighbors.batches import (
     vectors_batch,
 )
 from lq_spark.tasks.neighbors.columns import FeatureTable
-from lq_spark.tasks.neighbors.exact import exact_neighbors
+from lq_spark.tasks.neighbors.exact import exact_neighbors, lists_schema
 from lq_spark.tasks.neighbors.searches import Search
 from lq_spark.tasks.shared.keys import require_unique
 
@@ -100,20 +100,28 @@ def feature_lists(
     InvalidRowsError
         If an id is null or occurs twice, or ``fail`` and a row has no usable features.
     """
-    kind = column_type(df, options.id)
     with ExitStack() as stack:
         found = distinct_rows(df, options, stack, fail=fail)
-        k = found.k
-        search = Search(k, options.metric, options.n_features, options.table.dtype)
-        nearest, recall = _neighbors(found, search, options, lists_schema(ID, kind), stack)
-        nearest = stack.enter_context(kept(nearest))
-        if found.n_sets == found.n_rows > 1:
-            lists = nearest.withColumnRenamed(ID, ROW)
-        else:
-            lists = _of_all_rows(found, nearest, kind)
-        lists = held.hold(lists)
-        lists.count()  # now, while what it is made of is kept
-    return lists, k if found.n_rows > 1 else 0, recall
+        return lists_of(found, options, column_type(df, options.id), stack, held)
+
+
+def lists_of(
+    found: DistinctRows, options: FeatureGraph, kind: DataType, stack: ExitStack, held: Held
+) -> tuple[DataFrame, int, float]:
+    """Return what :func:`feature_lists` does, of rows whose ids are of a type.
+
+    What it is made of is kept until the stack ends.
+    """
+    search = Search(found.k, options.metric, options.n_features, options.table.dtype)
+    nearest, recall = _neighbors(found, search, options, lists_schema(ID, kind, kind), stack)
+    nearest = stack.enter_context(kept(nearest))
+    if found.n_sets == found.n_rows > 1:
+        lists = nearest.withColumnRenamed(ID, ROW)
+    else:
+        lists = _of_all_rows(found, nearest, kind)
+    lists = held.hold(lists)
+    lists.count()  # now, while what it is made of is kept
+    return lists, found.k if found.n_rows > 1 else 0, recall
 
 
 class DistinctRows(NamedTuple):
@@ -145,11 +153,8 @@ def distinct_rows(
 
     Raises as :func:`feature_lists`.
     """
-    function = vectors_batch(options.n_features)
-    schema = StructType([StructField(VECTOR, BinaryType())])
-    made = with_mapped(df, function, [options.table.input], schema, keep=[options.id])
-    made = stack.enter_context(kept(made)).withColumnRenamed(options.id, ROW)
-    rows, n_rows = usable_rows(made, options.id, fail=fail)
+    features, width = options.table.input, options.n_features
+    rows, n_rows = rows_with_vectors(df, options.id, features, width, stack, fail=fail)
     k = max(1, min(N_NEIGHBORS, n_rows - 1)) if options.k is None else options.k
     if n_rows and options.k is not None:
         require_k(k, n_rows)
@@ -182,17 +187,29 @@ def _neighbors(
     return nearest, reached
 
 
-def usable_rows(made: DataFrame, key: str, *, fail: bool, table: str = "") -> tuple[DataFrame, int]:
-    """Return the rows that have a VECTOR, and how many there are.
+def rows_with_vectors(
+    df: DataFrame,
+    id: str,
+    features: Input,
+    n_features: int,
+    stack: ExitStack,
+    *,
+    fail: bool,
+    table: str = "",
+) -> tuple[DataFrame, int]:
+    """Return ROW and VECTOR of the rows that can be used, kept until the stack ends; and how many.
 
     Raises
     ------
     InvalidRowsError
-        If an id is null or occurs twice, or ``fail`` and a row has none; ``key`` is what the user
-        calls the column of the ids, ``table`` says of which table, if there are several.
+        If an id is null or occurs twice, or ``fail`` and a row has no usable features; ``table``
+        says of which table, if there are several.
     """
+    schema = StructType([StructField(VECTOR, BinaryType())])
+    made = with_mapped(df, vectors_batch(n_features), [features], schema, keep=[id])
+    made = stack.enter_context(kept(made)).withColumnRenamed(id, ROW)
     validate = "neighbors.validate"
-    n_all = require_unique(made, ROW, validate=validate, called=key, table=table).n_rows
+    n_all = require_unique(made, ROW, validate=validate, called=id, table=table).n_rows
     rows = made.where(F.col(VECTOR).isNotNull())
     n_rows = rows.count()
     if fail and n_rows < n_all:
@@ -225,14 +242,3 @@ def sets_of_rows(rows: DataFrame, k: int) -> DataFrame:
     few = placed.where(F.col("__lq_place") <= k + 1).groupBy(VECTOR)
     sets = few.agg(F.sort_array(F.collect_list(ROW)).alias(IDS))
     return sets.select(F.get(IDS, F.lit(0)).alias(ID), IDS, VECTOR)
-
-
-def lists_schema(key: str, kind: DataType) -> StructType:
-    """Return the schema of a key, of this kind, with NEIGHBORS and DISTANCES."""
-    return StructType(
-        [
-            StructField(key, kind),
-            StructField(NEIGHBORS, ArrayType(kind)),
-            StructField(DISTANCES, ArrayType(DoubleType())),
-        ]
-    )

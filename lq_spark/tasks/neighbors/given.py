@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import IntegralType, NumericType
+from pyspark.sql.types import IntegralType
 
 from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import (
+    are_joined,
     column,
     column_type,
     field_of_elements,
     require_columns,
     require_key,
+    require_number_column,
 )
 from lq_spark.errors import ColumnError, DataError
 from lq_spark.tasks.neighbors.batches import DISTANCES, NEIGHBORS, ROW
@@ -59,20 +61,16 @@ def given_graph(df: DataFrame, id: str, graph: DataFrame, metric: str | None) ->
     key = column_type(df, id)
     for name in (owner, neighbor):
         kind = require_key(graph, "graph", name)
-        both_whole = isinstance(kind, IntegralType) and isinstance(key, IntegralType)
-        if kind != key and not both_whole:
+        if not are_joined(kind, key):
             raise ColumnError(
                 f"graph: column {name!r} is {kind.simpleString()}, and the ids of the table, "
                 f"{id!r}, are {key.simpleString()}; cast one of them"
             )
-    for name, allowed, text in (
-        (rank, IntegralType, "whole numbers"),
-        (distance, NumericType, "whole numbers, float, double and decimal"),
-    ):
-        if not isinstance(kind := column_type(graph, name), allowed):
-            raise ColumnError(
-                f"graph: column {name!r} is {kind.simpleString()}; allowed are {text}"
-            )
+    if not isinstance(kind := column_type(graph, rank), IntegralType):
+        raise ColumnError(
+            f"graph: column {rank!r} is {kind.simpleString()}; allowed are whole numbers"
+        )
+    require_number_column(graph, "graph", distance)
     edges = graph.select(
         column(owner).alias(_OWNER),
         column(neighbor).alias(_NEIGHBOR),

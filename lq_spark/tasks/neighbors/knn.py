@@ -9,10 +9,10 @@ from pyspark.sql.types import DoubleType, IntegerType, StructField, StructType
 
 from lq_spark.core.neighbors.vectors import METRICS, agreed_metric, require_k
 from lq_spark.engine.held import Held
-from lq_spark.engine.inputs import column_type, require_key, require_new_columns
+from lq_spark.engine.inputs import column, column_type, require_key, require_new_columns
 from lq_spark.engine.verbs import map_batches
-from lq_spark.errors import OptionError, require_one_of, require_share, require_whole_number
-from lq_spark.tasks.neighbors.batches import edges_batch
+from lq_spark.errors import require_one_of, require_share, require_unused, require_whole_number
+from lq_spark.tasks.neighbors.batches import ROW, edges_batch
 from lq_spark.tasks.neighbors.columns import Features, feature_table, resolved_n_features
 from lq_spark.tasks.neighbors.features import FeatureGraph, feature_lists
 from lq_spark.tasks.neighbors.given import EDGE, GivenGraph, given_graph, given_lists
@@ -135,10 +135,7 @@ def graph_options(
         options = id, features, k, metric, n_features, added
         return feature_graph(df, *options, recall=recall, seed=seed)
     require_key(df, "id", id)
-    unused = {"features": features, "n_features": n_features, "k": k, "recall": recall}
-    for name, given in unused.items():
-        if given is not None:
-            raise OptionError(f"{name} is given, which does not go with graph")
+    require_unused("graph", features=features, n_features=n_features, k=k, recall=recall)
     if metric is not None:
         require_one_of("metric", metric, METRICS)
     if added:
@@ -202,3 +199,12 @@ def neighbor_lists(
     if isinstance(options, GivenGraph):
         return NeighborLists(*given_lists(df, options, held))
     return NeighborLists(*feature_lists(df, options, held, fail=fail))
+
+
+def joined(df: DataFrame, id: str, found: DataFrame, held: Held) -> DataFrame:
+    """Return a table with what was found of its rows, by ROW; what is held is so with the result.
+
+    Rows of which nothing was found have nulls.
+    """
+    rows = df.join(found, column(id) == column(ROW), "left")
+    return held.until_gone(rows.drop(ROW))

@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, DoubleType, IntegerType, StructField, StructType
+from pyspark.sql.types import ArrayType, IntegerType
 
 from lq_spark.engine.inputs import column
 from lq_spark.engine.verbs import map_groups
-from lq_spark.tasks.neighbors.batches import DISTANCES, ID, IDS, NEIGHBORS, ROW, VECTOR
-from lq_spark.tasks.neighbors.exact import rows_of_block
+from lq_spark.tasks.neighbors.batches import ID, IDS, ROW, VECTOR
+from lq_spark.tasks.neighbors.exact import lists_schema, merged_lists, rows_of_block
 from lq_spark.tasks.neighbors.searches import (
     BLOCK,
-    BUCKET,
     PROBES,
     Search,
-    merge_group,
     references_group,
 )
 
@@ -50,8 +48,8 @@ def nearest_references(
     n_rows = rows_of_block(search.n_features)
     n_asking, n_answering = (max(1, -(-n // n_rows)) for n in (n_queries, n_references))
     key = queries.schema[ROW].dataType
-    # As functions return them: an engine may know that none is null.
-    ids = ArrayType(references.schema[ID].dataType)
+    kind = references.schema[ID].dataType
+    ids = ArrayType(kind)  # as functions return them: an engine may know that none is null
     probes = F.lit(None).cast(ArrayType(IntegerType())).alias(PROBES)
     own_block = F.pmod(F.xxhash64(column(ROW)), F.lit(n_asking)).cast("int") * F.lit(n_answering)
     asking = queries.select(
@@ -69,20 +67,11 @@ def nearest_references(
         VECTOR,
         probes,
     )
-    schema = StructType(
-        [
-            StructField(ID, key),
-            StructField(NEIGHBORS, ids),
-            StructField(DISTANCES, ArrayType(DoubleType())),
-        ]
-    )
+    schema = lists_schema(ID, key, kind)
     pairs, n_tasks = asking.unionAll(answering), n_asking * n_answering
     found = map_groups(pairs, [BLOCK], references_group(search), schema, n_tasks=n_tasks)
     if n_answering > 1:
-        bucket = F.pmod(F.xxhash64(column(ID)), F.lit(n_asking))
-        found = map_groups(
-            found.withColumn(BUCKET, bucket), [BUCKET], merge_group(search.k), schema
-        )
+        found = merged_lists(found, n_asking, search, schema)
     return found.withColumnRenamed(ID, ROW)
 
 

@@ -9,13 +9,13 @@ from pyspark.sql.types import BooleanType, DoubleType, StructField, StructType
 
 from lq_spark.core.noniid.permutations import EXACT_UP_TO
 from lq_spark.engine.held import Held
-from lq_spark.engine.inputs import column, require_key
+from lq_spark.engine.inputs import require_key
 from lq_spark.engine.verbs import select
 from lq_spark.errors import require_number, require_one_of, require_whole_number
 from lq_spark.tasks import neighbors
 from lq_spark.tasks.neighbors.batches import ROW
 from lq_spark.tasks.neighbors.columns import Features, feature_table
-from lq_spark.tasks.neighbors.knn import graph_options
+from lq_spark.tasks.neighbors.knn import graph_options, joined
 from lq_spark.tasks.noniid.batches import Orders
 from lq_spark.tasks.noniid.passes import RowOrder, placed_rows, tested, with_flag, with_scores
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
@@ -144,8 +144,7 @@ def score(
     with Held() as held:
         scored = with_scores(placed_rows(df, placing, held, fail=on_invalid == "fail"))
         found = select(scored, ROW, NON_IID_SCORE)
-        joined = df.join(found, column(id) == column(ROW), "left")
-        return held.until_gone(joined.drop(ROW))
+        return joined(df, id, found, held)
 
 
 def validate(
@@ -220,8 +219,7 @@ def with_issues(
         placed = placed_rows(df, placing, held, fail=True)
         found = tested(placed, orders, significance_threshold)
         flagged = select(with_flag(with_scores(placed), found), ROW, *FOUND.names)
-        joined = df.join(flagged, column(placing.graph.id) == column(ROW), "left")
-        return Judged(held.until_gone(joined.drop(ROW)), found, placed.recall)
+        return Judged(joined(df, placing.graph.id, flagged, held), found, placed.recall)
 
 
 def row_order(

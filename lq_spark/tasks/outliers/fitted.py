@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 import numpy as np
 import pyarrow as pa
 from pyarrow import fs
-from pyspark.sql.types import BinaryType, DoubleType, StructField, StructType
+from pyspark.sql.types import DoubleType, StructField, StructType
 
 from lq_spark.core.neighbors.copies import spread_over_copies
 from lq_spark.core.neighbors.search import nearest
@@ -20,8 +20,8 @@ from lq_spark.core.shared.saved import Saved
 from lq_spark.engine.arrow import flat_lists
 from lq_spark.engine.files import as_uri, files_of
 from lq_spark.engine.held import Held
-from lq_spark.engine.inputs import column, require_key, require_new_columns
-from lq_spark.engine.kept import kept, written
+from lq_spark.engine.inputs import column_type, require_key, require_new_columns
+from lq_spark.engine.kept import written
 from lq_spark.engine.numbers import array_of
 from lq_spark.engine.readings import BatchFunction, column_input
 from lq_spark.engine.verbs import reduce_rows, select, with_mapped
@@ -32,11 +32,10 @@ from lq_spark.tasks.neighbors.batches import (
     ROW,
     VECTOR,
     read_features,
-    vectors_batch,
 )
 from lq_spark.tasks.neighbors.columns import Features, FeatureTable, feature_table
-from lq_spark.tasks.neighbors.features import distinct_rows, usable_rows
-from lq_spark.tasks.neighbors.knn import feature_graph, neighbor_lists
+from lq_spark.tasks.neighbors.features import distinct_rows, lists_of, rows_with_vectors
+from lq_spark.tasks.neighbors.knn import feature_graph, joined
 from lq_spark.tasks.neighbors.reference import nearest_references
 from lq_spark.tasks.neighbors.searches import Search
 from lq_spark.tasks.outliers.passes import (
@@ -226,17 +225,17 @@ def fit(
     refuse_stream(df, "outliers.fit")
     options = feature_graph(df, id, features, k, metric, n_features, recall=recall, seed=seed)
     with Held() as held, ExitStack() as stack:
-        with Held() as of_graph:
-            found = neighbor_lists(df, options, of_graph)
-            if not found.k:
-                raise DataError("there are fewer than 2 reference rows, which have no distances")
-            typical = typical_distances(mean_distances(found.rows, of_graph))
         distinct = distinct_rows(df, options, stack, fail=True)
+        if distinct.n_rows < 2:
+            raise DataError("there are fewer than 2 reference rows, which have no distances")
+        with Held() as of_graph:
+            lists, *_ = lists_of(distinct, options, column_type(df, id), stack, of_graph)
+            typical = typical_distances(mean_distances(lists, of_graph))
         references = held.hold(distinct.sets)
         references.count()  # now, while what it is made of is kept
         distances = ReferenceDistances(
             options.metric,
-            found.k,
+            distinct.k,
             options.n_features,
             "float" if options.table.dtype == np.float32 else "double",
             distinct.n_rows,
@@ -270,15 +269,9 @@ def scored_by_reference(
     refuse_stream(df, "outliers.score with so many reference rows")
     require_key(df, "id", id)
     with Held() as held, ExitStack() as stack:
-        made = with_mapped(
-            df,
-            vectors_batch(distances.n_features),
-            [table.input],
-            StructType([StructField(VECTOR, BinaryType())]),
-            keep=[id],
+        queries, n_queries = rows_with_vectors(
+            df, id, table.input, distances.n_features, stack, fail=fail
         )
-        made = stack.enter_context(kept(made)).withColumnRenamed(id, ROW)
-        queries, n_queries = usable_rows(made, id, fail=fail)
         near = nearest_references(
             queries, n_queries, fitted.references, distances.n_distinct, distances.search
         )
@@ -286,8 +279,7 @@ def scored_by_reference(
         means = with_mapped(near, means_batch, [column_input(DISTANCES)], mean, keep=[ROW])
         scored = held.hold(with_mapped(means, function, [column_input(MEAN)], FOUND, keep=[ROW]))
         scored.count()  # now, while what it is made of is kept
-        joined = df.join(scored, column(id) == column(ROW), "left")
-        return held.until_gone(joined.drop(ROW))
+        return joined(df, id, scored, held)
 
 
 def _features_like(

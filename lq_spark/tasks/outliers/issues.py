@@ -11,16 +11,14 @@ from lq_spark.core.outliers import probabilities as by_probability
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import (
-    column,
     require_key,
     require_new_columns,
 )
 from lq_spark.engine.verbs import with_mapped
-from lq_spark.errors import OptionError, require_number, require_one_of
+from lq_spark.errors import OptionError, require_number, require_one_of, require_unused
 from lq_spark.tasks import multiclass, neighbors
-from lq_spark.tasks.neighbors.batches import ROW
 from lq_spark.tasks.neighbors.columns import Features
-from lq_spark.tasks.neighbors.knn import GraphOptions, graph_options
+from lq_spark.tasks.neighbors.knn import GraphOptions, graph_options, joined
 from lq_spark.tasks.outliers.fitted import FittedOutliers, scored_by_reference
 from lq_spark.tasks.outliers.passes import (
     FOUND,
@@ -235,10 +233,10 @@ def validate(
         refuse_stream(df, "outliers.validate with id")
     _require_one(features, pred_probs)
     if pred_probs is None:
-        _require_unused("features", label=label, classes=classes, n_classes=n_classes)
+        require_unused("features", label=label, classes=classes, n_classes=n_classes)
         features = "features" if features is None else features
         return neighbors.validate(df, id=id, features=features, n_features=n_features)
-    _require_unused("pred_probs", n_features=n_features)
+    require_unused("pred_probs", n_features=n_features)
     if label is not None:
         return multiclass.validate(
             df, id=id, label=label, pred_probs=pred_probs, classes=classes, n_classes=n_classes
@@ -281,7 +279,7 @@ class _Options:
             require_key(df, "id", self.id)
         if self.pred_probs is None:
             by = "features" if self.graph is None else "graph"
-            _require_unused(by, label=self.label, classes=self.classes, n_classes=self.n_classes)
+            require_unused(by, label=self.label, classes=self.classes, n_classes=self.n_classes)
             limit = agreed_threshold(threshold, by_distance.THRESHOLD)
             require_number("t", self.t, 0.0, above=True)
             by_probability.require_options(self.method, self.n_largest, self.gamma)
@@ -293,7 +291,7 @@ class _Options:
             )
             return with_distances(df, graph, self.t, limit, fail=fail).rows
         _require_one(self.features, self.pred_probs)
-        _require_unused(
+        require_unused(
             "pred_probs",
             graph=self.graph,
             fitted=self.fitted,
@@ -315,7 +313,7 @@ class _Options:
     def _by_reference(
         self, df: DataFrame, fitted: FittedOutliers, threshold: float, *, fail: bool
     ) -> DataFrame:
-        _require_unused(
+        require_unused(
             "fitted",
             graph=self.graph,
             k=self.k,
@@ -334,8 +332,7 @@ def with_distances(
     """Return the table with the outliers among its features, held with the result."""
     with Held() as held:
         found, recall = scored_by_distance(df, options, t, threshold, held, fail=fail)
-        joined = df.join(found, column(options.id) == column(ROW), "left")
-        return Scored(held.until_gone(joined.drop(ROW)), recall)
+        return Scored(joined(df, options.id, found, held), recall)
 
 
 def with_thresholds(
@@ -377,9 +374,3 @@ def read_probabilities(
 def _require_one(features: Features | None, pred_probs: PredProbs | None) -> None:
     if features is not None and pred_probs is not None:
         raise OptionError("features and pred_probs are both given; one of them decides")
-
-
-def _require_unused(by: str, **options: object) -> None:
-    for name, value in options.items():
-        if value is not None:
-            raise OptionError(f"{name} is given, which does not go with {by}")

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyspark.sql import functions as F
-from pyspark.sql.types import DecimalType, NumericType
+from pyspark.sql.types import DecimalType
 
 from lq_spark.core.regression.api import LARGEST
-from lq_spark.engine.inputs import column, column_type, require_columns
+from lq_spark.engine.inputs import column, require_number_column
 from lq_spark.engine.readings import Input, literal_input
-from lq_spark.errors import ColumnError
 from lq_spark.tasks.shared.names import NO_LABEL
 
 if TYPE_CHECKING:
@@ -91,13 +90,7 @@ def doubles(numbers: pa.Array) -> pa.Array:
 
 
 def _number(df: DataFrame, option: str, name: str) -> Input:
-    require_columns(df, **{option: name})
-    kind = column_type(df, name)
-    if not isinstance(kind, NumericType):
-        raise ColumnError(
-            f"{option}: column {name!r} is {kind.simpleString()}; allowed are "
-            "whole numbers, float, double and decimal"
-        )
+    kind = require_number_column(df, option, name)
     # Arrow rounds decimals otherwise than Spark.
     source = None if isinstance(kind, DecimalType) else name
     return Input(column(name).cast("double"), source, doubles)

@@ -18,7 +18,7 @@ from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import InvalidRowsError, OptionError
 from lq_spark.tasks.neighbors.batches import NEIGHBORS, ROW
 from lq_spark.tasks.neighbors.given import GivenGraph
-from lq_spark.tasks.neighbors.knn import GraphOptions, NeighborLists, neighbor_lists
+from lq_spark.tasks.neighbors.knn import GraphOptions, NeighborLists, joined, neighbor_lists
 from lq_spark.tasks.shared.names import DATA_VALUATION_SCORE, IS_DATA_VALUATION_ISSUE
 from lq_spark.tasks.valuation.columns import ComparedLabel
 
@@ -75,8 +75,7 @@ def with_values(
             function = values_batch(lists.rows.count(), n_near, threshold)
             found = held.hold(with_mapped(found, function, [column_input(_SUM)], FOUND, keep=[ROW]))
             found.count()  # now, while what it is made of is kept
-        joined = df.join(found, column(options.id) == column(ROW), "left")
-        return Valued(held.until_gone(joined.drop(ROW)), lists.recall)
+        return Valued(joined(df, options.id, found, held), lists.recall)
 
 
 def _labelled(df: DataFrame, label: ComparedLabel, *, fail: bool) -> DataFrame:
