@@ -59,16 +59,11 @@ def feature_table(df: DataFrame, features: Features) -> FeatureTable:
     return FeatureTable(Input(array, features), np.float32 if is_single else np.float64)
 
 
-def feature_names(features: Features) -> list[str]:
-    """Return the names of the columns of features."""
-    return [features] if isinstance(features, str) else list(features)
-
-
 def named_features(features: Features | None, *instead: object) -> list[str]:
     """Return the names of the columns of features: "features", if nothing is given instead."""
     if features is None:
         return ["features"] if all(other is None for other in instead) else []
-    return feature_names(features)
+    return [features] if isinstance(features, str) else list(features)
 
 
 def resolved_n_features(df: DataFrame, table: FeatureTable, n_features: object) -> int:

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Any
 from lq_spark.core.outliers import probabilities as by_probability
 from lq_spark.core.shared.display import Displayed, SmallTable
 from lq_spark.engine.inputs import columns_alone
-from lq_spark.engine.reductions import reduce_all
-from lq_spark.engine.verbs import select
 from lq_spark.tasks.neighbors.columns import Features, named_features
 from lq_spark.tasks.outliers.fitted import FittedOutliers
 from lq_spark.tasks.outliers.issues import find_issues
-from lq_spark.tasks.outliers.passes import FOUND
 from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE, OUTLIER_SCORE
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.sums import ScoreSums, score_sums
+from lq_spark.tasks.shared.sums import summed_scores
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -110,7 +107,5 @@ def summarize(
         gamma=gamma,
         threshold=threshold,
     )
-    sums = score_sums(OUTLIER_SCORE, IS_OUTLIER_ISSUE)
-    states = reduce_all(select(found, *FOUND.names), {"scores": sums})
-    total: ScoreSums = states["scores"] or ScoreSums()
+    total = summed_scores(found, OUTLIER_SCORE, IS_OUTLIER_ISSUE)
     return OutlierHealth(total.n, total.n_issues, total.mean)

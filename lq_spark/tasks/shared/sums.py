@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
 from lq_spark.core.shared.exact import exact_mean, scaled_halves
 from lq_spark.engine.numbers import values_of
 from lq_spark.engine.readings import column_input
-from lq_spark.engine.reductions import Reduction
+from lq_spark.engine.reductions import Reduction, reduce_all
+from lq_spark.engine.verbs import select
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 
 class ScoreSums(NamedTuple):
@@ -38,6 +42,12 @@ def score_sums(quality: str, flag: str | None = None) -> Reduction[ScoreSums]:
     columns = [quality] if flag is None else [quality, flag]
     inputs = dict(zip(("quality", "issue"), map(column_input, columns), strict=False))
     return Reduction(inputs, _sums, _both)
+
+
+def summed_scores(df: DataFrame, quality: str, flag: str) -> ScoreSums:
+    """Return the sums of a table, from one pass over these two columns."""
+    states = reduce_all(select(df, quality, flag), {"scores": score_sums(quality, flag)})
+    return states["scores"] or ScoreSums()
 
 
 def _sums(batch: pa.RecordBatch) -> ScoreSums:

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 from lq_spark.core.shared.display import Displayed, SmallTable
 from lq_spark.core.valuation.contributions import THRESHOLD
 from lq_spark.engine.inputs import columns_alone
-from lq_spark.engine.reductions import reduce_all
-from lq_spark.engine.verbs import select
 from lq_spark.tasks.neighbors.columns import Features, named_features
 from lq_spark.tasks.shared.names import DATA_VALUATION_SCORE, IS_DATA_VALUATION_ISSUE
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.shared.sums import ScoreSums, score_sums
+from lq_spark.tasks.shared.sums import summed_scores
 from lq_spark.tasks.valuation.issues import find_issues
-from lq_spark.tasks.valuation.passes import FOUND
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -88,7 +85,5 @@ def summarize(
         seed=seed,
         threshold=threshold,
     )
-    sums = score_sums(DATA_VALUATION_SCORE, IS_DATA_VALUATION_ISSUE)
-    states = reduce_all(select(found, *FOUND.names), {"scores": sums})
-    total: ScoreSums = states["scores"] or ScoreSums()
+    total = summed_scores(found, DATA_VALUATION_SCORE, IS_DATA_VALUATION_ISSUE)
     return ValuationHealth(total.n, total.n_issues, total.mean)

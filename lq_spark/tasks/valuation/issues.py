@@ -13,7 +13,7 @@ from lq_spark.engine.inputs import column, require_key
 from lq_spark.errors import require_one_of
 from lq_spark.tasks import neighbors
 from lq_spark.tasks.neighbors.columns import Features, feature_table
-from lq_spark.tasks.neighbors.knn import GraphOptions, graph_options
+from lq_spark.tasks.neighbors.knn import graph_options
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import INVALID_REASON, IS_DATA_VALUATION_ISSUE
 from lq_spark.tasks.shared.streams import refuse_stream
@@ -178,42 +178,6 @@ def validate(
     return checked if id is None else with_key_reasons(checked, df, id)
 
 
-def valuation_graph(
-    df: DataFrame,
-    id: str,
-    features: Features | None,
-    k: int | None,
-    metric: str | None,
-    n_features: int | None,
-    *,
-    graph: DataFrame | None = None,
-    recall: float | None = None,
-    seed: int = 0,
-) -> GraphOptions:
-    """Check what says who a row's neighbours are; k of a graph is one of all that it has.
-
-    Raises
-    ------
-    ColumnError, OptionError
-        As :func:`lq_spark.tasks.neighbors.knn.graph_options`.
-    """
-    if k is not None:
-        require_k(k)
-    sought = k if graph is None else None
-    return graph_options(
-        df,
-        id,
-        features,
-        sought,
-        metric,
-        n_features,
-        FOUND.names,
-        graph=graph,
-        recall=recall,
-        seed=seed,
-    )
-
-
 @dataclass(frozen=True)
 class _Options:
     """The options that the functions have in common: see :func:`find_issues`."""
@@ -232,13 +196,17 @@ class _Options:
         """Return the table with :data:`FOUND`."""
         require_key(df, "id", self.id)
         label, limit = compared_label(df, self.label), require_threshold(threshold)
-        options = valuation_graph(
+        if self.k is not None:
+            require_k(self.k)
+        sought = self.k if self.graph is None else None  # of a graph k may be any of its first
+        options = graph_options(
             df,
             self.id,
             self.features,
-            self.k,
+            sought,
             self.metric,
             self.n_features,
+            FOUND.names,
             graph=self.graph,
             recall=self.recall,
             seed=self.seed,
