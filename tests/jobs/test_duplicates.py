@@ -48,7 +48,7 @@ def test_features_are_compared_unless_there_is_a_text():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"features": "x", "text": "t"}, "features and text are both given; one of them decides"),
+        ({"features": "x", "text": "t"}, "features and text are given together; one of them"),
         ({"similarity": 0.5}, "similarity is given, which does not go with features"),
         ({"text": "t", "threshold": 0.1}, "threshold is given, which does not go with text"),
         ({"metric": "cosin"}, "metric must be one of 'cosine', 'euclidean', got 'cosin'"),

@@ -88,7 +88,7 @@ def test_a_table_without_clusters_fails(run):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"clusters": "c", "features": "f"}, "features is given, which does not go with clusters"),
+        ({"clusters": "c", "features": "f"}, "features and clusters are given together; one"),
         ({"clusters": "c", "min_samples": 3}, "min_samples is given, which does not go with clu"),
         ({"min_rows": 50}, "min_rows is given, so by must name columns"),
         ({"by": []}, "by"),

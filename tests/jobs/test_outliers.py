@@ -47,7 +47,7 @@ def test_features_are_looked_at_unless_there_are_probabilities():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"features": "x", "pred_probs": "p"}, "features and pred_probs are both given; one of"),
+        ({"features": "x", "pred_probs": "p"}, "features and pred_probs are given together; "),
         ({"label": "y"}, "label is given, which does not go with features"),
         ({"pred_probs": "p", "k": 3}, "k is given, which does not go with pred_probs"),
         ({"metric": "cosin"}, "metric must be one of 'cosine', 'euclidean', got 'cosin'"),

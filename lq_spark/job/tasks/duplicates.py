@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,8 @@ from lq_spark.job.summary import Metric, Summary, lowest_lines, recall_lines
 from lq_spark.job.tasks.options import (
     FlaggedTask,
     NeighborsConfig,
+    edges_of,
+    n_features_of,
     refuse_unused,
     unclear_features,
 )
@@ -44,11 +46,6 @@ class DuplicatesConfig(NeighborsConfig):
     """A run over rows with features, or with a text."""
 
     task: Literal["duplicates"] = Field("duplicates", description="what is looked for")
-    features: Name | list[Name] | None = Field(
-        None,
-        description="column of the features, an array or a vector, or a column each (default: "
-        "features, unless there is a text)",
-    )
     threshold: float | None = Field(
         None,
         ge=0,
@@ -84,18 +81,14 @@ class DuplicatesConfig(NeighborsConfig):
         "neighbor_recall",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _features_by_default(cls, given: Any) -> Any:
-        is_told = isinstance(given, dict) and (given.get("features") or given.get("text"))
-        return given if is_told else {**given, "features": "features"}
+    compared: ClassVar[tuple[str, ...]] = ("features", "graph", "text")
 
     @model_validator(mode="after")
     def _options_agree(self) -> DuplicatesConfig:
-        if self.features is not None and self.text is not None:
-            raise ValueError("features and text are both given; one of them decides")
-        by, unused = ("features", _BY_TEXT) if self.text is None else ("text", _BY_FEATURES)
-        refuse_unused(self, by, unused)
+        if self.text is not None:
+            refuse_unused(self, "text", _BY_FEATURES)
+        else:
+            refuse_unused(self, "features" if self.graph is None else "graph", _BY_TEXT)
         if self.shingles is not None:
             require_one_of("shingles", self.shingles, KINDS)
         return self
@@ -105,7 +98,8 @@ class DuplicatesConfig(NeighborsConfig):
         """Return by what rows are compared, in words."""
         if self.text is None:
             share = THRESHOLD if self.threshold is None else self.threshold
-            return f"features, within {share:g} of the median distance to the nearest row"
+            by = "features" if self.graph is None else "a graph of neighbours"
+            return f"{by}, within {share:g} of the median distance to the nearest row"
         kind = self.shingles or KINDS[0]
         rule = ShingleRule(kind, self.n or LENGTHS[kind])
         share = SIMILARITY if self.similarity is None else self.similarity
@@ -179,9 +173,7 @@ class DuplicatesTask(FlaggedTask[DuplicatesConfig]):
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
         from lq_spark.tasks.duplicates.issues import ADDED
-        from lq_spark.tasks.duplicates.options import duplicate_options, require_quality
-        from lq_spark.tasks.duplicates.texts import ByText
-        from lq_spark.tasks.neighbors.features import FeatureGraph
+        from lq_spark.tasks.duplicates.options import ByDistance, duplicate_options, require_quality
 
         config = self.config
         self.require_new(*ADDED)
@@ -191,7 +183,7 @@ class DuplicatesTask(FlaggedTask[DuplicatesConfig]):
             config.id,
             config.features,
             config.text,
-            None,
+            edges_of(self),
             config.n_features,
             config.k,
             config.metric,
@@ -203,22 +195,24 @@ class DuplicatesTask(FlaggedTask[DuplicatesConfig]):
             config.seed,
         )
         self.recall: float | None = None
-        self.n_features: int | None = None
-        graph = None if isinstance(self.options, ByText) else self.options.graph
-        if isinstance(graph, FeatureGraph):
-            self.n_features = graph.n_features
+        graph = self.options.graph if isinstance(self.options, ByDistance) else None
+        self.n_features = n_features_of(graph)
+        if self.n_features:
             self.bound_batches(8 * self.n_features)
 
     @property
     def classes_text(self) -> str:
         """Return what a dry run says of the classes."""
-        return f"none: {'texts' if self.config.text else 'features'} are compared"
+        compared = "neighbours" if self.config.graph else "features"
+        return f"none: {'texts' if self.config.text else compared} are compared"
 
     def validate(self, rows: DataFrame) -> DataFrame:
         """Return rows of the source with the reason why they cannot be compared, or null."""
-        from lq_spark.tasks import duplicates
+        from lq_spark.tasks import duplicates, neighbors
 
         config = self.config
+        if config.graph is not None:
+            return neighbors.validate(rows, id=config.id, features=None)
         return duplicates.validate(
             rows,
             id=config.id,
@@ -229,8 +223,7 @@ class DuplicatesTask(FlaggedTask[DuplicatesConfig]):
 
     def unclear(self, reasons: Mapping[str, int]) -> str:
         """Return that the number of features was guessed, if rows have another one."""
-        n_features = self.n_features
-        return "" if n_features is None else unclear_features(n_features, self.config, reasons)
+        return unclear_features(self.n_features, self.config, reasons)
 
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the output without rows."""

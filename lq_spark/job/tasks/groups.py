@@ -17,7 +17,15 @@ from lq_spark.core.groups.slices import ALPHA, MIN_ROWS
 from lq_spark.job.config import Name
 from lq_spark.job.summary import Metric, Summary, aligned, recall_lines
 from lq_spark.job.task import Task
-from lq_spark.job.tasks.options import NeighborsConfig, PredProbs, refuse_unused
+from lq_spark.job.tasks.options import (
+    NeighborsConfig,
+    PredProbs,
+    compared,
+    edges_of,
+    n_features_of,
+    refuse_unused,
+    unclear_features,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -25,10 +33,11 @@ if TYPE_CHECKING:
     from lq_spark.engine.reductions import Reduced, Scratch
     from lq_spark.tasks.groups import GroupHealth
     from lq_spark.tasks.groups.issues import Options
+    from lq_spark.tasks.neighbors.knn import GraphOptions
 
 _N_SHOWN = 10
 
-_OF_NEIGHBORS = ("features", "n_features", "k", "metric", "recall", "eps", "min_samples")
+_OF_NEIGHBORS = ("n_features", "k", "metric", "recall", "seed", "eps", "min_samples")
 
 
 class GroupsConfig(NeighborsConfig):
@@ -45,11 +54,6 @@ class GroupsConfig(NeighborsConfig):
     )
     clusters: Name | None = Field(
         None, description="column of the clusters: whole numbers, -1 of rows in none"
-    )
-    features: Name | list[Name] | None = Field(
-        None,
-        description="column of the features, an array or a vector, or a column each, by which "
-        "clusters are found (default: features, unless there are clusters)",
     )
     eps: float | None = Field(
         None, ge=0, description="up to which distance neighbours are near (default: 0.5)"
@@ -71,17 +75,13 @@ class GroupsConfig(NeighborsConfig):
     )
     min_rows: int = Field(MIN_ROWS, ge=2, description="slices of fewer rows are not compared")
 
+    compared: ClassVar[tuple[str, ...]] = ("features", "graph", "clusters")
+
     metrics_of_task: ClassVar[tuple[str, ...]] = (
         *("clusters", "worst_group_score", "underperforming_rows", "issue_rate"),
         *("neighbor_recall", "worse_slices"),
     )
     metrics_of_classes: ClassVar[tuple[str, ...]] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _features_by_default(cls, given: Any) -> Any:
-        is_told = isinstance(given, dict) and (given.get("features") or given.get("clusters"))
-        return given if is_told else {**given, "features": "features"}
 
     @model_validator(mode="after")
     def _options_agree(self) -> GroupsConfig:
@@ -166,6 +166,8 @@ class GroupsTask(Task[GroupsConfig]):
     """Rows with labels and probabilities, in clusters."""
 
     config_type = GroupsConfig
+    edges: DataFrame | None
+    graph: GraphOptions | None
     passes = "those that compare rows, one for self-confidence, one for the output"
     score_column = "underperforming_group_score"
     comments: ClassVar[Mapping[str, str]] = {
@@ -179,7 +181,6 @@ class GroupsTask(Task[GroupsConfig]):
         """Check columns and options, before a pass over the source."""
         from lq_spark.tasks.groups.by_columns import checked_columns
         from lq_spark.tasks.groups.passes import CLUSTER, IS_ISSUE, SCORE, require_clusters
-        from lq_spark.tasks.neighbors.knn import feature_graph
         from lq_spark.tasks.shared.classes import resolved_n_classes
         from lq_spark.tasks.shared.table import labelled_table
 
@@ -190,12 +191,11 @@ class GroupsTask(Task[GroupsConfig]):
         self.added = [IS_ISSUE, SCORE]
         if config.clusters is None:
             self.added.append(CLUSTER)
-            options = config.id, config.features, config.k, config.metric, config.n_features
-            graph = feature_graph(self.source, *options, recall=config.recall, seed=config.seed)
-            self.n_features: int | None = graph.n_features
+            self.edges = edges_of(self)
+            self.graph = compared(self, self.edges)
         else:
             require_clusters(self.source, config.clusters)
-            self.n_features = None
+            self.edges = self.graph = None
         self.require_new(*self.added)
         if config.by is not None:
             checked_columns(self.source, config.by)
@@ -203,7 +203,7 @@ class GroupsTask(Task[GroupsConfig]):
         self.n_classes = resolved_n_classes(
             self.source, table.probabilities, table.label_type, config.n_classes, label=config.label
         )
-        self.bound_batches(8 * max(self.n_classes, self.n_features or 1))
+        self.bound_batches(8 * max(self.n_classes, n_features_of(self.graph) or 1))
         self.health: GroupHealth | None = None
         self.recall: float | None = None
         self.slices: Any = None
@@ -219,8 +219,8 @@ class GroupsTask(Task[GroupsConfig]):
             labelled=Labelled(config.label, config.pred_probs, config.classes, self.n_classes),
             clusters=config.clusters,
             features=config.features,
-            graph=None,
-            n_features=self.n_features,
+            graph=self.edges,
+            n_features=n_features_of(self.graph),
             k=config.k,
             metric=config.metric,
             recall=config.recall,
@@ -245,8 +245,12 @@ class GroupsTask(Task[GroupsConfig]):
             n_classes=self.n_classes,
             clusters=config.clusters,
             features=config.features,
-            n_features=self.n_features,
+            n_features=n_features_of(self.graph),
         )
+
+    def unclear(self, reasons: Mapping[str, int]) -> str:
+        """Return that the number of features was guessed, if rows have another one."""
+        return unclear_features(n_features_of(self.graph), self.config, reasons)
 
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the output without rows."""

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from lq_spark.job.config import Name
 from lq_spark.job.summary import Metric, Summary, lowest_lines, recall_lines
-from lq_spark.job.tasks.options import Features, NeighborsConfig, NeighborsTask
+from lq_spark.job.tasks.options import NeighborsConfig, NeighborsTask, n_features_of
 from lq_spark.tasks.shared.names import IS_NON_IID_ISSUE, NON_IID_SCORE
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ class NoniidConfig(NeighborsConfig):
     order: Name | None = Field(
         None, description="column that says in which order rows came (default: that of the id)"
     )
-    features: Features = "features"
     num_permutations: int = Field(
         25, ge=2, description="in how many random orders the table is looked at"
     )
@@ -40,6 +39,8 @@ class NoniidConfig(NeighborsConfig):
     significance_threshold: float = Field(
         0.05, ge=0, le=1, description="p-value below which the order is not random"
     )
+
+    of_search: ClassVar[tuple[str, ...]] = ("n_features", "k", "recall")
 
     metrics_of_task: ClassVar[tuple[str, ...]] = (
         *("non_iid_statistic", "non_iid_p_value", "non_iid_issues", "mean_non_iid_score"),
@@ -98,17 +99,12 @@ class NoniidTask(NeighborsTask[NoniidConfig]):
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
         from lq_spark.engine.inputs import require_key
-        from lq_spark.tasks.neighbors.knn import feature_graph
         from lq_spark.tasks.noniid.passes import RowOrder
 
-        config = self.config
-        self.require_new(*self.comments)
-        if config.order is not None:
-            require_key(self.source, "order", config.order)
-        options = config.id, config.features, config.k, config.metric, config.n_features
-        graph = feature_graph(self.source, *options, recall=config.recall, seed=config.seed)
-        self.placing, self.n_features = RowOrder(graph, config.order), graph.n_features
-        self.bound_batches(8 * self.n_features)
+        super().open()
+        if self.config.order is not None:
+            require_key(self.source, "order", self.config.order)
+        self.placing = RowOrder(self.graph, self.config.order)
         self.found: NonIid | None = None
 
     def validate(self, rows: DataFrame) -> DataFrame:
@@ -121,7 +117,7 @@ class NoniidTask(NeighborsTask[NoniidConfig]):
             id=config.id,
             order=config.order,
             features=config.features,
-            n_features=self.n_features,
+            n_features=n_features_of(self.graph),
         )
 
     def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:

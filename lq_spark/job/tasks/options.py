@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -14,7 +14,7 @@ from lq_spark.core.label_issues.rules import FILTERS, Rule
 from lq_spark.core.neighbors.vectors import METRICS, agreed_metric
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import listed
-from lq_spark.job.config import FittedConfig, JobConfig, Name, beside
+from lq_spark.job.config import FittedConfig, JobConfig, Name, Place, beside
 from lq_spark.job.task import Task
 from lq_spark.tables.spec import TableSpec
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lq_spark.engine.readings import Input
     from lq_spark.engine.reductions import Reduced, Reductions
     from lq_spark.job.scores import Lowest, Scores
+    from lq_spark.tasks.neighbors.knn import GraphOptions
 
 ISSUE_METRICS = ("label_issues", "issue_rate", "label_health_score")
 CLASS_ISSUE_METRICS = ("class_label_issues", "class_issue_rate")
@@ -33,10 +34,6 @@ HEALTH_TABLES = {"class_health": "_classes", "class_overlaps": "_overlaps"}
 """Endings of the tables beside the metrics; see :mod:`lq_spark.job.record.metrics`."""
 
 Id = Annotated[Name, Field(description="column that tells rows apart")]
-Features = Annotated[
-    Name | list[Name],
-    Field(description="column of the features, an array or a vector, or a column each"),
-]
 PredProbs = Annotated[
     Name | list[Name],
     Field(description="column of the predicted probabilities, or a column a class"),
@@ -147,6 +144,16 @@ class NeighborsConfig(JobConfig):
     """A job over rows that are compared with each other by their features."""
 
     id: Id = "id"
+    features: Name | list[Name] | None = Field(
+        None,
+        description="column of the features, an array or a vector, or a column each (default: "
+        "features, unless something else says what is near)",
+    )
+    graph: Place | None = Field(
+        None,
+        description="path or catalog name of the nearest rows of each row, in the columns id, "
+        "neighbor, rank (from 1) and distance; in place of features",
+    )
     n_features: int | None = Field(
         None, ge=1, description="how many features a row has (else as many as the first row)"
     )
@@ -165,10 +172,34 @@ class NeighborsConfig(JobConfig):
     )
     seed: int = Field(0, ge=0, description="of an approximate search for neighbours")
 
+    compared: ClassVar[tuple[str, ...]] = ("features", "graph")
+    """The options one of which says by what rows are compared, by default the first."""
+
+    of_search: ClassVar[tuple[str, ...]] = ("n_features", "k", "recall", "seed")
+    """Those of a search for neighbours, which do not go with a graph of them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _features_by_default(cls, given: Any) -> Any:
+        is_told = isinstance(given, dict) and any(given.get(name) for name in cls.compared)
+        return given if is_told else {**given, "features": "features"}
+
     @model_validator(mode="after")
-    def _metric_is_one(self) -> NeighborsConfig:
+    def _one_is_compared(self) -> NeighborsConfig:
+        given = [name for name in self.compared if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are given together; one of them decides")
         agreed_metric(self.metric, 1)
+        if self.graph is not None:
+            refuse_unused(self, "graph", self.of_search)
         return self
+
+    @property
+    def inputs(self) -> list[TableSpec]:
+        """Return the tables that are read: of rows, and the newest version of their graph."""
+        if self.graph is None:
+            return super().inputs
+        return [*super().inputs, TableSpec(self.graph, "graph", self.input_format)]
 
 
 Labelled = TypeVar("Labelled", bound=LabelledConfig)
@@ -226,20 +257,25 @@ class NeighborsTask(FlaggedTask[Near]):
     """A task over rows that are compared with each other by their features."""
 
     passes = "one for features, which are kept, and one for the output"
-    n_features: int
-    """How many features a row has."""
+    graph: GraphOptions
+    """Where the neighbours of a row come from."""
 
     recall: float | None = None
     """The share of the nearest neighbours that was found."""
 
+    def open(self) -> None:
+        """Check columns and options, before a pass over the source."""
+        self.require_new(*self.comments)
+        self.graph = compared(self, edges_of(self))
+
     @property
     def classes_text(self) -> str:
         """Return what a dry run says of the classes."""
-        return "none: features are compared"
+        return f"none: {'features' if self.config.graph is None else 'neighbours'} are compared"
 
     def unclear(self, reasons: Mapping[str, int]) -> str:
         """Return that the number of features was guessed, if rows have another one."""
-        return unclear_features(self.n_features, self.config, reasons)
+        return unclear_features(n_features_of(self.graph), self.config, reasons)
 
     def no_rows(self) -> dict[str, DataFrame]:
         """Return the output without rows."""
@@ -262,11 +298,47 @@ def refuse_unused(config: JobConfig, by: str, names: Iterable[str]) -> None:
             raise ValueError(f"{name} is given, which does not go with {by}")
 
 
-def unclear_features(n_features: int, config: NeighborsConfig, reasons: Mapping[str, int]) -> str:
+def edges_of(task: Task[Near]) -> DataFrame | None:
+    """Return the edges of the graph that a task has in place of features, if it has one."""
+    from lq_spark.tables.formats import read_table
+
+    config = task.config
+    return None if config.graph is None else read_table(task.spark, config.inputs[1]).df
+
+
+def compared(task: Task[Near], edges: DataFrame | None) -> GraphOptions:
+    """Check by what the rows of a task are compared, features or a graph of their neighbours."""
+    from lq_spark.tasks.neighbors.knn import graph_options
+
+    config = task.config
+    graph = graph_options(
+        task.source,
+        config.id,
+        config.features,
+        config.k if edges is None else None,
+        config.metric,
+        config.n_features,
+        graph=edges,
+        recall=config.recall,
+        seed=config.seed,
+    )
+    if n_features := n_features_of(graph):
+        task.bound_batches(8 * n_features)
+    return graph
+
+
+def n_features_of(graph: GraphOptions | None) -> int | None:
+    """Return how many features a row has, if rows are compared by features."""
+    return getattr(graph, "n_features", None)
+
+
+def unclear_features(
+    n_features: int | None, config: NeighborsConfig, reasons: Mapping[str, int]
+) -> str:
     """Return that the number of features was guessed, if it was and rows have another one."""
     from lq_spark.tasks.neighbors.batches import WRONG_NUMBER
 
-    if config.n_features is not None or WRONG_NUMBER not in reasons:
+    if n_features is None or config.n_features is not None or WRONG_NUMBER not in reasons:
         return ""
     return f"; {n_features} features were read off the first row, give n_features to be certain"
 

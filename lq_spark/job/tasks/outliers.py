@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from lq_spark.core.outliers import distances as by_distance
 from lq_spark.core.outliers import probabilities as by_probability
-from lq_spark.job.config import Name
+from lq_spark.job.config import Name, Place
 from lq_spark.job.summary import Metric, Summary, lowest_lines, recall_lines
 from lq_spark.job.tasks.options import (
     FlaggedTask,
     NeighborsConfig,
+    compared,
+    edges_of,
+    n_features_of,
     refuse_unused,
     unclear_features,
 )
@@ -29,18 +32,27 @@ if TYPE_CHECKING:
 
     from lq_spark.engine.reductions import Reduced, Scratch
     from lq_spark.job.scores import Scores
-    from lq_spark.tasks.neighbors.features import FeatureGraph
+    from lq_spark.tasks.neighbors.knn import GraphOptions
+    from lq_spark.tasks.outliers import FittedOutliers
     from lq_spark.tasks.outliers.passes import ByProbability
+
+
+_OF_DISTANCES = ("n_features", "k", "metric", "recall", "seed")
+_OF_REFERENCES = ("fitted", "save_fitted")
+_OF_PROBABILITIES = ("label", "classes", "n_classes", "method", "n_largest", "gamma")
 
 
 class OutliersConfig(NeighborsConfig):
     """A run over rows with features, or with predicted probabilities."""
 
     task: Literal["outliers"] = Field("outliers", description="what is looked for")
-    features: Name | list[Name] | None = Field(
+    fitted: Place | None = Field(
         None,
-        description="column of the features, an array or a vector, or a column each (default: "
-        "features, unless there are pred_probs)",
+        description="folder saved by an earlier run: rows are compared with those of that run, "
+        "not with each other",
+    )
+    save_fitted: Place | None = Field(
+        None, description="new folder to save the features of the rows to, as a reference"
     )
     t: float = Field(1.0, gt=0, description="how fast the score falls with distance")
     pred_probs: Name | list[Name] | None = Field(
@@ -75,24 +87,35 @@ class OutliersConfig(NeighborsConfig):
         "neighbor_recall",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _features_by_default(cls, given: Any) -> Any:
-        is_told = isinstance(given, dict) and (given.get("features") or given.get("pred_probs"))
-        return given if is_told else {**given, "features": "features"}
+    compared: ClassVar[tuple[str, ...]] = ("features", "graph", "pred_probs")
 
     @model_validator(mode="after")
     def _options_agree(self) -> OutliersConfig:
-        if self.features is not None and self.pred_probs is not None:
-            raise ValueError("features and pred_probs are both given; one of them decides")
         if self.pred_probs is not None:
-            by, unused = "pred_probs", ["n_features", "k", "metric", "recall", "seed", "t"]
+            refuse_unused(self, "pred_probs", (*_OF_DISTANCES, *_OF_REFERENCES, "t"))
         else:
-            by = "features"
-            unused = ["label", "classes", "n_classes", "method", "n_largest", "gamma"]
-        refuse_unused(self, by, unused)
+            by = "features" if self.graph is None else "graph"
+            refuse_unused(self, by, _OF_PROBABILITIES)
+        if self.graph is not None:
+            refuse_unused(self, "graph", _OF_REFERENCES)
+        if self.fitted is not None:
+            refuse_unused(self, "fitted", (*_OF_DISTANCES, "save_fitted"))
         by_probability.require_options(self.method, self.n_largest, self.gamma)
         return self
+
+    @property
+    def how(self) -> str:
+        """Return by what a row is scored, in words."""
+        if self.pred_probs is not None:
+            return self.method
+        if self.graph is not None:
+            return "a graph of neighbours"
+        return "features" if self.fitted is None else f"features, among the rows of {self.fitted}"
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Return the folder that the run writes, beside its tables."""
+        return {} if self.save_fitted is None else {"save_fitted": self.save_fitted}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +135,10 @@ class Outliers(Summary):
 
     def lines(self, config: OutliersConfig) -> list[str]:
         """Return how many there are, and the rows of lowest score."""
-        found, by = self.found, "features" if config.features is not None else config.method
+        found = self.found
         return [
             "",
-            f"mean outlier score {found.mean:.4f}, by {by}",
+            f"mean outlier score {found.mean:.4f}, by {config.how}",
             *recall_lines(self.recall),
             f"outliers {found.n_issues:,} of {found.n_rows:,} rows, "
             f"{found.n_issues / found.n_rows:.2%}",
@@ -139,20 +162,29 @@ class OutliersTask(FlaggedTask[OutliersConfig]):
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
-        from lq_spark.tasks.neighbors.knn import feature_graph
+        from lq_spark.tasks.outliers import FittedOutliers
+        from lq_spark.tasks.outliers.fitted import features_like, new_folder
         from lq_spark.tasks.outliers.issues import read_probabilities
 
         config = self.config
         self.require_new(OUTLIER_SCORE, IS_OUTLIER_ISSUE)
         self.classes = config.classes
-        self.options: FeatureGraph | None = None
+        self.graph: GraphOptions | None = None
+        self.loaded: FittedOutliers | None = None
+        self.saved: FittedOutliers | None = None
+        self.n_features: int | None = None
         self.recall: float | None = None
-        if config.features is not None:
-            options = config.id, config.features, config.k, config.metric, config.n_features
-            self.options = feature_graph(
-                self.source, *options, recall=config.recall, seed=config.seed
-            )
-            self.bound_batches(8 * self.options.n_features)
+        if config.save_fitted is not None:
+            new_folder(config.save_fitted)
+        if config.fitted is not None:
+            self.loaded = FittedOutliers.load(self.spark, config.fitted)
+            self.n_features = self.loaded.distances.n_features
+            features_like(self.source, config.features or "", self.loaded.distances)
+            self.bound_batches(8 * self.n_features)
+            return
+        if config.pred_probs is None:
+            self.graph = compared(self, edges_of(self))
+            self.n_features = n_features_of(self.graph)
             return
         self.read, self.n_classes = read_probabilities(
             self.source, config.pred_probs, config.classes, config.n_classes
@@ -162,19 +194,18 @@ class OutliersTask(FlaggedTask[OutliersConfig]):
     @property
     def classes_text(self) -> str:
         """Return what a dry run says of the classes."""
-        return "none: features are compared" if self.options else super().classes_text
+        if self.config.pred_probs is not None:
+            return super().classes_text
+        return f"none: {'features' if self.config.graph is None else 'neighbours'} are compared"
 
     def validate(self, rows: DataFrame) -> DataFrame:
         """Return rows of the source with the reason why they cannot be scored, or null."""
-        from lq_spark.tasks import outliers
+        from lq_spark.tasks import neighbors, outliers
 
         config = self.config
-        if self.options:
-            return outliers.validate(
-                rows,
-                id=config.id,
-                features=config.features,
-                n_features=self.options.n_features,
+        if config.pred_probs is None:
+            return neighbors.validate(
+                rows, id=config.id, features=config.features, n_features=self.n_features
             )
         return outliers.validate(
             rows,
@@ -189,8 +220,8 @@ class OutliersTask(FlaggedTask[OutliersConfig]):
         """Return that the number of features was guessed, if rows have another one."""
         from lq_spark.tasks.shared.names import WRONG_LENGTH
 
-        if self.options:
-            return unclear_features(self.options.n_features, self.config, reasons)
+        if self.graph:
+            return unclear_features(self.n_features, self.config, reasons)
         if not (self.config.n_classes or self.config.classes) and WRONG_LENGTH in reasons:
             return (
                 f"; K = {self.n_classes} was read off the first row, give n_classes to be certain"
@@ -206,17 +237,37 @@ class OutliersTask(FlaggedTask[OutliersConfig]):
 
     def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:
         """Yield rows with their scores and flags."""
-        from lq_spark.tasks.outliers.issues import agreed_threshold, with_distances
+        from lq_spark.tasks.outliers.issues import agreed_threshold
         from lq_spark.tasks.outliers.passes import with_probability_scores
 
         config = self.config
-        if self.options:
+        if config.pred_probs is None:
             limit = agreed_threshold(config.threshold, by_distance.THRESHOLD)
-            found, self.recall = with_distances(rows, self.options, config.t, limit, fail=True)
+            found = self._by_distance(rows, limit)
         else:
             limit = agreed_threshold(config.threshold, by_probability.THRESHOLD)
             found = with_probability_scores(rows, self._how(rows), limit, fail=False)
         yield "output", self._output(found)
+
+    def _by_distance(self, rows: DataFrame, threshold: float) -> DataFrame:
+        from lq_spark.tasks.neighbors.features import FeatureGraph
+        from lq_spark.tasks.outliers.fitted import scored_by_reference
+        from lq_spark.tasks.outliers.issues import with_distances, with_distances_kept
+
+        config, how = self.config, (self.config.t, threshold)
+        if self.loaded is not None:
+            options = config.id, config.features or "", self.loaded
+            return scored_by_reference(rows, *options, *how, fail=False)
+        graph = self.graph
+        if config.save_fitted is not None and isinstance(graph, FeatureGraph):
+            (found, self.recall), self.saved = with_distances_kept(rows, graph, *how)
+        elif graph is not None:
+            found, self.recall = with_distances(rows, graph, *how, fail=True)
+        return found
+
+    def fitted(self) -> Mapping[str, FittedOutliers | None]:
+        """Return the rows as a reference for others, if they are to be saved."""
+        return {"save_fitted": self.saved}
 
     def _how(self, rows: DataFrame) -> ByProbability:
         from lq_spark.tasks.outliers.issues import with_thresholds

@@ -15,7 +15,7 @@ from pydantic import Field
 from lq_spark.core.valuation.contributions import THRESHOLD
 from lq_spark.job.config import Name
 from lq_spark.job.summary import Metric, Summary, lowest_lines, recall_lines
-from lq_spark.job.tasks.options import Features, NeighborsConfig, NeighborsTask
+from lq_spark.job.tasks.options import NeighborsConfig, NeighborsTask, n_features_of
 from lq_spark.tasks.shared.names import DATA_VALUATION_SCORE, IS_DATA_VALUATION_ISSUE
 
 if TYPE_CHECKING:
@@ -30,10 +30,11 @@ class ValuationConfig(NeighborsConfig):
 
     task: Literal["valuation"] = Field("valuation", description="what is looked for")
     label: Name = Field("label", description="column of the given labels, of any type of labels")
-    features: Features = "features"
     threshold: float = Field(
         THRESHOLD, ge=0, le=1, description="rows of a lower score do more harm than good"
     )
+
+    of_search: ClassVar[tuple[str, ...]] = ("n_features", "recall", "seed")
 
     metrics_of_task: ClassVar[tuple[str, ...]] = (
         *("mean_data_valuation_score", "data_valuation_issues", "issue_rate"),
@@ -83,16 +84,10 @@ class ValuationTask(NeighborsTask[ValuationConfig]):
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
-        from lq_spark.tasks.neighbors.knn import feature_graph
         from lq_spark.tasks.valuation.columns import compared_label
 
-        config = self.config
-        compared_label(self.source, config.label)
-        self.require_new(*self.comments)
-        options = config.id, config.features, config.k, config.metric, config.n_features
-        self.graph = feature_graph(self.source, *options, recall=config.recall, seed=config.seed)
-        self.n_features = self.graph.n_features
-        self.bound_batches(8 * self.n_features)
+        compared_label(self.source, self.config.label)
+        super().open()
 
     def validate(self, rows: DataFrame) -> DataFrame:
         """Return rows of the source with the reason why they cannot be scored, or null."""
@@ -104,7 +99,7 @@ class ValuationTask(NeighborsTask[ValuationConfig]):
             id=config.id,
             label=config.label,
             features=config.features,
-            n_features=self.n_features,
+            n_features=n_features_of(self.graph),
         )
 
     def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:

@@ -15,11 +15,12 @@ from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.readings import Input
 from lq_spark.engine.vectors import float_array
 from lq_spark.engine.verbs import with_mapped
-from lq_spark.errors import ColumnError, OptionError, require_whole_number
+from lq_spark.errors import ColumnError, OptionError, require_unused, require_whole_number
 from lq_spark.tasks.neighbors.batches import REASONS_SCHEMA, reasons_batch
 from lq_spark.tasks.shared.classes import first_size
 from lq_spark.tasks.shared.columns import require_listed
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
+from lq_spark.tasks.shared.names import INVALID_REASON
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -93,7 +94,7 @@ def validate(
     df: DataFrame,
     *,
     id: str | None = None,
-    features: Features = "features",
+    features: Features | None = "features",
     n_features: int | None = None,
 ) -> DataFrame:
     """Return the table with ``invalid_reason``: why a row has no place among others, or null. Lazy.
@@ -102,21 +103,28 @@ def validate(
 
     Parameters
     ----------
-    df, features, n_features
+    df, n_features
         As for :func:`lq_spark.neighbors.graph`.
     id : str, optional
         Column that must tell the rows apart: a null in it and a value that occurs twice are faults
         (of every row that has it).
+    features : str or sequence of str, optional
+        As for :func:`lq_spark.neighbors.graph`; None where a graph stands in for them.
 
     Raises
     ------
     ColumnError, OptionError
         If a column or option is wrong: before a Spark job starts.
     """
-    table = feature_table(df, features)
-    require_to_validate(df, id, "neighbors.validate")
-    width = resolved_n_features(df, table, n_features)
-    checked = with_mapped(df, reasons_batch(width), [table.input], REASONS_SCHEMA)
+    if features is None:
+        require_unused("graph", n_features=n_features)
+        require_to_validate(df, id, "neighbors.validate")
+        checked = df.withColumn(INVALID_REASON, F.lit(None).cast("string"))
+    else:
+        table = feature_table(df, features)
+        require_to_validate(df, id, "neighbors.validate")
+        width = resolved_n_features(df, table, n_features)
+        checked = with_mapped(df, reasons_batch(width), [table.input], REASONS_SCHEMA)
     return checked if id is None else with_key_reasons(checked, df, id)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DoubleType, StructField, StructType
 
 from lq_spark.core.noniid.permutations import EXACT_UP_TO
@@ -19,7 +18,7 @@ from lq_spark.tasks.neighbors.knn import graph_options, joined
 from lq_spark.tasks.noniid.batches import Orders
 from lq_spark.tasks.noniid.passes import RowOrder, placed_rows, tested, with_flag, with_scores
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
-from lq_spark.tasks.shared.names import INVALID_REASON, IS_NON_IID_ISSUE, NON_IID_SCORE
+from lq_spark.tasks.shared.names import IS_NON_IID_ISSUE, NON_IID_SCORE
 from lq_spark.tasks.shared.streams import refuse_stream
 
 if TYPE_CHECKING:
@@ -182,10 +181,7 @@ def validate(
     if features is not None:
         feature_table(df, features)
     require_to_validate(df, id, "noniid.validate")
-    if features is None:
-        checked = df.withColumn(INVALID_REASON, F.lit(None).cast("string"))
-    else:
-        checked = neighbors.validate(df, features=features, n_features=n_features)
+    checked = neighbors.validate(df, features=features, n_features=n_features)
     if order is not None:
         reasons = {"null": NULL_ORDER, "duplicate": DUPLICATE_ORDER}
         checked = with_key_reasons(checked, df, order, **reasons)

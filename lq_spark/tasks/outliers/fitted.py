@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +34,12 @@ from lq_spark.tasks.neighbors.batches import (
     read_features,
 )
 from lq_spark.tasks.neighbors.columns import Features, FeatureTable, feature_table
-from lq_spark.tasks.neighbors.features import distinct_rows, lists_of, rows_with_vectors
+from lq_spark.tasks.neighbors.features import (
+    FeatureGraph,
+    distinct_rows,
+    lists_of,
+    rows_with_vectors,
+)
 from lq_spark.tasks.neighbors.knn import feature_graph, joined
 from lq_spark.tasks.neighbors.reference import nearest_references
 from lq_spark.tasks.neighbors.searches import Search
@@ -43,6 +48,7 @@ from lq_spark.tasks.outliers.passes import (
     MEAN,
     TypicalDistances,
     distance_batch,
+    judged,
     mean_distances,
     means_batch,
     typical_distances,
@@ -154,15 +160,8 @@ class FittedOutliers(Displayed):
         TableError
             If it cannot be written.
         """
-        uri = as_uri(path).rstrip("/")
-        try:
-            files, folder = files_of(uri)
-            is_taken = files.get_file_info(folder).type != fs.FileType.NotFound
-        except (OSError, pa.ArrowException) as error:
-            raise TableError(f"fitted: cannot write {path!r} ({error})") from error
-        if is_taken:
-            raise OptionError(f"fitted: there is something at {path!r}; it must be a new folder")
-        written(self.references, f"{uri}/{_ROWS}")
+        files, folder = new_folder(path)
+        written(self.references, f"{as_uri(path).rstrip('/')}/{_ROWS}")
         # The file last: without it there is nothing to load.
         try:
             with files.open_output_stream(f"{folder}/{_FILE}") as stream:
@@ -188,6 +187,26 @@ class FittedOutliers(Displayed):
         except (OSError, pa.ArrowException, UnicodeDecodeError, DataError) as error:
             raise OptionError(f"fitted: cannot read {path!r} ({error})") from error
         return cls(found, spark.read.parquet(f"{uri}/{_ROWS}"))
+
+
+def new_folder(path: str) -> tuple[fs.FileSystem, str]:
+    """Return the file system, and the place in it, of a folder that is not there yet.
+
+    Raises
+    ------
+    OptionError
+        If there is something at this place.
+    TableError
+        If it cannot be looked at.
+    """
+    try:
+        files, folder = files_of(as_uri(path).rstrip("/"))
+        is_taken = files.get_file_info(folder).type != fs.FileType.NotFound
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(f"fitted: cannot write {path!r} ({error})") from error
+    if is_taken:
+        raise OptionError(f"fitted: there is something at {path!r}; it must be a new folder")
+    return files, folder
 
 
 def fit(
@@ -224,13 +243,41 @@ def fit(
     """
     refuse_stream(df, "outliers.fit")
     options = feature_graph(df, id, features, k, metric, n_features, recall=recall, seed=seed)
+    with Held() as of_means:
+        return fitted_to(df, options, of_means).fitted
+
+
+class Compared(NamedTuple):
+    """Rows that were compared with each other, as a reference for others.
+
+    Attributes
+    ----------
+    fitted : FittedOutliers
+    means : DataFrame
+        ROW and MEAN, the mean distance of each to its neighbours.
+    recall : float
+        The share of the nearest neighbours that was found.
+    """
+
+    fitted: FittedOutliers
+    means: DataFrame
+    recall: float
+
+
+def fitted_to(df: DataFrame, options: FeatureGraph, of_means: Held) -> Compared:
+    """Return rows as the reference, and their own mean distances, held from now on.
+
+    Raises as :func:`fit`.
+    """
     with Held() as held, ExitStack() as stack:
         distinct = distinct_rows(df, options, stack, fail=True)
         if distinct.n_rows < 2:
             raise DataError("there are fewer than 2 reference rows, which have no distances")
         with Held() as of_graph:
-            lists, *_ = lists_of(distinct, options, column_type(df, id), stack, of_graph)
-            typical = typical_distances(mean_distances(lists, of_graph))
+            kind = column_type(df, options.id)
+            lists, _, recall = lists_of(distinct, options, kind, stack, of_graph)
+            means = mean_distances(lists, of_means)
+            typical = typical_distances(means)
         references = held.hold(distinct.sets)
         references.count()  # now, while what it is made of is kept
         distances = ReferenceDistances(
@@ -242,7 +289,7 @@ def fit(
             distinct.n_sets,
             *typical[1:],
         )
-        return FittedOutliers(distances, held.until_gone(references))
+        return Compared(FittedOutliers(distances, held.until_gone(references)), means, recall)
 
 
 def scored_by_reference(
@@ -260,7 +307,7 @@ def scored_by_reference(
     Rows without usable features fail, or have nulls.
     """
     distances = fitted.distances
-    table = _features_like(df, features, distances)
+    table = features_like(df, features, distances)
     require_new_columns(df, FOUND.names)
     function = distance_batch(distances.typical, distances.metric, t, threshold)
     if 8 * distances.n_distinct * distances.n_features <= CARRIED_BYTES:
@@ -277,14 +324,12 @@ def scored_by_reference(
         )
         mean = StructType([StructField(MEAN, DoubleType())])
         means = with_mapped(near, means_batch, [column_input(DISTANCES)], mean, keep=[ROW])
-        scored = held.hold(with_mapped(means, function, [column_input(MEAN)], FOUND, keep=[ROW]))
+        scored = held.hold(judged(means, function))
         scored.count()  # now, while what it is made of is kept
         return joined(df, id, scored, held)
 
 
-def _features_like(
-    df: DataFrame, features: Features, distances: ReferenceDistances
-) -> FeatureTable:
+def features_like(df: DataFrame, features: Features, distances: ReferenceDistances) -> FeatureTable:
     """Return the features of new rows; raise OptionError unless they are of the references'."""
     table = feature_table(df, features)
     given = "float" if table.dtype == np.float32 else "double"

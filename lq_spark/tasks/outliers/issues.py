@@ -18,12 +18,15 @@ from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import OptionError, require_number, require_one_of, require_unused
 from lq_spark.tasks import multiclass, neighbors
 from lq_spark.tasks.neighbors.columns import Features
+from lq_spark.tasks.neighbors.features import FeatureGraph
 from lq_spark.tasks.neighbors.knn import GraphOptions, graph_options, joined
-from lq_spark.tasks.outliers.fitted import FittedOutliers, scored_by_reference
+from lq_spark.tasks.outliers.fitted import FittedOutliers, fitted_to, scored_by_reference
 from lq_spark.tasks.outliers.passes import (
     FOUND,
     ByProbability,
     Scored,
+    distance_batch,
+    judged,
     probability_inputs,
     scored_by_distance,
     with_probability_scores,
@@ -333,6 +336,16 @@ def with_distances(
     with Held() as held:
         found, recall = scored_by_distance(df, options, t, threshold, held, fail=fail)
         return Scored(joined(df, options.id, found, held), recall)
+
+
+def with_distances_kept(
+    df: DataFrame, options: FeatureGraph, t: float, threshold: float
+) -> tuple[Scored, FittedOutliers]:
+    """Return what :func:`with_distances` does, and the rows as a reference for others."""
+    with Held() as held:
+        fitted, means, recall = fitted_to(df, options, held)
+        function = distance_batch(fitted.distances.typical, options.metric, t, threshold)
+        return Scored(joined(df, options.id, judged(means, function), held), recall), fitted
 
 
 def with_thresholds(

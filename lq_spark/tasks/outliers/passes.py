@@ -89,10 +89,13 @@ def scored_by_distance(
     """
     lists = neighbor_lists(df, options, held, fail=fail)
     means = mean_distances(lists.rows, held)
-    typical = typical_distances(means)
-    function = distance_batch(typical, options.metric, t, threshold)
-    scored = with_mapped(means, function, [column_input(MEAN)], FOUND, keep=[ROW])
-    return Scored(scored, lists.recall)
+    function = distance_batch(typical_distances(means), options.metric, t, threshold)
+    return Scored(judged(means, function), lists.recall)
+
+
+def judged(means: DataFrame, function: BatchFunction) -> DataFrame:
+    """Return ROW of mean distances, and what :func:`distance_batch` says of them."""
+    return with_mapped(means, function, [column_input(MEAN)], FOUND, keep=[ROW])
 
 
 def mean_distances(lists: DataFrame, held: Held) -> DataFrame:

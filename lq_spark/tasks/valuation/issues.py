@@ -170,11 +170,8 @@ def validate(
     if features is not None:
         feature_table(df, features)
     require_to_validate(df, id, "valuation.validate")
-    if features is None:
-        checked = df.withColumn(INVALID_REASON, reason)
-    else:
-        checked = neighbors.validate(df, features=features, n_features=n_features)
-        checked = checked.withColumn(INVALID_REASON, F.coalesce(reason, column(INVALID_REASON)))
+    checked = neighbors.validate(df, features=features, n_features=n_features)
+    checked = checked.withColumn(INVALID_REASON, F.coalesce(reason, column(INVALID_REASON)))
     return checked if id is None else with_key_reasons(checked, df, id)
 
 
