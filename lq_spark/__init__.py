@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lq_spark.tables.workers import files
     from lq_spark.tasks import (
         activelab,
+        audit,
         detection,
         duplicates,
         groups,
@@ -47,6 +48,7 @@ __all__ = [
     "SegmentationModel",
     "Thresholds",
     "activelab",
+    "audit",
     "detection",
     "duplicates",
     "files",
@@ -68,6 +70,7 @@ __all__ = [
 
 _HOMES = {
     "activelab": "lq_spark.tasks.activelab",
+    "audit": "lq_spark.tasks.audit",
     "detection": "lq_spark.tasks.detection",
     "duplicates": "lq_spark.tasks.duplicates",
     "groups": "lq_spark.tasks.groups",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import numpy as np
 from pyspark.sql import functions as F
@@ -45,6 +45,13 @@ CLUSTER = "cluster"
 _MOST_CLUSTERS: Final = 1 << 20
 _N, _HIGH, _LOW = "__lq_n", "__lq_high", "__lq_low"
 _OWN = "__lq_own"
+
+
+class Confidence(Protocol):
+    """What adds LABEL_QUALITY, the self-confidence of each row, to a table."""
+
+    def scored(self, df: DataFrame) -> DataFrame:
+        """Return a table with it, null of a row that cannot be scored. Lazy."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,7 @@ def _usable(rows: DataFrame, is_usable: Column, *, fail: bool) -> DataFrame:
 def with_found_clusters(
     df: DataFrame,
     options: GraphOptions,
-    labelled: Labelled,
+    labelled: Confidence,
     threshold: float,
     least: int,
     eps: float,

@@ -146,6 +146,49 @@ def find_issues(
     -----
     Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), section 3.2.
     """
+    found, _ = issues_with_noise(
+        df,
+        id=id,
+        label=label,
+        pred_probs=pred_probs,
+        classes=classes,
+        filter_by=filter_by,
+        frac_noise=frac_noise,
+        num_to_remove_per_class=num_to_remove_per_class,
+        min_examples_per_class=min_examples_per_class,
+        collision_rule=collision_rule,
+        fitted=fitted,
+        method=method,
+        adjust_pred_probs=adjust_pred_probs,
+        issue_rank=issue_rank,
+        tolerance=tolerance,
+    )
+    return found
+
+
+def issues_with_noise(
+    df: DataFrame,
+    *,
+    id: str,
+    label: str,
+    pred_probs: PredProbs,
+    classes: Sequence[str] | None = None,
+    filter_by: str = "prune_by_noise_rate",
+    frac_noise: float = 1.0,
+    num_to_remove_per_class: int | Sequence[int] | None = None,
+    min_examples_per_class: int = 1,
+    collision_rule: str | None = None,
+    fitted: NoiseModel | None = None,
+    method: str = "self_confidence",
+    adjust_pred_probs: bool = False,
+    issue_rank: bool = False,
+    tolerance: float = SUM_TOLERANCE,
+    count: bool = False,
+) -> tuple[DataFrame, NoiseModel | None]:
+    """Return what :func:`find_issues` does, and what the table says of its noise.
+
+    A rule that does without has the noise counted only if ``count`` says so.
+    """
     collision = agreed_collision_rule(collision_rule, fitted)
     rule = Rule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class, collision)
     require_method(method, adjust_pred_probs=adjust_pred_probs)
@@ -169,7 +212,7 @@ def find_issues(
         method, thresholds if adjust_pred_probs else None, table.label_type, table.classes
     )
     with held_if_small(n_rows, thresholds.n_classes) as held:
-        found, _ = flagged_rows(
+        found, model = flagged_rows(
             df,
             table,
             TableColumns(id, label, pred_probs),
@@ -178,11 +221,13 @@ def find_issues(
             fitted,
             scores=scores,
             tolerance=tolerance,
+            count=count,
             held=held,
             validate="multiclass.validate",
         )
         found = held.hold_lazily(found.select(*map(column, df.columns), *added[:3]))
-        return held.until_gone(with_issue_rank(found, id) if issue_rank else found)
+        found = with_issue_rank(found, id) if issue_rank else found
+        return held.until_gone(found), model
 
 
 def summarize(

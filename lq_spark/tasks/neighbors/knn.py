@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyspark.sql.types import DoubleType, IntegerType, StructField, StructType
@@ -20,9 +21,6 @@ from lq_spark.tasks.shared.streams import refuse_stream
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-GraphOptions = FeatureGraph | GivenGraph
-"""Where the neighbours of a table's rows come from, checked."""
 
 
 class NeighborLists(NamedTuple):
@@ -42,6 +40,28 @@ class NeighborLists(NamedTuple):
     rows: DataFrame
     k: int
     recall: float = 1.0
+
+
+@dataclass(frozen=True)
+class SearchedGraph:
+    """The neighbours of a table's rows, where they were looked for already.
+
+    Attributes
+    ----------
+    id : str
+        The key column of the rows.
+    lists : NeighborLists
+    metric : str or None
+        Of the distances, where it is known.
+    """
+
+    id: str
+    lists: NeighborLists
+    metric: str | None
+
+
+GraphOptions = FeatureGraph | GivenGraph | SearchedGraph
+"""Where the neighbours of a table's rows come from, checked."""
 
 
 def graph(
@@ -196,6 +216,8 @@ def neighbor_lists(
     DataError
         If a graph that is given is not one of these rows.
     """
+    if isinstance(options, SearchedGraph):
+        return options.lists
     if isinstance(options, GivenGraph):
         return NeighborLists(*given_lists(df, options, held))
     return NeighborLists(*feature_lists(df, options, held, fail=fail))

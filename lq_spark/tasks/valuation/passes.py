@@ -17,7 +17,7 @@ from lq_spark.engine.readings import BatchFunction, column_input
 from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import InvalidRowsError, OptionError
 from lq_spark.tasks.neighbors.batches import NEIGHBORS, ROW
-from lq_spark.tasks.neighbors.given import GivenGraph
+from lq_spark.tasks.neighbors.features import FeatureGraph
 from lq_spark.tasks.neighbors.knn import GraphOptions, NeighborLists, joined, neighbor_lists
 from lq_spark.tasks.shared.names import DATA_VALUATION_SCORE, IS_DATA_VALUATION_ISSUE
 from lq_spark.tasks.valuation.columns import ComparedLabel
@@ -66,7 +66,7 @@ def with_values(
         If a graph that is given is not one of these rows.
     """
     with Held() as held:
-        rows = _labelled(df, label, fail=fail or isinstance(options, GivenGraph))
+        rows = _labelled(df, label, fail=fail or not isinstance(options, FeatureGraph))
         lists = neighbor_lists(rows, options, held, fail=fail)
         n_near = _agreed_k(k, lists)
         labels = rows.select(column(options.id).alias(_KEY), label.value.alias(_LABEL))

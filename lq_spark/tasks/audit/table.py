@@ -1,0 +1,178 @@
+"""The table of an audit, and what several checks find out of it once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lq_spark.core.neighbors.vectors import agreed_metric
+from lq_spark.engine.held import Held
+from lq_spark.engine.inputs import column, require_columns
+from lq_spark.engine.verbs import select
+from lq_spark.errors import OptionError
+from lq_spark.tasks.neighbors.batches import ROW
+from lq_spark.tasks.neighbors.columns import Features
+from lq_spark.tasks.neighbors.features import FeatureGraph
+from lq_spark.tasks.neighbors.knn import GraphOptions, SearchedGraph, graph_options, neighbor_lists
+from lq_spark.tasks.shared.classes import checked_classes
+from lq_spark.tasks.shared.probabilities import PredProbs, probabilities, probability_names
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, eq=False)
+class AuditTable:
+    """A table that is audited: the options of :func:`lq_spark.audit.find_issues`.
+
+    Attributes
+    ----------
+    df : DataFrame
+    id, label, pred_probs, features
+        Its columns; None for one that was not given.
+    task : str
+    classes, n_classes, k, metric, n_features, recall, seed
+        As they were given.
+    """
+
+    df: DataFrame
+    id: str
+    label: str | None
+    pred_probs: PredProbs | None
+    features: Features | None
+    graph: DataFrame | None
+    task: str
+    classes: Sequence[str] | None
+    n_classes: int | None
+    k: int | None
+    metric: str | None
+    n_features: int | None
+    recall: float | None
+    seed: int
+    held: Held = field(repr=False)
+    _found: dict[object, Any] = field(default_factory=dict, repr=False)
+    _failed: dict[object, Exception] = field(default_factory=dict, repr=False)
+
+    @property
+    def has_classes(self) -> bool:
+        """Return whether a label is one of exclusive classes."""
+        return self.task == "classification"
+
+    @property
+    def has_neighbors(self) -> bool:
+        """Return whether there is something by which rows are near to each other."""
+        return self.features is not None or self.graph is not None
+
+    def require(self) -> None:
+        """Raise if a column is not there, or what is near cannot be looked for with the options.
+
+        Raises
+        ------
+        ColumnError, OptionError
+        """
+        if self.label is not None:
+            require_columns(self.df, label=self.label)
+        if self.features is not None and self.graph is not None:
+            raise OptionError("features and graph are given together; one of them decides")
+        if self.has_neighbors:
+            self._options(self.features, self.metric, self.n_features)
+        if self.pred_probs is None:
+            return
+        if self.has_classes:
+            probabilities(self.df, self.pred_probs, checked_classes(self.classes), None)
+        else:
+            require_columns(self.df, pred_probs=probability_names(self.pred_probs)[0])
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is known of classes and neighbours, after the checks."""
+        facts: dict[str, Any] = {}
+        if counted := self.known("class counts"):
+            labels, counts = counted
+            names = labels.classes or tuple(str(k) for k in range(len(counts)))
+            facts |= {"num_classes": len(counts), "class_names": names}
+        if near := self.known(("neighbors", *self._near_by(self.features, self.metric))):
+            facts |= {"knn_metric": near.metric, "knn_k": near.lists.k}
+            facts["knn_recall"] = near.lists.recall
+        return facts
+
+    def shared(self, what: object, find: Callable[[], Found]) -> Found:
+        """Return what several checks need, found for the first of them: an error, too."""
+        if what in self._failed:
+            raise self._failed[what]
+        if what not in self._found:
+            try:
+                self._found[what] = find()
+            except Exception as error:
+                self._failed[what] = error
+                raise
+        return self._found[what]  # type: ignore[no-any-return]
+
+    def known(self, what: object) -> Any:
+        """Return what was found for several checks, None if it was not."""
+        return self._found.get(what)
+
+    def columns(self, *names: str | None) -> DataFrame:
+        """Return the id and these columns of the table, each once."""
+        return select(self.df, *dict.fromkeys([self.id, *filter(None, names)]))
+
+    def neighbors(self, metric: str | None = None) -> SearchedGraph:
+        """Return the nearest rows of each row, by features or as the graph says.
+
+        Of features, by another metric where one is given.
+
+        Raises
+        ------
+        ColumnError, OptionError, InvalidRowsError, DataError
+            As :func:`lq_spark.neighbors.graph`.
+        """
+        by = self.features if self.graph is None else None
+        return self._near(by, metric or self.metric, self.n_features)
+
+    def neighbors_of_probabilities(self) -> SearchedGraph:
+        """Return the rows of the nearest predicted probabilities of each row."""
+        return self._near(self.pred_probs, self.metric, self.n_classes)
+
+    def rows_near(self, near: SearchedGraph) -> DataFrame:
+        """Return the id of each row of a graph, and nothing else."""
+        return near.lists.rows.select(column(ROW).alias(self.id))
+
+    def _near(
+        self, features: PredProbs | Features | None, metric: str | None, n: int | None
+    ) -> SearchedGraph:
+        checked = self._options(features, metric, n)
+
+        def search() -> SearchedGraph:
+            used = metric
+            if isinstance(checked, FeatureGraph):
+                used = agreed_metric(metric, checked.n_features)
+            return SearchedGraph(self.id, neighbor_lists(self.df, checked, self.held), used)
+
+        return self.shared(("neighbors", *self._near_by(features, metric)), search)
+
+    def _options(
+        self, features: PredProbs | Features | None, metric: str | None, n: int | None
+    ) -> GraphOptions:
+        def check() -> GraphOptions:
+            return graph_options(
+                self.df,
+                self.id,
+                features,
+                self.k,
+                metric,
+                n,
+                graph=self.graph if features is None else None,
+                recall=self.recall,
+                seed=self.seed,
+            )
+
+        return self.shared(("options", *self._near_by(features, metric)), check)
+
+    def _near_by(
+        self, features: PredProbs | Features | None, metric: str | None
+    ) -> tuple[object, str | None]:
+        """Return by what neighbours are looked for, to remember them."""
+        names = features if features is None or isinstance(features, str) else tuple(features)
+        return names, metric

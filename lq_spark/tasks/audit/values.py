@@ -1,0 +1,69 @@
+"""The checks of an audit that look at the values of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lq_spark.tasks import identifiers
+from lq_spark.tasks.audit.check import Check, Checked
+from lq_spark.tasks.audit.table import AuditTable
+from lq_spark.tasks.nulls.columns import looked_at, with_null_scores
+
+
+@dataclass(frozen=True)
+class Null(Check):
+    """Rows that have no values, or few.
+
+    Attributes
+    ----------
+    columns : sequence of str, optional
+        The columns that are looked at: by default those of the features, where each has one of its
+        own, or all but the id.
+    """
+
+    name = "null"
+    columns: Sequence[str] | None = None
+
+    def require(self, table: AuditTable) -> None:
+        """Raise unless the columns are there."""
+        self._looked_at(table)
+
+    def find_issues(self, table: AuditTable) -> Checked:
+        """Return the rows without values."""
+        names = self._looked_at(table)
+        return Checked(with_null_scores(table.columns(*names), names))
+
+    def _looked_at(self, table: AuditTable) -> list[str]:
+        columns = self.columns
+        if columns is None and table.features is not None and not isinstance(table.features, str):
+            columns = table.features
+        return looked_at(table.df, table.id, columns)
+
+
+@dataclass(frozen=True)
+class IdentifierColumn(Check):
+    """Columns that number the rows: 1 is the score of a table without one, else 0.
+
+    Attributes
+    ----------
+    columns : sequence of str, optional
+        As for :func:`lq_spark.identifiers.find_issues`: by default all of whole numbers, but the id
+        and the label.
+    """
+
+    name = "identifier_column"
+    columns: Sequence[str] | None = None
+
+    def column_types(self, table: AuditTable) -> dict[str, str]:
+        """Return none: it says nothing of single rows."""
+        return {}
+
+    def find_issues(self, table: AuditTable) -> Checked:
+        """Return which columns number the rows."""
+        df = table.df
+        if self.columns is None:
+            df = df.drop(*(name for name in (table.id, table.label) if name is not None))
+        health = identifiers.summarize(df, columns=self.columns)
+        n_found = len(health.identifiers)
+        return Checked(None, 0.0 if n_found else 1.0, n_found, info=health)
