@@ -940,6 +940,43 @@ def noniid() -> Case:
     )
 
 
+AUDITED = {
+    "label": {"min_examples_per_class": 0},
+    "outlier": {},
+    "near_duplicate": {},
+    "class_imbalance": {},
+    "data_valuation": {},
+}
+"""Checks of an audit that are quick, and together need all columns."""
+
+
+def audit() -> Case:
+    rng = _rng()
+    labels, probs = rng.integers(0, K, N), rng.dirichlet(np.ones(K), N)
+    features = list(_features())
+    table = pa.table(
+        {"id": np.arange(N), "label": labels, "pred_probs": list(probs), "features": features}
+    )
+    columns = ("id", "label", "pred_probs", "features")
+    options = {"n_classes": K, "checks": AUDITED, "on_check_error": "fail"}
+    return Case(
+        "audit",
+        (table,),
+        {name: name for name in columns},
+        (Call("find_issues", columns, options), Call("validate", columns, {"n_classes": K})),
+        kinds={"label": LABELS, "pred_probs": PROBS, "features": FEATURES},
+        more_kinds=(NAMED_LABEL,),
+        refusals=(*OF_GRAPH, *OF_SEARCH),
+        # An audit says which of its checks cannot run for them.
+        faults=tuple(
+            dataclasses.replace(fault, unseen=("find_issues",))
+            for fault in (*label_faults(), *probability_faults(), *feature_faults())
+        ),
+        empty={"find_issues": NO_ROW},
+        tells_names=("find_issues",),
+    )
+
+
 def imbalance() -> Case:
     table = pa.table({"id": np.arange(N), "label": _rng().integers(0, K, N)})
     label = ("label",)
@@ -1063,7 +1100,7 @@ CASES = {
         *(multiclass, sentences, tokens, multilabel, regression, detection, boxes),
         *(segmentation, nested_images, crowd, active, neighbors, outliers, duplicates),
         *(texts, leakage),
-        *(imbalance, nulls, valuation, noniid, groups, identifiers),
+        *(imbalance, nulls, valuation, noniid, groups, identifiers, audit),
     )
 }
 

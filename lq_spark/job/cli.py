@@ -109,6 +109,16 @@ def _one_or_list(text: str) -> str | list[str]:
     return names if len(names) > 1 else text
 
 
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"must be JSON, got {text!r} ({error})") from error
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError(f"must be a JSON object, got {text!r}")
+    return found
+
+
 def parser(entry: Entry) -> argparse.ArgumentParser:
     """Return the parser: one flag a config key. A flag that is not given is absent."""
     tasks = ", ".join(f"{entry.task} ({entry.title})" for entry in TASKS.values())
@@ -153,6 +163,8 @@ def parser(entry: Entry) -> argparse.ArgumentParser:
         elif name in _CONDITIONS:
             # One flag a condition: it may hold a comma.
             options.update(action="append", metavar="CONDITION")
+        elif "dict[" in str(field.annotation):
+            options.update(type=_json_object, metavar="JSON")
         elif "list" in str(field.annotation) and len(kinds) > 1:
             options.update(type=_one_or_list, metavar="A[,B,…]")
         elif "list" in str(field.annotation):

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -135,10 +135,7 @@ class JobConfig(BaseModel):
 
     def columns_named(self, there: Iterable[str]) -> list[str]:
         """Return the columns, of those that are there, that the configuration names."""
-        named: set[str] = set()
-        for value in dict(self).values():
-            for item in value if isinstance(value, list) else [value]:
-                named.update(item if isinstance(item, list) else [item])
+        named = set(_texts(dict(self)))
         return [name for name in there if name in named]
 
     @property
@@ -173,6 +170,11 @@ class JobConfig(BaseModel):
     @property
     def files(self) -> dict[str, str]:
         """Return the files that the run writes, by option."""
+        return {}
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """Return the folders that the run writes beside its tables, by option."""
         return {}
 
     @property
@@ -282,6 +284,15 @@ class FittedConfig(JobConfig):
         """Return the files that the run writes, by option."""
         named = {name: getattr(self, name) for name in self.local_files if "save" in name}
         return {option: path for option, path in named.items() if path is not None}
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield the texts among values, those of lists and mappings too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def beside(place: str, ending: str) -> str:

@@ -110,6 +110,8 @@ class JobRun:
             output_table(self.spark, spec).check(schema)
         for option, path in self.config.files.items():
             require_writable(option, path, folder=False)
+        for option, path in self.config.folders.items():
+            require_writable(option, path, folder=True)
         return outputs
 
     def run(self) -> Report:
@@ -228,7 +230,7 @@ class JobRun:
         raise InvalidRowsError("; ".join(messages) + unclear)
 
     def _save(self, task: Task[Any]) -> None:
-        for option, path in self.config.files.items():
+        for option, path in {**self.config.files, **self.config.folders}.items():
             fitted = task.fitted()[option]
             if fitted is None:
                 raise DataError(

@@ -140,7 +140,7 @@ class Report:
             for option, aside in self.set_aside.items():
                 facts[option] = f"{config.place(option)} ({aside.text})"
         spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self.seconds.items())
-        facts |= {**config.files, **self.found.facts(config), "time": spent}
+        facts |= {**config.files, **config.folders, **self.found.facts(config), "time": spent}
         width = max(map(len, facts)) + 2
         head = f"{self.n_scored:,} of {self.n_rows:,} {self.set_aside['quarantine'].rows} scored"
         lines = [head + self.found.details(config)]

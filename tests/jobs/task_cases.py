@@ -470,6 +470,36 @@ CASES = {
         drift=(),
         refused=({"metric": "cosin"}, "metric must be one of 'cosine', 'euclidean'"),
     ),
+    "audit": Case(
+        "audit",
+        {
+            "checks": ["label", "outlier", "near_duplicate", "identifier_column"],
+            "check_options": {"label": {"min_examples_per_class": 0}},
+            "n_classes": 3,
+            "label": "label",
+            "pred_probs": "pred_probs",
+            "features": "features",
+        },
+        (*OF_KEYS, *OF_LABELS, *_of_probabilities(), *OF_FEATURES),
+        written={
+            "": (
+                *("id", "is_label_issue", "label_score", "given_label", "predicted_label"),
+                *("is_outlier_issue", "outlier_score", "is_near_duplicate_issue"),
+                *("near_duplicate_score", "near_duplicate_set", "distance_to_nearest_neighbor"),
+                *("duplicate_group", "keep", "num_issues"),
+            )
+        },
+        merged={"": "id"},
+        metrics=(
+            *(*ROWS, "issues", "rows_with_issues", "issue_rate", "health_score", "checks_failed"),
+            *("label_issues", "label_score", "outlier_issues", "outlier_score"),
+            *("near_duplicate_issues", "near_duplicate_score"),
+            *("identifier_column_issues", "identifier_column_score", "neighbor_recall"),
+        ),
+        class_metrics=(),
+        drift=("drift_issue_rate",),
+        refused=({"checks": ["outliers"]}, "checks: 'outliers' is none of 'null', 'label', "),
+    ),
     "imbalance": Case(
         "imbalance",
         {"n_classes": 3},

@@ -153,6 +153,8 @@ def test_what_a_run_saved_judges_the_same_rows_alike(case, good, run):
     first = good(case).first
     if "save_fitted" not in first.keys:
         pytest.skip("nothing is fitted that could be saved")
+    if first.config.folders:
+        pytest.skip("rows are saved, for others to be compared with: test_outlier_references")
     again = run(case.tables(), case.task, **case.options, fitted=first.keys["save_fitted"])
     for ending, table in good(case).tables.items():
         assert rows_of(again.table(ending)) == rows_of(table)

@@ -151,6 +151,22 @@ CASES = {
             "threshold": 1.0,
         },
     ),
+    "audit": (
+        of_groups,
+        {
+            "label": "label",
+            "pred_probs": "pred_probs",
+            "features": "features",
+            "metric": "euclidean",
+            "k": 4,
+            "n_classes": K,
+            "checks": ["null", "label", "outlier", "exact_duplicate", "underperforming_group"],
+            "check_options": {
+                "label": {"min_examples_per_class": 0},
+                "underperforming_group": {"eps": 0.6, "min_samples": 2},
+            },
+        },
+    ),
     "multiannotator": (of_items, {"item": "id", "annotations": "annotations"}),
 }
 

@@ -34,6 +34,7 @@ FLAGS = {
     "valuation": {},
     "noniid": {},
     "groups": {"clusters": "cluster_of", "min_cluster_samples": 1},
+    "audit": {"checks": ["null", "class_imbalance", "outlier"], "n_classes": 3},
 }
 CASES = {"issues": "multiclass", "residuals": "regression"}
 PLACES = {"boxes": ("label_boxes", "predicted_boxes", "input"), "crowd": ("annotations", "input")}
@@ -58,6 +59,7 @@ BAD = {
     "valuation": ("label", None),
     "noniid": ("features", [1.0, 2.0, 3.0, float("nan")]),
     "groups": ("pred_probs", [2.0, 0.0, 0.0]),
+    "audit": ("features", [1.0, 2.0, 3.0, float("nan")]),
 }
 
 
@@ -239,7 +241,9 @@ def test_an_empty_table_has_nothing_to_save(name, spark, config_of, tmp_path):
     if "save_fitted" not in TASKS[config_of(name).task].config.model_fields:
         return
     issues = {"find_issues": True} if name in ("multiclass", "tokens") else {}
-    config = config_of(name, save_fitted=str(tmp_path / "fitted.json"), n_classes=3, **issues)
+    of_classes = {} if name == "outliers" else {"n_classes": 3}
+    options = {**issues, **of_classes}
+    config = config_of(name, save_fitted=str(tmp_path / "fitted.json"), **options)
     for spec in config.inputs:
         pq.write_table(pq.read_table(spec.name).slice(0, 0), spec.name)
     with pytest.raises(DataError, match=r"^save_fitted: the table is empty"):
@@ -275,8 +279,15 @@ def rows_written(config):
     return found
 
 
-@pytest.mark.parametrize("n_splits", [pytest.param(1, marks=pytest.mark.spark), 2, 7])
-@pytest.mark.parametrize("name", FLAGS)
+ON_SPARK = ("issues", "sentences", "boxes", "texts")  # of each way to read a table
+READ = [
+    pytest.param(name, n, marks=[pytest.mark.spark] if (name in ON_SPARK and n == 1) else [])
+    for name in FLAGS
+    for n in (1, 2, 7)
+]
+
+
+@pytest.mark.parametrize(("name", "n_splits"), READ)
 def test_either_reader_gives_the_same_bits(name, n_splits, spark, config_of, tmp_path, monkeypatch):
     monkeypatch.setattr(parquet_files, "split_bytes", lambda _, total: total / n_splits)
     found = {}

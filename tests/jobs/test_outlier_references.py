@@ -59,14 +59,19 @@ def test_new_rows_that_cannot_be_scored_are_set_aside(run, tmp_path, by_id):
     assert by_id(done.scores, ids).equals(by_id(alone.scores, ids))
 
 
-def test_what_was_saved_is_not_written_over_and_must_be_there(run, tmp_path):
+def test_what_was_saved_is_replaced_and_must_be_there(run, spark, tmp_path):
     folder = str(tmp_path / "fitted")
     table = rows(0, N)
     done = run(table, "outliers", fitted=folder, ends=2)
     assert f"fitted: cannot read {folder!r}" in done.error
     run(table, "outliers", save_fitted=folder)
-    done = run(table, "outliers", save_fitted=folder, output=str(tmp_path / "other"), ends=2)
-    assert f"there is something at {folder!r}; it must be a new folder" in done.error
+    run(rows(3, 40), "outliers", save_fitted=folder, output=str(tmp_path / "again"))
+    assert outliers.FittedOutliers.load(spark, folder).distances.n_rows == 40
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "a.txt").write_text("mine")
+    done = run(table, "outliers", save_fitted=str(mine), output=str(tmp_path / "other"), ends=2)
+    assert f"there is something else at {str(mine)!r}; it must be a new folder" in done.error
     narrow = pa.table({"id": table["id"], "features": [row[:3] for row in matrix(table)]})
     done = run(narrow, "outliers", fitted=folder, output=str(tmp_path / "other"), ends=1)
     assert "60 of 60 rows cannot be scored: features of wrong length" in done.error

@@ -133,6 +133,7 @@ MADE = {
     ("sentences", "find_issues"),  # a table of tokens
     ("crowd", "score"),
     ("active", "score"),
+    ("audit", "find_issues"),  # what was found, by the ids
 }
 
 

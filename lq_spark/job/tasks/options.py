@@ -173,7 +173,10 @@ class NeighborsConfig(JobConfig):
     seed: int = Field(0, ge=0, description="of an approximate search for neighbours")
 
     compared: ClassVar[tuple[str, ...]] = ("features", "graph")
-    """The options one of which says by what rows are compared, by default the first."""
+    """The options one of which says by what rows are compared."""
+
+    is_by_features: ClassVar[bool] = True
+    """Whether it is the first by default."""
 
     of_search: ClassVar[tuple[str, ...]] = ("n_features", "k", "recall", "seed")
     """Those of a search for neighbours, which do not go with a graph of them."""
@@ -182,7 +185,7 @@ class NeighborsConfig(JobConfig):
     @classmethod
     def _features_by_default(cls, given: Any) -> Any:
         is_told = isinstance(given, dict) and any(given.get(name) for name in cls.compared)
-        return given if is_told else {**given, "features": "features"}
+        return given if is_told or not cls.is_by_features else {**given, "features": "features"}
 
     @model_validator(mode="after")
     def _one_is_compared(self) -> NeighborsConfig:

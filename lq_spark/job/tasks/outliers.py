@@ -52,7 +52,7 @@ class OutliersConfig(NeighborsConfig):
         "not with each other",
     )
     save_fitted: Place | None = Field(
-        None, description="new folder to save the features of the rows to, as a reference"
+        None, description="folder to save the features of the rows to, as a reference"
     )
     t: float = Field(1.0, gt=0, description="how fast the score falls with distance")
     pred_probs: Name | list[Name] | None = Field(
@@ -113,7 +113,7 @@ class OutliersConfig(NeighborsConfig):
         return "features" if self.fitted is None else f"features, among the rows of {self.fitted}"
 
     @property
-    def files(self) -> dict[str, str]:
+    def folders(self) -> dict[str, str]:
         """Return the folder that the run writes, beside its tables."""
         return {} if self.save_fitted is None else {"save_fitted": self.save_fitted}
 
@@ -163,8 +163,9 @@ class OutliersTask(FlaggedTask[OutliersConfig]):
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
         from lq_spark.tasks.outliers import FittedOutliers
-        from lq_spark.tasks.outliers.fitted import features_like, new_folder
+        from lq_spark.tasks.outliers.fitted import features_like
         from lq_spark.tasks.outliers.issues import read_probabilities
+        from lq_spark.tasks.outliers.place import SavedPlace
 
         config = self.config
         self.require_new(OUTLIER_SCORE, IS_OUTLIER_ISSUE)
@@ -175,7 +176,7 @@ class OutliersTask(FlaggedTask[OutliersConfig]):
         self.n_features: int | None = None
         self.recall: float | None = None
         if config.save_fitted is not None:
-            new_folder(config.save_fitted)
+            SavedPlace(config.save_fitted).require_free()
         if config.fitted is not None:
             self.loaded = FittedOutliers.load(self.spark, config.fitted)
             self.n_features = self.loaded.distances.n_features

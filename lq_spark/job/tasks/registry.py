@@ -103,6 +103,11 @@ _ENTRIES = (
         "underperforming groups",
         "Find the clusters and slices of rows whose labels a model knows least (0 bad, 1 not).",
     ),
+    Entry(
+        "audit",
+        "audit",
+        "Make every check over a table: say of each row what is wrong with it (1 good, 0 bad).",
+    ),
 )
 
 TASKS = {entry.task: entry for entry in _ENTRIES}

@@ -9,7 +9,7 @@ from lq_spark.tasks.audit.by_neighbors import (
     UnderperformingGroup,
 )
 from lq_spark.tasks.audit.check import Check, Checked
-from lq_spark.tasks.audit.issues import find_issues
+from lq_spark.tasks.audit.issues import find_issues, validate
 from lq_spark.tasks.audit.labels import ClassImbalance, LabelIssue, LabelSetIssue, NumberIssue
 from lq_spark.tasks.audit.result import Audit
 from lq_spark.tasks.audit.table import AuditTable
@@ -33,4 +33,5 @@ __all__ = [
     "Outlier",
     "UnderperformingGroup",
     "find_issues",
+    "validate",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pyspark.sql import functions as F
 
 from lq_spark.engine.held import Held
-from lq_spark.engine.inputs import require_columns, require_key
+from lq_spark.engine.inputs import require_columns
 from lq_spark.engine.reductions import reduce_all
 from lq_spark.engine.verbs import select
 from lq_spark.errors import (
@@ -18,7 +18,9 @@ from lq_spark.errors import (
     closest,
     listed,
     require_one_of,
+    require_whole_number,
 )
+from lq_spark.tasks import imbalance, multiclass, multilabel, neighbors, outliers, regression
 from lq_spark.tasks.audit.by_neighbors import (
     DataValuation,
     ExactDuplicate,
@@ -32,9 +34,11 @@ from lq_spark.tasks.audit.labels import ClassImbalance, LabelIssue, LabelSetIssu
 from lq_spark.tasks.audit.result import Audit, n_flags
 from lq_spark.tasks.audit.table import AuditTable
 from lq_spark.tasks.audit.values import IdentifierColumn, Null
-from lq_spark.tasks.neighbors.columns import Features
-from lq_spark.tasks.shared.keys import require_unique
+from lq_spark.tasks.neighbors.columns import Features, feature_table
+from lq_spark.tasks.shared.keys import require_to_validate, require_unique, with_key_reasons
+from lq_spark.tasks.shared.names import INVALID_REASON
 from lq_spark.tasks.shared.probabilities import PredProbs
+from lq_spark.tasks.shared.reasons import with_further_reasons
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.shared.sums import ScoreSums, score_sums
 
@@ -136,7 +140,6 @@ def find_issues(
     """
     refuse_stream(df, "audit.find_issues")
     require_one_of("on_check_error", on_check_error, ("report", "fail"))
-    require_key(df, "id", id)
     with Held() as held:
         table = AuditTable(
             df=df,
@@ -160,13 +163,22 @@ def find_issues(
         return audited(table, chosen, (Exception,) if on_check_error == "fail" else ())
 
 
-def checks_of(table: AuditTable, checks: Checks | None) -> list[Check]:
-    """Return the checks of a table; raise ColumnError or OptionError if one cannot run."""
+def checks_of(
+    table: AuditTable, checks: Checks | None, options: Mapping[str, Mapping[str, Any]] = {}
+) -> list[Check]:
+    """Return the checks of a table; raise ColumnError or OptionError if one cannot run.
+
+    ``options`` are of those that run by default.
+    """
     require_one_of("task", table.task, CHECKS)
     table.require()
     known = {kind.name: kind for kind in CHECKS[table.task]}
     if checks is None:
-        made = [kind() for name, kind in known.items() if name not in ON_REQUEST]
+        made = [
+            _made(kind, options.get(name, {}))
+            for name, kind in known.items()
+            if name not in ON_REQUEST or name in options
+        ]
         chosen = [check for check in made if not check.missing(table)]
     else:
         named = list(checks)
@@ -217,6 +229,68 @@ class _Piece(NamedTuple):
     check: Check
     found: Checked
     rows: DataFrame | None
+
+
+def validate(
+    df: DataFrame,
+    *,
+    id: str | None = None,
+    label: str | None = None,
+    pred_probs: PredProbs | None = None,
+    features: Features | None = None,
+    task: str = "classification",
+    classes: Sequence[str] | None = None,
+    n_classes: int | None = None,
+    n_features: int | None = None,
+) -> DataFrame:
+    """Return the table with ``invalid_reason``: why a check cannot use a row, or null. Lazy.
+
+    A row with several faults has one of them as its reason.
+
+    Parameters
+    ----------
+    df, label, pred_probs, features, task, classes, n_classes, n_features
+        As for :func:`find_issues`.
+    id : str, optional
+        Column that must tell the rows apart.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If a column or option is wrong: before a Spark job starts.
+    """
+    require_one_of("task", task, CHECKS)
+    named = {"label": label, "pred_probs": pred_probs, "features": features}
+    for option, names in named.items():
+        for name in [names] if isinstance(names, str) else names or ():
+            require_columns(df, **{option: name})
+    if features is not None:
+        feature_table(df, features)
+    if n_features is not None:
+        require_whole_number("n_features", n_features, 1)
+    require_to_validate(df, id, "audit.validate")
+    checked = df.withColumn(INVALID_REASON, F.lit(None).cast("string"))
+    of_classes: dict[str, Any] = {"classes": classes, "n_classes": n_classes}
+    probs: dict[str, Any] = {"pred_probs": pred_probs}
+    if task == "regression":
+        if label is not None and pred_probs is not None:
+            columns = {"label": label, "prediction": str(pred_probs)}
+            checked = with_further_reasons(checked, regression.validate, **columns)
+    elif task == "multilabel":
+        if label is not None and pred_probs is not None:
+            options = {"labels": label, **probs, **of_classes}
+            checked = with_further_reasons(checked, multilabel.validate, **options)
+    elif label is not None and pred_probs is not None:
+        options = {"label": label, **probs, **of_classes}
+        checked = with_further_reasons(checked, multiclass.validate, **options)
+    elif label is not None:
+        checked = with_further_reasons(checked, imbalance.validate, label=label, **of_classes)
+    elif pred_probs is not None:
+        checked = with_further_reasons(checked, outliers.validate, **probs, **of_classes)
+    if features is not None:
+        options = {"features": features, "n_features": n_features}
+        checked = with_further_reasons(checked, neighbors.validate, **options)
+    return checked if id is None else with_key_reasons(checked, df, id)
 
 
 def audited(

@@ -9,12 +9,12 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DoubleType, StructField, StructType
 
+from lq_spark.core.audit.votes import neighbor_votes
 from lq_spark.core.health.tables import dataset_health
 from lq_spark.core.imbalance.classes import THRESHOLD as RARE
 from lq_spark.core.imbalance.classes import finish_imbalance
 from lq_spark.core.label_issues.rules import Rule
 from lq_spark.core.multiclass.scores import require_method
-from lq_spark.core.neighbors.votes import neighbor_votes
 from lq_spark.engine.arrow import flat_lists
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.numbers import array_of, values_of
@@ -260,7 +260,8 @@ def _with_votes(table: AuditTable) -> DataFrame:
     function = _votes_batch(len(counts))
     shares = with_mapped(votes, function, [column_input(_CLASSES)], schema, keep=[ROW])
     rows = table.columns(table.label)
-    return rows.join(shares, column(table.id) == column(ROW)).drop(ROW)
+    # Held: what finds label issues reads it more than once.
+    return table.held.hold(rows.join(shares, column(table.id) == column(ROW)).drop(ROW))
 
 
 def _votes_batch(n_classes: int) -> BatchFunction:

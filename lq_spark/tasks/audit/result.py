@@ -83,10 +83,15 @@ class Audit(Displayed):
         lines.append(self.summary.to_string(index=False))
         for name, why in self.failed.items():
             lines.append(f"{name} failed: {why}")
+        return "\n".join([*lines, self.worst_text(n)])
+
+    def worst_text(self, n: int) -> str:
+        """Return the worst rows of the checks with issues as text, ``n`` of each."""
+        lines = []
         for check, found in zip(self.summary["check"], self.summary["num_issues"], strict=True):
             if found and self.columns.get(check):
                 lines += ["", f"{check}: {found:,} issues, the worst (1 good, 0 bad):"]
-                lines.append(self.worst(check, n).to_string(index=False))
+                lines.append(self.worst(check, n).to_string(index=False, max_colwidth=40))
         return "\n".join(lines)
 
     def _facts(self) -> dict[str, Any]:

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lq_spark.core.neighbors.vectors import agreed_metric
 from lq_spark.engine.held import Held
-from lq_spark.engine.inputs import column, require_columns
+from lq_spark.engine.inputs import column, require_columns, require_key
 from lq_spark.engine.verbs import select
 from lq_spark.errors import OptionError
+from lq_spark.tasks.imbalance.counts import checked_labels
 from lq_spark.tasks.neighbors.batches import ROW
 from lq_spark.tasks.neighbors.columns import Features
 from lq_spark.tasks.neighbors.features import FeatureGraph
 from lq_spark.tasks.neighbors.knn import GraphOptions, SearchedGraph, graph_options, neighbor_lists
-from lq_spark.tasks.shared.classes import checked_classes
-from lq_spark.tasks.shared.probabilities import PredProbs, probabilities, probability_names
+from lq_spark.tasks.shared.classes import agreed_k, checked_classes
+from lq_spark.tasks.shared.probabilities import PredProbs, probabilities
+from lq_spark.tasks.shared.table import labelled_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -73,18 +75,23 @@ class AuditTable:
         ------
         ColumnError, OptionError
         """
-        if self.label is not None:
-            require_columns(self.df, label=self.label)
+        require_key(self.df, "id", self.id)
         if self.features is not None and self.graph is not None:
             raise OptionError("features and graph are given together; one of them decides")
-        if self.has_neighbors:
-            self._options(self.features, self.metric, self.n_features)
-        if self.pred_probs is None:
-            return
-        if self.has_classes:
-            probabilities(self.df, self.pred_probs, checked_classes(self.classes), None)
+        names = checked_classes(self.classes)
+        if self.n_classes is not None:
+            agreed_k(self.df, self.n_classes, names, lambda: None)
+        if self.has_classes and self.label is not None and self.pred_probs is not None:
+            labelled_table(self.df, label=self.label, pred_probs=self.pred_probs, classes=names)
+        elif self.has_classes and self.label is not None:
+            checked_labels(self.df, self.label, names, self.n_classes)
+        elif self.has_classes and self.pred_probs is not None:
+            probabilities(self.df, self.pred_probs, names, None)
         else:
-            require_columns(self.df, pred_probs=probability_names(self.pred_probs)[0])
+            columns = {"label": self.label, "pred_probs": self.pred_probs}
+            require_columns(self.df, **{k: v for k, v in columns.items() if isinstance(v, str)})
+        if self.has_neighbors:
+            self.near_options()
 
     def facts(self) -> dict[str, Any]:
         """Return what is known of classes and neighbours, after the checks."""
@@ -117,6 +124,12 @@ class AuditTable:
     def columns(self, *names: str | None) -> DataFrame:
         """Return the id and these columns of the table, each once."""
         return select(self.df, *dict.fromkeys([self.id, *filter(None, names)]))
+
+    def near_options(self) -> GraphOptions:
+        """Return how the nearest rows are looked for."""
+        return self._options(
+            self.features if self.graph is None else None, self.metric, self.n_features
+        )
 
     def neighbors(self, metric: str | None = None) -> SearchedGraph:
         """Return the nearest rows of each row, by features or as the graph says.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
@@ -33,6 +33,7 @@ from lq_spark.tasks.neighbors.knn import graph_options
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import INVALID_REASON
 from lq_spark.tasks.shared.probabilities import PredProbs
+from lq_spark.tasks.shared.reasons import with_further_reasons
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.shared.table import labelled_table
 
@@ -237,10 +238,8 @@ def validate(
         reason = F.when(column(clusters).isNull(), NO_CLUSTER)
         checked = checked.withColumn(INVALID_REASON, F.coalesce(INVALID_REASON, reason))
     if features is not None:
-        first = checked.withColumnRenamed(INVALID_REASON, "__lq_first")
-        checked = neighbors.validate(first, features=features, n_features=n_features)
-        reason = F.coalesce("__lq_first", INVALID_REASON)
-        checked = checked.withColumn(INVALID_REASON, reason).drop("__lq_first")
+        options: dict[str, Any] = {"features": features, "n_features": n_features}
+        checked = with_further_reasons(checked, neighbors.validate, **options)
     return checked if id is None else with_key_reasons(checked, df, id)
 
 

@@ -52,6 +52,9 @@ MOST_PRODUCTS = 1e13
 """Up to so many products of two features the search is exact by default: some five minutes on two
 cores, that of 400,000 distinct rows of 64 features."""
 
+_PARTITION_BYTES = 8 << 20
+"""Rows are in no more partitions than that leaves of so many bytes of features, as doubles."""
+
 RECALL = 0.95
 """Beyond, by default."""
 
@@ -212,6 +215,8 @@ def rows_with_vectors(
     n_all = require_unique(made, ROW, validate=validate, called=id, table=table).n_rows
     rows = made.where(F.col(VECTOR).isNotNull())
     n_rows = rows.count()
+    # A few rows in many partitions would be many tasks in each of the passes that follow.
+    rows = rows.coalesce(max(1, n_rows * n_features * 8 // _PARTITION_BYTES))
     if fail and n_rows < n_all:
         raise InvalidRowsError(
             f"{n_all - n_rows} of {n_all} rows{table} cannot be scored, for want of usable "

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import fs
 from pyspark.sql.types import DoubleType, StructField, StructType
 
 from lq_spark.core.neighbors.copies import spread_over_copies
@@ -18,14 +19,13 @@ from lq_spark.core.outliers import distances as by_distance
 from lq_spark.core.shared.display import Displayed
 from lq_spark.core.shared.saved import Saved
 from lq_spark.engine.arrow import flat_lists
-from lq_spark.engine.files import as_uri, files_of
 from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import column_type, require_key, require_new_columns
 from lq_spark.engine.kept import written
 from lq_spark.engine.numbers import array_of
 from lq_spark.engine.readings import BatchFunction, column_input
 from lq_spark.engine.verbs import reduce_rows, select, with_mapped
-from lq_spark.errors import DataError, OptionError, TableError
+from lq_spark.errors import DataError, OptionError
 from lq_spark.tasks.neighbors.batches import (
     DISTANCES,
     IDS,
@@ -53,6 +53,7 @@ from lq_spark.tasks.outliers.passes import (
     means_batch,
     typical_distances,
 )
+from lq_spark.tasks.outliers.place import ROWS, SavedPlace
 from lq_spark.tasks.shared.batches import require_usable, spread_columns
 from lq_spark.tasks.shared.streams import refuse_stream
 
@@ -62,8 +63,6 @@ if TYPE_CHECKING:
 CARRIED_BYTES: Final = 64 << 20
 """References of up to so many bytes, as doubles, go to the tasks with the function: new rows are
 then scored in a pass of their own, lazily, those of a stream too."""
-
-_FILE, _ROWS = "fitted.json", "references"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -151,23 +150,23 @@ class FittedOutliers(Displayed):
         return self.distances._facts()
 
     def save(self, path: str) -> None:
-        """Write it to a new folder, which drivers and workers must reach.
+        """Write it to a folder, which drivers and workers must reach.
+
+        What was saved there before is replaced, when all else is written.
 
         Raises
         ------
         OptionError
-            If there is something at this place.
+            If there is something else at this place.
         TableError
             If it cannot be written.
         """
-        files, folder = new_folder(path)
-        written(self.references, f"{as_uri(path).rstrip('/')}/{_ROWS}")
-        # The file last: without it there is nothing to load.
-        try:
-            with files.open_output_stream(f"{folder}/{_FILE}") as stream:
-                stream.write(self.distances.to_json().encode())
-        except (OSError, pa.ArrowException) as error:
-            raise TableError(f"fitted: cannot write {path!r} ({error})") from error
+        place = SavedPlace(path)
+        place.require_free()
+        name = f"{ROWS}-{uuid.uuid4().hex}"
+        written(self.references, f"{place.uri}/{name}")
+        content = json.dumps({ROWS: name, "distances": json.loads(self.distances.to_json())})
+        place.replace(content, name)
 
     @classmethod
     def load(cls, spark: SparkSession, path: str) -> FittedOutliers:
@@ -178,35 +177,14 @@ class FittedOutliers(Displayed):
         OptionError
             If nothing was, or something else.
         """
-        uri = as_uri(path).rstrip("/")
+        place = SavedPlace(path)
         try:
-            files, folder = files_of(uri)
-            with files.open_input_stream(f"{folder}/{_FILE}") as stream:
-                text = stream.read().decode()
-            found = ReferenceDistances.from_json(text)
-        except (OSError, pa.ArrowException, UnicodeDecodeError, DataError) as error:
+            content = json.loads(place.read())
+            found = ReferenceDistances.from_json(json.dumps(content["distances"]))
+            rows = f"{place.uri}/{content[ROWS]}"
+        except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
             raise OptionError(f"fitted: cannot read {path!r} ({error})") from error
-        return cls(found, spark.read.parquet(f"{uri}/{_ROWS}"))
-
-
-def new_folder(path: str) -> tuple[fs.FileSystem, str]:
-    """Return the file system, and the place in it, of a folder that is not there yet.
-
-    Raises
-    ------
-    OptionError
-        If there is something at this place.
-    TableError
-        If it cannot be looked at.
-    """
-    try:
-        files, folder = files_of(as_uri(path).rstrip("/"))
-        is_taken = files.get_file_info(folder).type != fs.FileType.NotFound
-    except (OSError, pa.ArrowException) as error:
-        raise TableError(f"fitted: cannot write {path!r} ({error})") from error
-    if is_taken:
-        raise OptionError(f"fitted: there is something at {path!r}; it must be a new folder")
-    return files, folder
+        return cls(found, spark.read.parquet(rows))
 
 
 def fit(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
@@ -28,7 +28,26 @@ N_EXAMPLES = 5
 _MAX_SHOWN = 40
 """So many characters of a label are shown."""
 
+_FIRST = "__lq_first_reason"
+
 _NAMED_LABEL = rf"(?s)^(.*{NO_CLASS}): ('.*')$"
+
+
+def with_further_reasons(
+    checked: DataFrame, validate: Callable[..., DataFrame], **columns: Any
+) -> DataFrame:
+    """Return a table whose reasons, where it has none yet, are those of another validation.
+
+    Parameters
+    ----------
+    checked : DataFrame
+        With the column ``invalid_reason``.
+    validate : callable
+        ``validate(df, **columns)`` adds this column to a table without it.
+    """
+    further = validate(checked.withColumnRenamed(INVALID_REASON, _FIRST), **columns)
+    reason = F.coalesce(_FIRST, INVALID_REASON)
+    return further.withColumn(INVALID_REASON, reason).drop(_FIRST)
 
 
 def label_reason(index: Column, n_classes: int | None) -> Column:

@@ -72,7 +72,6 @@ def assert_same(found, lab):
 
 
 @pytest.mark.spark
-@pytest.mark.connect
 def test_all_that_is_given_is_looked_at(spark):
     features, labels, probs = data(0)
     df = table_of(spark, features, labels, probs)
@@ -93,7 +92,7 @@ def test_all_that_is_given_is_looked_at(spark):
     assert found.statistics["class_names"] == ("0", "1", "2", "3")
     assert found.statistics["knn_metric"] == lab.info["statistics"]["knn_metric"] == "cosine"
     joint = lab.get_info("label")["confident_joint"]
-    np.testing.assert_allclose(found.info["label"].joint.dense(), joint, atol=1e-9)
+    np.testing.assert_allclose(found.info["label"].confident_joint, joint, atol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,6 @@ ALL = (
 )
 
 
-@pytest.mark.spark
-@pytest.mark.connect
 def test_neighbors_are_looked_for_once_and_partitions_change_nothing(df, monkeypatch):
     calls, searched = [], searches.distinct_rows
 

@@ -30,9 +30,7 @@ def table(spark):
     return spark.createDataFrame(rows, "id string, features array<double>, quality double")
 
 
-@pytest.mark.spark
-@pytest.mark.connect
-@pytest.mark.parametrize("n_partitions", [1, 7])
+@pytest.mark.parametrize("n_partitions", [1, pytest.param(7, marks=pytest.mark.spark)])
 def test_they_are_those_of_core(table, monkeypatch, n_partitions):
     monkeypatch.setattr(exact, "_MAX_BLOCK_ROWS", 40)
     monkeypatch.setattr(passes, "_PAIRS_OF_A_BUCKET", 9)

@@ -70,15 +70,8 @@ OPTIONS = [
 ]
 
 
-EVERYWHERE = [pytest.mark.spark, pytest.mark.connect]
-CASES = [
-    pytest.param(options, n_partitions, marks=EVERYWHERE if (i, n_partitions) == (2, 7) else [])
-    for i, options in enumerate(OPTIONS)
-    for n_partitions in (1, 2, 7)
-]
-
-
-@pytest.mark.parametrize(("options", "n_partitions"), CASES)
+@pytest.mark.parametrize("n_partitions", [1, 2, 7])
+@pytest.mark.parametrize("options", OPTIONS)
 def test_they_are_those_of_core(table, monkeypatch, n_partitions, options):
     if n_partitions > 1:  # one text a block, a task for each few of them
         monkeypatch.setattr(texts, "_MAX_BLOCK_TEXTS", 2 if n_partitions == 2 else 5)

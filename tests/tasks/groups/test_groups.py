@@ -44,8 +44,6 @@ def found_in(rows, *names):
 FOUND = ("cluster", "is_underperforming_group_issue", "underperforming_group_score")
 
 
-@pytest.mark.spark
-@pytest.mark.connect
 @pytest.mark.parametrize(
     ("options", "n_partitions"),
     [({"eps": 0.9, "metric": "euclidean", "k": 6}, 1), ({"eps": 0.9, "metric": "euclidean"}, 7)],

@@ -31,9 +31,10 @@ def found_in(rows):
     return flags, [row["class_imbalance_score"] for row in found]
 
 
-@pytest.mark.spark
-@pytest.mark.connect
-@pytest.mark.parametrize(("n_rare", "n_partitions"), [(9, 1), (10, 7), (11, 64), (80, 3), (0, 2)])
+@pytest.mark.parametrize(
+    ("n_rare", "n_partitions"),
+    [(9, 1), pytest.param(10, 7, marks=pytest.mark.spark), (11, 64), (80, 3), (0, 2)],
+)
 def test_it_is_that_of_core(table, n_rare, n_partitions):
     labels = labels_of(n_rare)
     flags, scores, expected = find_class_imbalance(labels, n_classes=4)

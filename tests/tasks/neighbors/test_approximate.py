@@ -49,8 +49,6 @@ def recall_in(caplog):
     return n_rows, reached, wanted
 
 
-@pytest.mark.spark
-@pytest.mark.connect
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_the_recall_that_is_said_is_that_of_the_rows(table, small_blocks, caplog, metric):
     caplog.set_level(logging.INFO, features.__name__)
@@ -94,8 +92,7 @@ def test_without_copies_it_is_so_exactly(spark, small_blocks, caplog):
             assert distance.get((n, other), of_pair) == of_pair
 
 
-@pytest.mark.spark
-@pytest.mark.parametrize("n_partitions", [2, 7, 64])
+@pytest.mark.parametrize("n_partitions", [2, pytest.param(7, marks=pytest.mark.spark), 64])
 def test_partitions_and_blocks_do_not_matter(table, monkeypatch, n_partitions):
     expected = lists_of(neighbors.graph(table.coalesce(1), k=K, recall=0.6))
     assert len(expected) == N

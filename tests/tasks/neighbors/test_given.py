@@ -34,8 +34,6 @@ def sorted_rows(df):
     return sorted(map(tuple, df.drop("features").collect()))
 
 
-@pytest.mark.spark
-@pytest.mark.connect
 def test_it_gives_what_features_give(table):
     edges = neighbors.graph(table, id="row id", k=K, metric="cosine").repartition(5)
     options = {"id": "row id", "features": "features", "k": K, "metric": "cosine"}

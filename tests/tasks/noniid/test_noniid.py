@@ -58,9 +58,7 @@ def expected(table, order="id", k=10, metric=None, **options):
     return flags[place].tolist(), scores[place].tolist(), found
 
 
-@pytest.mark.parametrize(
-    "n_partitions", [1, 2, pytest.param(7, marks=[pytest.mark.spark, pytest.mark.connect])]
-)
+@pytest.mark.parametrize("n_partitions", [1, 2, 7])
 def test_the_order_is_judged_as_core_does(table, monkeypatch, n_partitions):
     monkeypatch.setattr(exact, "_MAX_BLOCK_ROWS", 40)
     monkeypatch.setattr(passes, "NEIGHBORS_OF_A_GROUP", 170)
@@ -131,7 +129,6 @@ BAD = (
 )
 
 
-@pytest.mark.spark
 def test_rows_that_cannot_be_placed_are_named(table):
     bad = table.selectExpr(*BAD)
 

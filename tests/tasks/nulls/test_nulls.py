@@ -30,9 +30,10 @@ def table(spark):
     return make
 
 
-@pytest.mark.spark
-@pytest.mark.connect
-@pytest.mark.parametrize(("share", "n_partitions"), [(0.0, 1), (0.1, 7), (0.5, 2), (0.97, 64)])
+@pytest.mark.parametrize(
+    ("share", "n_partitions"),
+    [(0.0, 1), pytest.param(0.1, 7, marks=pytest.mark.spark), (0.5, 2), (0.97, 64)],
+)
 def test_they_are_those_of_core(table, share, n_partitions):
     values, missing = values_like(share)
     flags, scores, expected = find_nulls(missing)

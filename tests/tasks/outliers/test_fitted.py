@@ -54,9 +54,9 @@ def scores_of(df):
     return [row["outlier_score"] for row in df.orderBy("id").collect()]
 
 
-@pytest.mark.spark
-@pytest.mark.connect
-@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize(
+    "metric", ["cosine", pytest.param("euclidean", marks=[pytest.mark.spark, pytest.mark.connect])]
+)
 def test_scores_and_flags_are_those_of_core(reference, new, way, metric, tmp_path):
     core = OutOfDistribution({"k": 4, "metric": metric})
     core.fit(features=reference_rows())
@@ -140,8 +140,21 @@ def test_places_that_hold_something_else_are_refused(reference, spark, tmp_path)
     fitted = outliers.fit(reference)
     place = tmp_path / "fitted"
     fitted.save(str(place))
-    with pytest.raises(OptionError, match=r"fitted: there is something at .*; it must be a new"):
-        fitted.save(str(place))
+    other = outliers.fit(reference.limit(20), k=3)
+    other.save(str(place))
+    assert outliers.FittedOutliers.load(spark, str(place)).distances == other.distances
+    assert (
+        outliers.FittedOutliers.load(spark, str(place)).references.count()
+        == other.distances.n_distinct
+    )
+    assert len(list(place.iterdir())) == 2
+    fitted.save(str(place))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.txt").write_text("mine")
+    for there in ("other", "other/a.txt"):
+        with pytest.raises(OptionError, match=r"fitted: there is something else at .*/other"):
+            fitted.save(str(tmp_path / there))
+    assert (tmp_path / "other" / "a.txt").read_text() == "mine"
     with pytest.raises(OptionError, match="fitted: cannot read '/nowhere/at/all'"):
         outliers.FittedOutliers.load(spark, "/nowhere/at/all")
     text = (place / "fitted.json").read_text()

@@ -35,9 +35,7 @@ def found_in(rows):
     return [row[1] for row in found], [row[2] for row in found]
 
 
-@pytest.mark.spark
-@pytest.mark.connect
-@pytest.mark.parametrize("n_partitions", [1, 7])
+@pytest.mark.parametrize("n_partitions", [1, pytest.param(7, marks=pytest.mark.spark)])
 def test_outliers_by_features_are_those_of_core(table, monkeypatch, n_partitions):
     monkeypatch.setattr(exact, "_MAX_BLOCK_ROWS", 40)
     features, _, _ = data()

@@ -42,9 +42,7 @@ def expected(k, metric=None):
     return data_shapley_knn(labels, neighbors=nearest, k=k)
 
 
-@pytest.mark.parametrize(
-    "n_partitions", [1, 2, pytest.param(7, marks=[pytest.mark.spark, pytest.mark.connect])]
-)
+@pytest.mark.parametrize("n_partitions", [1, 2, 7])
 def test_values_are_those_of_core(table, monkeypatch, n_partitions):
     monkeypatch.setattr(exact, "_MAX_BLOCK_ROWS", 40)
     rows = table.orderBy("features").repartition(n_partitions)
@@ -135,7 +133,6 @@ BAD = (
 REASONS = {2: "null features", 4: "null label", 5: "label not a whole number"}
 
 
-@pytest.mark.spark
 def test_rows_that_cannot_be_scored_are_named_and_can_be_left_out(table):
     bad, good = table.selectExpr(*BAD), ~np.isin(np.arange(N), list(REASONS))
     checked = valuation.validate(bad, id="id").where("invalid_reason IS NOT NULL")
