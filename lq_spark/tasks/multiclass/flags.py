@@ -65,6 +65,7 @@ def flagged_rows(
     count: bool = False,
     held: Held = _NOT_HELD,
     validate: str | None = None,
+    stacklevel: int = 3,
 ) -> tuple[DataFrame, NoiseModel | None]:
     """Return the table with scores and ``is_label_issue``, and what it says of its noise.
 
@@ -118,7 +119,8 @@ def flagged_rows(
                 if is_held and validate:
                     require_unique(facts, columns.key, validate=validate, states=states)
                 model, cuts = noise_and_cuts(
-                    facts, counts, whole, columns.key, rule, thresholds, fitted
+                    *(facts, counts, whole, columns.key, rule, thresholds, fitted),
+                    stacklevel=stacklevel + 1,
                 )
             except InvalidRowsError as error:
                 named = unknown_labels_text(df, table.index, columns.label)
@@ -140,10 +142,13 @@ def noise_and_cuts(
     rule: Rule,
     thresholds: Thresholds,
     fitted: NoiseModel | None,
+    *,
+    stacklevel: int = 2,
 ) -> tuple[NoiseModel, Cuts]:
     """Return what the facts of a table say of its noise, and where the rule cuts it.
 
-    ``facts``, ``whole`` and ``key`` are those of :func:`lq_spark.tasks.multiclass.cuts.find_cuts`.
+    ``facts``, ``whole`` and ``key`` are those of :func:`lq_spark.tasks.multiclass.cuts.find_cuts`;
+    ``stacklevel`` is that of the user's call, for warnings.
     """
     model = NoiseModel(
         replace(thresholds, class_counts=tuple(counts.class_counts.tolist())),
@@ -155,5 +160,5 @@ def noise_and_cuts(
         return model, Cuts()
     joint = (fitted or model).calibrated_joint(counts.class_counts)
     quotas = rule.quotas(joint, counts.class_counts)
-    rule.warn_of_small_classes(counts.class_counts, thresholds.classes, stacklevel=5)
+    rule.warn_of_small_classes(counts.class_counts, thresholds.classes, stacklevel=stacklevel + 1)
     return model, find_cuts(facts, whole, key, rule, counts, quotas)

@@ -224,6 +224,7 @@ def issues_with_noise(
             count=count,
             held=held,
             validate="multiclass.validate",
+            stacklevel=4,
         )
         found = held.hold_lazily(found.select(*map(column, df.columns), *added[:3]))
         found = with_issue_rank(found, id) if issue_rank else found
