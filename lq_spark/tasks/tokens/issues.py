@@ -231,7 +231,7 @@ def issues_of_tokens(
             tolerance=tolerance,
             count=count,
             held=held,
-            stacklevel=4,
+            stacklevel=5,
         )
         names = [*long.columns, *added_columns(issue_rank=False)]
         found = held.hold_lazily(found.select(*map(column, names + [_KEY] * issue_rank)))

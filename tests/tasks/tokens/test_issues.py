@@ -241,3 +241,13 @@ def test_without_texts_issues_are_counted_by_pair(tables_of):
             pairs[tuple(pair)] += 1
     counts = found.common_issues.itertuples(index=False, name=None)
     assert {row[:2]: row[2] for row in counts} == pairs
+
+
+def test_a_warning_of_small_classes_names_the_line_of_the_call(spark):
+    rows = [(0, 0, 0, [0.9, 0.1]), (0, 1, 1, [0.2, 0.8]), (1, 0, 0, [0.4, 0.6])]
+    schema = "sentence_id int, token_index int, label int, pred_probs array<double>"
+    long = spark.createDataFrame(rows, schema)
+    columns = {"sentence_id": "sentence_id", "token_index": "token_index", "label": "label"}
+    with pytest.warns(UserWarning, match="classes 1 are given to at most 1 rows") as warned:
+        tokens.find_issues(long, **columns)
+    assert [one.filename for one in warned if one.category is UserWarning] == [__file__]
