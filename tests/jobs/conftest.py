@@ -124,10 +124,21 @@ def kill_while_it_writes():
 
 
 # What a Python worker says some time after its task was ended early, in an earlier run: another
-# part of that run's query had failed.
-_OF_EARLIER_WORKERS = re.compile(
-    r"PySpark daemon failed to flush the output.*?\n.*?BrokenPipeError:[^\n]*\n", re.DOTALL
+# part of that run's query had failed. Several workers may say it at once, line by line.
+_OF_DAEMON = re.compile(
+    r"(?:(?:PySpark daemon failed to flush the output[^\n]*|Traceback \(most recent call last\):|"
+    r"  File \"[^\"\n]*/pyspark/daemon\.py\"[^\n]*|    [^\n]*|BrokenPipeError:[^\n]*)\n)+"
 )
+
+
+def without_earlier_workers(log):
+    """Return a log without what workers say whose pipe was closed before they had ended."""
+
+    def kept(block):
+        said = block.group()
+        return "" if "daemon.py" in said and "BrokenPipeError" in said else said
+
+    return _OF_DAEMON.sub(kept, log)
 
 
 class Submitted:
@@ -158,7 +169,7 @@ class Submitted:
             assert self.process.poll() is None, self.errors.read_text()
             assert time.monotonic() < end, printed.read_text()
             time.sleep(0.02)
-        log = _OF_EARLIER_WORKERS.sub("", self.errors.read_bytes()[logged:].decode())
+        log = without_earlier_workers(self.errors.read_bytes()[logged:].decode())
         return Finished(int(answer.read_text()), printed.read_text(), log)
 
     def stop(self) -> None:

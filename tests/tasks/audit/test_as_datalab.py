@@ -86,7 +86,7 @@ def test_all_that_is_given_is_looked_at(spark):
     np.testing.assert_allclose(
         ours["distance_to_nearest_neighbor"], near["distance_to_nearest_neighbor"], atol=1e-6
     )
-    sets = [sorted((ids - 2) // 5) for ids in ours["near_duplicate_set"]]
+    sets = [sorted((np.array(ids) - 2) // 5) for ids in ours["near_duplicate_set"]]
     assert sets == [sorted(places) for places in near["near_duplicate_sets"]]
     assert found.statistics["num_rows"] == N
     assert found.statistics["class_names"] == ("0", "1", "2", "3")
