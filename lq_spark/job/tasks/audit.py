@@ -13,25 +13,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from lq_spark.core.audit.checks import NAMES, ON_REQUEST
 from lq_spark.errors import listed
 from lq_spark.job.config import Name
 from lq_spark.job.summary import Metric, Summary, aligned, recall_lines
 from lq_spark.job.task import Task
 from lq_spark.job.tasks.options import NeighborsConfig, edges_of, n_features_of, unclear_features
+from lq_spark.tasks.shared.names import NUM_ISSUES
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from lq_spark.engine.reductions import Reduced, Reductions, Scratch
     from lq_spark.tasks.audit.result import Audit
-
-N_ISSUES = "num_issues"
-
-NAMES = (
-    *("null", "label", "outlier", "near_duplicate", "exact_duplicate", "non_iid"),
-    *("class_imbalance", "underperforming_group", "data_valuation", "identifier_column"),
-)
-"""The checks of all kinds of labels."""
 
 
 class AuditConfig(NeighborsConfig):
@@ -58,7 +52,7 @@ class AuditConfig(NeighborsConfig):
         None,
         min_length=1,
         description=f"which checks run: {', '.join(NAMES)} (default: what the columns allow, "
-        "without exact_duplicate, data_valuation, identifier_column)",
+        f"without {', '.join(ON_REQUEST)})",
     )
     check_options: dict[Name, dict[Name, Any]] = Field(
         {}, description="options of checks by their names, as a flag in JSON"
@@ -138,9 +132,9 @@ class AuditTask(Task[AuditConfig]):
 
     config_type = AuditConfig
     passes = "those of each check, neighbours once for all, and one for the output"
-    score_column = N_ISSUES
+    score_column = NUM_ISSUES
     comments: ClassVar[Mapping[str, str]] = {
-        N_ISSUES: "How many checks the row is an issue of",
+        NUM_ISSUES: "How many checks the row is an issue of",
         **{f"is_{name}_issue": f"Whether it is an issue of the check {name}" for name in NAMES},
         **{f"{name}_score": f"By the check {name}: 1 good, 0 bad" for name in NAMES},
     }
@@ -171,14 +165,12 @@ class AuditTask(Task[AuditConfig]):
         )
         options = {name: config.check_options.get(name, {}) for name in config.checks or ()}
         self.checks = checks_of(table, options or None, config.check_options)
-        added = [name for check in self.checks for name in check.column_types(table)]
-        self.require_new(*added, N_ISSUES)
+        self.added = {k: v for check in self.checks for k, v in check.column_types(table).items()}
+        self.require_new(*self.added, NUM_ISSUES)
         self.n_features = n_features_of(table.near_options()) if table.has_neighbors else None
         if self.n_features:
             self.bound_batches(8 * self.n_features)
         self.table = dataclasses.replace(table, n_features=self.n_features)
-        self.classes = config.classes
-        self.added = {k: v for check in self.checks for k, v in check.column_types(table).items()}
         self.found: Audit | None = None
 
     @property
@@ -211,7 +203,7 @@ class AuditTask(Task[AuditConfig]):
         """Return the output without rows."""
         from pyspark.sql import functions as F
 
-        kinds = {**self.added, N_ISSUES: "int"}
+        kinds = {**self.added, NUM_ISSUES: "int"}
         found = self.none.withColumns({n: F.lit(None).cast(kind) for n, kind in kinds.items()})
         return {"output": self._output(found)}
 
@@ -234,14 +226,14 @@ class AuditTask(Task[AuditConfig]):
         yield "output", self._output(found)
 
     def _output(self, found: DataFrame) -> DataFrame:
-        return self.select(found, *self.config.keep_columns, *self.added, N_ISSUES)
+        return self.select(found, *self.config.keep_columns, *self.added, NUM_ISSUES)
 
     def reductions(self, option: str) -> Reductions:
         """Return how many rows are an issue of a check."""
         from lq_spark.engine.readings import column_input
         from lq_spark.engine.reductions import Reduction
 
-        inputs = {N_ISSUES: column_input(N_ISSUES)}
+        inputs = {NUM_ISSUES: column_input(NUM_ISSUES)}
         return {"rows": Reduction(inputs, _counts, _of_both)}
 
     def summarize(self, tables: Mapping[str, Reduced]) -> Audited:
@@ -255,7 +247,7 @@ class AuditTask(Task[AuditConfig]):
 def _counts(batch: Any) -> tuple[int, int]:
     import pyarrow.compute as pc
 
-    numbers = batch.column(N_ISSUES)
+    numbers = batch.column(NUM_ISSUES)
     return len(numbers), pc.greater(numbers, 0).true_count
 
 

@@ -203,8 +203,7 @@ class DuplicatesTask(FlaggedTask[DuplicatesConfig]):
     @property
     def classes_text(self) -> str:
         """Return what a dry run says of the classes."""
-        compared = "neighbours" if self.config.graph else "features"
-        return f"none: {'texts' if self.config.text else compared} are compared"
+        return "none: texts are compared" if self.config.text else self.config.compared_text
 
     def validate(self, rows: DataFrame) -> DataFrame:
         """Return rows of the source with the reason why they cannot be compared, or null."""

@@ -198,6 +198,11 @@ class NeighborsConfig(JobConfig):
         return self
 
     @property
+    def compared_text(self) -> str:
+        """Return what a dry run says of classes where there are none: what is compared."""
+        return f"none: {'features' if self.graph is None else 'neighbours'} are compared"
+
+    @property
     def inputs(self) -> list[TableSpec]:
         """Return the tables that are read: of rows, and the newest version of their graph."""
         if self.graph is None:
@@ -274,7 +279,7 @@ class NeighborsTask(FlaggedTask[Near]):
     @property
     def classes_text(self) -> str:
         """Return what a dry run says of the classes."""
-        return f"none: {'features' if self.config.graph is None else 'neighbours'} are compared"
+        return self.config.compared_text
 
     def unclear(self, reasons: Mapping[str, int]) -> str:
         """Return that the number of features was guessed, if rows have another one."""

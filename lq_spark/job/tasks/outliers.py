@@ -197,7 +197,7 @@ class OutliersTask(FlaggedTask[OutliersConfig]):
         """Return what a dry run says of the classes."""
         if self.config.pred_probs is not None:
             return super().classes_text
-        return f"none: {'features' if self.config.graph is None else 'neighbours'} are compared"
+        return self.config.compared_text
 
     def validate(self, rows: DataFrame) -> DataFrame:
         """Return rows of the source with the reason why they cannot be scored, or null."""

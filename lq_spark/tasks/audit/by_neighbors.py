@@ -33,7 +33,6 @@ from lq_spark.tasks.groups.passes import (
 from lq_spark.tasks.noniid.issues import checked_orders, checked_significance, with_issues
 from lq_spark.tasks.noniid.passes import RowOrder
 from lq_spark.tasks.outliers.issues import agreed_threshold, with_distances
-from lq_spark.tasks.shared.probabilities import probability_names
 from lq_spark.tasks.valuation.columns import compared_label
 from lq_spark.tasks.valuation.passes import with_values
 
@@ -74,11 +73,10 @@ class Outlier(Check):
         return Checked(found.rows)
 
     def _by_probabilities(self, table: AuditTable) -> DataFrame:
-        probs = table.pred_probs or ""
         return outliers.find_issues(
-            table.columns(table.label, *probability_names(probs)),
+            table.labelled(),
             id=table.id,
-            pred_probs=probs,
+            pred_probs=table.pred_probs,
             label=table.label,
             classes=table.classes,
             n_classes=table.n_classes,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyspark.sql import functions as F
 
+from lq_spark.core.audit.checks import ON_REQUEST
 from lq_spark.engine.held import Held
-from lq_spark.engine.inputs import require_columns
+from lq_spark.engine.inputs import column, require_columns
 from lq_spark.engine.reductions import reduce_all
 from lq_spark.engine.verbs import select
 from lq_spark.errors import (
@@ -31,12 +32,13 @@ from lq_spark.tasks.audit.by_neighbors import (
 )
 from lq_spark.tasks.audit.check import Check, Checked
 from lq_spark.tasks.audit.labels import ClassImbalance, LabelIssue, LabelSetIssue, NumberIssue
-from lq_spark.tasks.audit.result import Audit, n_flags
-from lq_spark.tasks.audit.table import AuditTable
+from lq_spark.tasks.audit.result import Audit
+from lq_spark.tasks.audit.table import AuditTable, rows_of
 from lq_spark.tasks.audit.values import IdentifierColumn, Null
 from lq_spark.tasks.neighbors.columns import Features, feature_table
+from lq_spark.tasks.shared.columns import n_true, require_named
 from lq_spark.tasks.shared.keys import require_to_validate, require_unique, with_key_reasons
-from lq_spark.tasks.shared.names import INVALID_REASON
+from lq_spark.tasks.shared.names import INVALID_REASON, NUM_ISSUES
 from lq_spark.tasks.shared.probabilities import PredProbs
 from lq_spark.tasks.shared.reasons import with_further_reasons
 from lq_spark.tasks.shared.streams import refuse_stream
@@ -58,9 +60,6 @@ CHECKS: Mapping[str, tuple[type[Check], ...]] = {
     ),
 }
 """The checks of each task, in the order in which they run."""
-
-ON_REQUEST = frozenset({"exact_duplicate", "data_valuation", "identifier_column"})
-"""Those that run only if they are named."""
 
 Checks = Sequence[str | Check] | Mapping[str, Mapping[str, Any]]
 
@@ -223,14 +222,6 @@ def _made(kind: type[Check], options: Mapping[str, Any]) -> Check:
     return kind(**options)
 
 
-class _Piece(NamedTuple):
-    """What a check has found, its rows held."""
-
-    check: Check
-    found: Checked
-    rows: DataFrame | None
-
-
 def validate(
     df: DataFrame,
     *,
@@ -260,10 +251,7 @@ def validate(
         If a column or option is wrong: before a Spark job starts.
     """
     require_one_of("task", task, CHECKS)
-    named = {"label": label, "pred_probs": pred_probs, "features": features}
-    for option, names in named.items():
-        for name in [names] if isinstance(names, str) else names or ():
-            require_columns(df, **{option: name})
+    require_named(df, label=label, pred_probs=pred_probs, features=features)
     if features is not None:
         feature_table(df, features)
     if n_features is not None:
@@ -293,6 +281,14 @@ def validate(
     return checked if id is None else with_key_reasons(checked, df, id)
 
 
+class _Piece(NamedTuple):
+    """What a check has found, its rows held."""
+
+    check: Check
+    found: Checked
+    rows: DataFrame | None
+
+
 def audited(
     table: AuditTable, checks: Sequence[Check], raised: tuple[type[Exception], ...]
 ) -> Audit:
@@ -316,11 +312,11 @@ def audited(
         if check.name in failed:
             nulls = check.column_types(table).items()
             wide = wide.withColumns({name: F.lit(None).cast(kind) for name, kind in nulls})
-    flags = [check.flag for check in checks if names[check.name]]
+    flags = [column(check.flag) for check in checks if names[check.name]]
     ordered = [name for check in checks for name in names[check.name]]
-    wide = wide.withColumn("num_issues", n_flags(flags))
+    wide = wide.withColumn(NUM_ISSUES, n_true(flags))
     with Held() as held:
-        wide = held.hold(select(wide, table.id, *ordered, "num_issues"))
+        wide = held.hold(select(wide, table.id, *ordered, NUM_ISSUES))
         n_rows = wide.count()
         summary = _summary(wide, pieces)
         scores = [score for score in summary["score"] if score is not None]
@@ -347,14 +343,15 @@ def _held_rows(table: AuditTable, check: Check, found: Checked) -> DataFrame | N
         raise DataError(f"its rows have no {listed(missing)}")
     rows = table.held.hold(select(found.rows, table.id, *names))
     rows.count()  # now: what it is made of is let go of
-    return rows
+    return table.shared(rows_of(check), lambda: rows)
 
 
 def _reason(error: Exception) -> str:
     text = str(error)
     if isinstance(error, LqError):
         return text
-    return f"{type(error).__name__}: {text.strip().partition(chr(10))[0]}"
+    first_line, _, _ = text.strip().partition("\n")
+    return f"{type(error).__name__}: {first_line}"
 
 
 def _summary(wide: DataFrame, pieces: Sequence[_Piece]) -> Any:

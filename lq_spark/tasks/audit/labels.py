@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DoubleType, StructField, StructType
@@ -23,14 +24,13 @@ from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import DataError, require_number
 from lq_spark.tasks import multilabel, regression
 from lq_spark.tasks.audit.check import Check, Checked
-from lq_spark.tasks.audit.table import AuditTable
+from lq_spark.tasks.audit.table import AuditTable, rows_of
 from lq_spark.tasks.groups.passes import Confidence, Labelled
 from lq_spark.tasks.imbalance.counts import Labels, checked_labels, class_counts, with_imbalance
 from lq_spark.tasks.multiclass.issues import issues_with_noise
 from lq_spark.tasks.neighbors.batches import NEIGHBORS, ROW
-from lq_spark.tasks.shared.labels import require_label
+from lq_spark.tasks.shared.batches import list_array
 from lq_spark.tasks.shared.names import LABEL_QUALITY, PREDICTED_LABEL
-from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _GIVEN = "given_label"
+_CONFIDENCE = "self-confidence"
+"""What the check is known by whose score it is."""
+
 _PROBS, _INDEX, _CLASSES = "__lq_votes", "__lq_index", "__lq_classes"
 
 
@@ -77,34 +80,12 @@ class LabelIssue(Check):
 
     def find_issues(self, table: AuditTable) -> Checked:
         """Return the labels that are probably wrong."""
-        if table.pred_probs is not None:
-            names = probability_names(table.pred_probs)
-            rows, probs = table.columns(table.label, *names), table.pred_probs
-        else:
-            rows, probs = _with_votes(table), _PROBS
-        found, noise = self._found(table, rows, probs)
-        if noise is None:
-            raise DataError("the noise of the labels was not counted")
-        if table.pred_probs is not None and self._is_confidence:
-            # Kept as long as the audit is made: groups are compared by it.
-            kept = table.held.hold(found.select(column(table.id), LABEL_QUALITY))
-            table.shared("confidence", lambda: kept)
-        renamed = {LABEL_QUALITY: self.score, table.label or "": _GIVEN}
-        health = dataset_health(noise)
-        return Checked(
-            found.withColumnsRenamed(renamed), health.overall_label_health_score, info=noise
-        )
-
-    @property
-    def _is_confidence(self) -> bool:
-        return self.method == "self_confidence" and not self.adjust_pred_probs
-
-    def _found(self, table: AuditTable, rows: DataFrame, probs: PredProbs) -> tuple[Any, Any]:
-        return issues_with_noise(
-            rows,
+        by_near_rows = table.pred_probs is None
+        found, noise = issues_with_noise(
+            _with_votes(table) if by_near_rows else table.labelled(),
             id=table.id,
             label=table.label or "",
-            pred_probs=probs,
+            pred_probs=_PROBS if table.pred_probs is None else table.pred_probs,
             classes=table.classes,
             filter_by=self.filter_by,
             frac_noise=self.frac_noise,
@@ -113,6 +94,12 @@ class LabelIssue(Check):
             adjust_pred_probs=self.adjust_pred_probs,
             count=True,
         )
+        if noise is None:
+            raise DataError("the noise of the labels was not counted")
+        if not by_near_rows and self.method == "self_confidence" and not self.adjust_pred_probs:
+            table.shared(_CONFIDENCE, lambda: self)
+        score = dataset_health(noise).overall_label_health_score
+        return Checked(_named(found, table, self), score, info=noise)
 
 
 @dataclass(frozen=True)
@@ -139,7 +126,7 @@ class LabelSetIssue(Check):
         """Return the sets that are probably wrong."""
         probs = table.pred_probs or ""
         found = multilabel.find_issues(
-            table.columns(table.label, *probability_names(probs)),
+            table.labelled(),
             id=table.id,
             labels=table.label or "",
             pred_probs=probs,
@@ -148,8 +135,7 @@ class LabelSetIssue(Check):
             filter_by=self.filter_by,
             frac_noise=self.frac_noise,
         )
-        renamed = {LABEL_QUALITY: self.score, table.label or "": _GIVEN}
-        return Checked(found.withColumnsRenamed(renamed))
+        return Checked(_named(found, table, self))
 
 
 @dataclass(frozen=True)
@@ -178,7 +164,7 @@ class NumberIssue(Check):
     def find_issues(self, table: AuditTable) -> Checked:
         """Return the numbers that are probably wrong."""
         found = regression.find_issues(
-            table.columns(table.label, str(table.pred_probs)),
+            table.labelled(),
             id=table.id,
             label=table.label or "",
             prediction=str(table.pred_probs),
@@ -227,11 +213,17 @@ class _Known:
 
 def confidence_of(table: AuditTable) -> tuple[DataFrame, Confidence]:
     """Return rows, and what scores them: nothing more where the check of labels has done so."""
-    if (rows := table.known("confidence")) is not None:
-        return rows, _Known()
-    probs = table.pred_probs or ""
-    rows = table.columns(table.label, *probability_names(probs))
-    return rows, Labelled(table.label or "", probs, table.classes, table.n_classes)
+    check = table.known(_CONFIDENCE)
+    rows = check and table.known(rows_of(check))
+    if rows is not None:
+        return rows.select(column(table.id), column(check.score).alias(LABEL_QUALITY)), _Known()
+    options = table.label or "", table.pred_probs or "", table.classes, table.n_classes
+    return table.labelled(), Labelled(*options)
+
+
+def _named(found: DataFrame, table: AuditTable, check: Check) -> DataFrame:
+    """Return rows with label issues, with columns named as those of an audit."""
+    return found.withColumnsRenamed({LABEL_QUALITY: check.score, table.label or "": _GIVEN})
 
 
 def _counted(table: AuditTable) -> tuple[Labels, Any]:
@@ -247,7 +239,6 @@ def _counted(table: AuditTable) -> tuple[Labels, Any]:
 def _with_votes(table: AuditTable) -> DataFrame:
     """Return the id and label of each row, with the shares of the classes among its neighbours."""
     labels, counts = _counted(table)
-    require_label(table.df, "label", table.label or "")
     lists = table.neighbors("euclidean").lists
     by_id = table.columns(table.label).select(
         column(table.id).alias("__lq_neighbor"), labels.index.alias(_INDEX)
@@ -272,7 +263,6 @@ def _votes_batch(n_classes: int) -> BatchFunction:
         n = len(lists.lengths)
         indices = values_of(lists.values).reshape(n, -1)
         votes = array_of(neighbor_votes(indices, n_classes).ravel())
-        offsets = pa.array(range(0, n * n_classes + 1, n_classes), pa.int32())
-        return {_PROBS: pa.ListArray.from_arrays(offsets, votes)}
+        return {_PROBS: list_array(votes, n_classes * np.arange(n + 1))}
 
     return run

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
-
 from lq_spark.core.shared.display import Displayed, SmallTable
 from lq_spark.engine.inputs import column
-from lq_spark.errors import require_whole_number
+from lq_spark.errors import require_one_of, require_whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,8 +60,6 @@ class Audit(Displayed):
         OptionError
             If the check did not run.
         """
-        from lq_spark.errors import require_one_of
-
         require_one_of("check", check, [name for name, found in self.columns.items() if found])
         require_whole_number("n", n, 1)
         flag, score, *further = self.columns[check]
@@ -114,10 +110,3 @@ class Audit(Displayed):
             failed = {"check": [*self.failed], "reason": [*self.failed.values()]}
             tables.append(SmallTable("failed", failed))
         return tables
-
-
-def n_flags(flags: list[str]) -> Any:
-    """Return how many of these columns are true, as a column."""
-    if not flags:
-        return F.lit(0)
-    return F.size(F.filter(F.array(*map(column, flags)), lambda flag: flag))

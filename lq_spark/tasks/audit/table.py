@@ -6,22 +6,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lq_spark.core.neighbors.vectors import agreed_metric
 from lq_spark.engine.held import Held
-from lq_spark.engine.inputs import column, require_columns, require_key
+from lq_spark.engine.inputs import column, require_key
 from lq_spark.engine.verbs import select
 from lq_spark.errors import OptionError
 from lq_spark.tasks.imbalance.counts import checked_labels
 from lq_spark.tasks.neighbors.batches import ROW
 from lq_spark.tasks.neighbors.columns import Features
-from lq_spark.tasks.neighbors.features import FeatureGraph
 from lq_spark.tasks.neighbors.knn import GraphOptions, SearchedGraph, graph_options, neighbor_lists
 from lq_spark.tasks.shared.classes import agreed_k, checked_classes
-from lq_spark.tasks.shared.probabilities import PredProbs, probabilities
+from lq_spark.tasks.shared.columns import require_named
+from lq_spark.tasks.shared.probabilities import PredProbs, probabilities, probability_names
 from lq_spark.tasks.shared.table import labelled_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+    from lq_spark.tasks.audit.check import Check
 
 Found = TypeVar("Found")
 
@@ -88,8 +89,7 @@ class AuditTable:
         elif self.has_classes and self.pred_probs is not None:
             probabilities(self.df, self.pred_probs, names, None)
         else:
-            columns = {"label": self.label, "pred_probs": self.pred_probs}
-            require_columns(self.df, **{k: v for k, v in columns.items() if isinstance(v, str)})
+            require_named(self.df, label=self.label, pred_probs=self.pred_probs)
         if self.has_neighbors:
             self.near_options()
 
@@ -100,7 +100,9 @@ class AuditTable:
             labels, counts = counted
             names = labels.classes or tuple(str(k) for k in range(len(counts)))
             facts |= {"num_classes": len(counts), "class_names": names}
-        if near := self.known(("neighbors", *self._near_by(self.features, self.metric))):
+        by = _hashable(self.features)
+        checked = self.known(("options", by, self.metric))
+        if checked and (near := self.known(("neighbors", by, checked.metric))):
             facts |= {"knn_metric": near.metric, "knn_k": near.lists.k}
             facts["knn_recall"] = near.lists.recall
         return facts
@@ -124,6 +126,10 @@ class AuditTable:
     def columns(self, *names: str | None) -> DataFrame:
         """Return the id and these columns of the table, each once."""
         return select(self.df, *dict.fromkeys([self.id, *filter(None, names)]))
+
+    def labelled(self) -> DataFrame:
+        """Return the id, the label and the predicted probabilities of the table."""
+        return self.columns(self.label, *probability_names(self.pred_probs or ""))
 
     def near_options(self) -> GraphOptions:
         """Return how the nearest rows are looked for."""
@@ -158,12 +164,10 @@ class AuditTable:
         checked = self._options(features, metric, n)
 
         def search() -> SearchedGraph:
-            used = metric
-            if isinstance(checked, FeatureGraph):
-                used = agreed_metric(metric, checked.n_features)
-            return SearchedGraph(self.id, neighbor_lists(self.df, checked, self.held), used)
+            lists = neighbor_lists(self.df, checked, self.held)
+            return SearchedGraph(self.id, lists, checked.metric)
 
-        return self.shared(("neighbors", *self._near_by(features, metric)), search)
+        return self.shared(("neighbors", _hashable(features), checked.metric), search)
 
     def _options(
         self, features: PredProbs | Features | None, metric: str | None, n: int | None
@@ -181,11 +185,13 @@ class AuditTable:
                 seed=self.seed,
             )
 
-        return self.shared(("options", *self._near_by(features, metric)), check)
+        return self.shared(("options", _hashable(features), metric), check)
 
-    def _near_by(
-        self, features: PredProbs | Features | None, metric: str | None
-    ) -> tuple[object, str | None]:
-        """Return by what neighbours are looked for, to remember them."""
-        names = features if features is None or isinstance(features, str) else tuple(features)
-        return names, metric
+
+def rows_of(check: Check) -> tuple[str, str]:
+    """Return what the rows that a check has found are known by: see :meth:`AuditTable.known`."""
+    return "rows", check.name
+
+
+def _hashable(names: str | Sequence[str] | None) -> object:
+    return names if names is None or isinstance(names, str) else tuple(names)

@@ -10,7 +10,7 @@ from pyspark.sql.types import DoubleType, FloatType
 
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.errors import OptionError
-from lq_spark.tasks.shared.columns import require_listed
+from lq_spark.tasks.shared.columns import n_true, require_listed
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -51,5 +51,4 @@ def with_null_scores(df: DataFrame, names: Sequence[str]) -> DataFrame:
 
 def n_there(df: DataFrame, names: Sequence[str]) -> Column:
     """Return how many values of a row are not null."""
-    # Through an array: a sum of many terms is too deep an expression for a client to send.
-    return F.size(F.filter(F.array(*(~is_null(df, name) for name in names)), lambda there: there))
+    return n_true([~is_null(df, name) for name in names])

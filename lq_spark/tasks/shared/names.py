@@ -12,6 +12,7 @@ IS_DATA_VALUATION_ISSUE = "is_data_valuation_issue"
 DATA_VALUATION_SCORE = "data_valuation_score"
 IS_NON_IID_ISSUE = "is_non_iid_issue"
 NON_IID_SCORE = "non_iid_score"
+NUM_ISSUES = "num_issues"
 INVALID_REASON = "invalid_reason"
 
 NULL_ID, DUPLICATE_ID = "null id", "duplicate id"

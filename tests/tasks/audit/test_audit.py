@@ -9,7 +9,9 @@ import pytest
 from pyspark.sql import functions as F
 
 from lq_spark import audit, duplicates, groups, outliers
+from lq_spark.core.audit.checks import NAMES
 from lq_spark.errors import ColumnError, InvalidRowsError, LqError, OptionError
+from lq_spark.tasks.audit.issues import CHECKS
 from lq_spark.tasks.neighbors import features as searches
 
 N, K = 90, 3
@@ -54,7 +56,9 @@ ALL = (
 )
 
 
-def test_neighbors_are_looked_for_once_and_partitions_change_nothing(df, monkeypatch):
+@pytest.fixture
+def calls(monkeypatch):
+    """The searches for neighbours that are made."""
     calls, searched = [], searches.distinct_rows
 
     def counted(*args, **options):
@@ -62,6 +66,24 @@ def test_neighbors_are_looked_for_once_and_partitions_change_nothing(df, monkeyp
         return searched(*args, **options)
 
     monkeypatch.setattr(searches, "distinct_rows", counted)
+    return calls
+
+
+def test_checks_are_called_the_same_where_spark_is_not_imported():
+    names = {task: [kind.name for kind in kinds] for task, kinds in CHECKS.items()}
+    assert names["classification"] == list(NAMES) == list(ALL)
+    assert all(set(of_task) <= set(NAMES) for of_task in names.values())
+
+
+def test_labels_by_near_rows_are_of_the_same_search_if_it_is_euclidean(df, calls):
+    table = df.selectExpr("*", "features[0] x", "features[1] y")
+    found = audit.find_issues(table, label="kind", classes=GIVEN["classes"], features=["x", "y"])
+    assert found.failed == {}
+    assert found.statistics["knn_metric"] == "euclidean"
+    assert len(calls) == 1
+
+
+def test_neighbors_are_looked_for_once_and_partitions_change_nothing(df, calls):
     found = audit.find_issues(df, **GIVEN, features="features", checks=ALL)
     assert found.failed == {}
     assert found.summary["check"].tolist() == list(ALL)
