@@ -126,6 +126,13 @@ class JobConfig(BaseModel):
                     "input, output, metrics and quarantine must be different places, none inside "
                     f"another or where a run stages an output ({', '.join(SUFFIXES)}), got {places}"
                 )
+        for (option, folder), place in itertools.product(self.folders.items(), resolved + staged):
+            mine = _resolved(folder)
+            if mine == place or mine.startswith(f"{place}/") or place.startswith(f"{mine}/"):
+                raise ValueError(
+                    f"{option} must be a place of its own, outside of the tables and none inside "
+                    f"it, got {folder!r}; the tables are {places}"
+                )
         return self
 
     @property
