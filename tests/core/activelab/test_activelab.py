@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cleanlab import multiannotator as oracle
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lq_spark.core.activelab import (
@@ -59,17 +59,15 @@ def test_scores_equal_cleanlabs(data, single, n_unlabeled, crowds, quietly):
 def test_scores_equal_cleanlabs_where_probabilities_are_0(data, share, crowds, quietly):
     labels, (pred_probs,) = data.draw(crowds(1))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    pred_probs = np.where(rng.random(pred_probs.shape) < share, 0.0, pred_probs)
+    zero = rng.random(pred_probs.shape) < share
+    # Of labels that are alike in votes and probability rounding decides in cleanlab.
+    for item, given in enumerate(labels):
+        classes, votes = np.unique(given[~np.isnan(given)].astype(int), return_counts=True)
+        if (votes == votes.max()).sum() > 1:
+            zero[item, classes] = False
+    pred_probs[zero] = 0.0
     pred_probs[pred_probs.sum(axis=1) == 0, 0] = 1.0
     pred_probs /= pred_probs.sum(axis=1, keepdims=True)
-    draws = []
-    for seed in range(8):
-        np.random.seed(seed)
-        try:
-            draws.append(quietly(oracle.get_majority_vote_label, labels, pred_probs, verbose=False))
-        except ValueError:  # it finds no class to draw from where those of an item have 0
-            assume(False)
-    assume((np.array(draws) == draws[0]).all())
     options = (labels, pred_probs.copy(), pred_probs.copy())
     expected = quietly(oracle.get_active_learning_scores, *options)
     actual = get_active_learning_scores(labels, pred_probs, pred_probs, cleanlab_compatible=True)
