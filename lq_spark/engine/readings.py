@@ -187,10 +187,21 @@ class Reading:
         made = self.columns[name]
         return name if made is None else made.source
 
+    @property
+    def _needed(self) -> list[str]:
+        """Return the sources of its columns and of what its function takes."""
+        made = [*self.inputs, *(made for made in self.columns.values() if made is not None)]
+        return sorted({one.source for one in made})
+
+    @property
+    def n_bytes(self) -> int:
+        """Return about how many bytes are read of the files, as they are in memory."""
+        names = self.unnesting.sources if self.unnesting else self._needed
+        return int(self.rows.n_rows * sum(self.rows.row_bytes.get(name, 1.0) for name in names))
+
     def batches(self, split: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a split of the files."""
-        made = [*self.inputs, *(made for made in self.columns.values() if made is not None)]
-        for batch in self._sources(split, sorted({one.source for one in made})):
+        for batch in self._sources(split, self._needed):
             new = {}
             if self.function is not None:
                 new = self.function(*(made.of(batch) for made in self.inputs))

@@ -328,6 +328,10 @@ def _map_partitions(
     return df.mapInArrow(run, schema)
 
 
+_MANY_BYTES = 1 << 27
+"""More than any engine would send to all of its workers."""
+
+
 def map_splits(
     spark: SparkSession,
     reading: Reading,
@@ -342,8 +346,23 @@ def map_splits(
             for split in batch.column(0).to_pylist():
                 yield from function(split, reading.batches(split))
 
+    return _numbers_of_splits(spark, reading).mapInArrow(run, schema)
+
+
+def _numbers_of_splits(spark: SparkSession, reading: Reading) -> DataFrame:
+    """Return the numbers of the splits, one a partition.
+
+    Spark takes what a Python function makes to be as large as what it is made of, and by that it
+    sends a side of a join to all workers: so the numbers are picked from as many as take the room
+    of what is read.
+    """
     n_splits = len(reading.rows.splits)
-    return spark.range(0, n_splits, 1, max(n_splits, 1)).mapInArrow(run, schema)
+    of_each = min(reading.n_bytes, _MANY_BYTES) // (8 * max(n_splits, 1))
+    if is_sail(spark) or of_each <= 1:
+        return spark.range(0, n_splits, 1, max(n_splits, 1))
+    numbers = spark.range(0, n_splits * of_each, 1, n_splits)
+    is_first = F.col("id") % of_each == 0
+    return numbers.where(is_first).select(F.expr(f"id div {of_each}").alias("id"))
 
 
 def reduce_rows(

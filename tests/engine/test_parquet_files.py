@@ -159,6 +159,22 @@ def test_what_is_mapped_and_selected_has_a_reading_and_what_else_is_done_has_non
     assert [row.twice for row in again.orderBy("twice").collect()] == [4 * i for i in range(10)]
 
 
+@pytest.mark.spark_only
+@pytest.mark.parametrize(("n_rows", "is_small"), [(100, True), (100_000, False)])
+def test_spark_reckons_how_large_a_table_of_workers_is(opened, capsys, n_rows, is_small):
+    # 16 bytes a row: with 100,000 rows more than the 1 MiB that may be sent to all.
+    df = opened(pa.table({"x": np.arange(n_rows), "y": np.arange(n_rows)}), size=n_rows // 4)
+    df.sparkSession.conf.set("spark.sql.autoBroadcastJoinThreshold", 1 << 20)
+    try:
+        rows = map_batches(df, lambda batch: batch, "x bigint, y bigint")
+        rows.join(rows.withColumnRenamed("y", "z"), "x").explain()
+        assert ("BroadcastHashJoin" in capsys.readouterr().out) == is_small
+    finally:
+        df.sparkSession.conf.unset("spark.sql.autoBroadcastJoinThreshold")
+    assert rows.count() == n_rows
+    assert rows.selectExpr("sum(x)").first()[0] == n_rows * (n_rows - 1) // 2
+
+
 def test_inputs_have_names_of_their_own(opened):
     df = opened(numbers(5))
     inputs = {"key": column_input("id"), "one": literal_input(1, "x")}
