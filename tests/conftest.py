@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from beside import embedded_process
+from browser import Browser, find_chromium
 from pyarrow import fs
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -258,6 +259,23 @@ def shared_data():
             pytest.fail(f"{missing}, and LQ_SPARK_REQUIRE_DATA is 1", pytrace=False)
         pytest.skip(missing)
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium; without it, tests of pages are skipped.
+
+    Where ``LQ_SPARK_REQUIRE_BROWSER`` is 1, as in CI, they fail.
+    """
+    program = find_chromium()
+    if program is None:
+        missing = "NO BROWSER: no Chromium is installed, so no page was looked at"
+        if os.environ.get("LQ_SPARK_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"{missing}, and LQ_SPARK_REQUIRE_BROWSER is 1", pytrace=False)
+        pytest.skip(missing)
+    running = Browser(program)
+    yield running
+    running.close()
 
 
 @pytest.fixture(scope="session")

@@ -11,17 +11,26 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import NoneType
 from typing import Any, get_args
 
-from lq_spark.errors import ColumnError, EngineError, LqError, OptionError, require_one_of
+from lq_spark.errors import (
+    ColumnError,
+    EngineError,
+    LqError,
+    OptionError,
+    TableError,
+    require_one_of,
+)
 from lq_spark.job.config import JobConfig
 from lq_spark.job.config_file import DEFAULT_TASK, load_config, read_config
 from lq_spark.job.engine import ENGINES, started_session
+from lq_spark.job.results import RunId, ended, failed
 from lq_spark.job.tasks.registry import TASKS, Entry
 from lq_spark.tables.spec import one_line
 
-DONE, RUN_TIME_ERROR, BAD_ARGUMENTS, GATE_FAILED = 0, 1, 2, 3
+DONE, RUN_TIME_ERROR, BAD_ARGUMENTS, GATE_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None, task: str | None = None) -> int:
@@ -39,22 +48,27 @@ def main(arguments: Sequence[str] | None = None, task: str | None = None) -> int
         dry_run = flags.pop("dry_run", False)
         config = load_config(flags.pop("config", None), flags, entry.task)
         return run(config, dry_run=dry_run, **where)
-    except (OptionError, ColumnError, EngineError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_ARGUMENTS
     except KeyboardInterrupt:
         sys.tracebacklimit = 0  # the name of the exception says it all
         raise KeyboardInterrupt from None
     except LqError as error:
         print(f"error: {error}", file=sys.stderr)
-        return RUN_TIME_ERROR
+        return exit_code_of(error)
     except Exception as error:  # noqa: BLE001 - whatever Spark raises is a run-time error
         text = one_line(error)
         if not text.startswith("[FAILED_READ_FILE"):  # which names the file and the column
             traceback.print_exc()
             text = f"{type(error).__name__}: {text}"
         print(f"error: {text}", file=sys.stderr)
-        return RUN_TIME_ERROR
+        return exit_code_of(error)
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code of a run that an error has ended."""
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    is_of_user = isinstance(error, (OptionError, ColumnError, EngineError))
+    return BAD_ARGUMENTS if is_of_user else RUN_TIME_ERROR
 
 
 def command() -> None:
@@ -78,20 +92,38 @@ def chosen_task(arguments: Sequence[str] | None) -> str:
 
 
 def run(config: JobConfig, *, dry_run: bool = False, **where: Any) -> int:
-    """Run a job on the engine that :func:`started_session` gives; print what was done."""
+    """Run a job on the engine that :func:`started_session` gives; print what was done.
+
+    Where the configuration says so, a file tells how it ended, also where it failed.
+    """
+    which = RunId()
+    try:
+        return _run(config, which, dry_run=dry_run, **where)
+    except BaseException as error:
+        if config.run_results is not None and not dry_run:
+            with suppress(TableError):  # the first error is the one to be seen
+                failed(config, which, error, exit_code_of(error)).save(config.run_results)
+        raise
+
+
+def _run(config: JobConfig, which: RunId, *, dry_run: bool, **where: Any) -> int:
     with started_session(f"lq_spark {config.task}", **where) as spark:
         from lq_spark.job.plan import plan
         from lq_spark.job.record.record import RunRecord
-        from lq_spark.job.run import execute, opened_run
+        from lq_spark.job.run import execute, opened_run, written_tables
 
         if dry_run:
             RunRecord(spark, config).look_back()
             with opened_run(spark, config) as run_to_be:
                 print(plan(run_to_be))
             return DONE
-        outcome = execute(spark, config)
+        outcome = execute(spark, config, which)
         print(outcome.text(config))
-        return GATE_FAILED if outcome.gate_failed else DONE
+        code = GATE_FAILED if outcome.gate_failed else DONE
+        if config.run_results is not None:
+            tables = written_tables(spark, config)
+            ended(config, which, outcome, code, tables).save(config.run_results)
+        return code
 
 
 _CONDITIONS = ("fail_if", "warn_if")

@@ -18,8 +18,14 @@ from lq_spark.tables.spec import FORMATS, TableSpec
 SUFFIXES = (".staging", ".scratch", ".previous")
 """Of the names beside a table's place that :mod:`lq_spark.tables.staged` uses."""
 
-COMMON_METRICS = ("rows", "rows_scored", "rows_quarantined", "read_by_workers")
-"""The metrics of every task: rows are what the output has one of, as sentences and images."""
+COMMON_METRICS = {
+    "rows": "Rows of the input; where a row of the output is a sentence, an image or an item, "
+    "these.",
+    "rows_scored": "Rows that have a score.",
+    "rows_quarantined": "Rows that could not be scored.",
+    "read_by_workers": "1 if the Python workers read the files of the input, 0 if the engine did.",
+}
+"""The metrics of every task, and what they mean."""
 
 Format = Literal["parquet", "delta", "iceberg"]
 WriteMode = Literal["overwrite", "append", "merge"]
@@ -39,10 +45,11 @@ class JobConfig(BaseModel):
     key: ClassVar[str] = "id"
     """The option that names the column that tells rows apart."""
 
-    metrics_of_task: ClassVar[tuple[str, ...]] = ()
-    """The metrics that are of the table as a whole, beside those that every task has."""
+    metrics_of_task: ClassVar[Mapping[str, str]] = {}
+    """The metrics that are of the table as a whole, beside those that every task has, with a
+    sentence each on what it means."""
 
-    metrics_of_classes: ClassVar[tuple[str, ...]] = ()
+    metrics_of_classes: ClassVar[Mapping[str, str]] = {}
     """The metrics of each class."""
 
     class_counts: ClassVar[str | None] = None
@@ -94,6 +101,29 @@ class JobConfig(BaseModel):
         None, description="run id to measure drift from (default: the last that succeeded)"
     )
 
+    report: Place | None = Field(
+        None, description="HTML file for a report of the run, for people (extra report)"
+    )
+    report_columns: list[Name] = Field(
+        [], description="columns of the input that the report shows of the lowest rows"
+    )
+    report_image: Name | None = Field(
+        None, description="column of images that the report shows of the lowest rows"
+    )
+    run_results: Place | None = Field(
+        None, description="JSON file for how the run ended, for an orchestrator"
+    )
+
+    @model_validator(mode="after")
+    def _reports_agree(self) -> JobConfig:
+        for name in ("report_columns", "report_image"):
+            if getattr(self, name) and self.report is None:
+                raise ValueError(f"{name} is given, so report must be given")
+        for option, path in self.reports.items():
+            if ":/" in path:
+                raise ValueError(f"{option}: must be a path on this machine, got {path!r}")
+        return self
+
     @model_validator(mode="after")
     def _places_agree(self) -> JobConfig:
         if self.on_invalid != "quarantine":
@@ -126,7 +156,8 @@ class JobConfig(BaseModel):
                     "input, output, metrics and quarantine must be different places, none inside "
                     f"another or where a run stages an output ({', '.join(SUFFIXES)}), got {places}"
                 )
-        for (option, folder), place in itertools.product(self.folders.items(), resolved + staged):
+        apart = {**self.folders, **self.reports}
+        for (option, folder), place in itertools.product(apart.items(), resolved + staged):
             mine = _resolved(folder)
             if mine == place or mine.startswith(f"{place}/") or place.startswith(f"{mine}/"):
                 raise ValueError(
@@ -146,18 +177,23 @@ class JobConfig(BaseModel):
         return [name for name in there if name in named]
 
     @property
-    def metric_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the metrics of the table, and those of each class, that conditions may read."""
-        of_table, of_classes = (*COMMON_METRICS, *self.metrics_of_task), self.metrics_of_classes
+    def meanings(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the metrics of the table, and those of each class, with what they mean.
+
+        Conditions may read them.
+        """
+        of_table = {**COMMON_METRICS, **self.metrics_of_task}
+        of_classes = dict(self.metrics_of_classes)
         if self.class_counts is not None:
-            of_table, of_classes = (
-                (*of_table, "drift_class_shares"),
-                (*of_classes, "drift_class_share"),
+            of_table["drift_class_shares"] = (
+                "How far the shares of the classes have moved since the earlier run (total "
+                "variation distance): 0 the same, 1 all of them."
             )
+            of_classes["drift_class_share"] = "By how much the share of the class has changed."
         if "issue_rate" in of_table:
-            of_table = (*of_table, "drift_issue_rate")
+            of_table["drift_issue_rate"] = "By how much issue_rate has changed."
         if "class_threshold" in of_classes:
-            of_classes = (*of_classes, "drift_class_threshold")
+            of_classes["drift_class_threshold"] = "By how much the class's threshold has changed."
         return of_table, of_classes
 
     @property
@@ -169,7 +205,7 @@ class JobConfig(BaseModel):
     def conditions(self) -> list[Condition]:
         """Return the conditions of the gate."""
         return [
-            parse_condition(option, text, *self.metric_names, self.renamed_metrics)
+            parse_condition(option, text, *self.meanings, self.renamed_metrics)
             for option in ("fail_if", "warn_if")
             for text in getattr(self, option)
         ]
@@ -183,6 +219,17 @@ class JobConfig(BaseModel):
     def folders(self) -> dict[str, str]:
         """Return the folders that the run writes beside its tables, by option."""
         return {}
+
+    @property
+    def reports(self) -> dict[str, str]:
+        """Return the files that say what the run did, by option."""
+        named = {"report": self.report, "run_results": self.run_results}
+        return {option: path for option, path in named.items() if path is not None}
+
+    @property
+    def shown_columns(self) -> list[str]:
+        """Return the columns of the input that the report shows of rows."""
+        return [*self.report_columns, *([] if self.report_image is None else [self.report_image])]
 
     @property
     def input_spec(self) -> TableSpec:

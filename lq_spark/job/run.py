@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -31,11 +31,14 @@ from lq_spark.errors import (
 )
 from lq_spark.job.comments import commented
 from lq_spark.job.reasons import count_reasons, reasons_text
-from lq_spark.job.record.record import Outcome, RunId, RunRecord, run_properties
+from lq_spark.job.record.record import Outcome, RunRecord, run_properties
+from lq_spark.job.report import histogram_reductions, page_of, require_shown, shown_parts
+from lq_spark.job.results import RunId, WrittenTable
 from lq_spark.job.summary import Reader, Report, SetAside
 from lq_spark.job.task import ARROW_BATCHES, READER_BATCHES
 from lq_spark.job.tasks.registry import TASKS
-from lq_spark.tables.formats import Output, output_table, read_table
+from lq_spark.report.page import require_extra, save
+from lq_spark.tables.formats import Output, newest_version, output_table, read_table
 from lq_spark.tables.staged import require_writable
 from lq_spark.tables.workers import read_by_workers
 from lq_spark.tasks.shared.names import INVALID_REASON
@@ -44,9 +47,11 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-    from lq_spark.engine.reductions import Reduced
+    from lq_spark.engine.reductions import Reduced, Reductions
     from lq_spark.job.config import JobConfig
+    from lq_spark.job.summary import Summary
     from lq_spark.job.task import Task
+    from lq_spark.report.parts import Section
     from lq_spark.tables.spec import TableSpec
 
 Tables = Mapping[str, "DataFrame"]
@@ -112,6 +117,11 @@ class JobRun:
             require_writable(option, path, folder=False)
         for option, path in self.config.folders.items():
             require_writable(option, path, folder=True)
+        for option, path in self.config.reports.items():
+            require_writable(option, path, folder=False)
+        if self.config.report is not None:
+            require_extra("report")
+            require_shown(self.task)
         return outputs
 
     def run(self) -> Report:
@@ -182,6 +192,7 @@ class JobRun:
                 )
             with timed("summary"):
                 found = attempt.task.summarize(attempt.staged)
+            shown = self._shown(attempt, found)
             self._save(attempt.task)
             with timed("write"):
                 # The output last: whatever cannot be written leaves the earlier one as it was.
@@ -195,7 +206,16 @@ class JobRun:
             set_aside,
             found,
             self.clock.seconds,
+            shown,
         )
+
+    def _shown(self, attempt: _Attempt, found: Summary) -> Sequence[Section]:
+        """Return what a report shows of the rows that an attempt has scored, if one is wanted."""
+        if self.config.report is None or not attempt.n_scored or attempt.rows is None:
+            return ()
+        states, parts = attempt.staged["output"].states, found.parts(self.config)
+        with self.clock.timed("report"):
+            return shown_parts(attempt.task, parts, states, attempt.rows)
 
     def _written(self, checked: DataFrame, quarantine: Output | None, output: Output) -> DataFrame:
         """Write the rows that cannot be scored; return their keys and reasons."""
@@ -249,17 +269,19 @@ class _Attempt:
     def __init__(self, run: JobRun, n_rows: int, outputs: Places) -> None:
         self.run, self.n_rows, self.outputs = run, n_rows, outputs
         self.task = copy.copy(run.task)
+        self.rows: DataFrame | None = None
         self.staged: dict[str, Reduced] = {}
         self.n_scored = self.n_unscored = 0
         self.why = ""
 
     def score(self, rows: DataFrame) -> bool:
         """Stage the tables of these rows; return whether all of them could be scored."""
+        self.rows = rows
         with self.run.clock.timed("scores"):
             try:
                 for option, table in self._tables(rows):
                     table = commented(table, self.task.comments)
-                    staged = self.outputs[option].stage(table, self.task.reductions(option))
+                    staged = self.outputs[option].stage(table, self._reductions(option))
                     self.staged[option] = staged
                     if option == "output":
                         n_rows, self.n_scored = count_values(staged.rows, self.task.score_column)
@@ -270,6 +292,12 @@ class _Attempt:
                 self.n_scored, self.n_unscored = 0, self.n_rows
                 self.why = f" ({error})"
         return not self.n_unscored
+
+    def _reductions(self, option: str) -> Reductions:
+        reductions = self.task.reductions(option)
+        if option != "output" or self.run.config.report is None:
+            return reductions
+        return {**reductions, **histogram_reductions(self.task)}
 
     def _tables(self, rows: DataFrame) -> Iterator[tuple[str, DataFrame]]:
         if self.n_rows:
@@ -302,9 +330,9 @@ def _opened(stack: ExitStack, spark: SparkSession, specs: Mapping[str, TableSpec
     return {o: stack.enter_context(output_table(spark, spec)) for o, spec in specs.items()}
 
 
-def execute(spark: SparkSession, config: JobConfig) -> Outcome:
+def execute(spark: SparkSession, config: JobConfig, which: RunId | None = None) -> Outcome:
     """Run a job: score, write, judge and record; a run that fails is recorded too."""
-    record, version = RunRecord(spark, config), None
+    record, version = RunRecord(spark, config, which), None
     try:
         record.look_back()
         with opened_run(spark, config, record.which) as run:
@@ -313,7 +341,27 @@ def execute(spark: SparkSession, config: JobConfig) -> Outcome:
     except Exception as error:
         record.failed(version, error)
         raise
-    return record.succeeded(run.opened, report)
+    outcome = record.succeeded(run.opened, report)
+    if config.report is not None:
+        save(page_of(config, outcome), config.report)
+    return outcome
+
+
+def written_tables(spark: SparkSession, config: JobConfig) -> list[WrittenTable]:
+    """Return the tables that a run of this configuration has written, with their versions."""
+    tables = {**config.outputs, **config.records}
+    if config.on_invalid == "quarantine":
+        tables |= config.quarantines
+    return [
+        WrittenTable(
+            option=option,
+            name=spec.name,
+            format=spec.format or "",
+            mode=spec.mode,
+            version=newest_version(spark, spec),
+        )
+        for option, spec in tables.items()
+    ]
 
 
 @contextmanager

@@ -6,12 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
-from lq_spark.core.health.tables import class_overlaps
+from lq_spark.core.health.tables import Overlaps, class_overlaps
+from lq_spark.report.parts import Heatmap, Part, Section, Table, count, number, text_of
 
 N_WORST_CLASSES = 20
 N_OVERLAPS = 5
+N_MAP_CLASSES = 16
 
 Metric = tuple[str, str | None, float | None]
 """(metric, class or reason or phase or None, value)."""
@@ -35,8 +39,8 @@ class Summary:
         """Return what stands, by a word, among the places of the tables."""
         return {}
 
-    def lines(self, config: Any) -> Sequence[str]:
-        """Return what the job prints below them."""
+    def parts(self, config: Any) -> Sequence[Part]:
+        """Return what the job says below them, and shows in a report."""
         return []
 
 
@@ -91,6 +95,8 @@ class Report:
         What the task says of them.
     seconds : dict
         Wall-clock time for each phase.
+    shown : sequence of Section
+        What a report shows of its rows, if one was asked for.
     """
 
     run_id: str
@@ -100,6 +106,7 @@ class Report:
     set_aside: Mapping[str, SetAside]
     found: Summary
     seconds: dict[str, float]
+    shown: Sequence[Section] = ()
 
     @property
     def quarantined(self) -> Mapping[str, int]:
@@ -125,8 +132,8 @@ class Report:
         for option, aside in self.set_aside.items():
             metric = f"{'rows' if option == 'quarantine' else aside.rows}_quarantined"
             yield metric, None, aside.n
-            for reason, count in aside.reasons.items():
-                yield metric, reason, count
+            for reason, n in aside.reasons.items():
+                yield metric, reason, n
         yield from self.found.metrics()
         for phase, seconds in self.seconds.items():
             yield "seconds", phase, seconds
@@ -140,13 +147,14 @@ class Report:
             for option, aside in self.set_aside.items():
                 facts[option] = f"{config.place(option)} ({aside.text})"
         spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self.seconds.items())
-        facts |= {**config.files, **config.folders, **self.found.facts(config), "time": spent}
+        facts |= {**config.files, **config.folders, **config.reports, **self.found.facts(config)}
+        facts["time"] = spent
         width = max(map(len, facts)) + 2
         head = f"{self.n_scored:,} of {self.n_rows:,} {self.set_aside['quarantine'].rows} scored"
         lines = [head + self.found.details(config)]
         lines += [f"{name:<{width}}{fact}" for name, fact in facts.items()]
         if self.n_scored:
-            lines += self.found.lines(config)
+            lines += text_of(self.found.parts(config))
         return "\n".join(lines)
 
 
@@ -227,10 +235,10 @@ def issue_facts(
     }
 
 
-def class_lines(
+def class_parts(
     title: str, rows: str, classes: Sequence[ClassQuality], noise: NoiseModel | None, note: str = ""
-) -> list[str]:
-    """Return the classes of lowest mean label quality as lines, and which are taken for others."""
+) -> list[Part]:
+    """Return the classes of lowest mean label quality, and which are taken for others."""
     # Adjusted self-confidence has the same mean in every class but for rounding.
     worst_first = sorted(
         (q for q in classes if q.n_rows),
@@ -239,52 +247,65 @@ def class_lines(
     shown = worst_first[:N_WORST_CLASSES]
     cut = f", the lowest {len(shown)} of {len(worst_first):,}" * (len(shown) < len(worst_first))
     header = ["class", rows, "mean", "predicted otherwise"]
-    cells = [[q.name, f"{q.n_rows:,}", f"{q.mean:.4f}", f"{q.n_disagreeing:,}"] for q in shown]
+    cells: list[list[Any]] = [
+        [q.name, count(q.n_rows), number(q.mean), count(q.n_disagreeing)] for q in shown
+    ]
     if noise is not None:
         header.append("issues")
-        cells = [[*row, f"{q.n_issues:,}"] for row, q in zip(cells, shown, strict=True)]
-    lines = ["", f"{title}{cut}{note}:", *aligned(header, cells)]
-    return lines if noise is None else [*lines, *_overlap_lines(noise)]
+        cells = [[*row, count(q.n_issues or 0)] for row, q in zip(cells, shown, strict=True)]
+    bars = {"mean": 1.0, "issues": None}
+    table = Table(f"{title}{cut}{note}", header, cells, bars)
+    return [table] if noise is None else [table, *_overlap_parts(noise)]
 
 
-def _overlap_lines(noise: NoiseModel) -> list[str]:
-    """Return which labels are most often given for which other class, as lines."""
+def _overlap_parts(noise: NoiseModel) -> list[Part]:
+    """Return which labels are most often given for which other class."""
     found = class_overlaps(noise.joint, noise.n_rows, asymmetric=True)
     names = noise.classes or range(noise.n_classes)
     pairs = zip(found.class_a, found.class_b, found.num_overlapping, strict=True)
     most = [pair for _, pair in zip(range(N_OVERLAPS), pairs, strict=False)]
-    shown = [(names[given], names[true], f"{n:,}") for given, true, n in most if n]
+    shown = [(names[given], names[true], count(n)) for given, true, n in most if n]
     if not shown:
         return []
-    title = "labels most often given for another class, estimated:"
-    return ["", title, *aligned(("given", "true", "rows"), shown)]
+    title = "labels most often given for another class, estimated"
+    table = Table(title, ("given", "true", "rows"), shown, {"rows": None})
+    return [table, _overlap_map(noise, found)]
 
 
-def lowest_lines(
-    header: Sequence[str],
-    rows: Iterable[Sequence[object]],
-    title: str = "lowest label quality (1 clean, 0 suspect):",
-) -> list[str]:
-    """Return the lowest rows as lines; numbers that are no counts have six decimals."""
-    cells = (
-        ["-" if c is None else f"{c:.6f}" if isinstance(c, float) else c for c in row]
-        for row in rows
+def _overlap_map(noise: NoiseModel, found: Overlaps) -> Heatmap:
+    """Return how many rows given one class truly are of another, of the most confused classes."""
+    weights = np.zeros(noise.n_classes)
+    for side in (found.class_a, found.class_b):
+        np.add.at(weights, side, found.joint_probability)
+    most = np.sort(np.argsort(-weights, kind="stable")[:N_MAP_CLASSES])
+    values = np.zeros((len(most), len(most)))
+    shown = np.isin(found.class_a, most) & np.isin(found.class_b, most)
+    places = (np.searchsorted(most, side[shown]) for side in (found.class_a, found.class_b))
+    values[tuple(places)] = found.num_overlapping[shown]
+    names = [str((noise.classes or range(noise.n_classes))[k]) for k in most]
+    of = f", the {len(most)} most confused of {noise.n_classes:,}" * (len(most) < noise.n_classes)
+    return Heatmap(
+        f"given and true classes{of}",
+        names,
+        values.tolist(),
+        ("given", "true"),
+        "How many rows given one class truly are of another, estimated from the confident joint "
+        "(Northcutt, Jiang, Chuang 2021); the diagonal, where both agree, is left out.",
     )
-    return ["", title, *aligned(header, cells)]
 
 
-def recall_lines(recall: float | None) -> list[str]:
+def lowest_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    title: str = "lowest label quality (1 clean, 0 suspect)",
+) -> Table:
+    """Return the lowest rows of the source, each with its key and what is shown of it."""
+    bars = {name: 1.0 for name in header if name in ("quality", "score")}
+    return Table(title, header, rows, bars, keys=[row[0] for row in rows])
+
+
+def recall_text(recall: float | None) -> list[str]:
     """Return how many of the nearest neighbours an approximate search found."""
     if recall is None or recall == 1.0:
         return []
     return [f"neighbours are approximate: {recall:.2%} of the nearest found, in a sample of rows"]
-
-
-def aligned(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Return a small table as lines, columns aligned to the right."""
-    cells = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(map(len, columns)) for columns in zip(*cells, strict=True)]
-    return [
-        "  " + "  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True))
-        for row in cells
-    ]

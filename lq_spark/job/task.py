@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 from lq_spark.errors import listed
 from lq_spark.job.config import JobConfig
 from lq_spark.job.summary import Summary
+from lq_spark.report.parts import Section
 from lq_spark.tasks.shared.names import INVALID_REASON, LABEL_QUALITY
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ class Task(ABC, Generic[Config]):
 
     score_column: ClassVar[str] = LABEL_QUALITY
     """The column of the output that is null where a row cannot be scored."""
+
+    flag_column: str | None = None
+    """The column of the output that says which rows are issues, if one does."""
 
     comments: ClassVar[Mapping[str, str]] = {}
     """What the columns are that only this task adds."""
@@ -121,6 +125,18 @@ class Task(ABC, Generic[Config]):
     @abstractmethod
     def summarize(self, tables: Mapping[str, Reduced]) -> Summary:
         """Return the tables, as they were written, in short."""
+
+    @property
+    def distributions(self) -> Mapping[str, tuple[str, str | None]]:
+        """Return what a report shows the distribution of: a name -> a score in [0, 1], a flag.
+
+        They are columns of the output; the flag says which rows are issues.
+        """
+        return {self.score_column: (self.score_column, self.flag_column)}
+
+    def report_sections(self, rows: DataFrame) -> Sequence[Section]:
+        """Return what else a report shows, of the rows of the source that were scored."""
+        return ()
 
     def fitted(self) -> Mapping[str, Fitted | None]:
         """Return what was fitted, by the option that says where to save it."""

@@ -100,6 +100,7 @@ def rows_where(
     schema: StructType,
     columns: Sequence[str],
     equal: Mapping[str, str],
+    among: Mapping[str, Sequence[str]] = {},
 ) -> list[Row]:
     """Return columns of the rows that have these values; none if there is no such table.
 
@@ -111,14 +112,19 @@ def rows_where(
     columns : sequence of str
     equal : mapping of str to str
         Column -> the value that the rows have there, of at least one.
+    among : mapping of str to sequence of str
+        Column -> the values, one of which the rows have there.
     """
     table = _opened(spark, spec, schema)
     if table is None:
         return []
     if isinstance(table, _Files):
-        return table.rows(schema, columns, equal)
-    # Those of one run.
-    return [tuple(row) for row in _where(table, equal).select(*columns).collect()]
+        return table.rows(schema, columns, equal, among)
+    found = _where(table, equal)
+    for name, values in among.items():
+        found = found.where(F.col(name).isin(list(values)))
+    # Those of one run, or a few of each.
+    return [tuple(row) for row in found.select(*columns).collect()]
 
 
 def last_where(
@@ -183,10 +189,15 @@ class _Files:
         return _kinds(there) == _kinds(to_arrow_schema(schema))
 
     def rows(
-        self, schema: StructType, columns: Sequence[str], equal: Mapping[str, str]
+        self,
+        schema: StructType,
+        columns: Sequence[str],
+        equal: Mapping[str, str],
+        among: Mapping[str, Sequence[str]],
     ) -> list[Row]:
         """Return columns of the rows that have these values."""
-        return [row for batch in self._batches(schema, columns, equal) for row in _tuples(batch)]
+        batches = self._batches(schema, columns, equal, among)
+        return [row for batch in batches for row in _tuples(batch)]
 
     def last(
         self, schema: StructType, columns: Sequence[str], equal: Mapping[str, str]
@@ -200,9 +211,14 @@ class _Files:
         return max((row for table in different for row in _tuples(table)), default=None)
 
     def _batches(
-        self, schema: StructType, columns: Sequence[str], equal: Mapping[str, str]
+        self,
+        schema: StructType,
+        columns: Sequence[str],
+        equal: Mapping[str, str],
+        among: Mapping[str, Sequence[str]] = {},
     ) -> Iterator[pa.RecordBatch]:
         conditions = [ds.field(name) == value for name, value in equal.items()]
+        conditions += [ds.field(name).isin(list(values)) for name, values in among.items()]
         try:
             yield from ds.dataset(
                 self._paths, to_arrow_schema(schema), format="parquet", filesystem=self._files

@@ -103,6 +103,13 @@ def read_table(spark: SparkSession, spec: TableSpec) -> Source:
     return Source(spark.read.table(spec.name), kind, None)
 
 
+def newest_version(spark: SparkSession, spec: TableSpec) -> int | None:
+    """Return the newest version of a table; None where its format has none, or it is not there."""
+    if spec.format not in ("delta", "iceberg") or existing(spark, spec) is None:
+        return None
+    return read_table(spark, replace(spec, version=None, timestamp=None)).version
+
+
 def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
     """Return the table that a specification names, or None if there is none yet.
 

@@ -44,7 +44,7 @@ def run_ends(monkeypatch):
         started.stopped += 1
 
     def replace(gate_failed):
-        def execute(spark, config):
+        def execute(spark, config, which):
             started.runs.append(config.task)
             return SimpleNamespace(
                 gate_failed=gate_failed, text=lambda config: f"scored {config.input}"

@@ -21,11 +21,11 @@ EXPLAINED = {"outre", "residual", "uncertainty", "softmin", "num_pixel_issues"}
 """Values, not keys, that an example explains."""
 OPTIONAL_PLACES = (
     *("thresholds", "save_thresholds", "fitted", "save_fitted"),
-    *("quarantine", "metrics"),
+    *("quarantine", "metrics", "report", "run_results"),
 )
 LISTS = (
     *("classes", "keep_columns", "num_to_remove_per_class"),
-    *("partition_by", "fail_if", "warn_if"),
+    *("partition_by", "fail_if", "warn_if", "report_columns"),
 )
 
 BAD_VALUES = [
@@ -115,6 +115,11 @@ BAD_VALUES = [
     *[(field, ["rows < 1", "rows"]) for field in ("fail_if", "warn_if")],
     *[(field, ["rows < 1", "rows <"]) for field in ("fail_if", "warn_if")],
     *[(field, None) for field in ("fail_if", "warn_if")],
+    ("report_columns", "note"),
+    ("report_columns", [""]),
+    ("report_columns", None),
+    ("report_image", ""),
+    ("report_image", ["image"]),
     ("reference", ""),
     ("reference", 1),
 ]
@@ -279,7 +284,7 @@ def test_a_condition_about_a_class_that_is_not_there_is_refused(task, known):
     issues = {"find_issues": True} if "find_issues" in fields_of(task) else {}
     known = {name: value for name, value in known.items() if name in fields_of(task)}
     told = partial(config_of, task, **PLACES, **NEEDED.get(task, {}), **known, **issues)
-    for metric in told().metric_names[1]:
+    for metric in told().meanings[1]:
         assert told(fail_if=[f"{metric}['{names[0]}'] < 1"])
         with pytest.raises(OptionError, match=f"{metric} has no '{names[1]}'; it has '"):
             told(fail_if=[f"{metric}['{names[1]}'] < 1"])
@@ -350,6 +355,8 @@ def test_the_fingerprint_differs_with_each_key():
         "fail_if": ["rows < 1"],
         "warn_if": ["rows < 1"],
         "reference": "other",
+        "report": "r.html",
+        "run_results": "r.json",
     }
     of_issues = {
         "filter_by": "both",
@@ -368,10 +375,13 @@ def test_the_fingerprint_differs_with_each_key():
     adjusted = {**PLACES, "adjust_pred_probs": True, "thresholds": "t.json"}
     set_aside = {**PLACES, "on_invalid": "quarantine", "quarantine": "./q"}
     configs += [load(None, adjusted), load(None, set_aside)]
+    reported = {**PLACES, "report": "r.html"}
+    shown = {"report_columns": ["note"], "report_image": "image"}
+    configs += [load(None, {**reported, key: value}) for key, value in shown.items()]
     of_versions = {"input_version": 3, "input_timestamp": "2026-11-21"}
     delta = {**PLACES, "input_format": "delta"}
     configs += [load(None, {**delta, key: value}) for key, value in of_versions.items()]
-    told = {*others, *of_issues, *of_versions, "thresholds", "quarantine"}
+    told = {*others, *of_issues, *of_versions, *shown, "thresholds", "quarantine"}
     assert told == FIELDS - {"task"}  # each has its own class
     assert len({config.fingerprint for config in configs}) == len(configs)
 

@@ -229,7 +229,7 @@ def test_each_column_that_is_added_has_a_comment(name, spark, config_of):
 @pytest.mark.parametrize("name", FLAGS)
 def test_conditions_may_read_what_a_run_measures(name, spark, config_of):
     config = config_of(name)
-    of_table, of_classes = config.metric_names
+    of_table, of_classes = config.meanings
     with opened_run(spark, config) as run:
         measured = {(metric, detail is None) for metric, detail, _ in run.run().metrics()}
     for metric, is_of_table in measured - {("seconds", False), ("model_weight", False)}:

@@ -336,8 +336,8 @@ def test_a_good_run_shows_the_ten_worst_sentences(submitted, tmp_path):
         worst = int(np.argmin(of_tokens[s]))
         text = " ".join(f"[{w}]" if t == worst else w for t, w in enumerate(words[s]))
         pair = f"{CLASSES[labels[s][worst]]} → {CLASSES[probs[s][worst].argmax()]}"
-        expected.append(f"  {quality[s]:.6f}  sentence_id s{s}  {pair}  {text}")
-    assert printed.rstrip().splitlines()[-10:] == expected
+        expected.append(f"s{s} {quality[s]:.6f} {pair} {text}")
+    assert [" ".join(line.split()) for line in printed.rstrip().splitlines()[-10:]] == expected
     scores = {row["sentence_id"]: row for row in pq.read_table(tmp_path / "out").to_pylist()}
     assert [scores[f"s{n}"]["sentence_quality"] for n in range(25)] == quality.tolist()
     rows = pq.read_table(tmp_path / "out_tokens").to_pylist()
@@ -376,8 +376,8 @@ def excerpts(run):
             table = pa.table(dict(zip(names, [list(n), *columns], strict=True)))
             flags = {"tokens": "tokens", **flags}
         lines = run(table, "tokens", **flags).printed.splitlines()
-        told = (re.match(r"  [\d.]+  sentence_id (\d+)  (?:0 → 1)?  (.*)", line) for line in lines)
-        return {int(line[1]): line[2] for line in told if line}
+        told = (re.match(r" +(\d+)  [\d.]+ *(?:0 → 1)?(?:  (.*))?$", line) for line in lines)
+        return {int(line[1]): line[2] or "" for line in told if line}
 
     return shown
 

@@ -13,6 +13,22 @@ from lq_spark.errors import DataError, OptionError, TableError, listed
 SavedObject = TypeVar("SavedObject", bound="Saved")
 
 
+def write_whole(path: str | Path, text: str, noun: str) -> None:
+    """Write a text to a file: whole, or not at all.
+
+    Raises TableError, which says what it is by ``noun``, if the file cannot be written.
+    """
+    target = Path(path)
+    beside = target.with_name(f".{target.name}.part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(target)
+    except OSError as error:
+        if beside.is_file():
+            beside.unlink()
+        raise TableError(f"{noun}: cannot write {str(target)!r} ({error})") from error
+
+
 class Saved(Displayed):
     """An object with a JSON form: a subclass names its format and says what it holds."""
 
@@ -68,15 +84,7 @@ class Saved(Displayed):
         TableError
             If the file cannot be written.
         """
-        target = Path(path)
-        beside = target.with_name(f".{target.name}.part")
-        try:
-            beside.write_text(self.to_json(), encoding="utf-8")
-            beside.replace(target)
-        except OSError as error:
-            if beside.is_file():
-                beside.unlink()
-            raise TableError(f"{self.NOUN}: cannot write {str(target)!r} ({error})") from error
+        write_whole(path, self.to_json(), self.NOUN)
 
     @classmethod
     def load(cls: type[SavedObject], path: str | Path) -> SavedObject:

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lq_spark.errors import OptionError
 from lq_spark.job.gate import Metrics
-from lq_spark.job.record.metrics import METRICS, OVERLAPS, SUCCEEDED, schema_of
+from lq_spark.job.record.metrics import (
+    GATE_FAILED,
+    METRICS,
+    OVERLAPS,
+    SUCCEEDED,
+    schema_of,
+)
 from lq_spark.job.summary import Metric
 from lq_spark.tables.additions import last_where, rows_where
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pyspark.sql import SparkSession
 
     from lq_spark.job.config import JobConfig
     from lq_spark.tables.spec import TableSpec
+
+N_RUNS = 100
+"""Runs whose metrics are shown together, at most."""
 
 Joint = Mapping[tuple[str, str], float]
 """(given, true) class -> share of the rows; pairs of two classes alone."""
@@ -74,6 +85,49 @@ def earlier_run(spark: SparkSession, config: JobConfig, run_id: str | None) -> E
     run_id = str(newest[1])
     rows = rows_where(spark, spec, schema, ["metric", "class", "value"], {"run_id": run_id})
     return EarlierRun(run_id, {(metric, name): value for metric, name, value in rows})
+
+
+class History(NamedTuple):
+    """Metrics of runs, in the order of time.
+
+    Attributes
+    ----------
+    started_at : list of datetime, length r
+    values : dict of str to list of float or None
+        Of each metric r values; None: the run does not have it.
+    """
+
+    started_at: list[datetime]
+    values: dict[str, list[float | None]]
+
+
+def metric_history(
+    spark: SparkSession,
+    config: JobConfig,
+    names: Sequence[str],
+    started_at: datetime,
+    now: Metrics,
+) -> History:
+    """Return metrics of the whole table, of the last earlier runs and of one that is not recorded.
+
+    The earlier ones are those of the same source and output that have written it, whatever their
+    gate said.
+    """
+    equal = {"source": config.input, "output": config.output}
+    among = {"metric": names, "status": [SUCCEEDED, GATE_FAILED]}
+    columns = ["started_at", "run_id", "metric", "class", "value"]
+    table = config.records["metrics"]
+    rows = rows_where(spark, table, schema_of(METRICS), columns, equal, among)
+    runs: dict[tuple[datetime, str], dict[str, float | None]] = {}
+    for when, run_id, metric, name, value in rows:
+        if name is None:
+            runs.setdefault((when, run_id), {})[metric] = value
+    kept = sorted(runs)[-(N_RUNS - 1) :]
+    started = [when for when, _ in kept]
+    values = {
+        name: [*(runs[run].get(name) for run in kept), now.get((name, None))] for name in names
+    }
+    return History([*started, started_at], values)
 
 
 def drift(

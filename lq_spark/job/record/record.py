@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lq_spark import __version__
 from lq_spark.engine.kinds import Engine, engine_of
-from lq_spark.job.config import JobConfig
+from lq_spark.job.config import COMMON_METRICS, JobConfig
 from lq_spark.job.gate import Metrics, Verdict, judge
-from lq_spark.job.record.history import EarlierRun, Joint, drift, earlier_run
+from lq_spark.job.record.history import (
+    EarlierRun,
+    History,
+    Joint,
+    drift,
+    earlier_run,
+    metric_history,
+)
 from lq_spark.job.record.metrics import (
     CLASSES,
     FAILED,
@@ -25,6 +31,7 @@ from lq_spark.job.record.metrics import (
     health_rows,
     schema_of,
 )
+from lq_spark.job.results import RunId
 from lq_spark.job.summary import Report
 from lq_spark.tables.additions import add_rows, check_rows
 from lq_spark.tables.formats import Source
@@ -34,14 +41,6 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
     from lq_spark.tables.spec import TableSpec
-
-
-@dataclass(frozen=True, slots=True)
-class RunId:
-    """Which run it is."""
-
-    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    started_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
 
 
 def run_properties(config: JobConfig, which: RunId) -> dict[str, str]:
@@ -68,6 +67,13 @@ class Outcome:
         What it ran on.
     source : Source
         What it read.
+    metrics : dict
+        (metric, class or None) -> value; the drift too.
+    started_at : datetime
+    previous : EarlierRun or None
+        The last of the same input and output that has succeeded.
+    history : History
+        Earlier runs and this one, if a report was asked for.
     """
 
     report: Report
@@ -75,6 +81,10 @@ class Outcome:
     drift: dict[tuple[str, str | None], float | None]
     engine: Engine
     source: Source
+    metrics: dict[tuple[str, str | None], float | None]
+    started_at: datetime
+    previous: EarlierRun | None
+    history: History
 
     @property
     def gate_failed(self) -> bool:
@@ -115,8 +125,8 @@ class RunRecord:
         If a table is there and has other columns, or cannot be written.
     """
 
-    def __init__(self, spark: SparkSession, config: JobConfig) -> None:
-        self.spark, self.config, self.which = spark, config, RunId()
+    def __init__(self, spark: SparkSession, config: JobConfig, which: RunId | None = None) -> None:
+        self.spark, self.config, self.which = spark, config, which or RunId()
         self._tables: dict[TableSpec, StructType] = {}
         for spec, columns in zip(
             config.records.values(), (METRICS, CLASSES, OVERLAPS), strict=False
@@ -158,7 +168,17 @@ class RunRecord:
         now |= changes
         before = None if self.previous is None else self.previous.metrics
         verdicts = [judge(condition, now, before) for condition in self.config.conditions]
-        outcome = Outcome(report, verdicts, changes, engine_of(self.spark), source)
+        outcome = Outcome(
+            report,
+            verdicts,
+            changes,
+            engine_of(self.spark),
+            source,
+            dict(now),
+            self.which.started_at,
+            self.previous,
+            self._history(now),
+        )
         for verdict in verdicts:
             # Null: it could not be judged.
             met = None if verdict.met is None else float(verdict.met)
@@ -178,6 +198,12 @@ class RunRecord:
             self._add(spec, schema, version, FAILED, [("failed", type(error).__name__, 1.0)])
         except Exception as another:  # noqa: BLE001
             logging.getLogger(__name__).warning("the failed run was not recorded: %s", another)
+
+    def _history(self, now: Metrics) -> History:
+        names = [*COMMON_METRICS, *self.config.metrics_of_task]
+        if self.config.report is None:
+            return History([], {})
+        return metric_history(self.spark, self.config, names, self.which.started_at, now)
 
     def _drift(self, now: Metrics, joint: Joint | None) -> dict[tuple[str, str | None], Any]:
         if self.reference is None:

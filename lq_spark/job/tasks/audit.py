@@ -7,7 +7,7 @@ them, and what each check looks at; one for what is carried to the output.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -16,9 +16,16 @@ from pydantic import Field, model_validator
 from lq_spark.core.audit.checks import NAMES, ON_REQUEST
 from lq_spark.errors import listed
 from lq_spark.job.config import Name
-from lq_spark.job.summary import Metric, Summary, aligned, recall_lines
+from lq_spark.job.summary import Metric, Summary, recall_text
 from lq_spark.job.task import Task
-from lq_spark.job.tasks.options import NeighborsConfig, edges_of, n_features_of, unclear_features
+from lq_spark.job.tasks.options import (
+    RECALL_METRIC,
+    NeighborsConfig,
+    edges_of,
+    n_features_of,
+    unclear_features,
+)
+from lq_spark.report.parts import Part
 from lq_spark.tasks.shared.names import NUM_ISSUES
 
 if TYPE_CHECKING:
@@ -62,11 +69,16 @@ class AuditConfig(NeighborsConfig):
     )
 
     is_by_features: ClassVar[bool] = False
-    metrics_of_task: ClassVar[tuple[str, ...]] = (
-        *("issues", "rows_with_issues", "issue_rate", "health_score", "checks_failed"),
-        *(f"{name}_{of}" for name in NAMES for of in ("issues", "score")),
-        "neighbor_recall",
-    )
+    metrics_of_task: ClassVar[Mapping[str, str]] = {
+        "issues": "What the checks found, added up: a row counts once a check.",
+        "rows_with_issues": "Rows that are an issue of some check.",
+        "issue_rate": "Share of the rows that are an issue of some check.",
+        "health_score": "Mean score of the checks: 1 good, 0 bad.",
+        "checks_failed": "Checks that could not be made.",
+        **{f"{name}_issues": f"Rows that are an issue of the check {name}." for name in NAMES},
+        **{f"{name}_score": f"Score of the check {name}: 1 good, 0 bad." for name in NAMES},
+        **RECALL_METRIC,
+    }
 
     @model_validator(mode="after")
     def _checks_agree(self) -> AuditConfig:
@@ -87,7 +99,7 @@ class Audited(Summary):
     checks: tuple[str, ...]
     n_rows: int
     n_with_issues: int
-    report: str
+    told: Sequence[Part]
 
     def metrics(self) -> Iterator[Metric]:
         """Yield the metrics of the table, and those of each check."""
@@ -106,24 +118,18 @@ class Audited(Summary):
             yield f"{check}_score", None, score
         yield "neighbor_recall", None, statistics.get("knn_recall")
 
-    def lines(self, config: AuditConfig) -> list[str]:
+    def parts(self, config: AuditConfig) -> list[Part]:
         """Return the checks, and the worst rows of each."""
         found = self.found
         if found is None:
             return []
-        rows = [
-            (check, f"{score:.4f}", f"{n_issues:,}")
-            for check, score, n_issues in found.summary.itertuples(index=False)
-        ]
         return [
             "",
             f"rows with issues {self.n_with_issues:,} of {self.n_rows:,}, "
             f"{self.n_with_issues / self.n_rows:.2%}; health score "
-            f"{found.statistics['health_score']:.4f}, the mean of the checks (1 good, 0 bad):",
-            *aligned(("check", "score", "issues"), rows),
-            *recall_lines(found.statistics.get("knn_recall")),
-            *(f"{name} failed: {why}" for name, why in found.failed.items()),
-            self.report,
+            f"{found.statistics['health_score']:.4f}, the mean of the checks (1 good, 0 bad)",
+            *recall_text(found.statistics.get("knn_recall")),
+            *self.told,
         ]
 
 
@@ -228,6 +234,15 @@ class AuditTask(Task[AuditConfig]):
     def _output(self, found: DataFrame) -> DataFrame:
         return self.select(found, *self.config.keep_columns, *self.added, NUM_ISSUES)
 
+    @property
+    def distributions(self) -> Mapping[str, tuple[str, str | None]]:
+        """Return the score and the flag of each check that has been made."""
+        return {
+            check.name: (f"{check.name}_score", f"is_{check.name}_issue")
+            for check in self.checks
+            if f"{check.name}_score" in self.added
+        }
+
     def reductions(self, option: str) -> Reductions:
         """Return how many rows are an issue of a check."""
         from lq_spark.engine.readings import column_input
@@ -239,9 +254,9 @@ class AuditTask(Task[AuditConfig]):
     def summarize(self, tables: Mapping[str, Reduced]) -> Audited:
         """Return the output in short."""
         n_rows, n_with_issues = tables["output"].states["rows"] or (0, 0)
-        report = "" if self.found is None else self.found.worst_text(5)
+        told = [] if self.found is None else self.found.parts(5)
         checks = tuple(check.name for check in self.checks)
-        return Audited(self.found, checks, n_rows, n_with_issues, report)
+        return Audited(self.found, checks, n_rows, n_with_issues, told)
 
 
 def _counts(batch: Any) -> tuple[int, int]:

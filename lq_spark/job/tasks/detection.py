@@ -18,9 +18,10 @@ from lq_spark.core.detection.model import DetectionModel
 from lq_spark.core.detection.scores import ISSUE_KINDS, checked_weights
 from lq_spark.errors import listed
 from lq_spark.job.config import Name, Place
-from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, aligned, lowest_lines
+from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, lowest_table
 from lq_spark.job.task import Fitted
 from lq_spark.job.tasks.options import ClassesConfig, FlaggedTask
+from lq_spark.report.parts import Part, Table, count, number
 from lq_spark.tables.spec import TableSpec
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY
 
@@ -74,15 +75,28 @@ class DetectionConfig(ClassesConfig):
     )
     issue_rank: bool = Field(False, description="rank the images with issues, 1 the worst")
 
-    metrics_of_task: ClassVar[tuple[str, ...]] = (
-        *("classes", "mean_label_quality", "label_issues", "issue_rate"),
-        *("label_boxes", "predicted_boxes"),
-        *(f"{kind}_boxes" for kind in ISSUE_KINDS),
-        "mean_average_precision",
-    )
-    metrics_of_classes: ClassVar[tuple[str, ...]] = (
-        *("class_boxes", "class_box_issues", "class_average_precision", "class_threshold"),
-    )
+    metrics_of_task: ClassVar[Mapping[str, str]] = {
+        "classes": "Number of classes, K.",
+        "mean_label_quality": "Mean label quality of the images: 1 clean, 0 suspect (ObjectLab; "
+        "Tkachenko, "
+        "Thyagarajan, Mueller 2023).",
+        "label_issues": "Images of which a box is an issue.",
+        "issue_rate": "Share of the images of which a box is an issue.",
+        "label_boxes": "Boxes that annotators drew.",
+        "predicted_boxes": "Boxes that the model predicts.",
+        "overlooked_boxes": "Confident predictions where no annotator drew a box.",
+        "badloc_boxes": "Drawn boxes that lie beside the predicted one.",
+        "swap_boxes": "Drawn boxes whose class the model takes for another.",
+        "mean_average_precision": "Mean over the classes of how well predictions rank: the area "
+        "under precision and "
+        "recall.",
+    }
+    metrics_of_classes: ClassVar[Mapping[str, str]] = {
+        "class_boxes": "Boxes drawn of the class.",
+        "class_box_issues": "Boxes of the class that are issues.",
+        "class_average_precision": "Average precision of the predictions of the class.",
+        "class_threshold": "Score from which a predicted box of the class counts as confident.",
+    }
     class_counts: ClassVar[str | None] = "class_boxes"
 
     @model_validator(mode="after")
@@ -195,7 +209,7 @@ class ScoredBoxes(Summary):
     def _n_boxes(self, kind: str) -> int:
         return sum(n for (of_kind, _), n in self.issues.items() if of_kind == kind)
 
-    def lines(self, config: DetectionConfig) -> list[str]:
+    def parts(self, config: DetectionConfig) -> list[Part]:
         """Return totals, the classes with most issues, and the lowest images."""
         counts = ", ".join(f"{self._n_boxes(kind):,} {kind}" for kind in ISSUE_KINDS)
         lines = [
@@ -203,8 +217,6 @@ class ScoredBoxes(Summary):
             f"mean label quality {self.mean:.4f}",
             f"label issues in {self.n_issues:,} of {self.n_rows:,} images, "
             f"{self.n_issues / self.n_rows:.2%}; boxes: {counts}",
-            "",
-            "classes by their number of issues:",
         ]
         rows = []
         for k, name in enumerate(self.names):
@@ -212,13 +224,14 @@ class ScoredBoxes(Summary):
             rows.append((sum(numbers), k, [self.n_labels[k], self.n_predictions[k], *numbers]))
         rows.sort(key=lambda row: (-row[0], row[1]))
         table = [
-            (self.names[k], *(f"{n:,}" for n in numbers), f"{self.model.average_precision[k]:.3f}")
+            (self.names[k], *map(count, numbers), number(self.model.average_precision[k], 3))
             for _, k, numbers in rows[:N_WORST_CLASSES]
         ]
         header = ("class", "labels", "predictions", *ISSUE_KINDS, "average precision")
-        lines += aligned(header, table)
-        worst = [(key, quality, f"{count:,}") for key, quality, count in self.worst]
-        return [*lines, *lowest_lines((config.id, "quality", "box issues"), worst)]
+        bars = dict.fromkeys(ISSUE_KINDS) | {"average precision": 1.0}
+        classes = Table("classes by their number of issues", header, table, bars)
+        worst = [(key, quality, count(n)) for key, quality, n in self.worst]
+        return [*lines, classes, lowest_table((config.id, "quality", "box issues"), worst)]
 
 
 class DetectionTask(FlaggedTask[DetectionConfig]):

@@ -17,8 +17,9 @@ from lq_spark.core.duplicates.shingles import KINDS, LENGTHS, ShingleRule
 from lq_spark.core.duplicates.texts import SIMILARITY
 from lq_spark.errors import require_one_of
 from lq_spark.job.config import Name
-from lq_spark.job.summary import Metric, Summary, lowest_lines, recall_lines
+from lq_spark.job.summary import Metric, Summary, lowest_table, recall_text
 from lq_spark.job.tasks.options import (
+    RECALL_METRIC,
     FlaggedTask,
     NeighborsConfig,
     edges_of,
@@ -26,6 +27,7 @@ from lq_spark.job.tasks.options import (
     refuse_unused,
     unclear_features,
 )
+from lq_spark.report.parts import Part
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,10 +78,14 @@ class DuplicatesConfig(NeighborsConfig):
         None, description="column of numbers: of a group the row with the highest is kept"
     )
 
-    metrics_of_task: ClassVar[tuple[str, ...]] = (
-        *("near_duplicates", "issue_rate", "exact_duplicates", "duplicate_groups", "rows_to_drop"),
-        "neighbor_recall",
-    )
+    metrics_of_task: ClassVar[Mapping[str, str]] = {
+        "near_duplicates": "Rows that have another row so near.",
+        "issue_rate": "Share of the rows that have one.",
+        "exact_duplicates": "Rows that have an equal row.",
+        "duplicate_groups": "Groups of rows that a chain of near duplicates joins.",
+        "rows_to_drop": "Rows to drop if one of each group is kept.",
+        **RECALL_METRIC,
+    }
 
     compared: ClassVar[tuple[str, ...]] = ("features", "graph", "text")
 
@@ -134,7 +140,7 @@ class Duplicates(Summary):
         if self.by_features:
             yield "neighbor_recall", None, self.recall
 
-    def lines(self, config: DuplicatesConfig) -> list[str]:
+    def parts(self, config: DuplicatesConfig) -> list[Part]:
         """Return how many there are, and the rows of lowest score."""
         found, counts = self.found, self.counts
         return [
@@ -142,13 +148,13 @@ class Duplicates(Summary):
             f"near duplicates {found.n_issues:,} of {found.n_rows:,} rows, "
             f"{found.n_issues / found.n_rows:.2%}, {counts.n_exact:,} of them exact",
             f"by {config.how}",
-            *recall_lines(self.recall),
+            *recall_text(self.recall),
             f"groups {counts.n_groups:,}, rows to drop if one row of each is kept "
             f"{counts.n_to_drop:,}",
-            *lowest_lines(
+            lowest_table(
                 (config.id, "group", "keep", "score"),
                 found.worst,
-                "lowest near duplicate score (0 there twice, 1 far from all others):",
+                "lowest near duplicate score (0 there twice, 1 far from all others)",
             ),
         ]
 

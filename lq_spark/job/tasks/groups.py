@@ -15,9 +15,10 @@ from pydantic import Field, model_validator
 from lq_spark.core.groups.performance import MIN_CLUSTER_SAMPLES, THRESHOLD
 from lq_spark.core.groups.slices import ALPHA, MIN_ROWS
 from lq_spark.job.config import Name
-from lq_spark.job.summary import Metric, Summary, aligned, recall_lines
+from lq_spark.job.summary import Metric, Summary, recall_text
 from lq_spark.job.task import Task
 from lq_spark.job.tasks.options import (
+    RECALL_METRIC,
     NeighborsConfig,
     PredProbs,
     compared,
@@ -26,6 +27,7 @@ from lq_spark.job.tasks.options import (
     refuse_unused,
     unclear_features,
 )
+from lq_spark.report.parts import Part, Table, count, number
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -77,11 +79,19 @@ class GroupsConfig(NeighborsConfig):
 
     compared: ClassVar[tuple[str, ...]] = ("features", "graph", "clusters")
 
-    metrics_of_task: ClassVar[tuple[str, ...]] = (
-        *("clusters", "worst_group_score", "underperforming_rows", "issue_rate"),
-        *("neighbor_recall", "worse_slices"),
-    )
-    metrics_of_classes: ClassVar[tuple[str, ...]] = ()
+    metrics_of_task: ClassVar[Mapping[str, str]] = {
+        "clusters": "Clusters of rows near to each other that were compared.",
+        "worst_group_score": "Lowest mean self-confidence of a cluster, as a share of that of all "
+        "rows: 1 no "
+        "worse, 0 bad.",
+        "underperforming_rows": "Rows of the cluster that is an issue.",
+        "issue_rate": "Share of the rows that lie in it.",
+        **RECALL_METRIC,
+        "worse_slices": "Slices that are worse than the rest by Welch's one-sided t-test, "
+        "corrected for "
+        "their number (Holm 1979).",
+    }
+    metrics_of_classes: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="after")
     def _options_agree(self) -> GroupsConfig:
@@ -126,7 +136,7 @@ class Groups(Summary):
         if self.n_worse is not None:
             yield "worse_slices", None, self.n_worse
 
-    def lines(self, config: GroupsConfig) -> list[str]:
+    def parts(self, config: GroupsConfig) -> list[Part]:
         """Return the lowest clusters, and the slices that are worse."""
         health = self.health
         if health is None:
@@ -134,32 +144,32 @@ class Groups(Summary):
         verdict = "none" if health.worst is None else f"cluster {health.worst}"
         places = sorted(range(len(health.clusters)), key=lambda place: health.performance[place])
         rows = [
-            (health.clusters[place], f"{health.performance[place]:.6f}")
+            (health.clusters[place], number(health.performance[place], 6))
             for place in places[:_N_SHOWN]
         ]
-        lines = [
+        lines: list[Part] = [
             "",
             f"underperforming group: {verdict}, {health.n_issues:,} of {health.n_rows:,} rows; "
             f"lowest score {health.score:.4f} (an issue below {config.threshold:g})",
-            *recall_lines(self.recall),
-            "",
-            f"clusters of lowest self-confidence, of {len(health.clusters):,}:",
-            *aligned(("cluster", "mean"), rows),
+            *recall_text(self.recall),
+            Table(
+                f"clusters of lowest self-confidence, of {len(health.clusters):,}",
+                ("cluster", "mean"),
+                rows,
+                {"mean": 1.0},
+            ),
         ]
         if self.slices is None:
             return lines
         worse = self.slices[self.slices["is_worse"]].head(_N_SHOWN)
         title = f"worse slices: {self.n_worse} of {len(self.slices)} compared"
         shown = [
-            (row["slice"], f"{row['rows']:,}", f"{row['difference']:.4f}")
+            (row["slice"], count(row["rows"]), number(row["difference"]))
             for _, row in worse.iterrows()
         ]
-        return [
-            *lines,
-            "",
-            title,
-            *(aligned(("slice", "rows", "difference"), shown) if shown else []),
-        ]
+        if not shown:
+            return [*lines, "", title]
+        return [*lines, Table(title, ("slice", "rows", "difference"), shown)]
 
 
 class GroupsTask(Task[GroupsConfig]):
@@ -170,6 +180,7 @@ class GroupsTask(Task[GroupsConfig]):
     graph: GraphOptions | None
     passes = "those that compare rows, one for self-confidence, one for the output"
     score_column = "underperforming_group_score"
+    flag_column = "is_underperforming_group_issue"
     comments: ClassVar[Mapping[str, str]] = {
         "underperforming_group_score": "Mean self-confidence of the row's cluster by that of all: "
         "0 bad, 1 not below",

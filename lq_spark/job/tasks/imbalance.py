@@ -14,9 +14,10 @@ from pydantic import Field
 
 from lq_spark.core.imbalance.classes import THRESHOLD
 from lq_spark.job.config import JobConfig, Name
-from lq_spark.job.summary import Metric, Summary, aligned
+from lq_spark.job.summary import Metric, Summary
 from lq_spark.job.task import Task
 from lq_spark.job.tasks.options import Id
+from lq_spark.report.parts import Part, Table, count, share
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -44,10 +45,16 @@ class ImbalanceConfig(JobConfig):
         description="a class is too rare below this part of 1 / K",
     )
 
-    metrics_of_task: ClassVar[tuple[str, ...]] = (
-        *("rarest_class_share", "absent_classes", "imbalance_issues", "issue_rate"),
-    )
-    metrics_of_classes: ClassVar[tuple[str, ...]] = ("class_rows", "class_share")
+    metrics_of_task: ClassVar[Mapping[str, str]] = {
+        "rarest_class_share": "Share of the rows that the rarest class has.",
+        "absent_classes": "Classes without a row.",
+        "imbalance_issues": "Rows of the rarest class, if it is too rare.",
+        "issue_rate": "Share of the rows that are issues.",
+    }
+    metrics_of_classes: ClassVar[Mapping[str, str]] = {
+        "class_rows": "Rows given the class.",
+        "class_share": "Share of the rows given the class.",
+    }
     class_counts: ClassVar[str | None] = "class_rows"
 
     @property
@@ -82,13 +89,13 @@ class ClassRows(Summary):
             yield "class_rows", name, n
             yield "class_share", name, n / n_rows if n_rows else None
 
-    def lines(self, config: ImbalanceConfig) -> list[str]:
+    def parts(self, config: ImbalanceConfig) -> list[Part]:
         """Return the rarest class, and the rows of a few."""
         health = self.health
         verdict = "too rare" if health.n_issues else "not too rare"
         limit = config.threshold / len(health.class_rows)
         rarest = sorted(self._by_class, key=lambda of: of[1])
-        rows = [(name, f"{n:,}", f"{n / health.n_rows:.2%}") for name, n in rarest[:_N_SHOWN]]
+        rows = [(name, count(n), share(n / health.n_rows)) for name, n in rarest[:_N_SHOWN]]
         lines = [
             "",
             f"rarest class {health.rarest_class}, {health.score:.4%} of {health.n_rows:,} rows: "
@@ -96,7 +103,8 @@ class ClassRows(Summary):
         ]
         if health.absent:
             lines.append(f"classes without a row: {len(health.absent):,}")
-        return [*lines, "", *aligned(("class", "rows", "share"), rows)]
+        title = "classes of fewest rows"
+        return [*lines, Table(title, ("class", "rows", "share"), rows, {"share": None})]
 
 
 class ImbalanceTask(Task[ImbalanceConfig]):
@@ -105,6 +113,7 @@ class ImbalanceTask(Task[ImbalanceConfig]):
     config_type = ImbalanceConfig
     passes = "one that counts the labels, and one for the output"
     score_column = "class_imbalance_score"
+    flag_column = "is_class_imbalance_issue"
     comments: ClassVar[Mapping[str, str]] = {
         "class_imbalance_score": "Share of the rarest class for its rows, 1 for others: 0 rare",
         "is_class_imbalance_issue": "Whether the row's class is too rare",

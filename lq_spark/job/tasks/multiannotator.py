@@ -21,9 +21,10 @@ from lq_spark.core.multiclass.scores import METHODS, require_method
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import require_one_of
 from lq_spark.job.config import Name, Place, beside
-from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, aligned, lowest_lines
+from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, lowest_table
 from lq_spark.job.task import Fitted, Task
 from lq_spark.job.tasks.options import ClassesConfig, Tolerance
+from lq_spark.report.parts import Part, Table, count, number
 from lq_spark.tables.spec import TableSpec
 from lq_spark.tasks.shared.names import INVALID_REASON
 
@@ -79,11 +80,18 @@ class MultiannotatorConfig(ClassesConfig):
     )
 
     key: ClassVar[str] = "item"
-    metrics_of_task: ClassVar[tuple[str, ...]] = (
-        *("annotations_scored", "annotations_quarantined", "annotators", "mean_label_quality"),
-        *("mean_consensus_quality", "mean_annotator_agreement"),
-    )
-    metrics_of_classes: ClassVar[tuple[str, ...]] = ("class_rows", "class_mean_consensus_quality")
+    metrics_of_task: ClassVar[Mapping[str, str]] = {
+        "annotations_scored": "Annotations that have a score.",
+        "annotations_quarantined": "Annotations that could not be scored.",
+        "annotators": "Annotators who gave a label.",
+        "mean_label_quality": "Mean quality of the annotations: 1 clean, 0 suspect.",
+        "mean_consensus_quality": "Mean quality of the consensus, 1 clean (CROWDLAB, Goh 2022).",
+        "mean_annotator_agreement": "Mean share of an item's labels that are its consensus.",
+    }
+    metrics_of_classes: ClassVar[Mapping[str, str]] = {
+        "class_rows": "Items whose consensus is the class.",
+        "class_mean_consensus_quality": "Mean consensus quality of these items.",
+    }
     for_fitting: ClassVar[tuple[str, ...]] = (
         *("consensus_method", "quality_method", "calibrate_probs", "save_fitted"),
     )
@@ -176,25 +184,21 @@ class ScoredItems(Summary):
         """Return how the first line goes on."""
         return f", {self.n_annotations:,} annotations by {self.n_annotators:,} annotators"
 
-    def lines(self, config: MultiannotatorConfig) -> list[str]:
+    def parts(self, config: MultiannotatorConfig) -> list[Part]:
         """Return consensus classes, the least reliable annotators, the least certain items."""
         weights = ", ".join(f"{name} {weight:.4f}" for name, weight in self.models.items())
-        lines = [*([f"model weights: {weights}"] if weights else []), ""]
         shown = sorted(self.classes, key=lambda found: found[2])[:N_WORST_CLASSES]
-        lines.append(
-            f"mean consensus quality {self.quality:.4f}, agreement {self.agreement:.4f}; "
-            "by consensus label:"
-        )
-        lines += aligned(
-            ("class", "items", "mean"),
-            [(name, f"{n_items:,}", f"{mean:.4f}") for name, n_items, mean in shown],
+        means = f"mean consensus quality {self.quality:.4f}, agreement {self.agreement:.4f}"
+        rows = [(name, count(n_items), number(mean)) for name, n_items, mean in shown]
+        classes = Table(
+            f"{means}; by consensus label", ("class", "items", "mean"), rows, {"mean": 1.0}
         )
         header = (config.annotator, "labels", "worst class", "agreement", "quality")
-        title = "least reliable annotators (1 good, 0 bad):"
-        lines += lowest_lines(header, self.worst_annotators, title)
+        title = "least reliable annotators (1 good, 0 bad)"
+        annotators = Table(title, header, self.worst_annotators, {"quality": 1.0})
         header = (config.item, "consensus", "labels", "agreement", "quality")
-        title = "least certain items (1 clean, 0 suspect):"
-        return [*lines, *lowest_lines(header, self.worst_items, title)]
+        items = lowest_table(header, self.worst_items, "least certain items (1 clean, 0 suspect)")
+        return [*([f"model weights: {weights}"] if weights else []), classes, annotators, items]
 
 
 class MultiannotatorTask(Task[MultiannotatorConfig]):
@@ -333,10 +337,9 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
         if faults:
             raise items.reader.error(faults)
         with self.timed("fit"):
-            model = self.loaded or fit_annotators(
+            self.model = model = self.loaded or fit_annotators(
                 items, counts, names, tables.classes, self.options
             )
-            self.model = model
             thresholds = sum_thresholds(items, model) if config.adjust_pred_probs else None
         rated = scratch(rated_items(items, model, config.method, thresholds)).rows
         yield from self._made(MultiannotatorScores(rated, model, tables, names), rows)
@@ -368,13 +371,13 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
             .orderBy("name")
             .collect()  # one row a class
         )
-        labels = tables["annotation_output"].rows
-        [of_labels] = labels.agg(*sums(F.col("label_quality"))).collect()
+        [of_labels] = tables["annotation_output"].rows.agg(*sums(F.col("label_quality"))).collect()
         of_annotator = [
             *(column(annotator), "num_examples_labeled", "worst_class"),
             *("agreement_with_consensus", "annotator_quality"),
         ]
         of_item = [column(item), "consensus_label", "num_annotations", agreement, quality]
+        worst_first = F.col("annotator_quality").asc_nulls_last()
         weights = self.model.weights if self.model else None
         by_model = [] if weights is None else weights.models.tolist()
         return ScoredItems(
@@ -385,9 +388,7 @@ class MultiannotatorTask(Task[MultiannotatorConfig]):
             mean(groups, "agreement"),
             mean([of_labels]),
             dict(zip(self.config.model_names, by_model, strict=False)),
-            lowest(
-                annotators, annotator, of_annotator, F.col("annotator_quality").asc_nulls_last()
-            ),
+            lowest(annotators, annotator, of_annotator, worst_first),
             lowest(items, item, of_item, quality),
         )
 

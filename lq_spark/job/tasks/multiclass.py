@@ -27,20 +27,21 @@ from lq_spark.job.summary import (
     ClassQuality,
     Metric,
     Summary,
-    class_lines,
     class_metrics,
+    class_parts,
     issue_facts,
-    lowest_lines,
+    lowest_table,
 )
 from lq_spark.job.task import Fitted
 from lq_spark.job.tasks.options import (
-    CLASS_ISSUE_METRICS,
     ISSUE_METRICS,
     Id,
     LabelledConfig,
     LabelledTask,
+    quality_metrics,
     rule_of,
 )
+from lq_spark.report.parts import Part, Section
 from lq_spark.tasks.shared.names import (
     IS_LABEL_ISSUE,
     ISSUE_RANK,
@@ -74,12 +75,12 @@ class MulticlassConfig(LabelledConfig):
         None, description="JSON file to save this run's thresholds to"
     )
 
-    metrics_of_task: ClassVar[tuple[str, ...]] = ("classes", "mean_label_quality", *ISSUE_METRICS)
-    metrics_of_classes: ClassVar[tuple[str, ...]] = (
-        *("class_rows", "class_mean_label_quality", "class_rows_predicted_otherwise"),
-        *CLASS_ISSUE_METRICS,
-        "class_threshold",
-    )
+    metrics_of_task: ClassVar[Mapping[str, str]] = {
+        "classes": "Number of classes, K.",
+        "mean_label_quality": "Mean label quality of the rows: 1 clean, 0 suspect.",
+        **ISSUE_METRICS,
+    }
+    metrics_of_classes: ClassVar[Mapping[str, str]] = quality_metrics("rows")
     local_files: ClassVar[tuple[str, ...]] = (
         *LabelledConfig.local_files,
         *("thresholds", "save_thresholds"),
@@ -154,15 +155,14 @@ class ScoredRows(Summary):
         """Return where the health of the classes is, and how many issues there are."""
         return issue_facts(self.classes, self.noise, config, "labels")
 
-    def lines(self, config: MulticlassConfig) -> list[str]:
+    def parts(self, config: MulticlassConfig) -> list[Part]:
         """Return the classes and the rows of lowest label quality."""
         same = config.adjust_pred_probs and config.method == "self_confidence"
         note = " (adjusted self-confidence has the same mean in every class)" if same else ""
         title = f"mean label quality {self.mean:.4f}; by given class"
-        header = (config.id, "given", "predicted", "quality")
         return [
-            *class_lines(title, "rows", self.classes, self.noise, note),
-            *lowest_lines(header, self.worst),
+            *class_parts(title, "rows", self.classes, self.noise, note),
+            lowest_table((config.id, "given", "predicted", "quality"), self.worst),
         ]
 
 
@@ -192,6 +192,7 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
         if config.find_issues:
             rule_of(config, self.loaded)
             added += [IS_LABEL_ISSUE] + [ISSUE_RANK] * config.issue_rank
+            self.flag_column = IS_LABEL_ISSUE
         self.require_new(*added)
         self.columns: dict[str, Any] = {
             "label": config.label,
@@ -353,6 +354,14 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
 
     def _columns(self) -> list[str]:
         return [self.config.label, *self.config.keep_columns, PREDICTED_LABEL, LABEL_QUALITY]
+
+    def report_sections(self, rows: DataFrame) -> list[Section]:
+        """Return how far the probabilities can be taken at their word."""
+        from lq_spark.job.scores import calibration_section
+        from lq_spark.tasks.shared.calibration import calibration_of
+
+        tolerance = self.config.tolerance
+        return [calibration_section(calibration_of(rows, self.table, self.n_classes, tolerance))]
 
     def reductions(self, option: str) -> Reductions:
         """Return the sums of the rows by class, and the lowest rows."""

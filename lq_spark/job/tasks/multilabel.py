@@ -26,11 +26,12 @@ from lq_spark.core.multilabel.scores import (
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.errors import require_one_of
 from lq_spark.job.config import Name, Place
-from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, aligned, lowest_lines
+from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, lowest_table
 from lq_spark.job.task import Fitted
 from lq_spark.job.tasks.options import (
     CLASS_ISSUE_METRICS,
     ISSUE_METRICS,
+    THRESHOLD_METRIC,
     ClassesConfig,
     FilterBy,
     FlaggedTask,
@@ -40,6 +41,7 @@ from lq_spark.job.tasks.options import (
     NumToRemove,
     PredProbs,
 )
+from lq_spark.report.parts import Part, Table, count
 from lq_spark.tables.spec import TableSpec
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY
 
@@ -87,16 +89,19 @@ class MultilabelConfig(ClassesConfig):
     )
     issue_rank: IssueRank = False
 
-    metrics_of_task: ClassVar[tuple[str, ...]] = (
-        *("classes", "mean_label_quality"),
-        *ISSUE_METRICS,
-        *("wrong_labels", "missing_labels"),
-    )
-    metrics_of_classes: ClassVar[tuple[str, ...]] = (
-        *("class_rows", "class_missing_labels"),
-        *CLASS_ISSUE_METRICS,
-        "class_threshold",
-    )
+    metrics_of_task: ClassVar[Mapping[str, str]] = {
+        "classes": "Number of classes, K.",
+        "mean_label_quality": "Mean label quality of the rows: 1 clean, 0 suspect.",
+        **ISSUE_METRICS,
+        "wrong_labels": "Labels that are given and probably wrong.",
+        "missing_labels": "Labels that are not given and probably should be.",
+    }
+    metrics_of_classes: ClassVar[Mapping[str, str]] = {
+        "class_rows": "Rows given the class.",
+        "class_missing_labels": "Rows that probably lack the class.",
+        **CLASS_ISSUE_METRICS,
+        **THRESHOLD_METRIC,
+    }
 
     @model_validator(mode="after")
     def _options_agree(self) -> MultilabelConfig:
@@ -178,7 +183,7 @@ class ScoredSets(Summary):
             yield "class_missing_labels", name, missing
             yield "class_threshold", name, float(self.thresholds[k, 1]) if n_given else None
 
-    def lines(self, config: MultilabelConfig) -> list[str]:
+    def parts(self, config: MultilabelConfig) -> list[Part]:
         """Return totals, classes with most issues, and the lowest rows."""
         missing, wrong = self.issues.sum(axis=0).tolist()
         lines = [
@@ -187,20 +192,24 @@ class ScoredSets(Summary):
             f"label issues in {self.n_issue_rows:,} of {self.n_rows:,} rows, "
             f"{self.n_issue_rows / self.n_rows:.2%}, by {config.filter_by}: "
             f"{wrong:,} labels given wrongly, {missing:,} missing",
-            "",
-            "classes with most label issues:",
         ]
         order = np.argsort(-self.issues.sum(axis=1), kind="stable")[:N_WORST_CLASSES]
         rows = [
-            (self.names[k], *(f"{n:,}" for n in (self.class_counts[k, 1], *self.issues[k, ::-1])))
+            (self.names[k], *map(count, (self.class_counts[k, 1], *self.issues[k, ::-1])))
             for k in order
         ]
-        lines += aligned(("class", "rows given it", "wrongly", "missing in"), rows)
+        header = ("class", "rows given it", "wrongly", "missing in")
+        bars = {"wrongly": None, "missing in": None}
+        classes = Table("classes with most label issues", header, rows, bars)
         worst = [
             (key, ", ".join(map(str, given)), ", ".join(map(str, suggested)), quality)
             for key, given, suggested, quality in self.worst
         ]
-        return [*lines, *lowest_lines((config.id, "given", "suggested", "quality"), worst)]
+        return [
+            *lines,
+            classes,
+            lowest_table((config.id, "given", "suggested", "quality"), worst),
+        ]
 
 
 class MultilabelTask(FlaggedTask[MultilabelConfig]):
@@ -304,8 +313,8 @@ class MultilabelTask(FlaggedTask[MultilabelConfig]):
         place = {label: k for k, label in enumerate(in_order)}
         issues = np.zeros((len(names), 2), dtype=np.int64)
         by_class = tables["issue_output"].rows.groupBy("class", "in_given_label").count()
-        for label, in_given, count in by_class.collect():  # at most 2K rows
-            issues[place[label], int(in_given)] = count
+        for label, in_given, n in by_class.collect():  # at most 2K rows
+            issues[place[label], int(in_given)] = n
         class_counts, thresholds = np.zeros_like(issues), np.zeros((len(names), 2))
         if self.results and self.results.counts and self.results.thresholds is not None:
             class_counts = self.results.counts.class_counts

@@ -13,8 +13,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from lq_spark.job.config import Name
-from lq_spark.job.summary import Metric, Summary, lowest_lines, recall_lines
-from lq_spark.job.tasks.options import NeighborsConfig, NeighborsTask, n_features_of
+from lq_spark.job.summary import Metric, Summary, lowest_table, recall_text
+from lq_spark.job.tasks.options import (
+    RECALL_METRIC,
+    NeighborsConfig,
+    NeighborsTask,
+    n_features_of,
+)
+from lq_spark.report.parts import Part
 from lq_spark.tasks.shared.names import IS_NON_IID_ISSUE, NON_IID_SCORE
 
 if TYPE_CHECKING:
@@ -42,10 +48,17 @@ class NoniidConfig(NeighborsConfig):
 
     of_search: ClassVar[tuple[str, ...]] = ("n_features", "k", "recall")
 
-    metrics_of_task: ClassVar[tuple[str, ...]] = (
-        *("non_iid_statistic", "non_iid_p_value", "non_iid_issues", "mean_non_iid_score"),
-        "neighbor_recall",
-    )
+    metrics_of_task: ClassVar[Mapping[str, str]] = {
+        "non_iid_statistic": "How far the places of neighbours differ from those of any rows: the "
+        "Kolmogorov-Smirnov statistic.",
+        "non_iid_p_value": "How probable so large a statistic is in random order, by "
+        "permutations: low says "
+        "that order matters (Cummings, Snorrason, Mueller 2023).",
+        "non_iid_issues": "1 if the order is not random, else 0.",
+        "mean_non_iid_score": "Mean score of the rows: 1 neighbours all over the table, 0 in one "
+        "place.",
+        **RECALL_METRIC,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +78,7 @@ class Order(Summary):
         yield "mean_non_iid_score", None, self.scores.mean
         yield "neighbor_recall", None, self.recall
 
-    def lines(self, config: NoniidConfig) -> list[str]:
+    def parts(self, config: NoniidConfig) -> list[Part]:
         """Return whether the order is random, and where near rows lie together."""
         if self.found is None:
             return []
@@ -75,11 +88,11 @@ class Order(Summary):
             f"order of {self.scores.n_rows:,} rows by {config.order or config.id}: {verdict}, "
             f"p-value {self.found.p_value:.4f} (below {config.significance_threshold:g} is not), "
             f"statistic {self.found.statistic:.4f}",
-            *recall_lines(self.recall),
-            *lowest_lines(
+            *recall_text(self.recall),
+            lowest_table(
                 (config.id, "score"),
                 self.scores.worst,
-                "lowest score (1 neighbours all over the table, 0 in one place):",
+                "lowest score (1 neighbours all over the table, 0 in one place)",
             ),
         ]
 

@@ -5,15 +5,16 @@ Passes over the source beside its keys: two that count its nulls, and one for th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from lq_spark.job.config import JobConfig, Name
-from lq_spark.job.summary import Metric, Summary, aligned, lowest_lines
+from lq_spark.job.summary import Metric, Summary, lowest_table
 from lq_spark.job.tasks.options import FlaggedTask, Id
+from lq_spark.report.parts import Part, Table, count, share
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -34,8 +35,14 @@ class NullsConfig(JobConfig):
         None, min_length=1, description="columns that are looked at (default: all but the id)"
     )
 
-    metrics_of_task: ClassVar[tuple[str, ...]] = ("mean_null_score", "null_issues", "issue_rate")
-    metrics_of_classes: ClassVar[tuple[str, ...]] = ("null_share",)
+    metrics_of_task: ClassVar[Mapping[str, str]] = {
+        "mean_null_score": "Share of the values that are there: 1 all, 0 none.",
+        "null_issues": "Rows without any value.",
+        "issue_rate": "Share of the rows without any value.",
+    }
+    metrics_of_classes: ClassVar[Mapping[str, str]] = {
+        "null_share": "Share of the column's values that are missing.",
+    }
 
     @property
     def class_names(self) -> list[str] | None:
@@ -56,10 +63,10 @@ class Nulls(Summary):
         yield "mean_null_score", None, health.score
         yield "null_issues", None, health.n_issues
         yield "issue_rate", None, health.n_issues / health.n_rows if health.n_rows else None
-        for name, share in health.column_shares.items():
-            yield "null_share", name, share
+        for name, missing in health.column_shares.items():
+            yield "null_share", name, missing
 
-    def lines(self, config: NullsConfig) -> list[str]:
+    def parts(self, config: NullsConfig) -> Sequence[Part]:
         """Return how many values are missing, and in which columns and rows."""
         health = self.health
         lines = [
@@ -74,10 +81,13 @@ class Nulls(Summary):
             f"{', '.join(health.pattern)}"
         )
         most = sorted(health.column_nulls.items(), key=lambda of: -of[1])[:_N_SHOWN]
-        rows = [(name, f"{n:,}", f"{n / health.n_rows:.2%}") for name, n in most]
-        lines += ["", *aligned(("column", "nulls", "share"), rows)]
-        title = "fewest values (1 all, 0 none):"
-        return [*lines, *lowest_lines((config.id, "score"), self.found.worst, title)]
+        rows = [(name, count(n), share(n / health.n_rows)) for name, n in most]
+        title = "fewest values (1 all, 0 none)"
+        return [
+            *lines,
+            Table("columns with most nulls", ("column", "nulls", "share"), rows, {"share": 1.0}),
+            lowest_table((config.id, "score"), self.found.worst, title),
+        ]
 
 
 class NullsTask(FlaggedTask[NullsConfig]):

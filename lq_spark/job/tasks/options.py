@@ -27,8 +27,38 @@ if TYPE_CHECKING:
     from lq_spark.job.scores import Lowest, Scores
     from lq_spark.tasks.neighbors.knn import GraphOptions
 
-ISSUE_METRICS = ("label_issues", "issue_rate", "label_health_score")
-CLASS_ISSUE_METRICS = ("class_label_issues", "class_issue_rate")
+ISSUE_METRICS = {
+    "label_issues": "Labels that are probably wrong, by the configured rule of confident learning "
+    "(Northcutt, Jiang, Chuang 2021).",
+    "issue_rate": "Share of the labels that are probably wrong.",
+    "label_health_score": "Share of the labels estimated to be right: 1 all, 0 none.",
+}
+CLASS_ISSUE_METRICS = {
+    "class_label_issues": "Labels of the class that are probably wrong.",
+    "class_issue_rate": "Share of the labels of the class that are probably wrong.",
+}
+RECALL_METRIC = {
+    "neighbor_recall": "Share of the nearest neighbours that the search found, measured on a "
+    "sample of rows; 1 where it was exact.",
+}
+THRESHOLD_METRIC = {
+    "class_threshold": "Confident threshold of the class: the mean probability of the class among "
+    "the labels given it (Northcutt, Jiang, Chuang 2021, equation 2).",
+}
+
+
+def quality_metrics(rows: str) -> dict[str, str]:
+    """Return the metrics of each class of what has a label and a score: rows, or tokens."""
+    return {
+        f"class_{rows}": f"{rows.capitalize()} given the class.",
+        "class_mean_label_quality": f"Mean label quality of the {rows} given the class: 1 clean, "
+        "0 suspect.",
+        f"class_{rows}_predicted_otherwise": f"{rows.capitalize()} given the class for which the "
+        "model finds another one likelier.",
+        **CLASS_ISSUE_METRICS,
+        **THRESHOLD_METRIC,
+    }
+
 
 HEALTH_TABLES = {"class_health": "_classes", "class_overlaps": "_overlaps"}
 """Endings of the tables beside the metrics; see :mod:`lq_spark.job.record.metrics`."""
@@ -124,10 +154,11 @@ class LabelledConfig(ClassesConfig):
         return self
 
     @property
-    def metric_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the metrics of the table, and those of each class, that conditions may read."""
-        of_table, of_classes = super().metric_names
-        return (*of_table, "drift_joint"), of_classes
+    def meanings(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the metrics of the table, and those of each class, with what they mean."""
+        of_table, of_classes = super().meanings
+        joint = "How far the joint of given and true labels has moved: 0 the same, 1 all of it."
+        return {**of_table, "drift_joint": joint}, of_classes
 
     @property
     def records(self) -> dict[str, TableSpec]:
@@ -228,7 +259,7 @@ class LabelledTask(Task[Labelled]):
 class FlaggedTask(Task[Flagged]):
     """A task whose output has a row, with a score and a flag, for each of ``id``."""
 
-    flag_column: ClassVar[str] = IS_LABEL_ISSUE
+    flag_column = IS_LABEL_ISSUE
 
     @property
     def shown(self) -> tuple[Input, ...]:

@@ -15,8 +15,9 @@ from pydantic import Field, model_validator
 from lq_spark.core.outliers import distances as by_distance
 from lq_spark.core.outliers import probabilities as by_probability
 from lq_spark.job.config import Name, Place
-from lq_spark.job.summary import Metric, Summary, lowest_lines, recall_lines
+from lq_spark.job.summary import Metric, Summary, lowest_table, recall_text
 from lq_spark.job.tasks.options import (
+    RECALL_METRIC,
     FlaggedTask,
     NeighborsConfig,
     compared,
@@ -25,6 +26,7 @@ from lq_spark.job.tasks.options import (
     refuse_unused,
     unclear_features,
 )
+from lq_spark.report.parts import Part
 from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE, OUTLIER_SCORE
 
 if TYPE_CHECKING:
@@ -82,10 +84,12 @@ class OutliersConfig(NeighborsConfig):
         f"{by_distance.THRESHOLD} by features, {by_probability.THRESHOLD} by probabilities)",
     )
 
-    metrics_of_task: ClassVar[tuple[str, ...]] = (
-        *("mean_outlier_score", "outliers", "issue_rate"),
-        "neighbor_recall",
-    )
+    metrics_of_task: ClassVar[Mapping[str, str]] = {
+        "mean_outlier_score": "Mean score of the rows: 1 typical, 0 an outlier.",
+        "outliers": "Rows that are outliers.",
+        "issue_rate": "Share of the rows that are outliers.",
+        **RECALL_METRIC,
+    }
 
     compared: ClassVar[tuple[str, ...]] = ("features", "graph", "pred_probs")
 
@@ -133,17 +137,17 @@ class Outliers(Summary):
         yield "issue_rate", None, n_outliers / n_rows if n_rows else None
         yield "neighbor_recall", None, self.recall
 
-    def lines(self, config: OutliersConfig) -> list[str]:
+    def parts(self, config: OutliersConfig) -> list[Part]:
         """Return how many there are, and the rows of lowest score."""
         found = self.found
         return [
             "",
             f"mean outlier score {found.mean:.4f}, by {config.how}",
-            *recall_lines(self.recall),
+            *recall_text(self.recall),
             f"outliers {found.n_issues:,} of {found.n_rows:,} rows, "
             f"{found.n_issues / found.n_rows:.2%}",
-            *lowest_lines(
-                (config.id, "score"), found.worst, "lowest outlier score (1 typical, 0 an outlier):"
+            lowest_table(
+                (config.id, "score"), found.worst, "lowest outlier score (1 typical, 0 an outlier)"
             ),
         ]
 

@@ -21,9 +21,10 @@ from lq_spark.core.regression.rules import (
     require_score_options,
 )
 from lq_spark.job.config import JobConfig, Name
-from lq_spark.job.summary import Metric, Summary, aligned, lowest_lines
+from lq_spark.job.summary import Metric, Summary, lowest_table
 from lq_spark.job.task import Task
 from lq_spark.job.tasks.options import Id, IssueRank
+from lq_spark.report.parts import Part, Shown, Table
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY, PREDICTED_LABEL
 
 if TYPE_CHECKING:
@@ -65,11 +66,17 @@ class RegressionConfig(JobConfig):
         description="how many rows outre compares each with each other; beyond, by cells, nearly",
     )
 
-    metrics_of_task: ClassVar[tuple[str, ...]] = (
-        *("mean_label_quality", "label_issues", "issue_rate"),
-        *("r_squared", "mean_residual", "rms_residual"),
-    )
-    metrics_of_classes: ClassVar[tuple[str, ...]] = ("residual_quantile",)
+    metrics_of_task: ClassVar[Mapping[str, str]] = {
+        "mean_label_quality": "Mean label quality of the rows: 1 clean, 0 suspect.",
+        "label_issues": "Rows whose number is probably wrong.",
+        "issue_rate": "Share of the rows that are issues.",
+        "r_squared": "How much of the variance of the labels the predictions explain: 1 all.",
+        "mean_residual": "Mean of prediction minus label.",
+        "rms_residual": "Root mean square of prediction minus label.",
+    }
+    metrics_of_classes: ClassVar[Mapping[str, str]] = {
+        "residual_quantile": "The residual below which this share of the rows lies.",
+    }
 
     @model_validator(mode="after")
     def _options_agree(self) -> RegressionConfig:
@@ -117,7 +124,7 @@ class ScoredNumbers(Summary):
         for share, residual in health.residual_quantiles.items():
             yield "residual_quantile", str(share), residual
 
-    def lines(self, config: RegressionConfig) -> list[str]:
+    def parts(self, config: RegressionConfig) -> list[Part]:
         """Return totals, residuals, and the lowest rows."""
         health = self.health
         r_squared = "-" if health.r_squared is None else f"{health.r_squared:.4f}"
@@ -130,19 +137,21 @@ class ScoredNumbers(Summary):
             f"{health.rms_residual:.6g}, R² {r_squared}",
         ]
         shares = [f"{share:.0%}" for share in health.residual_quantiles]
-        values = [f"{value:.6g}" for value in health.residual_quantiles.values()]
-        lines += aligned(("quantile", *shares), [("residual", *values)])
+        values = [Shown(f"{value:.6g}", value) for value in health.residual_quantiles.values()]
+        quantiles = Table("residuals by quantile", ("quantile", *shares), [("residual", *values)])
         rows = [
-            (key, f"{given:.6g}", f"{predicted:.6g}", quality)
+            (key, Shown(f"{given:.6g}", given), Shown(f"{predicted:.6g}", predicted), quality)
             for key, given, predicted, quality in self.worst
         ]
-        return [*lines, *lowest_lines((config.id, "given", "predicted", "quality"), rows)]
+        header = (config.id, "given", "predicted", "quality")
+        return [*lines, quantiles, lowest_table(header, rows)]
 
 
 class RegressionTask(Task[RegressionConfig]):
     """Rows of a label that is a number, and a prediction of it."""
 
     config_type = RegressionConfig
+    flag_column = IS_LABEL_ISSUE
     passes = "those that compare its numbers, which are kept, and one for scores"
 
     def open(self) -> None:

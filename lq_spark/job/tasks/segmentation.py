@@ -25,12 +25,17 @@ from lq_spark.job.summary import (
     N_WORST_CLASSES,
     Metric,
     Summary,
-    aligned,
-    lowest_lines,
+    lowest_table,
     threshold_metrics,
 )
 from lq_spark.job.task import BATCH_BYTES, READER_BATCHES, Fitted
-from lq_spark.job.tasks.options import CLASS_ISSUE_METRICS, ClassesConfig, FlaggedTask
+from lq_spark.job.tasks.options import (
+    CLASS_ISSUE_METRICS,
+    THRESHOLD_METRIC,
+    ClassesConfig,
+    FlaggedTask,
+)
+from lq_spark.report.parts import Part, Table, count, share
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -74,15 +79,22 @@ class SegmentationConfig(ClassesConfig):
         SUM_TOLERANCE, ge=0, lt=1, description="how far a pixel's probabilities may sum from 1"
     )
 
-    metrics_of_task: ClassVar[tuple[str, ...]] = (
-        *("classes", "mean_label_quality", "pixels_scored", "images_with_issues"),
-        *("label_issues", "issue_rate"),
-    )
-    metrics_of_classes: ClassVar[tuple[str, ...]] = (
-        *("class_pixels", "pair_label_issues"),
-        *CLASS_ISSUE_METRICS,
-        "class_threshold",
-    )
+    metrics_of_task: ClassVar[Mapping[str, str]] = {
+        "classes": "Number of classes, K.",
+        "mean_label_quality": "Mean label quality of the images: 1 clean, 0 suspect (Lad, Mueller "
+        "2023).",
+        "pixels_scored": "Pixels that have a score.",
+        "images_with_issues": "Images with a pixel that is an issue.",
+        "label_issues": "Pixels that are issues.",
+        "issue_rate": "Share of the pixels that are issues.",
+    }
+    metrics_of_classes: ClassVar[Mapping[str, str]] = {
+        "class_pixels": "Pixels given the class.",
+        "pair_label_issues": "Pixels that are issues, of a given class and the class that the "
+        "model predicts.",
+        **CLASS_ISSUE_METRICS,
+        **THRESHOLD_METRIC,
+    }
     class_counts: ClassVar[str | None] = "class_pixels"
 
     @model_validator(mode="after")
@@ -125,40 +137,49 @@ class ScoredImages(Summary):
         yield "pixels_scored", None, n_pixels
         yield "label_issues", None, n_issues
         yield "issue_rate", None, n_issues / n_pixels if n_pixels else None
-        for name, pixels, issues, share, _ in self.health.classes.itertuples(index=False):
+        for name, pixels, issues, rate, _ in self.health.classes.itertuples(index=False):
             yield "class_pixels", str(name), pixels
             yield "class_label_issues", str(name), issues
-            yield "class_issue_rate", str(name), share if pixels else None
-        for given, predicted, count in self.health.common_issues.itertuples(index=False):
-            yield "pair_label_issues", f"{given}{PAIR}{predicted}", count
+            yield "class_issue_rate", str(name), rate if pixels else None
+        for given, predicted, n in self.health.common_issues.itertuples(index=False):
+            yield "pair_label_issues", f"{given}{PAIR}{predicted}", n
         yield from threshold_metrics(self.thresholds)
 
-    def lines(self, config: SegmentationConfig) -> list[str]:
+    def parts(self, config: SegmentationConfig) -> list[Part]:
         """Return totals, classes and pairs with most issues, and the lowest images."""
         health = self.health
-        share = health.n_pixel_issues / max(health.n_pixels, 1)  # all pixels may be ignored
+        rate = health.n_pixel_issues / max(health.n_pixels, 1)  # all pixels may be ignored
         lines = [
             "",
             f"mean label quality {self.mean:.4f}, method {config.method}",
             f"label issues at {health.n_pixel_issues:,} of {health.n_pixels:,} pixels "
-            f"({share:.2%}), in {self.n_with_issues:,} images",
-            "",
-            "classes by their share of issues:",
+            f"({rate:.2%}), in {self.n_with_issues:,} images",
         ]
         rows = [
-            (name, f"{pixels:,}", f"{issues:,}", f"{rate:.2%}")
-            for name, pixels, issues, rate, _ in health.classes.itertuples(index=False)
+            (name, count(pixels), count(issues), share(of_class))
+            for name, pixels, issues, of_class, _ in health.classes.itertuples(index=False)
         ]
-        lines += aligned(("class", "pixels", "issues", "share"), rows[:N_WORST_CLASSES])
         pairs = [
-            (given, predicted, f"{count:,}")
-            for given, predicted, count in health.common_issues.itertuples(index=False)
+            (given, predicted, count(n))
+            for given, predicted, n in health.common_issues.itertuples(index=False)
         ]
-        if pairs:
-            lines += ["", "commonest issues:"]
-            lines += aligned(("given", "predicted", "pixels"), pairs[:N_PAIRS])
-        worst = [(key, quality, f"{count:,}") for key, quality, count in self.worst]
-        return [*lines, *lowest_lines((config.id, "quality", "issue pixels"), worst)]
+        worst = [(key, quality, count(n)) for key, quality, n in self.worst]
+        return [
+            *lines,
+            Table(
+                "classes by their share of issues",
+                ("class", "pixels", "issues", "share"),
+                rows[:N_WORST_CLASSES],
+                {"share": None},
+            ),
+            Table(
+                "commonest issues",
+                ("given", "predicted", "pixels"),
+                pairs[:N_PAIRS],
+                {"pixels": None},
+            ),
+            lowest_table((config.id, "quality", "issue pixels"), worst),
+        ]
 
 
 class SegmentationTask(FlaggedTask[SegmentationConfig]):

@@ -24,18 +24,19 @@ from lq_spark.job.summary import (
     ClassQuality,
     Metric,
     Summary,
-    class_lines,
     class_metrics,
+    class_parts,
     issue_facts,
 )
 from lq_spark.job.task import Fitted
 from lq_spark.job.tasks.options import (
-    CLASS_ISSUE_METRICS,
     ISSUE_METRICS,
     LabelledConfig,
     LabelledTask,
+    quality_metrics,
     rule_of,
 )
+from lq_spark.report.parts import Part, Table
 from lq_spark.tables.spec import TableSpec
 
 if TYPE_CHECKING:
@@ -77,15 +78,12 @@ class TokensConfig(LabelledConfig):
     )
 
     key: ClassVar[str] = "sentence_id"
-    metrics_of_task: ClassVar[tuple[str, ...]] = (
-        *("tokens_scored", "mean_sentence_quality"),
-        *ISSUE_METRICS,
-    )
-    metrics_of_classes: ClassVar[tuple[str, ...]] = (
-        *("class_tokens", "class_mean_label_quality", "class_tokens_predicted_otherwise"),
-        *CLASS_ISSUE_METRICS,
-        "class_threshold",
-    )
+    metrics_of_task: ClassVar[Mapping[str, str]] = {
+        "tokens_scored": "Tokens that have a score.",
+        "mean_sentence_quality": "Mean quality of the sentences: 1 clean, 0 suspect.",
+        **ISSUE_METRICS,
+    }
+    metrics_of_classes: ClassVar[Mapping[str, str]] = quality_metrics("tokens")
     class_counts: ClassVar[str | None] = "class_tokens"
     renamed_metrics: ClassVar[Mapping[str, str]] = {
         "sentences_scored": "rows_scored",
@@ -169,18 +167,23 @@ class ScoredTokens(Summary):
         """Return where the health of the classes is, and how many issues there are."""
         return issue_facts(self.classes, self.noise, config, "tokens")
 
-    def lines(self, config: TokensConfig) -> list[str]:
+    def parts(self, config: TokensConfig) -> list[Part]:
         """Return the classes of lowest label quality, and the sentences with their worst token."""
         from lq_spark.tasks.shared.labels import class_name
 
         title = f"mean sentence quality {self.mean:.4f}; tokens by given class"
-        lines = class_lines(title, "tokens", self.classes, self.noise)
-        lines += ["", "sentences of lowest quality (1 clean, 0 suspect), given → predicted:"]
+        rows = []
         for (sentence, quality, _, *labels), text in zip(self.worst, self.excerpts, strict=True):
             names = [class_name(label, config.classes) for label in labels] if text else []
-            pair = " → ".join(names)
-            lines.append(f"  {quality:.6f}  {config.sentence_id} {sentence}  {pair}  {text}")
-        return lines
+            rows.append((sentence, quality, " → ".join(names), text))
+        worst = Table(
+            "sentences of lowest quality (1 clean, 0 suspect)",
+            (config.sentence_id, "quality", "given → predicted", "around the token"),
+            rows,
+            {"quality": 1.0},
+            keys=[row[0] for row in rows],
+        )
+        return [*class_parts(title, "tokens", self.classes, self.noise), worst]
 
 
 class TokensTask(LabelledTask[TokensConfig]):

@@ -14,8 +14,14 @@ from pydantic import Field
 
 from lq_spark.core.valuation.contributions import THRESHOLD
 from lq_spark.job.config import Name
-from lq_spark.job.summary import Metric, Summary, lowest_lines, recall_lines
-from lq_spark.job.tasks.options import NeighborsConfig, NeighborsTask, n_features_of
+from lq_spark.job.summary import Metric, Summary, lowest_table, recall_text
+from lq_spark.job.tasks.options import (
+    RECALL_METRIC,
+    NeighborsConfig,
+    NeighborsTask,
+    n_features_of,
+)
+from lq_spark.report.parts import Part
 from lq_spark.tasks.shared.names import DATA_VALUATION_SCORE, IS_DATA_VALUATION_ISSUE
 
 if TYPE_CHECKING:
@@ -36,10 +42,14 @@ class ValuationConfig(NeighborsConfig):
 
     of_search: ClassVar[tuple[str, ...]] = ("n_features", "recall", "seed")
 
-    metrics_of_task: ClassVar[tuple[str, ...]] = (
-        *("mean_data_valuation_score", "data_valuation_issues", "issue_rate"),
-        "neighbor_recall",
-    )
+    metrics_of_task: ClassVar[Mapping[str, str]] = {
+        "mean_data_valuation_score": "Mean score of the rows: above 0.5 they help, below they "
+        "harm (KNN-Shapley; Jia et "
+        "al. 2019).",
+        "data_valuation_issues": "Rows that do more harm than good to predictions near them.",
+        "issue_rate": "Share of the rows that harm.",
+        **RECALL_METRIC,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +67,16 @@ class Values(Summary):
         yield "issue_rate", None, n_issues / n_rows if n_rows else None
         yield "neighbor_recall", None, self.recall
 
-    def lines(self, config: ValuationConfig) -> list[str]:
+    def parts(self, config: ValuationConfig) -> list[Part]:
         """Return how many rows do more harm than good, and those of lowest score."""
         found = self.found
         return [
             "",
             f"mean data valuation score {found.mean:.4f}",
-            *recall_lines(self.recall),
+            *recall_text(self.recall),
             f"rows that harm {found.n_issues:,} of {found.n_rows:,}, "
             f"{found.n_issues / found.n_rows:.2%}",
-            *lowest_lines((config.id, "score"), found.worst, "lowest score (1 helps, 0 harms):"),
+            lowest_table((config.id, "score"), found.worst, "lowest score (1 helps, 0 harms)"),
         ]
 
 

@@ -6,13 +6,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lq_spark.core.shared.display import Displayed, SmallTable
 from lq_spark.engine.inputs import column
 from lq_spark.errors import require_one_of, require_whole_number
+from lq_spark.report.page import require_extra, save
+from lq_spark.report.parts import (
+    Figure,
+    Figures,
+    Page,
+    Part,
+    Section,
+    Table,
+    count,
+    number,
+    text_of,
+)
+from lq_spark.tasks.shared.histograms import score_histograms
 
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
+
+
+_MAX_TEXT = 40
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -66,29 +84,76 @@ class Audit(Displayed):
         rows = self.issues.where(column(flag)).orderBy(score, column(self.id)).limit(n)
         return rows.select(column(self.id), score, *map(column, further)).toPandas()
 
-    def report(self, n: int = 5) -> str:
+    def report(self, path: str | None = None, *, n: int = 5) -> str:
         """Return what was found as text: all checks, and the worst rows of those with issues.
 
         Parameters
         ----------
+        path : str, optional
+            A file on this machine, to which it is written as a page of HTML too: one file, without
+            scripts or anything from a network. This takes the extra ``report``.
         n : int
             How many rows of each.
-        """
-        facts = self.statistics
-        lines = [f"audit of {facts['num_rows']:,} rows: {self._facts()['issues']:,} issues", ""]
-        lines.append(self.summary.to_string(index=False))
-        for name, why in self.failed.items():
-            lines.append(f"{name} failed: {why}")
-        return "\n".join([*lines, self.worst_text(n)])
 
-    def worst_text(self, n: int) -> str:
-        """Return the worst rows of the checks with issues as text, ``n`` of each."""
-        lines = []
+        Raises
+        ------
+        OptionError
+            If a page is asked for and what makes pages is not installed.
+        TableError
+            If the file cannot be written.
+        """
+        if path is not None:
+            require_extra("path")
+        title = f"audit of {self.statistics['num_rows']:,} rows: {self._facts()['issues']:,} issues"
+        parts = self.parts(n)
+        if path is not None:
+            distributions = score_histograms(self.issues, self.scores)
+            sections = [
+                Section("What was found", [self.figures, *parts]),
+                Section("How the scores lie", distributions),
+            ]
+            save(Page("Audit", title, sections), path)
+        return "\n".join([title, *text_of(parts)])
+
+    @property
+    def figures(self) -> Figures:
+        """Return the key figures of a report."""
+        facts = self.statistics
+        names = {"num_rows": "rows", "health_score": "health score", "num_classes": "classes"}
+        shown = {text: facts[name] for name, text in names.items() if facts.get(name) is not None}
+        return Figures("", [Figure(name, float(value)) for name, value in shown.items()])
+
+    @property
+    def scores(self) -> dict[str, tuple[str, str]]:
+        """Return the columns of each check that did not fail: its score, and its flag."""
+        return {name: (found[1], found[0]) for name, found in self.columns.items() if found}
+
+    def parts(self, n: int) -> list[Part]:
+        """Return what a report consists of: the checks, and the ``n`` worst rows of each."""
+        rows = [
+            (check, number(score), count(n_issues))
+            for check, score, n_issues in self.summary.itertuples(index=False)
+        ]
+        parts: list[Part] = [
+            Table("checks (1 good, 0 bad)", ("check", "score", "issues"), rows, {"score": 1.0})
+        ]
+        if self.failed:
+            parts += ["", *(f"{name} failed: {why}" for name, why in self.failed.items())]
         for check, found in zip(self.summary["check"], self.summary["num_issues"], strict=True):
             if found and self.columns.get(check):
-                lines += ["", f"{check}: {found:,} issues, the worst (1 good, 0 bad):"]
-                lines.append(self.worst(check, n).to_string(index=False, max_colwidth=40))
-        return "\n".join(lines)
+                parts.append(self._worst_table(check, int(found), n))
+        return parts
+
+    def _worst_table(self, check: str, n_issues: int, n: int) -> Table:
+        worst = self.worst(check, n)
+        score = self.columns[check][1]
+        return Table(
+            f"{check}: {n_issues:,} issues, the worst (1 good, 0 bad)",
+            [*worst],
+            [[_short(cell) for cell in row] for row in worst.itertuples(index=False)],
+            {score: 1.0},
+            keys=worst[self.id].tolist(),
+        )
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -110,3 +175,11 @@ class Audit(Displayed):
             failed = {"check": [*self.failed], "reason": [*self.failed.values()]}
             tables.append(SmallTable("failed", failed))
         return tables
+
+
+def _short(cell: Any) -> Any:
+    """Return a cell as it is shown: sets of ids are cut."""
+    if cell is None or isinstance(cell, (float, int, str)):
+        return cell
+    text = str(cell.tolist() if isinstance(cell, np.ndarray) else cell)
+    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"

@@ -61,8 +61,9 @@ def test_scores_equal_cleanlabs_where_probabilities_are_0(data, share, crowds, q
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     zero = rng.random(pred_probs.shape) < share
     # Of labels that are alike in votes and probability rounding decides in cleanlab.
-    for item, given in enumerate(labels):
-        classes, votes = np.unique(given[~np.isnan(given)].astype(int), return_counts=True)
+    for item, of_item in enumerate(labels):
+        named = of_item[~np.isnan(of_item)].astype(int)
+        classes, votes = np.unique(named, return_counts=True)
         if (votes == votes.max()).sum() > 1:
             zero[item, classes] = False
     pred_probs[zero] = 0.0

@@ -206,7 +206,7 @@ def test_checks_of_ones_own_run_like_the_others(df):
     worst = found.worst("odd_number", 3)
     assert worst["id"].tolist() == ["r001", "r003", "r005"]
     assert worst["half"].tolist() == [0.5, 1.5, 2.5]
-    assert "odd_number: 45 issues, the worst" in found.report(2)
+    assert "odd_number: 45 issues, the worst" in found.report(n=2)
 
 
 @pytest.mark.parametrize(
