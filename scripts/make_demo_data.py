@@ -32,6 +32,8 @@ def main() -> None:
             "label": pa.array(label, pa.int32()),
             "true_label": pa.array(digits.target, pa.int32()),
             "pred_probs": pa.array(list(probs.astype(np.float32)), pa.list_(pa.float32())),
+            # 8 by 8 pixels, 0 black to 16 white.
+            "image": pa.array(list((16 - digits.data).astype(np.int16)), pa.list_(pa.int16())),
         }
     )
     path = Path(__file__).parent / "data" / "digits.parquet"

@@ -11,10 +11,11 @@ import json
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import NoneType
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
+from lq_spark import progress
 from lq_spark.errors import (
     ColumnError,
     EngineError,
@@ -29,6 +30,9 @@ from lq_spark.job.engine import ENGINES, started_session
 from lq_spark.job.results import RunId, ended, failed
 from lq_spark.job.tasks.registry import TASKS, Entry
 from lq_spark.tables.spec import one_line
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 DONE, RUN_TIME_ERROR, BAD_ARGUMENTS, GATE_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -46,6 +50,7 @@ def main(arguments: Sequence[str] | None = None, task: str | None = None) -> int
             return DONE
         where = {name: flags.pop(name, None) for name in ("engine", "memory", "cores")}
         dry_run = flags.pop("dry_run", False)
+        progress.show(flags.pop("progress", None))
         config = load_config(flags.pop("config", None), flags, entry.task)
         return run(config, dry_run=dry_run, **where)
     except KeyboardInterrupt:
@@ -107,23 +112,35 @@ def run(config: JobConfig, *, dry_run: bool = False, **where: Any) -> int:
 
 
 def _run(config: JobConfig, which: RunId, *, dry_run: bool, **where: Any) -> int:
-    with started_session(f"lq_spark {config.task}", **where) as spark:
-        from lq_spark.job.plan import plan
-        from lq_spark.job.record.record import RunRecord
-        from lq_spark.job.run import execute, opened_run, written_tables
+    title = TASKS[config.task].title
+    with ExitStack() as stack:
+        with progress.step(title), progress.step("session"):
+            spark = stack.enter_context(started_session(f"lq_spark {config.task}", **where))
+        with progress.step(title):
+            text, code = (_planned if dry_run else _done)(spark, config, which)
+        print(text)
+    return code
 
-        if dry_run:
-            RunRecord(spark, config).look_back()
-            with opened_run(spark, config) as run_to_be:
-                print(plan(run_to_be))
-            return DONE
-        outcome = execute(spark, config, which)
-        print(outcome.text(config))
-        code = GATE_FAILED if outcome.gate_failed else DONE
-        if config.run_results is not None:
-            tables = written_tables(spark, config)
-            ended(config, which, outcome, code, tables).save(config.run_results)
-        return code
+
+def _planned(spark: SparkSession, config: JobConfig, which: RunId) -> tuple[str, int]:
+    from lq_spark.job.plan import plan
+    from lq_spark.job.record.record import RunRecord
+    from lq_spark.job.run import opened_run
+
+    RunRecord(spark, config, which).look_back()
+    with opened_run(spark, config) as run_to_be:
+        return plan(run_to_be), DONE
+
+
+def _done(spark: SparkSession, config: JobConfig, which: RunId) -> tuple[str, int]:
+    from lq_spark.job.run import execute, written_tables
+
+    outcome = execute(spark, config, which)
+    code = GATE_FAILED if outcome.gate_failed else DONE
+    if config.run_results is not None:
+        tables = written_tables(spark, config)
+        ended(config, which, outcome, code, tables).save(config.run_results)
+    return outcome.text(config), code
 
 
 _CONDITIONS = ("fail_if", "warn_if")
@@ -167,6 +184,11 @@ def parser(entry: Entry) -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--dry-run", action="store_true", help="check all but the scoring, and print the plan"
+    )
+    result.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help="say what is being done (default: if standard error is a terminal)",
     )
     result.add_argument(
         "--print-schema", action="store_true", help="print the JSON Schema of the config file"

@@ -37,6 +37,7 @@ from lq_spark.job.results import RunId, WrittenTable
 from lq_spark.job.summary import Reader, Report, SetAside
 from lq_spark.job.task import ARROW_BATCHES, READER_BATCHES
 from lq_spark.job.tasks.registry import TASKS
+from lq_spark.progress import step
 from lq_spark.report.page import require_extra, save
 from lq_spark.tables.formats import Output, newest_version, output_table, read_table
 from lq_spark.tables.staged import require_writable
@@ -277,7 +278,7 @@ class _Attempt:
     def score(self, rows: DataFrame) -> bool:
         """Stage the tables of these rows; return whether all of them could be scored."""
         self.rows = rows
-        with self.run.clock.timed("scores"):
+        with self.run.clock.timed("scores", f" of {self.n_rows:,} {self.task.rows}"):
             try:
                 for option, table in self._tables(rows):
                     table = commented(table, self.task.comments)
@@ -314,12 +315,16 @@ class Clock:
         self._within = 0.0
 
     @contextmanager
-    def timed(self, phase: str) -> Iterator[None]:
-        """Add the time of a block to a phase; a phase within another one counts for itself."""
+    def timed(self, phase: str, note: str = "") -> Iterator[None]:
+        """Add the time of a block to a phase; a phase within another one counts for itself.
+
+        People who wait are told of the phase, with a note.
+        """
         start, outer = time.perf_counter(), self._within
         self._within = 0.0
         try:
-            yield
+            with step(f"{phase}{note}"):
+                yield
         finally:
             spent = time.perf_counter() - start
             self.seconds[phase] = self.seconds.get(phase, 0.0) + spent - self._within

@@ -21,6 +21,7 @@ from lq_spark.errors import (
     require_one_of,
     require_whole_number,
 )
+from lq_spark.progress import step
 from lq_spark.tasks import imbalance, multiclass, multilabel, neighbors, outliers, regression
 from lq_spark.tasks.audit.by_neighbors import (
     DataValuation,
@@ -295,10 +296,11 @@ def audited(
     """Run checks over a table whose ids tell its rows apart; of their errors these are raised."""
     failed: dict[str, str] = {}
     pieces: list[_Piece] = []
-    for check in checks:
+    for number, check in enumerate(checks, 1):
         try:
-            found = check.find_issues(table)
-            pieces.append(_Piece(check, found, _held_rows(table, check, found)))
+            with step(f"check {check.name}", number, len(checks)):
+                found = check.find_issues(table)
+                pieces.append(_Piece(check, found, _held_rows(table, check, found)))
         except Exception as error:
             if isinstance(error, raised):
                 raise
@@ -315,7 +317,7 @@ def audited(
     flags = [column(check.flag) for check in checks if names[check.name]]
     ordered = [name for check in checks for name in names[check.name]]
     wide = wide.withColumn(NUM_ISSUES, n_true(flags))
-    with Held() as held:
+    with Held() as held, step("all checks together"):
         wide = held.hold(select(wide, table.id, *ordered, NUM_ISSUES))
         n_rows = wide.count()
         summary = _summary(wide, pieces)

@@ -1,0 +1,75 @@
+"""The line that says what a long call is doing."""
+
+import io
+import re
+import sys
+import time
+
+import pytest
+
+from lq_spark import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture(autouse=True)
+def as_at_first():
+    yield
+    progress.show(None)
+
+
+def shown(monkeypatch, stream, wanted=None, wait=0.0):
+    monkeypatch.setattr(sys, "stderr", stream)
+    progress.show(wanted)
+    with progress.step("audit"):
+        for number, check in enumerate(("label", "outlier"), 1):
+            with progress.step(check, number, 2):
+                time.sleep(wait)
+    return stream.getvalue()
+
+
+def test_a_log_has_nothing_unless_asked(monkeypatch):
+    assert shown(monkeypatch, io.StringIO()) == ""
+
+
+def test_a_log_has_a_line_a_step_if_asked(monkeypatch):
+    text = shown(monkeypatch, io.StringIO(), True)
+    assert text.splitlines() == ["audit", "audit: label (1 of 2)", "audit: outlier (2 of 2)"]
+
+
+def test_a_terminal_has_one_line_that_is_gone_in_the_end(monkeypatch):
+    text = shown(monkeypatch, Terminal())
+    assert "\n" not in text
+    lines = [line.removesuffix("\x1b[K") for line in text.split("\r")[1:]]
+    assert lines[:3] == ["audit, 0 s", "audit: label (1 of 2), 0 s", "audit, 0 s"]
+    assert lines[-1] == ""
+
+
+def test_nothing_is_shown_if_not_wanted(monkeypatch):
+    assert shown(monkeypatch, Terminal(), False) == ""
+
+
+def test_the_seconds_go_on_while_a_step_lasts(monkeypatch):
+    monkeypatch.setattr(progress, "TICK", 0.01)
+    text = shown(monkeypatch, Terminal(), wait=0.1)
+    assert len(re.findall(r"label \(1 of 2\), 0 s", text)) > 2
+
+
+def test_a_step_that_fails_leaves_no_line(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with pytest.raises(ValueError, match="no"), progress.step("audit"):
+        raise ValueError("no")
+    with progress.step("another"):
+        pass
+    assert stream.getvalue().split("\r")[-2:] == ["another, 0 s\x1b[K", "\x1b[K"]
+
+
+def test_a_stream_that_is_closed_is_no_matter(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress.step("audit"):
+        stream.close()
