@@ -13,6 +13,7 @@ from runs import execute, metrics_of
 
 from lq_spark.core.confident import estimate_joint
 from lq_spark.errors import LqError
+from lq_spark.job.results import RunResults
 from lq_spark.tables.formats import read_table, write_table
 from lq_spark.tables.spec import TableSpec
 from lq_spark.tables.transactions import TransactionalOutput
@@ -303,3 +304,27 @@ def test_sentences_and_tokens_are_merged_by_their_keys(spark, run, place):
         ]
     assert found["delta"] == found["parquet"]
     assert [len(table) for table in found["delta"]] == [3, 6]
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("table_format", MERGED)
+def test_results_name_the_versions_that_were_read_and_written(
+    spark, source, run, table_format, tmp_path
+):
+    name = source(table_format)
+    files = {"report": str(tmp_path / "r.html"), "run_results": str(tmp_path / "r.json")}
+    for n_rows in (300, 400):
+        done = run(name, table_format, **OPTIONS, **files)
+        results = RunResults.model_validate_json((tmp_path / "r.json").read_text())
+        assert results.input.version == read_table(spark, done.config.input_spec).version
+        assert results.rows.read == n_rows
+        tables = {**done.config.outputs, **done.config.records}
+        assert {table.option for table in results.tables} == set(tables)
+        for table in results.tables:
+            assert table.version == read_table(spark, tables[table.option]).version
+            assert table.version is not None
+        if n_rows == 300:
+            source(table_format, n_rows=100, mode="append", first=300)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Earlier runs" in page
+    assert f"version {results.input.version}" in page

@@ -163,6 +163,7 @@ def test_images_of_the_lowest_rows_are_shown(reported, browser, images):
     assert first[-1] == f"note {lowest}"
 
 
+@pytest.mark.spark
 def test_a_report_tells_what_has_changed_since_the_run_before(reported, browser):
     columns = digits_like(200)
     reported(pa.table(columns), "multiclass", find_issues=True)
@@ -196,6 +197,7 @@ def test_a_report_tells_what_has_changed_since_the_run_before(reported, browser)
     assert drawn >= 3
 
 
+@pytest.mark.spark
 def test_rows_that_could_not_be_scored_are_counted_in_both(reported):
     columns = digits_like()
     columns["label"][:3] = 7
