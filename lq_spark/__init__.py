@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         outliers,
         regression,
         segmentation,
+        spurious,
         tokens,
         valuation,
     )
@@ -64,6 +65,7 @@ __all__ = [
     "outliers",
     "regression",
     "segmentation",
+    "spurious",
     "tokens",
     "valuation",
 ]
@@ -85,6 +87,7 @@ _HOMES = {
     "outliers": "lq_spark.tasks.outliers",
     "regression": "lq_spark.tasks.regression",
     "segmentation": "lq_spark.tasks.segmentation",
+    "spurious": "lq_spark.tasks.spurious",
     "tokens": "lq_spark.tasks.tokens",
     "valuation": "lq_spark.tasks.valuation",
     "MultiannotatorModel": "lq_spark.core.multiannotator.model",

@@ -946,33 +946,89 @@ AUDITED = {
     "near_duplicate": {},
     "class_imbalance": {},
     "data_valuation": {},
+    "spurious_correlations": {},
 }
 """Checks of an audit that are quick, and together need all columns."""
+
+
+PROPERTY_FAULTS = (
+    Fault("null property", {"light": None}),
+    *(Fault("property not finite", {"light": bad}) for bad in (NAN, INF, -INF)),
+    Fault("null property", {"size": None, "light": NAN}),
+)
+
+
+TOO_FEW = "no class has as many rows as there are folds, 5; the largest has {}"
+
+
+def _properties(labels):
+    """Return columns of numbers that do not tell the class, or do."""
+    rng = _rng()
+    return {
+        "light": rng.random(N),
+        "size": pa.array(labels * 2 + rng.integers(0, 2, N), pa.int32()),
+    }
+
+
+def spurious() -> Case:
+    labels = _rng().integers(0, K, N)
+    table = pa.table({"id": np.arange(N), "label": labels, **_properties(labels)})
+    columns, functions = ("id", "label", "properties"), ("find_issues", "summarize")
+    listed = "properties must name columns, each once, got"
+    return Case(
+        "spurious",
+        (table,),
+        {"id": "id", "label": "label", "properties": ["light", "size"]},
+        tuple(Call(name, columns, {"n_classes": K}) for name in (*functions, "validate")),
+        needs_key=functions,
+        kinds={"label": LABELS, "properties": NUMBERS},
+        more_kinds=(NAMED_LABEL,),
+        refusals=(
+            Refusal({"threshold": 2.0}, "threshold must be a number from 0 to 1, got 2.0"),
+            Refusal({"n_folds": 1}, "n_folds must be a whole number of at least 2, got 1"),
+            Refusal({"properties": []}, f"{listed} []"),
+            Refusal({"properties": ["light"] * 2}, f"{listed} ['light', 'light']"),
+            Refusal({"properties": "light"}, "properties must be a list of names, got 'light'"),
+        ),
+        faults=(*label_faults(), *PROPERTY_FAULTS),
+        empty=dict.fromkeys(functions, TOO_FEW.format(0)),
+        alone=dict.fromkeys(functions, TOO_FEW.format(1)),
+        tells_names=functions,
+        of_columns=("find_issues",),
+    )
 
 
 def audit() -> Case:
     rng = _rng()
     labels, probs = rng.integers(0, K, N), rng.dirichlet(np.ones(K), N)
     features = list(_features())
-    table = pa.table(
-        {"id": np.arange(N), "label": labels, "pred_probs": list(probs), "features": features}
-    )
-    columns = ("id", "label", "pred_probs", "features")
+    columns = {"id": np.arange(N), "label": labels, "pred_probs": list(probs)}
+    table = pa.table({**columns, "features": features, **_properties(labels)})
+    columns = ("id", "label", "pred_probs", "features", "properties")
     options = {"n_classes": K, "checks": AUDITED, "on_check_error": "fail"}
     return Case(
         "audit",
         (table,),
-        {name: name for name in columns},
+        {**{name: name for name in columns}, "properties": ["light", "size"]},
         (Call("find_issues", columns, options), Call("validate", columns, {"n_classes": K})),
-        kinds={"label": LABELS, "pred_probs": PROBS, "features": FEATURES},
+        kinds={
+            "label": LABELS,
+            "pred_probs": PROBS,
+            "features": FEATURES,
+            "properties": NUMBERS,
+        },
         more_kinds=(NAMED_LABEL,),
         refusals=(*OF_GRAPH, *OF_SEARCH),
         # An audit says which of its checks cannot run for them.
         faults=tuple(
             dataclasses.replace(fault, unseen=("find_issues",))
-            for fault in (*label_faults(), *probability_faults(), *feature_faults())
+            for fault in (
+                *(*label_faults(), *probability_faults(), *feature_faults()),
+                *PROPERTY_FAULTS,
+            )
         ),
         empty={"find_issues": NO_ROW},
+        alone={"find_issues": TOO_FEW.format(1)},
         tells_names=("find_issues",),
     )
 
@@ -1100,7 +1156,7 @@ CASES = {
         *(multiclass, sentences, tokens, multilabel, regression, detection, boxes),
         *(segmentation, nested_images, crowd, active, neighbors, outliers, duplicates),
         *(texts, leakage),
-        *(imbalance, nulls, valuation, noniid, groups, identifiers, audit),
+        *(imbalance, nulls, valuation, noniid, groups, identifiers, spurious, audit),
     )
 }
 

@@ -42,6 +42,7 @@ from lq_spark.tasks.outliers import FittedOutliers, OutlierHealth
 from lq_spark.tasks.outliers.fitted import ReferenceDistances
 from lq_spark.tasks.regression import RegressionHealth
 from lq_spark.tasks.segmentation.health import segmentation_health
+from lq_spark.tasks.spurious import SpuriousHealth
 from lq_spark.tasks.tokens import TokenHealth
 from lq_spark.tasks.valuation import ValuationHealth
 
@@ -161,6 +162,12 @@ OBJECTS = {
     ImbalanceHealth: (
         lambda k: imbalance_health(np.arange(1, k + 1), 0.5, names_of(k)),
         "5 classes, 15 rows, 1 imbalance issue, share of the rarest class 0.06667",
+    ),
+    SpuriousHealth: (
+        lambda k: SpuriousHealth(
+            100 * k, 0.5, names_of(k), (0.75,) * k, (0.5,) * k, names_of(k)[:1], names_of(k)[:1]
+        ),
+        "500 rows, 5 properties, 1 spurious correlation, baseline 0.5, 1 small class",
     ),
     IdentifierHealth: (
         lambda k: IdentifierHealth(100 * k, (*names_of(k), "n"), names_of(k)),

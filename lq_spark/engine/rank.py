@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
@@ -45,8 +46,8 @@ def ranked(rows: DataFrame, *, share: str = "value") -> DataFrame:
     return _ranked(bucketed, "value", "key")
 
 
-def ranked_by_key(rows: DataFrame) -> DataFrame:
-    """Return the rows with ``rank``: 1 for the lowest key.
+def ranked_by_key(rows: DataFrame, group: str | None = None) -> DataFrame:
+    """Return the rows with ``rank``: 1 for the lowest key, or for the lowest of each group.
 
     Reads the rows twice now, to cut them into ranges of keys and to count these, and once in the
     result.
@@ -55,25 +56,33 @@ def ranked_by_key(rows: DataFrame) -> DataFrame:
     ----------
     rows : DataFrame
         Column ``key`` (any type that can be ordered, different in every row), and any others.
+    group : str, optional
+        Column of bigint without nulls; its values are counted on the driver.
     """
     number = range_number(rows.select("key"), N_RANGES, N_DRAWN)
-    return _ranked(rows.withColumn(_BUCKET, number), "key")
+    groups = [] if group is None else [group]
+    return _ranked(rows.withColumn(_BUCKET, number), "key", groups=groups)
 
 
-def _ranked(bucketed: DataFrame, *order: str) -> DataFrame:
+def _ranked(bucketed: DataFrame, *order: str, groups: Sequence[str] = ()) -> DataFrame:
     """Return rows with their rank in an order in which a higher bucket comes after a lower one."""
+    by = [*groups, _BUCKET]
     # Ordered here: the engine would take two more jobs to sort the few buckets.
-    counts = sorted(map(tuple, bucketed.groupBy(_BUCKET).count().collect()))
-    before = itertools.accumulate((count for _, count in counts), initial=0)
-    offsets = [(bucket, n) for (bucket, _), n in zip(counts, before, strict=False)]
-    schema = StructType([StructField(name, LongType()) for name in (_BUCKET, _BEFORE)])
+    counts = sorted(map(tuple, bucketed.groupBy(*by).count().collect()))
+    offsets: list[tuple[int, ...]] = []
+    for _, of_group in itertools.groupby(counts, key=lambda row: row[:-2]):
+        before = 0
+        for *cell, count in of_group:
+            offsets.append((*cell, before))
+            before += count
+    schema = StructType([StructField(name, LongType()) for name in (*by, _BEFORE)])
     table = small_table(bucketed.sparkSession, offsets, schema)
     # Of rows, not of values, which Sail cannot take as bounds if they are bytes.
     up_to_here = Window.unboundedPreceding, Window.currentRow
-    ordered = Window.partitionBy(_BUCKET).orderBy(*order).rowsBetween(*up_to_here)
+    ordered = Window.partitionBy(*by).orderBy(*order).rowsBetween(*up_to_here)
     place = F.row_number().over(ordered)
     return (
-        bucketed.join(table.hint("broadcast"), _BUCKET)
+        bucketed.join(table.hint("broadcast"), by)
         .withColumn("rank", F.col(_BEFORE) + place)
         .drop(_BUCKET, _BEFORE)
     )

@@ -139,3 +139,17 @@ def test_few_keys_are_ranked(spark, n_rows):
     assert sorted(tuple(row) for row in found) == [
         (10 - n, n_rows - n) for n in reversed(range(n_rows))
     ]
+
+
+@pytest.mark.spark
+def test_the_keys_of_each_group_are_ranked_by_themselves(spark, monkeypatch):
+    monkeypatch.setattr(rank, "N_RANGES", 5)
+    monkeypatch.setattr(rank, "N_DRAWN", 40)
+    rng = np.random.default_rng(0)
+    groups, keys = rng.integers(0, 4, 200), [f"r{n:03}" for n in rng.permutation(200)]
+    rows = list(zip(groups.tolist(), keys, strict=True))
+    df = spark.createDataFrame(rows, "group bigint, key string").repartition(3)
+    found = ranked_by_key(df, "group").collect()
+    places = {group: sorted(k for g, k in rows if g == group) for group, _ in rows}
+    expected = [(g, k, places[g].index(k) + 1) for g, k in rows]
+    assert sorted((r["group"], r["key"], r["rank"]) for r in found) == sorted(expected)

@@ -211,6 +211,11 @@ OF_LABELS = tuple(
         (None, "null label"),
     )
 )
+OF_PROPERTIES = (
+    Fault("null property", {"size": None}),
+    *(Fault("property not finite", {"light": bad}) for bad in (NAN, INF)),
+)
+
 OF_FEATURES = tuple(
     Fault(reason, {"features": features})
     for reason, features in (
@@ -473,14 +478,18 @@ CASES = {
     "audit": Case(
         "audit",
         {
-            "checks": ["label", "outlier", "near_duplicate", "identifier_column"],
+            "checks": [
+                *("label", "outlier", "near_duplicate", "identifier_column"),
+                "spurious_correlations",
+            ],
+            "properties": ["light", "size"],
             "check_options": {"label": {"min_examples_per_class": 0}},
             "n_classes": 3,
             "label": "label",
             "pred_probs": "pred_probs",
             "features": "features",
         },
-        (*OF_KEYS, *OF_LABELS, *_of_probabilities(), *OF_FEATURES),
+        (*OF_KEYS, *OF_LABELS, *_of_probabilities(), *OF_FEATURES, *OF_PROPERTIES),
         written={
             "": (
                 *("id", "is_label_issue", "label_score", "given_label", "predicted_label"),
@@ -495,6 +504,7 @@ CASES = {
             *("label_issues", "label_score", "outlier_issues", "outlier_score"),
             *("near_duplicate_issues", "near_duplicate_score"),
             *("identifier_column_issues", "identifier_column_score", "neighbor_recall"),
+            *("spurious_correlations_issues", "spurious_correlations_score"),
         ),
         class_metrics=(),
         drift=("drift_issue_rate",),

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from runs import config_of, parsed
 
-from lq_spark import audit
+from lq_spark import audit, spurious
 from lq_spark.errors import OptionError
 
 N = 120
@@ -26,6 +26,8 @@ def table_of(seed=0):
             "p": list(0.7 * np.eye(3)[truth] + 0.1),
             "f": list(features),
             "time": rng.permutation(N),
+            "light": given + rng.normal(size=N) * 0.1,
+            "noise": rng.normal(size=N),
         }
     )
 
@@ -35,6 +37,7 @@ def test_a_good_run_says_of_each_row_what_the_function_says(run, spark, by_id):
     options = {"non_iid": {"order": "time"}, "outlier": {"threshold": 0.5}}
     done = run(table, "audit", **GIVEN, check_options=options, keep_columns=["time"])
     names = ("null", "label", "near_duplicate", "class_imbalance", "underperforming_group")
+    assert "spurious_correlations_score" not in {name for name, _ in done.metrics}
     checks = {**{name: {} for name in names}, **options}
     df = spark.createDataFrame(table.to_pandas())
     alone = audit.find_issues(df, **GIVEN, checks=checks)
@@ -53,6 +56,38 @@ def test_a_good_run_says_of_each_row_what_the_function_says(run, spark, by_id):
     assert done.metrics["checks_failed", None] == 0
     assert f"rows with issues {n_rows} of {N}" in done.printed
     assert "near_duplicate: 2 issues, the worst (1 good, 0 bad):" in done.printed
+
+
+def test_a_gate_says_which_property_tells_the_classes_apart(run, spark):
+    table = table_of()
+    columns = {"label": "kind", "classes": GIVEN["classes"], "properties": ["noise", "light"]}
+    done = run(table, "audit", **columns, fail_if=["spurious_correlations_issues > 0"], ends=3)
+    df = spark.createDataFrame(table.to_pandas())
+    expected = spurious.summarize(
+        df, properties=columns["properties"], label="kind", classes=columns["classes"]
+    )
+    assert expected.issues == ("light",)
+    assert done.metrics["spurious_correlations_issues", None] == 1
+    assert done.metrics["spurious_correlations_score", None] == min(expected.scores)
+    assert done.metrics["checks_failed", None] == 0
+    assert "spurious_correlations: 1 issues, lowest scores:" in done.printed
+    assert not [name for name in done.scores.column_names if "spurious" in name]
+
+
+def test_bad_properties_are_refused_or_set_aside(run, tmp_path):
+    table = table_of()
+    light = [None if n == 4 else float("inf") if n == 5 else n for n in range(N)]
+    place = table.column_names.index("light")
+    bad = table.set_column(place, "light", pa.array(light, pa.float64()))
+    columns = {"label": "kind", "classes": GIVEN["classes"], "properties": ["light"]}
+    done = run(bad, "audit", **columns, on_invalid="quarantine")
+    assert done.reasons == {"null property": 1, "property not finite": 1}
+    assert done.scores.num_rows == N - 2
+    other = str(tmp_path / "other")
+    done = run(table, "audit", **{**columns, "properties": ["kind"]}, output=other, ends=2)
+    assert "properties: column 'kind' is string; allowed are whole numbers" in done.error
+    done = run(table, "audit", properties=["light"], output=other, ends=2)
+    assert "properties are given, which go with labels that are classes" in done.error
 
 
 def test_a_check_that_fails_is_told_of_and_can_fail_the_run(run, tmp_path):
@@ -88,6 +123,7 @@ def test_keys_become_checks():
     assert (config.features, config.checks, config.check_options) == (None, None, {})
     given = parsed("audit", "--checks", "null,label", "--check-options", '{"label": {}}')
     assert given["checks"] == ["null", "label"]
+    assert parsed("audit", "--properties", "light,size")["properties"] == ["light", "size"]
     assert given["check_options"] == {"label": {}}
     named = {"non_iid": {"order": "time"}}
     config = config_of("audit", **PLACES, check_options=named)

@@ -6,6 +6,7 @@ strings, and each engine has them in another order, in other partitions and batc
 
 from collections import Counter
 from dataclasses import fields, is_dataclass
+from decimal import Decimal
 from functools import partial
 
 import numpy as np
@@ -27,6 +28,7 @@ from lq_spark import (
     outliers,
     regression,
     segmentation,
+    spurious,
     tokens,
     valuation,
 )
@@ -550,6 +552,27 @@ def of_columns(session, id):
     }
 
 
+def of_properties(session, id):
+    """Columns of numbers that tell the class, or do not, or cannot be looked at."""
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, len(CLASSES), 90)
+    light, noise = labels + rng.normal(size=90) * 0.2, signed(rng, rng.normal(size=90))
+    columns = named(labels, CLASSES), light.tolist(), noise.tolist(), rng.integers(0, 9, 90)
+    rows = [
+        (key(n, id), label, light, noise, int(size), Decimal(int(size)) / 4)
+        for n, (label, light, noise, size) in enumerate(zip(*columns, strict=True))
+    ]
+    schema = f"id {id}, label string, light double, noise float, size int, cost decimal(6,2)"
+    df = session.table(rows, schema)
+    options = {"properties": ["light", "noise", "size", "cost"], "classes": CLASSES}
+    faults = [(*rows[0][:2], bad, *rows[0][3:]) for bad in (None, NAN, INF)]
+    return {
+        "properties": spurious.find_issues(df, **options, n_folds=4),
+        "in short": spurious.summarize(df, **options),
+        "faults": spurious.validate(session.table(rows[1:] + faults, schema), **options),
+    }
+
+
 def of_near_rows(session, id, array):
     """Rows with labels and times, near to each other in both."""
     rng = np.random.default_rng(4)
@@ -601,6 +624,7 @@ CASES = {
     "activelab": partial(of_activelab, **NUMBERS),
     "features": partial(of_features, id="string", array="array<double>"),
     "columns": partial(of_columns, id="string"),
+    "properties": partial(of_properties, id="string"),
     "near rows": partial(of_near_rows, id="string", array="array<float>"),
 }
 

@@ -124,6 +124,8 @@ def names_at(classes: Sequence[object] | None, places: ArrayLike) -> list[str]:
 def _singular(name: str) -> str:
     if name.endswith("ss"):
         return name
+    if name.endswith("ies"):
+        return f"{name.removesuffix('ies')}y"
     return name.removesuffix("es" if name.endswith(("sses", "xes")) else "s")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from lq_spark.core.audit.checks import NAMES, ON_REQUEST
+from lq_spark.core.audit.checks import NAMES, OF_COLUMNS, ON_REQUEST
 from lq_spark.errors import listed
 from lq_spark.job.config import Name
 from lq_spark.job.summary import Metric, Summary, recall_text
@@ -55,6 +55,12 @@ class AuditConfig(NeighborsConfig):
     n_classes: int | None = Field(
         None, ge=2, description="number of classes, where nothing else says it (else the first row)"
     )
+    properties: list[Name] | None = Field(
+        None,
+        min_length=1,
+        description="columns of numbers that should not tell the class: the brightness of an "
+        "image, say",
+    )
     checks: list[Name] | None = Field(
         None,
         min_length=1,
@@ -75,7 +81,11 @@ class AuditConfig(NeighborsConfig):
         "issue_rate": "Share of the rows that are an issue of some check.",
         "health_score": "Mean score of the checks: 1 good, 0 bad.",
         "checks_failed": "Checks that could not be made.",
-        **{f"{name}_issues": f"Rows that are an issue of the check {name}." for name in NAMES},
+        **{
+            f"{name}_issues": f"{'Columns' if name in OF_COLUMNS else 'Rows'} that are an issue of "
+            f"the check {name}."
+            for name in NAMES
+        },
         **{f"{name}_score": f"Score of the check {name}: 1 good, 0 bad." for name in NAMES},
         **RECALL_METRIC,
     }
@@ -159,6 +169,7 @@ class AuditTask(Task[AuditConfig]):
             pred_probs=config.pred_probs,
             features=config.features,
             graph=edges_of(self),
+            properties=config.properties,
             task=config.label_task,
             classes=config.classes,
             n_classes=config.n_classes,
@@ -195,6 +206,7 @@ class AuditTask(Task[AuditConfig]):
             label=config.label,
             pred_probs=config.pred_probs,
             features=config.features,
+            properties=config.properties,
             task=config.label_task,
             classes=config.classes,
             n_classes=config.n_classes,

@@ -121,7 +121,8 @@ class ImbalanceTask(Task[ImbalanceConfig]):
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
-        from lq_spark.tasks.imbalance.counts import IS_ISSUE, SCORE, checked_labels
+        from lq_spark.tasks.imbalance.counts import IS_ISSUE, SCORE
+        from lq_spark.tasks.shared.class_counts import checked_labels
 
         config = self.config
         self.labels = checked_labels(self.source, config.label, config.classes, config.n_classes)
@@ -156,7 +157,8 @@ class ImbalanceTask(Task[ImbalanceConfig]):
     def score(self, rows: DataFrame, scratch: Scratch) -> Iterator[tuple[str, DataFrame]]:
         """Yield rows with their scores and flags."""
         from lq_spark.core.imbalance.classes import finish_imbalance
-        from lq_spark.tasks.imbalance.counts import class_counts, with_imbalance
+        from lq_spark.tasks.imbalance.counts import with_imbalance
+        from lq_spark.tasks.shared.class_counts import class_counts
 
         self.counts = class_counts(rows, self.labels, fail=False)
         there = self.counts.any()

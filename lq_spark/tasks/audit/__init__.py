@@ -13,7 +13,7 @@ from lq_spark.tasks.audit.issues import find_issues, validate
 from lq_spark.tasks.audit.labels import ClassImbalance, LabelIssue, LabelSetIssue, NumberIssue
 from lq_spark.tasks.audit.result import Audit
 from lq_spark.tasks.audit.table import AuditTable
-from lq_spark.tasks.audit.values import IdentifierColumn, Null
+from lq_spark.tasks.audit.values import IdentifierColumn, Null, SpuriousCorrelations
 
 __all__ = [
     "Audit",
@@ -31,6 +31,7 @@ __all__ = [
     "Null",
     "NumberIssue",
     "Outlier",
+    "SpuriousCorrelations",
     "UnderperformingGroup",
     "find_issues",
     "validate",

@@ -22,7 +22,15 @@ from lq_spark.errors import (
     require_whole_number,
 )
 from lq_spark.progress import step
-from lq_spark.tasks import imbalance, multiclass, multilabel, neighbors, outliers, regression
+from lq_spark.tasks import (
+    imbalance,
+    multiclass,
+    multilabel,
+    neighbors,
+    outliers,
+    regression,
+    spurious,
+)
 from lq_spark.tasks.audit.by_neighbors import (
     DataValuation,
     ExactDuplicate,
@@ -35,7 +43,7 @@ from lq_spark.tasks.audit.check import Check, Checked
 from lq_spark.tasks.audit.labels import ClassImbalance, LabelIssue, LabelSetIssue, NumberIssue
 from lq_spark.tasks.audit.result import Audit
 from lq_spark.tasks.audit.table import AuditTable, rows_of
-from lq_spark.tasks.audit.values import IdentifierColumn, Null
+from lq_spark.tasks.audit.values import IdentifierColumn, Null, SpuriousCorrelations
 from lq_spark.tasks.neighbors.columns import Features, feature_table
 from lq_spark.tasks.shared.columns import n_true, require_named
 from lq_spark.tasks.shared.keys import require_to_validate, require_unique, with_key_reasons
@@ -44,6 +52,7 @@ from lq_spark.tasks.shared.probabilities import PredProbs
 from lq_spark.tasks.shared.reasons import with_further_reasons
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.shared.sums import ScoreSums, score_sums
+from lq_spark.tasks.spurious.columns import checked_properties
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -51,7 +60,7 @@ if TYPE_CHECKING:
 CHECKS: Mapping[str, tuple[type[Check], ...]] = {
     "classification": (
         *(Null, LabelIssue, Outlier, NearDuplicate, ExactDuplicate, NonIid, ClassImbalance),
-        *(UnderperformingGroup, DataValuation, IdentifierColumn),
+        *(UnderperformingGroup, DataValuation, IdentifierColumn, SpuriousCorrelations),
     ),
     "regression": (
         *(Null, NumberIssue, Outlier, NearDuplicate, ExactDuplicate, NonIid, IdentifierColumn),
@@ -73,6 +82,7 @@ def find_issues(
     pred_probs: PredProbs | None = None,
     features: Features | None = None,
     graph: DataFrame | None = None,
+    properties: Sequence[str] | None = None,
     task: str = "classification",
     checks: Checks | None = None,
     classes: Sequence[str] | None = None,
@@ -106,14 +116,18 @@ def find_issues(
     graph : DataFrame, optional
         Or the neighbours themselves: the edges of a graph, as many for each row, in the columns
         that :func:`lq_spark.neighbors.graph` gives.
+    properties : sequence of str, optional
+        Columns of numbers that should not tell the class, such as the brightness of an image, as
+        for :func:`lq_spark.spurious.find_issues`.
     task : {"classification", "regression", "multilabel"}
         What the labels are.
     checks : sequence or mapping, optional
         Which checks run: their names, with a mapping the options of each by its name (as of the
         functions of the same check), or objects: those of the classes here or your own
         (:class:`Check`). By default all for which the table has what they need, of "null", "label",
-        "outlier", "near_duplicate", "non_iid", "class_imbalance" and "underperforming_group"; on
-        request "exact_duplicate", "data_valuation" and "identifier_column", too.
+        "outlier", "near_duplicate", "non_iid", "class_imbalance", "underperforming_group" and
+        "spurious_correlations"; on request "exact_duplicate", "data_valuation" and
+        "identifier_column", too.
     classes, n_classes
         As for :func:`lq_spark.multiclass.score`.
     on_check_error : {"report", "fail"}
@@ -148,6 +162,7 @@ def find_issues(
             pred_probs=pred_probs,
             features=features,
             graph=graph,
+            properties=properties,
             task=task,
             classes=classes,
             n_classes=n_classes,
@@ -230,6 +245,7 @@ def validate(
     label: str | None = None,
     pred_probs: PredProbs | None = None,
     features: Features | None = None,
+    properties: Sequence[str] | None = None,
     task: str = "classification",
     classes: Sequence[str] | None = None,
     n_classes: int | None = None,
@@ -241,7 +257,7 @@ def validate(
 
     Parameters
     ----------
-    df, label, pred_probs, features, task, classes, n_classes, n_features
+    df, label, pred_probs, features, properties, task, classes, n_classes, n_features
         As for :func:`find_issues`.
     id : str, optional
         Column that must tell the rows apart.
@@ -255,6 +271,8 @@ def validate(
     require_named(df, label=label, pred_probs=pred_probs, features=features)
     if features is not None:
         feature_table(df, features)
+    if properties is not None:
+        checked_properties(df, properties)
     if n_features is not None:
         require_whole_number("n_features", n_features, 1)
     require_to_validate(df, id, "audit.validate")
@@ -279,6 +297,9 @@ def validate(
     if features is not None:
         options = {"features": features, "n_features": n_features}
         checked = with_further_reasons(checked, neighbors.validate, **options)
+    if properties is not None:
+        of_properties = {"properties": properties, "label": None}
+        checked = with_further_reasons(checked, spurious.validate, **of_properties)
     return checked if id is None else with_key_reasons(checked, df, id)
 
 
@@ -311,7 +332,7 @@ def audited(
         if piece.rows is not None:
             wide = wide.join(piece.rows, table.id, "left")
     for check in checks:
-        if check.name in failed:
+        if check.name in failed and names[check.name]:
             nulls = check.column_types(table).items()
             wide = wide.withColumns({name: F.lit(None).cast(kind) for name, kind in nulls})
     flags = [column(check.flag) for check in checks if names[check.name]]

@@ -26,10 +26,11 @@ from lq_spark.tasks import multilabel, regression
 from lq_spark.tasks.audit.check import Check, Checked
 from lq_spark.tasks.audit.table import AuditTable, rows_of
 from lq_spark.tasks.groups.passes import Confidence, Labelled
-from lq_spark.tasks.imbalance.counts import Labels, checked_labels, class_counts, with_imbalance
+from lq_spark.tasks.imbalance.counts import with_imbalance
 from lq_spark.tasks.multiclass.issues import issues_with_noise
 from lq_spark.tasks.neighbors.batches import NEIGHBORS, ROW
 from lq_spark.tasks.shared.batches import list_array
+from lq_spark.tasks.shared.class_counts import Labels, checked_labels, class_counts
 from lq_spark.tasks.shared.names import LABEL_QUALITY, PREDICTED_LABEL
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ class ClassImbalance(Check):
     def find_issues(self, table: AuditTable) -> Checked:
         """Return the rows of the rarest class, if it is too rare."""
         rows = table.columns(table.label)
-        labels, counts = _counted(table)
+        labels, counts = counted_classes(table)
         found = finish_imbalance(counts, self.threshold) if counts.any() else None
         score = None if found is None else found.score
         return Checked(with_imbalance(rows, labels, found), score, info=found)
@@ -226,7 +227,7 @@ def _named(found: DataFrame, table: AuditTable, check: Check) -> DataFrame:
     return found.withColumnsRenamed({LABEL_QUALITY: check.score, table.label or "": _GIVEN})
 
 
-def _counted(table: AuditTable) -> tuple[Labels, Any]:
+def counted_classes(table: AuditTable) -> tuple[Labels, Any]:
     """Return the labels of a table, and the rows of each class."""
 
     def count() -> tuple[Labels, Any]:
@@ -238,7 +239,7 @@ def _counted(table: AuditTable) -> tuple[Labels, Any]:
 
 def _with_votes(table: AuditTable) -> DataFrame:
     """Return the id and label of each row, with the shares of the classes among its neighbours."""
-    labels, counts = _counted(table)
+    labels, counts = counted_classes(table)
     lists = table.neighbors("euclidean").lists
     by_id = table.columns(table.label).select(
         column(table.id).alias("__lq_neighbor"), labels.index.alias(_INDEX)

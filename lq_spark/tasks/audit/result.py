@@ -129,7 +129,7 @@ class Audit(Displayed):
         return {name: (found[1], found[0]) for name, found in self.columns.items() if found}
 
     def parts(self, n: int) -> list[Part]:
-        """Return what a report consists of: the checks, and the ``n`` worst rows of each."""
+        """Return what a report consists of: the checks, and the ``n`` worst rows or columns."""
         rows = [
             (check, number(score), count(n_issues))
             for check, score, n_issues in self.summary.itertuples(index=False)
@@ -142,6 +142,8 @@ class Audit(Displayed):
         for check, found in zip(self.summary["check"], self.summary["num_issues"], strict=True):
             if found and self.columns.get(check):
                 parts.append(self._worst_table(check, int(found), n))
+            elif found:
+                parts += self._tables_of_columns(check, int(found), n)
         return parts
 
     def _worst_table(self, check: str, n_issues: int, n: int) -> Table:
@@ -154,6 +156,21 @@ class Audit(Displayed):
             {score: 1.0},
             keys=worst[self.id].tolist(),
         )
+
+    def _tables_of_columns(self, check: str, n_issues: int, n: int) -> list[Table]:
+        """Return what is known of the issues of a check that looks at columns, not at rows."""
+        info = self.info.get(check)
+        if not isinstance(info, Displayed):
+            return []
+        return [
+            Table(
+                f"{check}: {n_issues:,} issues, {table.title}",
+                [*table.columns],
+                [*zip(*table.columns.values(), strict=True)][:n],
+                table.bars,
+            )
+            for table in info._tables()
+        ]
 
     def _facts(self) -> dict[str, Any]:
         return {

@@ -10,14 +10,15 @@ from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import column, require_key
 from lq_spark.engine.verbs import select
 from lq_spark.errors import OptionError
-from lq_spark.tasks.imbalance.counts import checked_labels
 from lq_spark.tasks.neighbors.batches import ROW
 from lq_spark.tasks.neighbors.columns import Features
 from lq_spark.tasks.neighbors.knn import GraphOptions, SearchedGraph, graph_options, neighbor_lists
+from lq_spark.tasks.shared.class_counts import checked_labels
 from lq_spark.tasks.shared.classes import agreed_k, checked_classes
 from lq_spark.tasks.shared.columns import require_named
 from lq_spark.tasks.shared.probabilities import PredProbs, probabilities, probability_names
 from lq_spark.tasks.shared.table import labelled_table
+from lq_spark.tasks.spurious.columns import checked_properties
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -34,7 +35,7 @@ class AuditTable:
     Attributes
     ----------
     df : DataFrame
-    id, label, pred_probs, features
+    id, label, pred_probs, features, properties
         Its columns; None for one that was not given.
     task : str
     classes, n_classes, k, metric, n_features, recall, seed
@@ -47,6 +48,7 @@ class AuditTable:
     pred_probs: PredProbs | None
     features: Features | None
     graph: DataFrame | None
+    properties: Sequence[str] | None
     task: str
     classes: Sequence[str] | None
     n_classes: int | None
@@ -90,6 +92,10 @@ class AuditTable:
             probabilities(self.df, self.pred_probs, names, None)
         else:
             require_named(self.df, label=self.label, pred_probs=self.pred_probs)
+        if self.properties is not None:
+            checked_properties(self.df, self.properties)
+            if self.label is None or not self.has_classes:
+                raise OptionError("properties are given, which go with labels that are classes")
         if self.has_neighbors:
             self.near_options()
 

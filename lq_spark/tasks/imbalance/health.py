@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lq_spark.core.imbalance.classes import THRESHOLD, finish_imbalance
 from lq_spark.core.shared.display import N_SHOWN, Displayed, SmallTable, names_at
 from lq_spark.errors import require_number
-from lq_spark.tasks.imbalance.counts import checked_labels, class_counts
+from lq_spark.tasks.shared.class_counts import checked_labels, class_counts
 from lq_spark.tasks.shared.streams import refuse_stream
 
 if TYPE_CHECKING:

@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING
 from lq_spark.core.imbalance.classes import THRESHOLD, finish_imbalance
 from lq_spark.engine.inputs import column, require_new_columns
 from lq_spark.errors import require_number, require_one_of
-from lq_spark.tasks.imbalance.counts import (
-    IS_ISSUE,
-    SCORE,
-    checked_labels,
-    class_counts,
-    with_imbalance,
-)
+from lq_spark.tasks.imbalance.counts import IS_ISSUE, SCORE, with_imbalance
+from lq_spark.tasks.shared.class_counts import checked_labels, class_counts
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import INVALID_REASON
 from lq_spark.tasks.shared.reasons import with_label_named

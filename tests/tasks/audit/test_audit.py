@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
-from lq_spark import audit, duplicates, groups, outliers
+from lq_spark import audit, duplicates, groups, outliers, spurious
 from lq_spark.core.audit.checks import NAMES
 from lq_spark.errors import ColumnError, InvalidRowsError, LqError, OptionError
 from lq_spark.tasks.audit.issues import CHECKS
@@ -34,6 +34,8 @@ def rows(seed=0):
             "probs": probs.tolist(),
             "number": np.arange(N),
             "time": rng.permutation(N),
+            "light": given + rng.normal(size=N) * 0.1,
+            "noise": rng.normal(size=N),
         }
     )
 
@@ -53,6 +55,7 @@ def pandas_of(found):
 ALL = (
     *("null", "label", "outlier", "near_duplicate", "exact_duplicate", "non_iid"),
     *("class_imbalance", "underperforming_group", "data_valuation", "identifier_column"),
+    "spurious_correlations",
 )
 
 
@@ -84,14 +87,13 @@ def test_labels_by_near_rows_are_of_the_same_search_if_it_is_euclidean(df, calls
 
 
 def test_neighbors_are_looked_for_once_and_partitions_change_nothing(df, calls):
-    found = audit.find_issues(df, **GIVEN, features="features", checks=ALL)
+    given = {**GIVEN, "features": "features", "properties": ["light", "noise"]}
+    found = audit.find_issues(df, **given, checks=ALL)
     assert found.failed == {}
     assert found.summary["check"].tolist() == list(ALL)
     assert len(calls) == 1
     expected = pandas_of(found)
-    again = audit.find_issues(
-        df.repartition(7, "time"), **GIVEN, features="features", checks=ALL[::-1]
-    )
+    again = audit.find_issues(df.repartition(7, "time"), **given, checks=ALL[::-1])
     pd.testing.assert_frame_equal(pandas_of(again), expected, check_exact=True)
     pd.testing.assert_frame_equal(again.summary, found.summary, check_exact=True)
     assert len(calls) == 2
@@ -133,6 +135,48 @@ def test_exact_duplicates_and_identifiers_are_found_on_request(df):
     assert summary.loc["identifier_column"].tolist() == [0.0, 2.0]
     assert found.info["identifier_column"].identifiers == ("number", "time")
     assert found.columns["identifier_column"] == []
+
+
+def test_properties_that_tell_the_classes_apart_are_found_where_some_are_given(df):
+    properties = ["noise", "light"]
+    found = audit.find_issues(df, label="kind", classes=GIVEN["classes"], properties=properties)
+    assert found.failed == {}
+    assert found.summary["check"].tolist() == ["null", "class_imbalance", "spurious_correlations"]
+    expected = spurious.summarize(df, properties=properties, label="kind", classes=GIVEN["classes"])
+    assert expected.issues == ("light",)
+    assert found.info["spurious_correlations"] == expected
+    summary = found.summary.set_index("check").loc["spurious_correlations"]
+    assert summary.tolist() == [expected.scores[1], 1.0]
+    assert found.columns["spurious_correlations"] == []
+    assert {*found.issues.columns} >= {"id", "is_null_issue", "num_issues"}
+    assert not [name for name in found.issues.columns if "spurious" in name]
+    report = found.report()
+    assert "spurious_correlations: 1 issues, lowest scores:" in report
+    assert f"light  {expected.scores[1]:.6f}  {expected.accuracies[1]:.6f}" in report
+    checks = {"spurious_correlations": {"threshold": 0.0, "n_folds": 3}}
+    found = audit.find_issues(
+        df, label="kind", classes=GIVEN["classes"], properties=properties, checks=checks
+    )
+    assert found.summary["num_issues"].tolist() == [0]
+    other = spurious.summarize(
+        df, properties=properties, label="kind", classes=GIVEN["classes"], n_folds=3
+    )
+    assert found.info["spurious_correlations"].accuracies == other.accuracies
+    assert other.accuracies != expected.accuracies
+
+
+def test_properties_that_cannot_be_looked_at_leave_the_other_checks(df):
+    bad = df.withColumn("light", F.expr("nullif(light, light)"))
+    given = {"label": "kind", "classes": GIVEN["classes"], "properties": ["light"]}
+    found = audit.find_issues(bad, **given)
+    assert found.summary["check"].tolist() == ["null", "class_imbalance"]
+    assert found.failed == {
+        "spurious_correlations": "90 of 90 rows cannot be scored, 90 with null property; "
+        "spurious.validate says which"
+    }
+    checked = audit.validate(bad, **given)
+    reasons = {row["invalid_reason"] for row in checked.collect()}
+    assert reasons == {"null property"}
 
 
 def test_a_check_that_fails_does_not_take_the_others_down(df):
@@ -238,6 +282,40 @@ def test_checks_of_ones_own_run_like_the_others(df):
         ({"checks": [OddNumber(), OddNumber("time")]}, OptionError, "each may be there once"),
         ({"checks": [OddNumber]}, OptionError, "must be names or objects of Check"),
         ({"checks": []}, OptionError, "checks: none is named"),
+        (
+            {"checks": ["spurious_correlations"], "label": "time"},
+            OptionError,
+            "'spurious_correlations' needs a label and properties",
+        ),
+        (
+            {"properties": ["light"]},
+            OptionError,
+            "properties are given, which go with labels that are classes",
+        ),
+        (
+            {"properties": ["light"], "label": "light", "task": "regression"},
+            OptionError,
+            "properties are given, which go with labels that are classes",
+        ),
+        (
+            {"properties": ["lights"], "label": "time"},
+            ColumnError,
+            "properties: no column 'lights' in the table",
+        ),
+        (
+            {"properties": ["kind"], "label": "time"},
+            ColumnError,
+            "properties: column 'kind' is string; allowed are whole numbers, float, double and",
+        ),
+        (
+            {
+                "properties": ["light"],
+                "label": "time",
+                "checks": {"spurious_correlations": {"threshold": 2}},
+            },
+            OptionError,
+            "threshold must be a number from 0",
+        ),
         ({"on_check_error": "ignore"}, OptionError, "on_check_error must be one of"),
         (
             {"k": 0, "features": "features"},
