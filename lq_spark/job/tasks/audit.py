@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from lq_spark.core.audit.checks import NAMES, OF_COLUMNS, ON_REQUEST
+from lq_spark.core.audit.checks import MEANINGS, NAMES, ON_REQUEST
 from lq_spark.errors import listed
 from lq_spark.job.config import Name
 from lq_spark.job.summary import Metric, Summary, recall_text
@@ -81,11 +81,7 @@ class AuditConfig(NeighborsConfig):
         "issue_rate": "Share of the rows that are an issue of some check.",
         "health_score": "Mean score of the checks: 1 good, 0 bad.",
         "checks_failed": "Checks that could not be made.",
-        **{
-            f"{name}_issues": f"{'Columns' if name in OF_COLUMNS else 'Rows'} that are an issue of "
-            f"the check {name}."
-            for name in NAMES
-        },
+        **{f"{name}_issues": f"{text[0].upper()}{text[1:]}." for name, text in MEANINGS.items()},
         **{f"{name}_score": f"Score of the check {name}: 1 good, 0 bad." for name in NAMES},
         **RECALL_METRIC,
     }
