@@ -26,6 +26,3 @@ NAMES: Final = tuple(MEANINGS)
 
 ON_REQUEST: Final = ("exact_duplicate", "data_valuation", "identifier_column")
 """Those that run only if they are named."""
-
-OF_COLUMNS: Final = ("identifier_column", "spurious_correlations")
-"""Those whose issues are columns, not rows."""
