@@ -56,6 +56,9 @@ def test_the_seconds_go_on_while_a_step_lasts(monkeypatch):
     monkeypatch.setattr(progress, "TICK", 0.01)
     text = shown(monkeypatch, Terminal(), wait=0.1)
     assert len(re.findall(r"label \(1 of 2\), 0 s", text)) > 2
+    written = len(sys.stderr.getvalue())
+    time.sleep(0.1)
+    assert len(sys.stderr.getvalue()) == written  # nobody looks at the clock any more
 
 
 def test_a_step_that_fails_leaves_no_line(monkeypatch):

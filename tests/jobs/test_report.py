@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from runs import run_job
 from task_cases import CASES
 
 from lq_spark.errors import OptionError
+from lq_spark.job.record.history import metric_history
 from lq_spark.job.results import RunResults
 
 LOOKS = [(WIDE, False), (PHONE, True)]
@@ -166,7 +168,7 @@ def test_images_of_the_lowest_rows_are_shown(reported, browser, images):
 @pytest.mark.spark
 def test_a_report_tells_what_has_changed_since_the_run_before(reported, browser):
     columns = digits_like(200)
-    reported(pa.table(columns), "multiclass", find_issues=True)
+    before, _, _ = reported(pa.table(columns), "multiclass", find_issues=True)
     columns["label"][:100] = 1 - columns["label"][:100]
     done, page, results = reported(
         pa.table(columns),
@@ -189,12 +191,40 @@ def test_a_report_tells_what_has_changed_since_the_run_before(reported, browser)
     assert re.search(rf"label issues\s+{value:.0f}\s*[+-]\d+ since the run before", shown)
     assert "MET" in shown
     assert "Classes since the run before" in shown
+    [first] = browser.run(
+        "[...document.querySelectorAll('caption')].filter(c => c.textContent.includes('changed'))"
+        ".map(c => [...c.parentElement.tBodies[0].rows[0].cells].map(d => d.textContent))"
+    )
+    metric = (f"class_{first[1].replace(' ', '_')}", first[0])
+    assert float(first[2].replace(",", "")) == pytest.approx(before.metrics[metric], rel=1e-3)
+    assert float(first[3].replace(",", "")) == pytest.approx(done.metrics[metric], rel=1e-3)
     titles = browser.run("[...document.querySelectorAll('h2')].map(h => h.textContent)")
     at = titles.index("Earlier runs")
     drawn = browser.run(
         f"document.querySelectorAll('section')[{at}].querySelectorAll('svg').length"
     )
     assert drawn >= 3
+
+
+def test_the_history_has_runs_whose_gate_failed_and_not_those_that_failed(reported, spark):
+    columns = digits_like()
+    reported(pa.table(columns), "multiclass")
+    gate = {"fail_if": ["rows > 1"], "ends": 3}
+    reported(
+        pa.table({name: values[:30] for name, values in columns.items()}), "multiclass", **gate
+    )
+    reported(pa.table(columns), "multiclass", label="note", ends=2)
+    done, _, _ = reported(pa.table(columns), "multiclass")
+    now = datetime.now(timezone.utc)
+    names = ["rows", "mean_label_quality", "issue_rate"]
+    found = metric_history(spark, done.config, names, now, {("rows", None): 50.0})
+    assert found.values["rows"] == [40.0, 30.0, 40.0, 50.0]
+    assert found.values["mean_label_quality"][-2:] == [
+        done.metrics["mean_label_quality", None],
+        None,
+    ]
+    assert found.values["issue_rate"] == [None] * 4
+    assert found.started_at == sorted(found.started_at)
 
 
 @pytest.mark.spark

@@ -47,6 +47,7 @@ PARTS = [
     Figures("more", [Figure("recall", None, 0.5), Figure("new", 3.0)]),
     Code("its text", "a: 1\nb: <2>"),
     Meanings("words", {"issue_rate": "Share of issues."}),
+    Table("wide", [f"column {n}" for n in range(30)], [["of a row"] * 30]),
 ]
 PAGE = Page("A report", "of a run", [Section("All", PARTS), Section("Nothing", ["", ""])])
 
@@ -107,7 +108,9 @@ def test_a_bar_of_nothing_has_no_length():
 
 def test_dollars_are_no_formula():
     chart = Heatmap("t", ["$x^2$", "$y"], [[0, 1], [1, 0]], ("given", "true"))
-    assert html_of(Page("p", "", [Section("s", [chart])])).count("$x^2$") == 2  # at both axes
+    assert (
+        html_of(Page("p", "", [Section("s", [chart])])).count(">$x^2$</text>") == 2
+    )  # at both axes
 
 
 def test_a_page_is_written_whole_or_not_at_all(page, tmp_path):
@@ -122,6 +125,8 @@ def test_a_console_shows_lines_and_tables_alone():
         "  class   rows    mean   share",
         "    cat  1,500  0.2500  50.00%",
         "    dog    750       -   0.00%",
+        *("", "wide:", "  " + "  ".join(f"column {n}" for n in range(30))),
+        "  " + "  ".join("of a row".rjust(len(f"column {n}")) for n in range(29)) + "  of a row",
     ]
 
 
