@@ -146,12 +146,12 @@ class JobsOfPhases:
         counter = self
 
         @contextlib.contextmanager
-        def grouped(clock: Clock, phase: str) -> Iterator[None]:
+        def grouped(clock: Clock, phase: str, note: str = "") -> Iterator[None]:
             outer = counter.context.getLocalProperty("spark.jobGroup.id")
             counter.phases[phase] = None
             counter.context.setLocalProperty("spark.jobGroup.id", phase)
             try:
-                with counter.timed(clock, phase):
+                with counter.timed(clock, phase, note):
                     yield
             finally:
                 counter.context.setLocalProperty("spark.jobGroup.id", outer)
