@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lq_spark import progress
+from lq_spark import audit, multiclass, progress
 
 
 class Terminal(io.StringIO):
@@ -76,3 +76,22 @@ def test_a_stream_that_is_closed_is_no_matter(monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream)
     with progress.step("audit"):
         stream.close()
+
+
+def test_long_calls_tell_their_steps(spark, capsys):
+    rows = [(i, i % 2, [0.5 + 0.4 * (-1) ** i, 0.5 - 0.4 * (-1) ** i]) for i in range(20)]
+    df = spark.createDataFrame(rows, "id bigint, label bigint, pred_probs array<double>")
+    progress.show(True)
+    multiclass.find_issues(df).count()
+    assert capsys.readouterr().err.splitlines() == [
+        "class thresholds (1 of 2)",
+        "label issues of 20 rows (2 of 2)",
+    ]
+    checks = ["label", "near_duplicate"]
+    audit.find_issues(
+        df, label="label", pred_probs="pred_probs", features="pred_probs", checks=checks
+    )
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "check label (1 of 2)"
+    assert "check near_duplicate (2 of 2): neighbours of 20 rows" in lines
+    assert lines[-1] == "all checks together"

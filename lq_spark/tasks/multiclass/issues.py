@@ -22,6 +22,7 @@ from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.errors import OptionError
+from lq_spark.progress import step
 from lq_spark.tasks.multiclass.facts import count_facts, with_facts
 from lq_spark.tasks.multiclass.flags import TableColumns, flagged_rows, held_if_small
 from lq_spark.tasks.multiclass.thresholds import fit_thresholds
@@ -204,14 +205,16 @@ def issues_with_noise(
     require_room(table.label_type, label, n_classes)
     require_a_number_each(num_to_remove_per_class, n_classes)
     if fitted is None:
-        thresholds = fit_thresholds(df, **columns, classes=classes, tolerance=tolerance)
+        with step("class thresholds", 1, 2):
+            thresholds = fit_thresholds(df, **columns, classes=classes, tolerance=tolerance)
         n_rows = sum(thresholds.class_counts)
     else:
         thresholds, n_rows = fitted.thresholds, df.count()
     scores = score_columns(
         method, thresholds if adjust_pred_probs else None, table.label_type, table.classes
     )
-    with held_if_small(n_rows, thresholds.n_classes) as held:
+    held = held_if_small(n_rows, thresholds.n_classes)
+    with held, step(f"label issues of {n_rows:,} rows", 2, 2):
         found, model = flagged_rows(
             df,
             table,

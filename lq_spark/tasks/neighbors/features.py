@@ -29,6 +29,7 @@ from lq_spark.engine.kept import kept
 from lq_spark.engine.readings import Input, column_input
 from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import InvalidRowsError
+from lq_spark.progress import step
 from lq_spark.tasks.neighbors.approximate import approximate_neighbors
 from lq_spark.tasks.neighbors.batches import (
     DISTANCES,
@@ -123,7 +124,8 @@ def lists_of(
     else:
         lists = _of_all_rows(found, nearest, kind)
     lists = held.hold(lists)
-    lists.count()  # now, while what it is made of is kept
+    with step(f"neighbours of {found.n_rows:,} rows"):
+        lists.count()  # now, while what it is made of is kept
     return lists, found.k if found.n_rows > 1 else 0, recall
 
 
