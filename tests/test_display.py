@@ -300,6 +300,41 @@ def test_a_health_summary_shows_the_worst_classes_and_the_most_confused_pairs():
     assert bars.count("100") >= 1
 
 
+def test_an_audit_shows_checks_with_bars_why_one_failed_and_how_neighbours_were_found():
+    summary = pd.DataFrame(
+        [("label", 0.5, 8), ("null", 1.0, 0), ("outlier", 0.25, 2)],
+        columns=["check", "score", "num_issues"],
+    )
+    why = "column 'embedding' has <b>vectors</b> of unequal lengths: 3 in row 7, 2 in row 12, " * 2
+    facts = {"num_rows": 100, "health_score": 0.75, "num_classes": 3, "knn_metric": "cosine"}
+    found = Audit("id", None, summary, {"near_duplicate": why}, {**facts, "knn_k": 10}, {})
+    text = found._repr_html_()
+    bars = re.findall(r"rgba\([^)]*\) (\d+)%", text)
+    assert bars == ["50", "100", "100", "0", "25", "25"]
+    page = Page(text)
+    assert why.strip() in page.text
+    assert "b" in page.tags and "<b>vectors" not in text
+    for part in (
+        "checks (1 good, 0 bad)",
+        "near_duplicate",
+        "statistics",
+        "metric",
+        "cosine",
+        "10",
+    ):
+        assert part in page.text
+    nothing = summary.assign(num_issues=0)
+    assert "rgba" in Audit("id", None, nothing, {}, facts, {})._repr_html_()
+    very_long = Audit("id", None, summary, {"label": "word " * 1000}, facts, {})._repr_html_()
+    assert len(very_long) < 10_000 and "…" in very_long
+
+
+def test_the_head_of_a_column_stands_on_the_side_of_its_values():
+    text = audited(2)._repr_html_()
+    assert '<th style="text-align:left">check</th>' in text
+    assert '<th style="text-align:right">score</th>' in text
+
+
 def test_objects_without_rows_are_shown_too():
     empty = NoiseModel(Thresholds((2.0, 2.0), (0, 0)), sparse(np.zeros((2, 2), dtype=int)), 0)
     assert repr(empty) == "<NoiseModel: 2 classes, 0 rows, 0 label issues>"

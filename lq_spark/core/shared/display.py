@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -16,6 +16,9 @@ N_SHOWN = 5
 
 MAX_TEXT = 40
 """Characters of a name; longer ones are cut."""
+
+MAX_SENTENCE = 300
+"""Characters of a sentence, which is wrapped; longer ones are cut."""
 
 _BAR = "background:linear-gradient(90deg,rgba(70,130,180,.35) {0:.0f}%,transparent {0:.0f}%)"
 
@@ -30,11 +33,14 @@ class SmallTable(NamedTuple):
         Of equal lengths.
     bars : mapping of str to float or None
         Which columns have bars in their cells, and the value of a full bar; None: the largest.
+    sentences : collection of str
+        Which columns have sentences, to be read to their ends, in place of names.
     """
 
     title: str
     columns: Mapping[str, Sequence[Any]]
     bars: Mapping[str, float | None] = {}
+    sentences: Collection[str] = ()
 
 
 class Displayed(ABC):
@@ -129,7 +135,7 @@ def _singular(name: str) -> str:
     return name.removesuffix("es" if name.endswith(("sses", "xes")) else "s")
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, length: int = MAX_TEXT) -> str:
     if value is None:
         return ""
     if isinstance(value, (bool, np.bool_)):
@@ -140,7 +146,7 @@ def _text(value: Any) -> str:
         number = float(value)
         return f"{number:,.0f}" if 1e4 <= abs(number) < 1e15 else f"{number:.4g}"
     text = " ".join(str(value).split())
-    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _table_html(table: SmallTable) -> str:
@@ -151,11 +157,14 @@ def _table_html(table: SmallTable) -> str:
         name: max(table.columns[name]) if full is None else full
         for name, full in table.bars.items()
     }
-    head = "".join(f"<th>{html.escape(_text(name))}</th>" for name in table.columns)
+    head = "".join(
+        f'<th style="text-align:{_side(values[0])}">{html.escape(_text(name))}</th>'
+        for name, values in table.columns.items()
+    )
     body = "".join(
         "<tr>"
         + "".join(
-            _cell_html(value, bars.get(name))
+            _sentence_html(value) if name in table.sentences else _cell_html(value, bars.get(name))
             for name, value in zip(table.columns, row, strict=True)
         )
         + "</tr>"
@@ -167,9 +176,21 @@ def _table_html(table: SmallTable) -> str:
     return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+
+
+def _side(value: Any) -> str:
+    return "right" if _is_number(value) else "left"
+
+
 def _cell_html(value: Any, full: float | None) -> str:
-    is_number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
-    style = f"text-align:{'right' if is_number else 'left'}"
-    if is_number and full and np.isfinite(value):
+    style = f"text-align:{_side(value)}"
+    if _is_number(value) and full and np.isfinite(value):
         style += ";min-width:6em;" + _BAR.format(100 * min(max(float(value) / full, 0.0), 1.0))
     return f'<td style="{style}">{html.escape(_text(value))}</td>'
+
+
+def _sentence_html(value: Any) -> str:
+    style = "text-align:left;white-space:normal;min-width:16em;max-width:40em"
+    return f'<td style="{style}">{html.escape(_text(value, MAX_SENTENCE))}</td>'

@@ -187,10 +187,21 @@ class Audit(Displayed):
             "score": self.summary["score"].tolist(),
             "issues": self.summary["num_issues"].tolist(),
         }
-        tables = [SmallTable("checks", columns, {"score": 1.0})]
+        bars = {"score": 1.0, "issues": None}
+        tables = [SmallTable("checks (1 good, 0 bad)", columns, bars)]
         if self.failed:
             failed = {"check": [*self.failed], "reason": [*self.failed.values()]}
-            tables.append(SmallTable("failed", failed))
+            tables.append(SmallTable("failed", failed, sentences=("reason",)))
+        names = {
+            "num_classes": "classes",
+            "knn_metric": "metric",
+            "knn_k": "neighbours",
+            "knn_recall": "recall",
+        }
+        facts = self.statistics
+        known = {text: [facts[name]] for name, text in names.items() if facts.get(name) is not None}
+        if known:
+            tables.append(SmallTable("statistics", known))
         return tables
 
 
