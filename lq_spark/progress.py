@@ -6,13 +6,14 @@ each step is a line of its own.
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Any, TextIO
 
 TICK = 1.0
 """Seconds between two looks at the clock."""
@@ -42,24 +43,66 @@ def step(name: str, number: int | None = None, of: int | None = None) -> Iterato
     number, of : int, optional
         Which step it is, from 1, and how many there are.
     """
-    is_rewritten = _is_rewritten(sys.stderr)
-    if not (is_rewritten if _wanted is None else _wanted):
+    sink = _sink(sys.stderr)
+    if not (sink.is_rewritten if _wanted is None else _wanted):
         yield
         return
-    text = name if number is None else f"{name} ({number} of {of})"
     line = _lines.line
-    line.begin(text, sys.stderr, is_rewritten=is_rewritten)
+    line.begin(name if number is None else f"{name} ({number} of {of})", sink)
     try:
         yield
     finally:
         line.end()
 
 
-def _is_rewritten(stream: TextIO | None) -> bool:
-    """Return whether a line can be written over there: a terminal, or the output of a notebook."""
+class _Sink:
+    """Where a line is shown: here a log, which keeps each."""
+
+    is_rewritten = False
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def show(self, text: str) -> None:
+        """Show a line in place of the one before; an empty one in the end."""
+        self._write(f"{text}\n")
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # the stream may be closed
+            self.stream.write(text)
+            self.stream.flush()
+
+
+class _Terminal(_Sink):
+    is_rewritten = True
+
+    def show(self, text: str) -> None:
+        self._write(f"\r{text}\x1b[K")  # which clears the rest of the line
+
+
+class _Notebook(_Sink):
+    is_rewritten = True
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._handle: Any = None
+
+    def show(self, text: str) -> None:
+        from IPython.display import display
+
+        shown = {"text/plain": text}
+        if self._handle is None:
+            self._handle = display(shown, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(shown, raw=True)
+
+
+def _sink(stream: TextIO | None) -> _Sink:
     if stream is None:  # a process without a console
-        return False
-    return stream.isatty() or type(stream).__module__.startswith("ipykernel")
+        return _Sink(io.StringIO())
+    if type(stream).__module__.startswith("ipykernel"):
+        return _Notebook(stream)
+    return _Terminal(stream) if stream.isatty() else _Sink(stream)
 
 
 @dataclass
@@ -67,49 +110,38 @@ class _Line:
     """The line of a thread, and the steps that it tells of, each within the one before."""
 
     steps: list[tuple[str, float]] = field(default_factory=list)
-    stream: TextIO = sys.stderr
-    is_rewritten: bool = False
+    sink: _Sink = field(default_factory=lambda: _Sink(io.StringIO()))
     _ended: threading.Event = field(default_factory=threading.Event)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def begin(self, text: str, stream: TextIO, *, is_rewritten: bool) -> None:
+    def begin(self, text: str, sink: _Sink) -> None:
         with self._lock:
             self.steps.append((text, time.monotonic()))
-        if len(self.steps) == 1:
-            self.stream, self.is_rewritten, self._ended = stream, is_rewritten, threading.Event()
-            if is_rewritten:
-                threading.Thread(target=self._tick, args=(self._ended,), daemon=True).start()
-        self._draw()
+            if len(self.steps) == 1:
+                self.sink, self._ended = sink, threading.Event()
+                if sink.is_rewritten:
+                    threading.Thread(target=self._tick, args=(self._ended,), daemon=True).start()
+            self._show()
 
     def end(self) -> None:
         with self._lock:
             self.steps.pop()
             if not self.steps:
                 self._ended.set()
-            if self.is_rewritten:
-                self._draw()
+            if self.sink.is_rewritten:
+                self._show()
 
     def _tick(self, ended: threading.Event) -> None:
         while not ended.wait(TICK):
             with self._lock:
                 if not ended.is_set():
-                    self._draw()
+                    self._show()
 
-    def _draw(self) -> None:
-        names = ": ".join(name for name, _ in self.steps)
-        with suppress(OSError, ValueError):  # the stream may be closed
-            if not self.is_rewritten:
-                self.stream.write(f"{names}\n")
-            elif self.steps:
-                spent = time.monotonic() - self.steps[-1][1]
-                self.stream.write(f"\r{names}, {spent:.0f} s{_CLEAR}")
-            else:
-                self.stream.write(f"\r{_CLEAR}")
-            self.stream.flush()
-
-
-_CLEAR = "\x1b[K"
-"""Clears the rest of a line."""
+    def _show(self) -> None:
+        text = ": ".join(name for name, _ in self.steps)
+        if self.steps and self.sink.is_rewritten:
+            text += f", {time.monotonic() - self.steps[-1][1]:.0f} s"
+        self.sink.show(text)
 
 
 class _Lines(threading.local):

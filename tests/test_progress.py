@@ -95,3 +95,23 @@ def test_long_calls_tell_their_steps(spark, capsys):
     assert lines[0] == "check label (1 of 2)"
     assert "check near_duplicate (2 of 2): neighbours of 20 rows" in lines
     assert lines[-1] == "all checks together"
+
+
+def test_a_notebook_has_one_output_that_is_empty_in_the_end(monkeypatch):
+    shown = []
+
+    class Handle:
+        def update(self, data, **how):
+            shown.append(data["text/plain"])
+
+    def display(data, **how):
+        shown.append(data["text/plain"])
+        return Handle()
+
+    stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress.step("audit"), progress.step("label", 1, 2):
+        pass
+    assert shown == ["audit, 0 s", "audit: label (1 of 2), 0 s", "audit, 0 s", ""]
+    assert stream.getvalue() == ""
