@@ -26,15 +26,12 @@ from lq_spark.engine.readings import Input, column_input
 from lq_spark.engine.reductions import Reduced, Reduction, Reductions
 from lq_spark.engine.sums import scaled_halves
 from lq_spark.job.summary import ClassQuality
-from lq_spark.report.parts import Curve, Section, Table, count, number
 from lq_spark.tasks.shared.labels import class_name, comparable
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, LABEL_QUALITY, PREDICTED_LABEL
 from lq_spark.tasks.shared.sums import scored_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, Row
-
-    from lq_spark.core.health.calibration import Calibration
 
 N_LOWEST = 10
 
@@ -153,36 +150,6 @@ def _may_be_lowest(numbers: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
         n, tied = n - len(below), tied[values == cut]
     found[tied] = True
     return found
-
-
-def calibration_section(found: Calibration | None) -> Section:
-    """Return how far probabilities can be taken at their word, as a section of a report."""
-    title = "Calibration of the probabilities"
-    if found is None:
-        return Section(title, [])
-    curve = Curve(
-        f"expected calibration error {found.error:.4f}",
-        found.confidence.tolist(),
-        found.accuracy.tolist(),
-        ("mean probability of the likeliest class", "how often it is given"),
-        is_share=True,
-        meaning="Where the line lies below the diagonal the model is surer than it should be. "
-        "The error is the mean distance of both over the rows (Guo, Pleiss, Sun, Weinberger 2017, "
-        "equation 3); given labels that are wrong count as misses.",
-    )
-    rows = [
-        (number(confidence), number(accuracy), count(int(n)))
-        for confidence, accuracy, n in zip(
-            found.confidence, found.accuracy, found.counts, strict=True
-        )
-    ]
-    table = Table(
-        "by probability of the likeliest class",
-        ("mean probability", "how often given", "rows"),
-        rows,
-        {"mean probability": 1.0, "how often given": 1.0},
-    )
-    return Section(title, [curve, table])
 
 
 class Scores(NamedTuple):

@@ -11,13 +11,16 @@ from typing import Any
 from lq_spark.core.shared.saved import write_whole
 from lq_spark.errors import OptionError
 from lq_spark.report.charts import short, svg
+from lq_spark.report.drawings import boxes_svg
 from lq_spark.report.parts import (
     Code,
+    Drawing,
     Figures,
     Meanings,
     Page,
     Part,
     Picture,
+    Pictures,
     Shown,
     Table,
     cell_text,
@@ -73,6 +76,7 @@ def html_of(page: Page) -> str:
         "short": lambda text: short(text, MAX_TEXT),
         "figure": figure_text,
         "svg": lambda chart: Markup(svg(chart, f"c{next(numbers)}")),
+        "boxes": lambda drawing: Markup(boxes_svg(drawing)),
         "cells": _cells,
         "is_number": lambda table, place: any(_is_number(row[place]) for row in table.rows),
     }
@@ -122,6 +126,10 @@ def _blocks(parts: Iterable[Part]) -> Iterator[tuple[str, Any]]:
                 yield "code", part
             elif isinstance(part, Meanings):
                 yield "meanings", part
+            elif isinstance(part, Drawing):
+                yield "drawing", part
+            elif isinstance(part, Pictures):
+                yield "pictures", part
             else:
                 yield "chart", part
 

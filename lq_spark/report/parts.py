@@ -176,8 +176,73 @@ class Meanings:
     meanings: Mapping[str, str]
 
 
+class Box(NamedTuple):
+    """A box of a drawing.
+
+    Attributes
+    ----------
+    corners : (float, float, float, float)
+        x1, y1, x2, y2.
+    name : str
+        Of its class.
+    is_given : bool
+        Whether it is given, and not predicted.
+    issue : str
+        What is wrong with it; nothing where it is no issue.
+    """
+
+    corners: tuple[float, float, float, float]
+    name: str
+    is_given: bool
+    issue: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Given and predicted boxes over a picture.
+
+    Attributes
+    ----------
+    title : str
+    boxes : sequence of Box
+        Those that matter most first.
+    picture : Picture or None
+        What lies below them; where there is none they lie on an empty canvas.
+    size : (int, int) or None
+        Width and height of the picture that coordinates are of, which may be larger than what is
+        shown of it.
+    meaning : str
+    """
+
+    title: str
+    boxes: Sequence[Box]
+    picture: Picture | None = None
+    size: tuple[int, int] | None = None
+    meaning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """A few pictures beside each other.
+
+    Attributes
+    ----------
+    title : str
+    pictures : mapping of str to Picture or str
+        Each with what it is of; a text says why there is none.
+    legend : sequence of (str, str)
+        What its colours, such as #0a64c8, are of.
+    meaning : str
+    """
+
+    title: str
+    pictures: Mapping[str, Picture | str]
+    legend: Sequence[tuple[str, str]] = ()
+    meaning: str = ""
+
+
 Chart: TypeAlias = Histogram | Heatmap | Curve
-Part: TypeAlias = str | Table | Chart | Figures | Code | Meanings
+Part: TypeAlias = str | Table | Chart | Figures | Code | Meanings | Drawing | Pictures
 """A str is a line of text; an empty one keeps lines apart in a console."""
 
 

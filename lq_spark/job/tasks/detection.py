@@ -21,7 +21,7 @@ from lq_spark.job.config import Name, Place
 from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, lowest_table
 from lq_spark.job.task import Fitted
 from lq_spark.job.tasks.options import ClassesConfig, FlaggedTask
-from lq_spark.report.parts import Part, Table, count, number
+from lq_spark.report.parts import Part, Section, Table, count, number
 from lq_spark.tables.spec import TableSpec
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY
 
@@ -293,6 +293,7 @@ class DetectionTask(FlaggedTask[DetectionConfig]):
 
         if self.config.box_specs:
             rows = scratch(rows).rows
+        self.scored_rows = rows
         if self.loaded is None:
             with self.timed("fit"):
                 self.model = fit_model(
@@ -345,7 +346,15 @@ class DetectionTask(FlaggedTask[DetectionConfig]):
         boxes = tables["output"].rows.select(F.explode(BOX_ISSUES).alias("box"))
         counts = boxes.groupBy(f"box.{KIND}", f"box.{LABEL}").count().collect()
         issues = {(row[0], str(row[1])): row[2] for row in counts}
+        self.worst = [row[0] for row in found.worst], tables["output"].rows
         return ScoredBoxes(*found, *self.n_boxes, issues, self.model)
+
+    def report_sections(self, rows: DataFrame) -> list[Section]:
+        """Return the worst images with their boxes; put together once, where boxes are rows."""
+        from lq_spark.job.pictured import Worst, boxes_section
+
+        worst = Worst(self.config.id, *self.worst, self.config.report_image)
+        return [boxes_section(self.scored_rows, self.columns, worst)]
 
     def fitted(self) -> Mapping[str, Fitted | None]:
         """Return what was fitted, by the option that says where to save it."""

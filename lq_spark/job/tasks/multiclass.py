@@ -357,7 +357,7 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
 
     def report_sections(self, rows: DataFrame) -> list[Section]:
         """Return how far the probabilities can be taken at their word."""
-        from lq_spark.job.scores import calibration_section
+        from lq_spark.job.calibrations import calibration_section
         from lq_spark.tasks.shared.calibration import calibration_of
 
         tolerance = self.config.tolerance

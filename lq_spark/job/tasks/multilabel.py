@@ -41,7 +41,7 @@ from lq_spark.job.tasks.options import (
     NumToRemove,
     PredProbs,
 )
-from lq_spark.report.parts import Part, Table, count
+from lq_spark.report.parts import Part, Section, Table, count
 from lq_spark.tables.spec import TableSpec
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY
 
@@ -307,7 +307,7 @@ class MultilabelTask(FlaggedTask[MultilabelConfig]):
     def summarize(self, tables: Mapping[str, Reduced]) -> ScoredSets:
         """Return the tables in short."""
         found = self.scores(tables["output"])
-        names = [str(name) for name in self.classes or range(self.n_classes)]
+        names = self._names
         is_named = self.table.label_type.typeName() == "string"
         in_order = (self.classes or ()) if is_named else range(len(names))
         place = {label: k for k, label in enumerate(in_order)}
@@ -329,6 +329,18 @@ class MultilabelTask(FlaggedTask[MultilabelConfig]):
             thresholds,
             found.worst,
         )
+
+    @property
+    def _names(self) -> list[str]:
+        return [str(name) for name in self.classes or range(self.n_classes)]
+
+    def report_sections(self, rows: DataFrame) -> list[Section]:
+        """Return how far the probabilities can be taken at their word, each label by itself."""
+        from lq_spark.job.calibrations import label_calibration_section
+        from lq_spark.tasks.multilabel.calibration import label_calibrations_of
+
+        found = label_calibrations_of(rows, self.table)
+        return [label_calibration_section(found, self._names)]
 
     def fitted(self) -> Mapping[str, Fitted | None]:
         """Return thresholds and joints, by the option that says where to save them."""

@@ -35,7 +35,7 @@ from lq_spark.job.tasks.options import (
     ClassesConfig,
     FlaggedTask,
 )
-from lq_spark.report.parts import Part, Table, count, share
+from lq_spark.report.parts import Part, Section, Table, count, share
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -316,7 +316,16 @@ class SegmentationTask(FlaggedTask[SegmentationConfig]):
         if self.config.classes:
             thresholds = replace(thresholds, classes=tuple(self.config.classes))
         found = self.scores(tables["output"])
+        self.worst = [row[0] for row in found.worst], tables["output"].rows
         return ScoredImages(*found, self.health, thresholds)
+
+    def report_sections(self, rows: DataFrame) -> list[Section]:
+        """Return the worst images with their masks."""
+        from lq_spark.job.pictured import Worst, masks_section
+
+        config = self.config
+        worst = Worst(config.id, *self.worst, config.report_image)
+        return [masks_section(rows, self.columns, self.layout, config.classes, worst)]
 
     def fitted(self) -> Mapping[str, Fitted | None]:
         """Return thresholds and cut, by the option that says where to save them."""

@@ -36,7 +36,7 @@ from lq_spark.job.tasks.options import (
     quality_metrics,
     rule_of,
 )
-from lq_spark.report.parts import Part, Table
+from lq_spark.report.parts import Part, Section, Table
 from lq_spark.tables.spec import TableSpec
 
 if TYPE_CHECKING:
@@ -210,16 +210,9 @@ class TokensTask(LabelledTask[TokensConfig]):
 
         config = self.config
         self.loaded = NoiseModel.load(config.fitted) if config.fitted else None
-        self.options: dict[str, Any] = {
-            "sentence_id": config.sentence_id,
-            "labels": config.labels,
-            "token_index": config.token_index,
-            "label": config.label,
-            "pred_probs": config.pred_probs,
-            "tokens": config.tokens,
-            "token": config.token,
-            "classes": agreed_classes(config.classes, self.loaded),
-        }
+        names = ("sentence_id", "labels", "token_index", "label", "pred_probs", "tokens", "token")
+        self.options: dict[str, Any] = {name: getattr(config, name) for name in names}
+        self.options["classes"] = agreed_classes(config.classes, self.loaded)
         self.columns = token_columns(self.source, **self.options)
         self.classes = self.options["classes"] = self.columns.classes
         self.n_classes = config.n_classes or len(self.classes or ())
@@ -355,8 +348,7 @@ class TokensTask(LabelledTask[TokensConfig]):
             _, named = one_row_a_token(self.source, self.columns)
             sought = self.config.find_issues
             return {"classes": class_sums(named.label, self.classes, sought=sought)}
-        scores = score_sums(self.score_column)
-        return {"scores": scores, **self.lowest.reductions(self.source)}
+        return {"scores": score_sums(self.score_column), **self.lowest.reductions(self.source)}
 
     @property
     def lowest(self) -> Lowest:
@@ -375,8 +367,7 @@ class TokensTask(LabelledTask[TokensConfig]):
         from lq_spark.tasks.shared.sums import ScoreSums
 
         output, sought = tables["output"], self.config.find_issues
-        scores = output.states["scores"] or ScoreSums()
-        worst = self.lowest.of(output)
+        scores, worst = output.states["scores"] or ScoreSums(), self.lowest.of(output)
         of_tokens = class_scores(
             tables["token_output"].states["classes"],
             self.classes,
@@ -391,6 +382,15 @@ class TokensTask(LabelledTask[TokensConfig]):
             sought,
             self.noise,
         )
+
+    def report_sections(self, rows: DataFrame) -> list[Section]:
+        """Return how far the probabilities of tokens can be taken at their word."""
+        from lq_spark.job.calibrations import calibration_section
+        from lq_spark.tasks.tokens.calibration import token_calibration
+
+        k = self.n_classes or None
+        found = token_calibration(rows, self.columns, k, self.config.tolerance)
+        return [calibration_section(found, "tokens")]
 
     def fitted(self) -> Mapping[str, Fitted | None]:
         """Return what was fitted, by the option that says where to save it."""
