@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lq_spark.tasks import (
         activelab,
         audit,
+        benchmark,
         detection,
         duplicates,
         groups,
@@ -50,6 +51,7 @@ __all__ = [
     "Thresholds",
     "activelab",
     "audit",
+    "benchmark",
     "detection",
     "duplicates",
     "files",
@@ -73,6 +75,7 @@ __all__ = [
 _HOMES = {
     "activelab": "lq_spark.tasks.activelab",
     "audit": "lq_spark.tasks.audit",
+    "benchmark": "lq_spark.tasks.benchmark",
     "detection": "lq_spark.tasks.detection",
     "duplicates": "lq_spark.tasks.duplicates",
     "groups": "lq_spark.tasks.groups",

@@ -75,7 +75,8 @@ class Case:
     ``empty`` says what functions say that need a row, ``alone`` those that need two; ``needs_key``
     are those that need an id that tells the rows apart, ``twice`` is the reason of rows that have
     the same one, ``not_in_order`` what is said of them. ``tells_names`` are functions whose result
-    has the names of columns, ``of_columns`` those whose result has a row a column.
+    has the names of columns, ``of_columns`` those whose result has a row a column. ``always`` are
+    options without which a function cannot be called.
     """
 
     task: str
@@ -97,6 +98,7 @@ class Case:
     alone: dict[str, str] = field(default_factory=dict)
     tells_names: tuple[str, ...] = ()
     of_columns: tuple[str, ...] = ()
+    always: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def first(self, option: str) -> str:
         """Return the column of an option, the first one of several."""
@@ -121,7 +123,12 @@ class Case:
         call = next(call for call in self.calls if call.function == name)
         has_classes = "n_classes" in self.options_of(name) and "features" not in call.columns
         known = {"n_classes": K} if has_classes else {}
-        return Call(name, call.columns, known | options)
+        return Call(name, call.columns, known | self.always.get(name, {}) | options)
+
+    def refusing(self, name: str, refusal: Refusal) -> Call:
+        """Return a call of a function with the options of a refusal."""
+        options = self.always.get(name, {}) | refusal.options
+        return Call(name, self.plain(name).columns, options)
 
     @property
     def functions(self) -> list[str]:

@@ -1150,13 +1150,71 @@ def identifiers() -> Case:
     )
 
 
+def benchmark() -> Case:
+    table = pa.table({"id": np.arange(N), "label": _rng().permutation(np.arange(N) % K)})
+    noise = np.full((K, K), 0.15) + np.eye(K) * 0.55
+    of_noise = {"noise_matrix": noise}
+    no_rows = f"noise_matrix is of K = {K} classes, and no row is of class "
+    columns = ("id", "label")
+    others = [repr(str(k)) for k in range(K) if k != table["label"][0].as_py()]
+    return Case(
+        "benchmark",
+        (table,),
+        {name: name for name in columns},
+        (
+            Call("noisy_labels", columns, of_noise),
+            Call("validate", columns, {"n_classes": K}),
+        ),
+        needs_key=("noisy_labels",),
+        kinds={"label": LABELS},
+        more_kinds=(NAMED_LABEL,),
+        refusals=(
+            *(
+                Refusal({"noise_matrix": wrong}, f"noise_matrix must be a K by K array of {said}")
+                for wrong, said in (
+                    ([1.0, 0.0], "numbers, K at least 2, got shape (2,)"),
+                    ([[1.0]], "numbers, K at least 2, got shape (1, 1)"),
+                    ([[0.5, 0.5]], "numbers, K at least 2, got shape (1, 2)"),
+                    ("noise", "numbers, K at least 2, got 'noise'"),
+                )
+            ),
+            Refusal(
+                {"noise_matrix": [[1.1, 0.0], [-0.1, 1.0]]},
+                "noise_matrix must have numbers from 0 to 1, got 1.1 for class 0 given as 0",
+            ),
+            Refusal(
+                {"noise_matrix": [[0.9, NAN], [0.1, 1.0]]},
+                "noise_matrix must have numbers from 0 to 1, got nan for class 1 given as 0",
+            ),
+            Refusal(
+                {"noise_matrix": [[0.9, 0.2], [0.1, 0.9]]},
+                "each column of noise_matrix must sum to 1, that of class 1 sums to 1.1",
+            ),
+            Refusal({"noise_matrix": noise, "classes": ["a", "b"]}, "classes has 2 names, K is 3"),
+            *(
+                Refusal({"seed": seed}, f"seed must be a whole number of at least 0, got {seed!r}")
+                for seed in (-1, 0.5, "1")
+            ),
+            Refusal({"seed": 1 << 63}, f"seed must be at most {(1 << 63) - 1}, got {1 << 63}"),
+            *(
+                Refusal({"noisy_label": name}, f"noisy_label must be the name of a {said}")
+                for name, said in (("", "column, got ''"), (None, "column, got None"))
+            ),
+        ),
+        faults=label_faults(),
+        empty={"noisy_labels": f"{no_rows}{', '.join(repr(str(k)) for k in range(K))}"},
+        alone={"noisy_labels": f"{no_rows}{', '.join(others)}"},
+        always={"noisy_labels": of_noise},
+    )
+
+
 CASES = {
     made.__name__: made
     for made in (
         *(multiclass, sentences, tokens, multilabel, regression, detection, boxes),
         *(segmentation, nested_images, crowd, active, neighbors, outliers, duplicates),
         *(texts, leakage),
-        *(imbalance, nulls, valuation, noniid, groups, identifiers, spurious, audit),
+        *(imbalance, nulls, valuation, noniid, groups, identifiers, spurious, audit, benchmark),
     )
 }
 

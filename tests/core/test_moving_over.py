@@ -45,6 +45,7 @@ MODULES = {
     "segmentation": [f"segmentation.{name}" for name in ("rank", "filter", "summary")],
     "multiannotator": ["multiannotator"],
     "activelab": ["multiannotator"],
+    "benchmark": ["benchmarking.noise_generation"],
 }
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from contract import KEYS, Call
+from contract import KEYS
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -119,14 +119,14 @@ def test_a_wrong_option_is_refused_before_a_job(unread_tables, name):
     case, others = CASES[name], unread_tables(name)
     used = set()
     for function, refusal in case.refused():
-        call = Call(function, case.plain(function).columns, refusal.options)
+        call = case.refusing(function, refusal)
         used.add(id(refusal))
         assert refusal.said in said_by(case, call, others, refusal.error), call
     unused = [refusal for refusal in case.refusals if id(refusal) not in used]
     assert unused == []
 
 
-RETURNS_THE_TABLE = {"score", "validate", "find_issues", "between"}
+RETURNS_THE_TABLE = {"score", "validate", "find_issues", "between", "noisy_labels"}
 """Functions that return the caller's columns; but not of each shape of table."""
 
 MADE = {

@@ -17,6 +17,7 @@ from pyspark.sql.types import StructField, StructType
 
 from lq_spark import (
     activelab,
+    benchmark,
     detection,
     duplicates,
     identifiers,
@@ -573,6 +574,20 @@ def of_properties(session, id):
     }
 
 
+def of_noise(session, id):
+    """Labels that are made wrong."""
+    labels = np.random.default_rng(4).permutation(np.arange(200) % len(CLASSES))
+    rows = [(key(n, id), label) for n, label in enumerate(named(labels, CLASSES))]
+    schema = f"id {id}, label string"
+    df = session.table(rows, schema)
+    noise = np.full((4, 4), 0.13) + np.eye(4) * 0.48
+    faulty = session.table([*rows[:9], rows[3], (None, ""), (key(900, id), "cat")], schema)
+    return {
+        "labels": benchmark.noisy_labels(df, noise, classes=CLASSES, seed=7),
+        "faults": benchmark.validate(faulty, id="id", classes=CLASSES),
+    }
+
+
 def of_near_rows(session, id, array):
     """Rows with labels and times, near to each other in both."""
     rng = np.random.default_rng(4)
@@ -625,6 +640,8 @@ CASES = {
     "features": partial(of_features, id="string", array="array<double>"),
     "columns": partial(of_columns, id="string"),
     "properties": partial(of_properties, id="string"),
+    "noise": partial(of_noise, id="string"),
+    "noise of numbers": partial(of_noise, id="bigint"),
     "near rows": partial(of_near_rows, id="string", array="array<float>"),
 }
 
