@@ -88,7 +88,7 @@ OF_TYPES = {
     "timestamp": "timestamp_seconds(1698500000 + id * 61)",
     "timestamp_ntz": "timestamp_ntz '1969-12-31 23:00:00' + make_interval(0, 0, 0, 0, 0, 0, id)",
     "decimal(20,3)": "cast(id AS decimal(20, 3)) / 1000 - 2",
-    "decimal(9,9)": "cast(id AS decimal(9, 0)) / 1000000000",
+    "decimal(9,9)": "cast(concat('-0.0000000', cast(id + 10 AS string)) AS decimal(9, 9))",
     "binary": "encode(cast(id AS string), 'utf-8')",
     "boolean": "id > 5",
 }
