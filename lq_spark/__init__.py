@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         segmentation,
         spurious,
         tokens,
+        training,
         valuation,
     )
 
@@ -69,6 +70,7 @@ __all__ = [
     "segmentation",
     "spurious",
     "tokens",
+    "training",
     "valuation",
 ]
 
@@ -92,6 +94,7 @@ _HOMES = {
     "segmentation": "lq_spark.tasks.segmentation",
     "spurious": "lq_spark.tasks.spurious",
     "tokens": "lq_spark.tasks.tokens",
+    "training": "lq_spark.tasks.training",
     "valuation": "lq_spark.tasks.valuation",
     "MultiannotatorModel": "lq_spark.core.multiannotator.model",
     "DetectionModel": "lq_spark.core.detection.model",

@@ -11,6 +11,7 @@ import pyarrow as pa
 from contract import (
     GOOD_PROBS,
     INF,
+    KEYS,
     LABEL_LISTS,
     LABELS,
     NAMED_LABEL,
@@ -998,6 +999,51 @@ def spurious() -> Case:
     )
 
 
+def training() -> Case:
+    table = pa.table(
+        {
+            "id": np.arange(N),
+            "label": np.arange(N) % 2,
+            "features": list(_features()),
+            "site": [f"site {n // 2 % 7}" for n in range(N)],
+        }
+    )
+    columns, calls = ("id", "label", "features"), ("cross_val_predict", "validate")
+    grouped = (*columns, "groups")
+    few = "the rows are of {}; a classifier needs at least 2 to tell apart"
+    refusals = {
+        "n_folds must be a whole number of at least 2, got 1": {"n_folds": 1},
+        "seed must be a whole number of at least 0, got -1": {"seed": -1},
+        "max_train_rows must be a whole number of at least 2, got 1": {"max_train_rows": 1},
+        "stratified must be True or False, got 1": {"stratified": 1},
+        "estimator int gives no probabilities of classes; allowed are an object": {"estimator": 3},
+        "estimator is the class int, not an object of it: int(": {"estimator": int},
+    }
+    return Case(
+        "training",
+        (table,),
+        {**{name: name for name in columns}, "groups": "site"},
+        (
+            *(Call(name, columns) for name in calls),
+            Call("cross_val_predict", grouped, {"max_train_rows": 1000}),
+            Call("validate", grouped),
+        ),
+        kinds={"label": LABELS, "features": FEATURES, "groups": KEYS},
+        more_kinds=(NAMED_LABEL,),
+        refusals=tuple(Refusal(options, said, calls[:1]) for said, options in refusals.items()),
+        faults=(
+            Fault("null label", {"label": None}, said="cannot be scored, for want of a class"),
+            Fault(
+                "label out of range", {"label": -1}, said="cannot be scored, for want of a class"
+            ),
+            *feature_faults(),
+        ),
+        needs_key=calls[:1],
+        empty={calls[0]: few.format("no class")},
+        alone={calls[0]: few.format("1 class")},
+    )
+
+
 def audit() -> Case:
     rng = _rng()
     labels, probs = rng.integers(0, K, N), rng.dirichlet(np.ones(K), N)
@@ -1214,7 +1260,8 @@ CASES = {
         *(multiclass, sentences, tokens, multilabel, regression, detection, boxes),
         *(segmentation, nested_images, crowd, active, neighbors, outliers, duplicates),
         *(texts, leakage),
-        *(imbalance, nulls, valuation, noniid, groups, identifiers, spurious, audit, benchmark),
+        *(imbalance, nulls, valuation, noniid, groups, identifiers, spurious, training, audit),
+        benchmark,
     )
 }
 

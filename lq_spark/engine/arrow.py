@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from lq_spark.engine.numbers import array_of, values_of
 from lq_spark.errors import DataError
@@ -179,6 +179,31 @@ def field_lists(structs: pa.Array, field: str, element: pa.DataType) -> pa.Array
     values = pc.struct_field(flat.values, field).cast(element, safe=False)
     lists = pa.ListArray.from_arrays(flat.offsets.astype(np.int32), values)
     return pc.if_else(array_of(flat.is_null), None, lists) if flat.is_null.any() else lists
+
+
+def byte_rows(
+    column: pa.Array | pa.ChunkedArray, dtype: DTypeLike, width: int
+) -> NDArray[np.floating]:
+    """Return the bytes of ``width`` numbers in each row as a matrix, shape (n, width).
+
+    A read-only view where there is one chunk. Not all slices say by their offset where they begin:
+    in those of Sail the first end of a row before them does.
+
+    >>> rows = pa.array([np.arange(2.0).tobytes(), np.ones(2).tobytes()])
+    >>> byte_rows(rows.slice(1), np.float64, 2)
+    array([[1., 1.]])
+    """
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    parts = [_byte_rows(chunk, np.dtype(dtype), width) for chunk in chunks if len(chunk)]
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate([np.empty((0, width), dtype=dtype), *parts])
+
+
+def _byte_rows(column: pa.Array, dtype: np.dtype[Any], width: int) -> NDArray[np.floating]:
+    _, ends, content = column.buffers()
+    start = int(np.frombuffer(ends, np.int32, 1, column.offset * 4)[0])
+    return np.frombuffer(content, dtype, len(column) * width, start).reshape(-1, width)
 
 
 def conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

@@ -49,14 +49,11 @@ class Held:
         """Return a table whose rows are kept."""
         if is_sail(df.sparkSession):
             folder = TemporaryDirectory(prefix="lq_spark_")
-            release = folder.cleanup
-            rows = written(df, f"file://{folder.name}/rows")
-        else:
-            kept = by_workers(df).persist()
-            release = _unpersisting(kept)
-            rows = kept.select("*")  # a plan to which what lets go of the rows does not refer
-        self._held.append(release)
-        return rows
+            self._held.append(folder.cleanup)  # first: rows that fail leave nothing behind
+            return written(df, f"file://{folder.name}/rows")
+        kept = by_workers(df).persist()
+        self._held.append(_unpersisting(kept))
+        return kept.select("*")  # a plan to which what lets go of the rows does not refer
 
     def hold_lazily(self, df: DataFrame) -> DataFrame:
         """Return a table, made of kept rows, whose rows are kept once they are computed."""

@@ -23,6 +23,9 @@ N_BUCKETS = 8192
 N_RANGES, N_DRAWN = 64, 4096
 """Into how many ranges keys are cut, and how many of them say where."""
 
+_CODE_BITS = 6
+"""The highest bits of a code, which say its bucket."""
+
 _BUCKET, _BEFORE = "__bucket", "__before"
 
 
@@ -62,6 +65,24 @@ def ranked_by_key(rows: DataFrame, group: str | None = None) -> DataFrame:
     number = range_number(rows.select("key"), N_RANGES, N_DRAWN)
     groups = [] if group is None else [group]
     return _ranked(rows.withColumn(_BUCKET, number), "key", groups=groups)
+
+
+def ranked_by_code(rows: DataFrame, group: str | None = None) -> DataFrame:
+    """Return the rows with ``rank``: 1 for the lowest code, of equal ones for the lowest key.
+
+    Or for the lowest of each group. Reads the rows once now, to count them in buckets, and once in
+    the result.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns ``code`` (bigint, a well mixed hash: all numbers are equally likely), ``key`` (any
+        type that can be ordered, different in every row), and any others.
+    group : str, optional
+        Column of bigint without nulls; its values are counted on the driver.
+    """
+    bucketed = rows.withColumn(_BUCKET, F.shiftright("code", 64 - _CODE_BITS))
+    return _ranked(bucketed, "code", "key", groups=[] if group is None else [group])
 
 
 def _ranked(bucketed: DataFrame, *order: str, groups: Sequence[str] = ()) -> DataFrame:

@@ -126,7 +126,9 @@ def test_a_wrong_option_is_refused_before_a_job(unread_tables, name):
     assert unused == []
 
 
-RETURNS_THE_TABLE = {"score", "validate", "find_issues", "between", "noisy_labels"}
+RETURNS_THE_TABLE = {
+    *("score", "validate", "find_issues", "between", "noisy_labels", "cross_val_predict"),
+}
 """Functions that return the caller's columns; but not of each shape of table."""
 
 MADE = {

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql.types import StructField, StructType
+from sklearn.naive_bayes import GaussianNB
 
 from lq_spark import (
     activelab,
@@ -31,6 +32,7 @@ from lq_spark import (
     segmentation,
     spurious,
     tokens,
+    training,
     valuation,
 )
 
@@ -601,7 +603,12 @@ def of_near_rows(session, id, array):
     schema = f"id {id}, time int, label string, features {array}"
     df, bad = session.table(rows, schema), session.table(faulty, schema)
     graph = neighbors.graph(df, k=4, metric="euclidean")
+    trained = partial(training.cross_val_predict, df, GaussianNB(), classes=CLASSES[:3])
     return {
+        "probabilities": trained(seed=3),
+        "probabilities by some rows": trained(stratified=False, max_train_rows=40),
+        "probabilities of groups": trained(groups="time", n_folds=3),
+        "faults of training": training.validate(bad, id="id", classes=CLASSES, groups="time"),
         "valuation": valuation.find_issues(df, k=5),
         "valuation by a graph": valuation.find_issues(df, graph=graph, k=3, threshold=0.501),
         "how many harm": valuation.summarize(df, metric="euclidean"),

@@ -1,0 +1,60 @@
+"""What a classifier that was trained with some rows predicts of others."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lq_spark.core.shared.blocks import Float64
+from lq_spark.errors import DataError
+
+
+class Classifier(Protocol):
+    """What is trained: as scikit-learn's classifiers are."""
+
+    def fit(self, X: Any, y: Any) -> Any:
+        """Train with features, shape (n, d), and class indices, shape (n,)."""
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probabilities of the classes, shape (n, K)."""
+
+
+def held_out_probabilities(
+    model: Classifier,
+    features: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    held_out: NDArray[np.floating],
+    n_classes: int,
+) -> Float64:
+    """Train a model, and return the probabilities of rows it was not trained with, shape (m, K).
+
+    Parameters
+    ----------
+    model : Classifier
+        Not trained before.
+    features, labels : ndarray, shapes (n, d) and (n,)
+        Of the rows to train with; class indices.
+    held_out : ndarray, shape (m, d)
+        Features of the other rows.
+    n_classes : int
+        K. A class that the model does not know has probability 0.
+
+    Raises
+    ------
+    DataError
+        If the model gives something else than probabilities of its classes.
+    """
+    model.fit(features, labels)
+    found = np.asarray(model.predict_proba(held_out))
+    known = np.asarray(getattr(model, "classes_", np.arange(n_classes)))
+    if found.shape != (len(held_out), len(known)):
+        raise DataError(
+            f"predict_proba gave shape {found.shape}, not {(len(held_out), len(known))}"
+        )
+    if not np.isfinite(found).all():
+        raise DataError("predict_proba gave probabilities that are NaN or infinite")
+    probabilities = np.zeros((len(held_out), n_classes))
+    probabilities[:, known.astype(np.int64)] = found
+    return probabilities

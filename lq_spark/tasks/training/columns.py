@@ -1,0 +1,112 @@
+"""The rows to train with: their labels, features and groups, checked on the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import IntegralType
+
+from lq_spark.engine.inputs import column, column_type, require_key
+from lq_spark.engine.verbs import with_mapped
+from lq_spark.tasks.neighbors.batches import REASONS_SCHEMA, reasons_batch
+from lq_spark.tasks.neighbors.columns import (
+    Features,
+    FeatureTable,
+    feature_table,
+    resolved_n_features,
+)
+from lq_spark.tasks.shared.class_counts import Labels, checked_labels
+from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
+from lq_spark.tasks.shared.names import INVALID_REASON
+from lq_spark.tasks.shared.reasons import with_label_named
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+NO_GROUP = "null group"
+
+
+@dataclass(frozen=True)
+class TrainingTable:
+    """The columns of a table of rows to train with, checked.
+
+    Attributes
+    ----------
+    id : str
+    labels : Labels
+    features : FeatureTable
+    groups : str or None
+    """
+
+    id: str
+    labels: Labels
+    features: FeatureTable
+    groups: str | None
+
+
+def training_table(
+    df: DataFrame,
+    *,
+    id: str,
+    label: str,
+    features: Features,
+    classes: Sequence[str] | None,
+    groups: str | None,
+) -> TrainingTable:
+    """Check the columns; raise ColumnError, OptionError or DataError if they are wrong."""
+    require_key(df, "id", id)
+    labels = checked_labels(df, label, classes, None)
+    table = feature_table(df, features)
+    if groups is not None:
+        require_key(df, "groups", groups)
+    return TrainingTable(id, labels, table, groups)
+
+
+def key_number(df: DataFrame, name: str) -> Column:
+    """Return a bigint of each key, of equal ones the same: a whole number itself, or a hash."""
+    if isinstance(column_type(df, name), IntegralType):
+        return F.coalesce(column(name).cast("bigint"), F.lit(0))
+    return F.xxhash64(column(name))
+
+
+def validate(
+    df: DataFrame,
+    *,
+    id: str | None = None,
+    label: str = "label",
+    features: Features = "features",
+    classes: Sequence[str] | None = None,
+    groups: str | None = None,
+) -> DataFrame:
+    """Return the table with ``invalid_reason``: why a row cannot be used, null if it can. Lazy.
+
+    A row with several faults has one of them as its reason.
+
+    Parameters
+    ----------
+    df, label, features, classes, groups
+        As for :func:`lq_spark.training.cross_val_predict`.
+    id : str, optional
+        Column that must tell the rows apart: a null in it and a value that occurs twice are faults
+        (of every row that has it).
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If a column or option is wrong: before a Spark job starts.
+    """
+    labels = checked_labels(df, label, classes, None)
+    table = feature_table(df, features)
+    if groups is not None:
+        require_key(df, "groups", groups)
+    require_to_validate(df, id, "training.validate")
+    reason = with_label_named(labels.reason, column(label).cast("string"))
+    if groups is not None:
+        reason = F.coalesce(reason, F.when(column(groups).isNull(), NO_GROUP))
+    width = resolved_n_features(df, table, None)
+    checked = with_mapped(df, reasons_batch(width), [table.input], REASONS_SCHEMA)
+    checked = checked.withColumn(INVALID_REASON, F.coalesce(reason, F.col(INVALID_REASON)))
+    return checked if id is None else with_key_reasons(checked, df, id)

@@ -1,0 +1,86 @@
+"""The classifiers that are trained: those of scikit-learn, or like them, and those of Spark ML.
+
+Which one it is, is seen by what it has; scikit-learn is imported only where one of its kind is
+given, or none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lq_spark.errors import EngineError, OptionError
+
+_ALLOWED = (
+    "allowed are an object with fit and predict_proba, as scikit-learn's classifiers have them, "
+    "and a classifier or Pipeline of pyspark.ml with a probability column"
+)
+
+
+def is_of_spark(estimator: object) -> bool:
+    """Return whether it is trained with a DataFrame, as the estimators of Spark ML are."""
+    return hasattr(estimator, "fit") and hasattr(estimator, "extractParamMap")
+
+
+def checked_estimator(estimator: object, seed: int) -> Any:
+    """Return what is trained: one of Spark ML as it is, or else a copy that is not trained yet.
+
+    By default logistic regression. Each ``random_state`` that is None becomes the seed.
+
+    Raises
+    ------
+    OptionError
+        If it cannot be trained, gives no probabilities, or cannot be copied.
+    EngineError
+        If scikit-learn is needed and not installed.
+    """
+    if isinstance(estimator, type):
+        raise OptionError(
+            f"estimator is the class {estimator.__name__}, not an object of it: "
+            f"{estimator.__name__}(…)"
+        )
+    if is_of_spark(estimator):
+        if not hasattr(classifier_of(estimator), "getProbabilityCol"):
+            raise _refused(classifier_of(estimator))
+        return estimator
+    try:
+        from sklearn.base import clone
+    except ImportError as error:
+        raise EngineError(
+            f"scikit-learn is not installed ({error}): pip install scikit-learn"
+        ) from error
+    if estimator is None:
+        from sklearn.linear_model import LogisticRegression
+
+        estimator = LogisticRegression()
+    if not hasattr(estimator, "fit") or not hasattr(estimator, "predict_proba"):
+        raise _refused(estimator)
+    try:
+        copy = clone(estimator)
+    except (TypeError, RuntimeError) as error:
+        raise OptionError(
+            f"estimator {type(estimator).__name__} cannot be copied for each fold by "
+            f"sklearn.base.clone: {error}"
+        ) from error
+    states = {
+        name: seed % (1 << 32)
+        for name, value in copy.get_params().items()
+        if value is None and (name == "random_state" or name.endswith("__random_state"))
+    }
+    return copy.set_params(**states) if states else copy
+
+
+def classifier_of(estimator: Any) -> Any:
+    """Return the classifier of Spark ML within a pipeline, or within a search of parameters."""
+    while True:
+        if hasattr(estimator, "getStages") and estimator.getStages():
+            estimator = estimator.getStages()[-1]
+        elif hasattr(estimator, "getEstimator"):
+            estimator = estimator.getEstimator()
+        else:
+            return estimator
+
+
+def _refused(estimator: object) -> OptionError:
+    return OptionError(
+        f"estimator {type(estimator).__name__} gives no probabilities of classes; {_ALLOWED}"
+    )
