@@ -14,7 +14,7 @@ from lq_spark.core.neighbors.copies import spread_over_copies
 from lq_spark.core.neighbors.search import Int64, Neighbors, lowest_of_each, nearest
 from lq_spark.core.neighbors.vectors import prepared
 from lq_spark.core.shared.blocks import Float64
-from lq_spark.engine.arrow import FlatLists, flat_lists
+from lq_spark.engine.arrow import FlatLists, byte_rows, flat_lists
 from lq_spark.engine.key_order import plain_keys
 from lq_spark.engine.numbers import array_of, values_of
 from lq_spark.tasks.neighbors.batches import DISTANCES, ID, IDS, NEIGHBORS, VECTOR
@@ -46,11 +46,7 @@ class Search:
 
     def matrix(self, vectors: pa.Array | pa.ChunkedArray) -> NDArray[np.floating]:
         """Return features, shape (n, d), from their bytes."""
-        whole = vectors.combine_chunks() if isinstance(vectors, pa.ChunkedArray) else vectors
-        width = self.n_features
-        start = whole.offset * width
-        rows: NDArray[np.floating] = np.frombuffer(whole.buffers()[2] or b"", self.dtype)
-        return rows[start : start + len(whole) * width].reshape(len(whole), width)
+        return byte_rows(vectors, self.dtype, self.n_features)
 
     def vectors(self, vectors: pa.Array | pa.ChunkedArray) -> Float64:
         """Return features as they are compared, shape (n, d), from their bytes."""
