@@ -109,9 +109,13 @@ def test_results_are_the_same_on_any_partitions(table, data, assert_same_bits):
     assert not hasattr(forest, "classes_")
 
 
-@pytest.mark.spark
 @pytest.mark.parametrize(
-    "options", [{"stratified": False}, {"groups": "site"}, {"seed": 5, "n_folds": 4}]
+    "options",
+    [
+        {"stratified": False},
+        pytest.param({"groups": "site"}, marks=pytest.mark.spark),
+        {"seed": 5, "n_folds": 4},
+    ],
 )
 def test_folds_are_those_of_core(table, data, options):
     ids, labels, _ = data
@@ -336,14 +340,14 @@ def test_a_classifier_of_spark_ml_is_trained_a_fold(table, data):
     from pyspark.ml.functions import array_to_vector, vector_to_array
 
     df = table().repartition(2)
-    scored = training.cross_val_predict(df, SparkRegression(regParam=0.01), n_folds=3)
+    scored = training.cross_val_predict(df, SparkRegression(regParam=0.01, maxIter=5), n_folds=2)
     assert scored.dtypes == [*df.dtypes, ("pred_probs", "array<double>"), ("fold", "int")]
     probs, folds = found(scored)
     ids, labels, _ = data
-    np.testing.assert_array_equal(folds, assign_folds(ids, labels, n_folds=3)[ids.argsort()])
+    np.testing.assert_array_equal(folds, assign_folds(ids, labels, n_folds=2)[ids.argsort()])
     vectors = scored.select("id", "label", "fold", array_to_vector("features").alias("features"))
-    for fold in range(3):
-        model = SparkRegression(regParam=0.01).fit(vectors.where(F.col("fold") != fold))
+    for fold in range(2):
+        model = SparkRegression(regParam=0.01, maxIter=5).fit(vectors.where(F.col("fold") != fold))
         made = model.transform(vectors.where(F.col("fold") == fold))
         rows = made.select("id", vector_to_array("probability").alias("p")).orderBy("id").collect()
         expected = np.array([row["p"] for row in rows])
@@ -363,21 +367,22 @@ def test_a_pipeline_of_spark_ml_reads_any_column(table, data):
         "id", "label", *(f"features[{n}] AS f{n}" for n in range(3))
     )
     names = ["f0", "f1", "f2"]
-    stages = [VectorAssembler(inputCols=names, outputCol="x"), SparkRegression(featuresCol="x")]
+    regression = SparkRegression(featuresCol="x", maxIter=3)
+    stages = [VectorAssembler(inputCols=names, outputCol="x"), regression]
     scored = training.cross_val_predict(
-        named, Pipeline(stages=stages), features=names, classes=NAMES, n_folds=3
+        named, Pipeline(stages=stages), features=names, classes=NAMES, n_folds=2
     )
     assert scored.columns == ["id", "label", "f0", "f1", "f2", "pred_probs", "fold"]
     assert set(NAMES) == {row["label"] for row in scored.select("label").distinct().collect()}
-    alone = training.cross_val_predict(table(), SparkRegression(), n_folds=3)
+    alone = training.cross_val_predict(table(), SparkRegression(maxIter=3), n_folds=2)
     np.testing.assert_allclose(found(scored)[0], found(alone)[0], rtol=0, atol=1e-9)
     # What is not seeded is by the seed, also within a pipeline, which reads vectors of its own.
-    piped = Pipeline(stages=[SparkForest(numTrees=3)])
+    piped = Pipeline(stages=[SparkForest(numTrees=2)])
     forests = [
-        training.cross_val_predict(table().coalesce(1), forest, n_folds=3, seed=4)
-        for forest in (piped, SparkForest(numTrees=3, seed=4))
+        training.cross_val_predict(table().coalesce(1), forest, n_folds=2, seed=4)
+        for forest in (piped, SparkForest(numTrees=2, seed=4))
     ]
     np.testing.assert_allclose(found(forests[0])[0], found(forests[1])[0], rtol=0, atol=1e-9)
     failing = Pipeline(stages=[VectorAssembler(inputCols=["f9"], outputCol="x"), stages[1]])
     with pytest.raises(DataError, match=r"^estimator Pipeline failed in fold 0: .*f9"):
-        training.cross_val_predict(named, failing, features=names, classes=NAMES, n_folds=3)
+        training.cross_val_predict(named, failing, features=names, classes=NAMES, n_folds=2)
