@@ -300,7 +300,7 @@ def validate(
     if properties is not None:
         of_properties = {"properties": properties, "label": None}
         checked = with_further_reasons(checked, spurious.validate, **of_properties)
-    return checked if id is None else with_key_reasons(checked, df, id)
+    return with_key_reasons(checked, df, id)
 
 
 class _Piece(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 from lq_spark.core.shared.display import Displayed, SmallTable
 from lq_spark.engine.inputs import column
 from lq_spark.errors import require_one_of, require_whole_number
+from lq_spark.report.charts import short
 from lq_spark.report.page import require_extra, save
 from lq_spark.report.parts import (
     Figure,
@@ -209,5 +210,4 @@ def _short(cell: Any) -> Any:
     """Return a cell as it is shown: sets of ids are cut."""
     if cell is None or isinstance(cell, (float, int, str)):
         return cell
-    text = str(cell.tolist() if isinstance(cell, np.ndarray) else cell)
-    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
+    return short(cell.tolist() if isinstance(cell, np.ndarray) else cell, _MAX_TEXT)

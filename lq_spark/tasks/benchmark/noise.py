@@ -18,7 +18,6 @@ from lq_spark.tasks.shared.class_counts import Labels, checked_labels, class_cou
 from lq_spark.tasks.shared.keys import require_to_validate, require_unique, with_key_reasons
 from lq_spark.tasks.shared.labels import label_of
 from lq_spark.tasks.shared.names import INVALID_REASON
-from lq_spark.tasks.shared.reasons import with_label_named
 from lq_spark.tasks.shared.streams import refuse_stream
 
 if TYPE_CHECKING:
@@ -143,9 +142,8 @@ def validate(
     """
     labels = checked_labels(df, label, classes, n_classes)
     require_to_validate(df, id, "benchmark.validate")
-    reason = with_label_named(labels.reason, column(label).cast("string"))
-    checked = df.withColumn(INVALID_REASON, reason)
-    return checked if id is None else with_key_reasons(checked, df, id)
+    checked = df.withColumn(INVALID_REASON, labels.named_reason)
+    return with_key_reasons(checked, df, id)
 
 
 def require_seed(seed: object) -> None:

@@ -233,7 +233,7 @@ def validate(
     n_classes = box_n_classes(df, columns, n_classes)
     function = reason_batch(n_classes, columns.names)
     checked = with_mapped(df, function, columns.inputs, REASON_SCHEMA)
-    return checked if id is None else with_key_reasons(checked, df, id)
+    return with_key_reasons(checked, df, id)
 
 
 def find_issues(

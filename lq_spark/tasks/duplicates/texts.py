@@ -131,7 +131,7 @@ def validate_texts(df: DataFrame, id: str | None, text: str) -> DataFrame:
     require_to_validate(df, id, "duplicates.validate")
     reason = F.when(column(text).isNull(), NO_TEXT).otherwise(F.lit(None).cast("string"))
     checked = df.withColumn(INVALID_REASON, reason)
-    return checked if id is None else with_key_reasons(checked, df, id)
+    return with_key_reasons(checked, df, id)
 
 
 def usable_texts(

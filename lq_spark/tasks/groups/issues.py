@@ -240,7 +240,7 @@ def validate(
     if features is not None:
         options: dict[str, Any] = {"features": features, "n_features": n_features}
         checked = with_further_reasons(checked, neighbors.validate, **options)
-    return checked if id is None else with_key_reasons(checked, df, id)
+    return with_key_reasons(checked, df, id)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lq_spark.core.imbalance.classes import THRESHOLD, finish_imbalance
-from lq_spark.engine.inputs import column, require_new_columns
+from lq_spark.engine.inputs import require_new_columns
 from lq_spark.errors import require_number, require_one_of
 from lq_spark.tasks.imbalance.counts import IS_ISSUE, SCORE, with_imbalance
 from lq_spark.tasks.shared.class_counts import checked_labels, class_counts
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import INVALID_REASON
-from lq_spark.tasks.shared.reasons import with_label_named
 from lq_spark.tasks.shared.streams import refuse_stream
 
 if TYPE_CHECKING:
@@ -120,6 +119,5 @@ def validate(
     """
     labels = checked_labels(df, label, classes, n_classes)
     require_to_validate(df, id, "imbalance.validate")
-    reason = with_label_named(labels.reason, column(label).cast("string"))
-    checked = df.withColumn(INVALID_REASON, reason)
-    return checked if id is None else with_key_reasons(checked, df, id)
+    checked = df.withColumn(INVALID_REASON, labels.named_reason)
+    return with_key_reasons(checked, df, id)

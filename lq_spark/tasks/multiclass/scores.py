@@ -152,4 +152,4 @@ def validate(
     require_to_validate(df, id, "multiclass.validate")
     n_classes = resolved_n_classes(df, table.probabilities, table.label_type, n_classes)
     checked = with_mapped(df, reason_batch(n_classes, tolerance), table.named_inputs, REASON_SCHEMA)
-    return checked if id is None else with_key_reasons(checked, df, id)
+    return with_key_reasons(checked, df, id)

@@ -161,4 +161,4 @@ def validate(
     )
     function = reason_batch(table.n_classes, table.classes)
     checked = with_mapped(df, function, table.inputs, REASON_SCHEMA)
-    return checked if id is None else with_key_reasons(checked, df, id)
+    return with_key_reasons(checked, df, id)

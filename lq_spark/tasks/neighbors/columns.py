@@ -125,7 +125,7 @@ def validate(
         require_to_validate(df, id, "neighbors.validate")
         width = resolved_n_features(df, table, n_features)
         checked = with_mapped(df, reasons_batch(width), [table.input], REASONS_SCHEMA)
-    return checked if id is None else with_key_reasons(checked, df, id)
+    return with_key_reasons(checked, df, id)
 
 
 def _of_columns(df: DataFrame, features: Sequence[str]) -> FeatureTable:

@@ -185,7 +185,7 @@ def validate(
     if order is not None:
         reasons = {"null": NULL_ORDER, "duplicate": DUPLICATE_ORDER}
         checked = with_key_reasons(checked, df, order, **reasons)
-    return checked if id is None else with_key_reasons(checked, df, id)
+    return with_key_reasons(checked, df, id)
 
 
 class Judged(NamedTuple):

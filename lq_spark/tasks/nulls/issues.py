@@ -82,4 +82,4 @@ def validate(
     looked_at(df, id, columns)
     require_to_validate(df, id, "nulls.validate")
     checked = df.withColumn(INVALID_REASON, F.lit(None).cast("string"))
-    return checked if id is None else with_key_reasons(checked, df, id)
+    return with_key_reasons(checked, df, id)

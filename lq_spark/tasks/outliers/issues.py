@@ -248,7 +248,7 @@ def validate(
     read, number = read_probabilities(df, pred_probs, classes, n_classes)
     function = reason_batch(number, SUM_TOLERANCE)
     checked = with_mapped(df, function, probability_inputs(df, read), REASON_SCHEMA)
-    return checked if id is None else with_key_reasons(checked, df, id)
+    return with_key_reasons(checked, df, id)
 
 
 @dataclass(frozen=True)

@@ -108,4 +108,4 @@ def validate(
     table = regression_table(df, label=label, prediction=prediction, uncertainty=uncertainty)
     require_to_validate(df, id, "regression.validate")
     checked = df.withColumn(INVALID_REASON, table.reason)
-    return checked if id is None else with_key_reasons(checked, df, id)
+    return with_key_reasons(checked, df, id)

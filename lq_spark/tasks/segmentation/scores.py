@@ -162,4 +162,4 @@ def validate(
     require_to_validate(df, id, "segmentation.validate")
     layout = image_layout(df, columns, n_classes, None, side, tolerance, ignore_label)
     checked = with_mapped(df, image_reason_batch(layout), columns.inputs, REASON_SCHEMA)
-    return checked if id is None else with_key_reasons(checked, df, id)
+    return with_key_reasons(checked, df, id)

@@ -14,7 +14,11 @@ from lq_spark.engine.inputs import column
 from lq_spark.errors import DataError, InvalidRowsError
 from lq_spark.tasks.shared.classes import agreed_k, checked_classes, require_two_of_boolean
 from lq_spark.tasks.shared.labels import classes_of_labels, label_index, require_label
-from lq_spark.tasks.shared.reasons import label_reason, unknown_labels_text
+from lq_spark.tasks.shared.reasons import (
+    label_reason,
+    unknown_labels_text,
+    with_label_named,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -46,6 +50,11 @@ class Labels:
     def reason(self) -> Column:
         """Return why a label is no class, null if it is one."""
         return label_reason(self.index, self.n_classes)
+
+    @property
+    def named_reason(self) -> Column:
+        """Return the same, with the label where it is none of the classes."""
+        return with_label_named(self.reason, column(self.name).cast("string"))
 
 
 def checked_labels(

@@ -70,7 +70,7 @@ def require_to_validate(df: DataFrame, name: str | None, validate: str) -> None:
 def with_key_reasons(
     checked: DataFrame,
     df: DataFrame,
-    name: str,
+    name: str | None,
     *,
     null: str = NULL_ID,
     duplicate: str = DUPLICATE_ID,
@@ -84,12 +84,14 @@ def with_key_reasons(
         The table, with reasons in the column ``reason``.
     df : DataFrame
         The table as it was given, of which the keys are counted.
-    name : str
-        The key column.
+    name : str or None
+        The key column; None leaves the reasons as they are.
     null, duplicate : str
         The reason of a row without a key, and of each row whose key another one has.
     reason : str
     """
+    if name is None:
+        return checked
     key = column(name)
     twice = duplicate_keys(df, name).select(key.alias(_TWICE))
     of_key = F.when(key.isNull(), null).when(F.col(_TWICE).isNotNull(), duplicate)

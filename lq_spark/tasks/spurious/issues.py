@@ -12,14 +12,13 @@ from pyspark.sql.types import BooleanType, DoubleType, StringType, StructField, 
 
 from lq_spark.core.shared.display import N_SHOWN, Displayed, SmallTable, names_at
 from lq_spark.core.spurious.api import N_FOLDS, THRESHOLD
-from lq_spark.engine.inputs import column, require_key
+from lq_spark.engine.inputs import require_key
 from lq_spark.engine.small_tables import small_table
 from lq_spark.engine.verbs import select
 from lq_spark.errors import require_number, require_whole_number
 from lq_spark.tasks.shared.class_counts import Labels, checked_labels, class_counts
 from lq_spark.tasks.shared.keys import require_to_validate, require_unique, with_key_reasons
 from lq_spark.tasks.shared.names import INVALID_REASON
-from lq_spark.tasks.shared.reasons import with_label_named
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.spurious.columns import checked_properties, property_reason
 from lq_spark.tasks.spurious.passes import found_correlations
@@ -253,8 +252,7 @@ def validate(
     reason = property_reason(checked_properties(df, properties))
     if label is not None:
         labels = checked_labels(df, label, classes, n_classes)
-        named = with_label_named(labels.reason, column(label).cast("string"))
-        reason = F.coalesce(named, reason)
+        reason = F.coalesce(labels.named_reason, reason)
     require_to_validate(df, id, "spurious.validate")
     checked = df.withColumn(INVALID_REASON, reason)
-    return checked if id is None else with_key_reasons(checked, df, id)
+    return with_key_reasons(checked, df, id)

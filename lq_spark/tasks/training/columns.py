@@ -21,7 +21,6 @@ from lq_spark.tasks.neighbors.columns import (
 from lq_spark.tasks.shared.class_counts import Labels, checked_labels
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import INVALID_REASON
-from lq_spark.tasks.shared.reasons import with_label_named
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -103,10 +102,10 @@ def validate(
     if groups is not None:
         require_key(df, "groups", groups)
     require_to_validate(df, id, "training.validate")
-    reason = with_label_named(labels.reason, column(label).cast("string"))
+    reason = labels.named_reason
     if groups is not None:
         reason = F.coalesce(reason, F.when(column(groups).isNull(), NO_GROUP))
     width = resolved_n_features(df, table, None)
     checked = with_mapped(df, reasons_batch(width), [table.input], REASONS_SCHEMA)
     checked = checked.withColumn(INVALID_REASON, F.coalesce(reason, F.col(INVALID_REASON)))
-    return checked if id is None else with_key_reasons(checked, df, id)
+    return with_key_reasons(checked, df, id)

@@ -172,7 +172,7 @@ def validate(
     require_to_validate(df, id, "valuation.validate")
     checked = neighbors.validate(df, features=features, n_features=n_features)
     checked = checked.withColumn(INVALID_REASON, F.coalesce(reason, column(INVALID_REASON)))
-    return checked if id is None else with_key_reasons(checked, df, id)
+    return with_key_reasons(checked, df, id)
 
 
 @dataclass(frozen=True)
