@@ -23,12 +23,13 @@ _MIN_PRIOR = 1e-6
 _MIN_CONVERGED_PRIOR = 1e-5
 
 
-def _over(numerator: Float64, denominator: Float64) -> Float64:
+def over(numerator: Float64, denominator: Float64) -> Float64:
+    """Return a quotient, of 0 by 0 too: 0."""
     return np.asarray(numerator / np.maximum(denominator, TINY), dtype=np.float64)
 
 
 def _py_by_counts(ps: Float64, noise: Float64, inverse: Float64, joint: Float64) -> Float64:
-    return _over(np.diag(inverse), np.diag(noise)) * ps
+    return over(np.diag(inverse), np.diag(noise)) * ps
 
 
 def _py_by_equation(ps: Float64, noise: Float64, inverse: Float64, joint: Float64) -> Float64:
@@ -42,7 +43,7 @@ def _py_by_equation(ps: Float64, noise: Float64, inverse: Float64, joint: Float6
 
 
 def _py_by_marginal(ps: Float64, noise: Float64, inverse: Float64, joint: Float64) -> Float64:
-    return _over(joint.sum(axis=0), joint.sum())
+    return over(joint.sum(axis=0), joint.sum())
 
 
 def _py_by_marginal_ps(ps: Float64, noise: Float64, inverse: Float64, joint: Float64) -> Float64:
@@ -68,7 +69,7 @@ def clipped_noise(matrix: Float64) -> Float64:
     """Return a noise matrix with off-diagonals in [0, 0.9999] and columns of sum 1."""
     result = np.clip(matrix, 0.0, _MAX_NOISE_RATE)
     np.fill_diagonal(result, np.diag(matrix))
-    return _over(result, result.sum(axis=0))
+    return over(result, result.sum(axis=0))
 
 
 def noise_matrices(joint: Float64) -> tuple[Float64, Float64]:
@@ -76,8 +77,8 @@ def noise_matrices(joint: Float64) -> tuple[Float64, Float64]:
 
     The first has a row for each given label and a column for each true one, the second the reverse.
     """
-    noise = _over(joint, joint.sum(axis=0))
-    inverse = _over(joint.T, joint.sum(axis=1))
+    noise = over(joint, joint.sum(axis=0))
+    inverse = over(joint.T, joint.sum(axis=1))
     return clipped_noise(noise), clipped_noise(inverse)
 
 
@@ -87,9 +88,9 @@ def converged(
     """Return (py, noise, inverse) after 3 × 5 rounds that fit each to the others."""
     for _ in range(3):
         for _ in range(5):
-            inverse = clipped_noise(_over((noise * py).T, ps))
+            inverse = clipped_noise(over((noise * py).T, ps))
             py = prior(_py_by_counts(ps, noise, inverse, noise))
-        noise = clipped_noise(_over((inverse * ps).T, py))
+        noise = clipped_noise(over((inverse * ps).T, py))
     return prior(py, _MIN_CONVERGED_PRIOR), clipped_noise(noise), clipped_noise(inverse)
 
 

@@ -47,14 +47,27 @@ def held_out_probabilities(
         If the model gives something else than probabilities of its classes.
     """
     model.fit(features, labels)
-    found = np.asarray(model.predict_proba(held_out))
+    return class_probabilities(model, held_out, n_classes)
+
+
+def class_probabilities(
+    model: Classifier, features: NDArray[np.floating], n_classes: int
+) -> Float64:
+    """Return what a trained model gives the classes of rows, shape (m, K).
+
+    A class that it does not know has probability 0.
+
+    Raises
+    ------
+    DataError
+        If it gives something else than probabilities of its classes.
+    """
+    found = np.asarray(model.predict_proba(features))
     known = np.asarray(getattr(model, "classes_", np.arange(n_classes)))
-    if found.shape != (len(held_out), len(known)):
-        raise DataError(
-            f"predict_proba gave shape {found.shape}, not {(len(held_out), len(known))}"
-        )
+    if found.shape != (len(features), len(known)):
+        raise DataError(f"predict_proba gave shape {found.shape}, not {(len(features), len(known))}")
     if not np.isfinite(found).all():
         raise DataError("predict_proba gave probabilities that are NaN or infinite")
-    probabilities = np.zeros((len(held_out), n_classes))
+    probabilities = np.zeros((len(features), n_classes))
     probabilities[:, known.astype(np.int64)] = found
     return probabilities

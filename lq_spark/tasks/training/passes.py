@@ -154,7 +154,7 @@ def with_trained(
     if quotas is counts:
         return folds.select(ROW, CLASS, FOLD, F.lit(True).alias(IS_TRAINED))
     warnings.warn(
-        f"max_train_rows is {max_train_rows}: the model of a fold is trained with at most "
+        f"max_train_rows is {max_train_rows}: a model is trained with at most "
         f"{n_trained(quotas).max()} of {n_trained(counts).max()} rows, drawn by a hash of the id "
         "in each class",
         UserWarning,

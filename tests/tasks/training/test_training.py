@@ -194,7 +194,7 @@ class Remembers(ClassifierMixin, BaseEstimator):
 def test_no_more_rows_are_trained_with_than_allowed_and_a_warning_says_so(table, data):
     _, labels, _ = data
     said = (
-        "max_train_rows is 100: the model of a fold is trained with at most 96 of 320 rows, "
+        "max_train_rows is 100: a model is trained with at most 96 of 320 rows, "
         "drawn by a hash of the id in each class"
     )
     made = []

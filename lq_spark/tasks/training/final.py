@@ -1,0 +1,128 @@
+"""One model of all rows of a table, trained in one task, and what it predicts of other rows."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import DTypeLike, NDArray
+from pyspark import cloudpickle
+from pyspark.sql import functions as F
+from pyspark.sql.types import BinaryType, StructField, StructType
+
+from lq_spark.engine.arrow import byte_rows
+from lq_spark.engine.numbers import bytes_of, values_of
+from lq_spark.engine.readings import BatchFunction
+from lq_spark.engine.verbs import map_groups, with_mapped
+from lq_spark.errors import DataError
+from lq_spark.tasks.neighbors.batches import ROW, VECTOR, read_features
+from lq_spark.tasks.neighbors.columns import FeatureTable
+from lq_spark.tasks.shared.batches import require_usable
+from lq_spark.tasks.training.batches import CLASS, TASK
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+WEIGHT = "__lq_weight"
+
+_MODEL = StructType([StructField("model", BinaryType())])
+
+
+@dataclass(frozen=True)
+class TrainingTask:
+    """What the task does that trains a model with all rows.
+
+    Attributes
+    ----------
+    estimator : object
+        As scikit-learn's are, not trained.
+    n_features : int
+        Of a row.
+    dtype : dtype
+        Of a feature.
+    class_weights : ndarray of float64, shape (K,), or None
+        The weight of a row by its label, where rows have none of their own.
+    fit_options : mapping
+        What else ``fit`` is given.
+    """
+
+    estimator: Any
+    n_features: int
+    dtype: DTypeLike
+    class_weights: NDArray[np.float64] | None
+    fit_options: Mapping[str, Any]
+
+    def group(self) -> Callable[[pa.Table], pa.Table]:
+        """Return (ROW, CLASS, VECTOR and, if rows have one, WEIGHT) -> the pickled model.
+
+        CLASS is the label, of any number. Rows are trained with in the order of their ids: sums of
+        floating-point numbers depend on it, and so do random draws.
+        """
+        task = self
+
+        def run(group: pa.Table) -> pa.Table:
+            from sklearn.base import clone
+
+            ordered = pc.sort_indices(group, sort_keys=[(ROW, "ascending")])
+            rows = group.take(ordered)
+            labels, options = values_of(rows[CLASS]), dict(task.fit_options)
+            if WEIGHT in rows.column_names:
+                options["sample_weight"] = values_of(rows[WEIGHT])
+            elif task.class_weights is not None:
+                options["sample_weight"] = task.class_weights[labels]
+            model = clone(task.estimator)
+            try:
+                model.fit(byte_rows(rows[VECTOR], task.dtype, task.n_features), labels, **options)
+            except Exception as error:
+                name = type(task.estimator).__name__
+                raise DataError(
+                    f"estimator {name} failed in the last training: {type(error).__name__}: {error}"
+                ) from error
+            # By cloudpickle: an estimator may be of a class that workers cannot import.
+            return pa.table({"model": bytes_of([cloudpickle.dumps(model)])})
+
+        return run
+
+
+def trained_model(rows: DataFrame, task: TrainingTask) -> Any:
+    """Return the model of rows, which hold ROW, CLASS, VECTOR and, if they have one, WEIGHT."""
+    whole = rows.withColumn(TASK, F.lit(0))
+    made = map_groups(whole, [TASK], task.group(), _MODEL, n_tasks=1)
+    [(model,)] = made.collect()
+    return pickle.loads(model)
+
+
+Predicted = Callable[[Any, NDArray[np.floating]], dict[str, pa.Array]]
+"""(trained model, features of rows (m, d)) -> new columns."""
+
+
+def with_predicted(
+    df: DataFrame,
+    model: Any,
+    features: FeatureTable,
+    n_features: int,
+    predicted: Predicted,
+    schema: StructType,
+) -> DataFrame:
+    """Return the table with what a model predicts of each row. Lazy.
+
+    A row whose features cannot be used fails its batch, in a worker.
+    """
+    function = _predicted_batch(model, n_features, predicted, schema)
+    return with_mapped(df, function, [features.input], schema)
+
+
+def _predicted_batch(
+    model: Any, n_features: int, predicted: Predicted, schema: StructType
+) -> BatchFunction:
+    def run(features: pa.Array) -> dict[str, pa.Array]:
+        matrix, reasons = read_features(features, n_features)
+        require_usable(reasons, None, of="training")
+        return predicted(model, matrix)
+
+    return run
