@@ -88,6 +88,7 @@ def multiclass() -> Case:
             Refusal(
                 {"thresholds": THRESHOLDS},
                 "thresholds are given but adjust_pred_probs is False; set it to True",
+                ("score",),
             ),
             *(
                 Refusal({"adjust_pred_probs": True, **options}, said)

@@ -64,8 +64,9 @@ def class_probabilities(
     """
     found = np.asarray(model.predict_proba(features))
     known = np.asarray(getattr(model, "classes_", np.arange(n_classes)))
-    if found.shape != (len(features), len(known)):
-        raise DataError(f"predict_proba gave shape {found.shape}, not {(len(features), len(known))}")
+    wanted = (len(features), len(known))
+    if found.shape != wanted:
+        raise DataError(f"predict_proba gave shape {found.shape}, not {wanted}")
     if not np.isfinite(found).all():
         raise DataError("predict_proba gave probabilities that are NaN or infinite")
     probabilities = np.zeros((len(features), n_classes))

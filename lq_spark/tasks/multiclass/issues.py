@@ -11,9 +11,11 @@ is lazy, a Python pass when it is read.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.health.tables import DatasetHealth, dataset_health
 from lq_spark.core.label_issues.quotas import require_a_number_each
 from lq_spark.core.label_issues.rules import Rule
@@ -21,7 +23,7 @@ from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, require_key, require_new_columns
-from lq_spark.errors import OptionError
+from lq_spark.errors import DataError, OptionError
 from lq_spark.progress import step
 from lq_spark.tasks.multiclass.facts import count_facts, with_facts
 from lq_spark.tasks.multiclass.flags import TableColumns, flagged_rows, held_if_small
@@ -51,6 +53,7 @@ def fit(
     classes: Sequence[str] | None = None,
     collision_rule: str = "highest_of_all",
     tolerance: float = SUM_TOLERANCE,
+    thresholds: Thresholds | None = None,
 ) -> NoiseModel:
     """Return what the table says of its label noise: thresholds, confident joint, noise matrices.
 
@@ -63,11 +66,13 @@ def fit(
         As for :func:`lq_spark.multiclass.score`.
     collision_rule : {"highest_of_all", "highest_reached"}
         As for :func:`lq_spark.core.confident.compute_confident_joint`.
+    thresholds : Thresholds, optional
+        Confident thresholds to count by, in place of those of the table.
 
     Raises
     ------
     ColumnError, OptionError
-        If a column or option is wrong: before a Spark job starts.
+        If a column or option is wrong, or thresholds have other classes or another K.
     DataError
         If the table is empty or K is 1.
     InvalidRowsError
@@ -75,14 +80,21 @@ def fit(
     """
     rule = Rule(filter_by="confident_learning", collision_rule=collision_rule)
     refuse_stream(df, "multiclass.fit")
-    table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
-    thresholds = fit_thresholds(
-        df, label=label, pred_probs=pred_probs, classes=classes, tolerance=tolerance
-    )
+    require_kind("thresholds", thresholds, Thresholds)
+    classes = agreed_classes(classes, thresholds)
+    columns: dict[str, Any] = {"label": label, "pred_probs": pred_probs, "classes": classes}
+    table = labelled_table(df, **columns)
+    if thresholds is None:
+        thresholds = fit_thresholds(df, **columns, tolerance=tolerance)
+    else:
+        agreed_n_classes(df, table.probabilities, table.label_type, thresholds)
     narrow = df.select(*map(column, dict.fromkeys([label, *probability_names(pred_probs)])))
     facts = with_facts(narrow, table, thresholds, rule, fail=False, tolerance=tolerance)
     counts = count_facts(facts, thresholds.n_classes)
-    return NoiseModel(thresholds, counts.confident, counts.n_label_issues, collision_rule)
+    if not counts.class_counts.any():
+        raise DataError("the table is empty; a noise model needs at least 1 row")
+    counted = replace(thresholds, class_counts=tuple(counts.class_counts.tolist()))
+    return NoiseModel(counted, counts.confident, counts.n_label_issues, collision_rule)
 
 
 def find_issues(

@@ -212,7 +212,9 @@ def agreed_n_classes(
     if found not in (None, k):
         sizes = df.select(F.size(read.array).alias("size"))
         if sizes.where(F.col("size") == k).isEmpty():
-            raise OptionError(f"fitted has K = {k} classes, the table has K = {found}")
+            raise OptionError(
+                f"{_option_of(fitted)} has K = {k} classes, the table has K = {found}"
+            )
     return k
 
 

@@ -84,7 +84,8 @@ class TrainingTask:
                     f"estimator {name} failed in the last training: {type(error).__name__}: {error}"
                 ) from error
             # By cloudpickle: an estimator may be of a class that workers cannot import.
-            return pa.table({"model": bytes_of([cloudpickle.dumps(model)])})
+            pickled: bytes = cloudpickle.dumps(model)  # type: ignore[no-untyped-call]
+            return pa.table({"model": bytes_of([pickled])})
 
         return run
 
