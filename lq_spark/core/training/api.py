@@ -10,6 +10,7 @@ from lq_spark.core.training.folds import (
     N_FOLDS,
     dealt_folds,
     hash_folds,
+    require_held_out,
     require_trainable,
     seeded_codes,
     stratified_starts,
@@ -19,7 +20,7 @@ from lq_spark.errors import DataError, require_whole_number
 
 def assign_folds(
     ids: ArrayLike,
-    labels: ArrayLike,
+    labels: ArrayLike | None = None,
     *,
     n_folds: int = N_FOLDS,
     stratified: bool = True,
@@ -32,8 +33,9 @@ def assign_folds(
     ----------
     ids : array-like of int, shape (n,)
         What tells the rows apart. The fold of a row does not depend on the order of the rows.
-    labels : array-like of int, shape (n,)
-        Given labels, from 0.
+    labels : array-like of int, shape (n,), optional
+        Given labels, from 0. Without them, as where labels are numbers, all rows are dealt out as
+        those of one class.
     n_folds : int
         At least 2.
     stratified : bool
@@ -65,7 +67,8 @@ def assign_folds(
     """
     require_whole_number("n_folds", n_folds, 2)
     require_whole_number("seed", seed, 0)
-    given, keys = checked_labels(labels), np.asarray(ids, dtype=np.int64)
+    keys = np.asarray(ids, dtype=np.int64)
+    given = checked_labels(np.zeros(len(keys), np.int64) if labels is None else labels)
     if len(keys) != len(given) or len(np.unique(keys)) < len(keys):
         raise DataError(f"ids must be {len(given)} different numbers, one a label")
     if len(given) and given.min() < 0:
@@ -86,5 +89,8 @@ def assign_folds(
     else:
         folds = hash_folds(codes, n_folds)
     cells = np.bincount(folds * len(counts) + given, minlength=n_folds * len(counts))
-    require_trainable(cells.reshape(n_folds, -1), stratified=stratified and groups is None)
+    if labels is None:
+        require_held_out(cells)
+    else:
+        require_trainable(cells.reshape(n_folds, -1), stratified=stratified and groups is None)
     return folds

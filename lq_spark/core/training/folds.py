@@ -48,6 +48,16 @@ def stratified_starts(counts: Sequence[int] | NDArray[np.int64], n_folds: int) -
     return starts
 
 
+def reseeded(codes: NDArray[np.int64], number: int) -> NDArray[np.int64]:
+    """Return the codes for the folds of another round of models: of round 0 as they are.
+
+    >>> codes = seeded_codes(np.arange(3), seed=0)
+    >>> (reseeded(codes, 0) == codes).all(), (reseeded(codes, 1) == codes).any()
+    (np.True_, np.False_)
+    """
+    return seeded_codes(codes, number) if number else codes
+
+
 def dealt_folds(
     ranks: NDArray[np.int64], n_folds: int, starts: NDArray[np.int64] | int = 0
 ) -> NDArray[np.int64]:
@@ -82,18 +92,29 @@ def require_trainable(
             f"class {_name(few[0], classes)} has {of_classes[few[0]]} rows, fewer than n_folds, "
             f"{n_folds}{more}; take fewer folds, or leave such rows out"
         )
-    empty = np.flatnonzero(counts.sum(axis=1) == 0)
-    if len(empty):
-        what = "the table has too few rows" if groups is None else f"{groups} has too few values"
-        raise DataError(
-            f"{what} for n_folds = {n_folds}: {len(empty)} folds hold none out; take fewer folds"
-        )
+    require_held_out(counts.sum(axis=1), groups=groups)
     missing = np.argwhere(of_classes - counts == 0)
     if len(missing):
         fold, label = missing[0]
         raise DataError(
             f"fold {fold} leaves no rows of class {_name(label, classes)} to train with, which "
             f"has {of_classes[label]} in all; take other folds, or leave such rows out"
+        )
+
+
+def require_held_out(
+    of_folds: NDArray[np.int64], *, groups: str | None = None, option: str = "n_folds"
+) -> None:
+    """Raise DataError unless each fold holds rows out; how many it does, shape (F,).
+
+    ``groups`` is what the groups are called, where those are dealt out; ``option`` the number of
+    folds.
+    """
+    if n_empty := int((of_folds == 0).sum()):
+        what = "the table has too few rows" if groups is None else f"{groups} has too few values"
+        raise DataError(
+            f"{what} for {option} = {len(of_folds)}: {n_empty} folds hold none out; "
+            "take fewer folds"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a classifier that was trained with some rows predicts of others."""
+"""What a model that was trained with some rows predicts of others."""
 
 from __future__ import annotations
 
@@ -19,6 +19,55 @@ class Classifier(Protocol):
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probabilities of the classes, shape (n, K)."""
+
+
+class Regressor(Protocol):
+    """What is trained where labels are numbers: as scikit-learn's regressors are."""
+
+    def fit(self, X: Any, y: Any) -> Any:
+        """Train with features, shape (n, d), and labels, shape (n,)."""
+
+    def predict(self, X: Any) -> Any:
+        """Return a number for each row, shape (n,) or (n, 1)."""
+
+
+def held_out_numbers(
+    model: Regressor,
+    features: NDArray[np.floating],
+    labels: Float64,
+    held_out: NDArray[np.floating],
+) -> Float64:
+    """Train a model, and return what it predicts of rows it was not trained with, shape (m,).
+
+    Parameters
+    ----------
+    model : Regressor
+        Not trained before.
+    features, labels : ndarray, shapes (n, d) and (n,)
+        Of the rows to train with.
+    held_out : ndarray, shape (m, d)
+        Features of the other rows.
+
+    Raises
+    ------
+    DataError
+        If the model gives something else than a finite number for each row.
+    """
+    model.fit(features, labels)
+    return predicted_numbers(model, held_out)
+
+
+def predicted_numbers(model: Regressor, features: NDArray[np.floating]) -> Float64:
+    """Return what a trained model predicts, shape (m,); raise DataError if that is no numbers."""
+    found = np.asarray(model.predict(features))
+    if found.shape not in ((len(features),), (len(features), 1)):
+        raise DataError(f"predict gave shape {found.shape}, not {(len(features),)}")
+    if found.dtype.kind not in "biuf":
+        raise DataError(f"predict gave {found.dtype}, not numbers")
+    numbers: Float64 = found.reshape(-1).astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise DataError("predict gave numbers that are NaN or infinite")
+    return numbers
 
 
 def held_out_probabilities(

@@ -84,6 +84,20 @@ def regression_table(
     return RegressionTable(tuple(inputs), _first_reason(reasons))
 
 
+def checked_number(
+    df: DataFrame, option: str, name: str, null: str, not_finite: str
+) -> tuple[Column, Column]:
+    """Return a column of numbers as doubles, and why one cannot be used, null if it can.
+
+    Raises
+    ------
+    ColumnError
+        If the column is missing or holds no numbers.
+    """
+    number = _number(df, option, name).column
+    return number, _first_reason(_faults(number, null, not_finite))
+
+
 def doubles(numbers: pa.Array) -> pa.Array:
     """Return numbers as doubles, as Spark casts them."""
     return numbers.cast(pa.float64(), safe=False)  # whole numbers beyond 2^53 are rounded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import DTypeLike, NDArray
 from pyspark.sql.types import BinaryType, LongType, StructField, StructType
 
-from lq_spark.core.training.folds import seeded_codes
-from lq_spark.core.training.models import held_out_probabilities
+from lq_spark.core.training.folds import reseeded, seeded_codes
+from lq_spark.core.training.models import held_out_numbers, held_out_probabilities
 from lq_spark.engine.arrow import byte_rows
 from lq_spark.engine.numbers import array_of, values_of
 from lq_spark.engine.readings import BatchFunction
@@ -21,8 +21,11 @@ from lq_spark.errors import DataError
 from lq_spark.tasks.neighbors.batches import ROW, VECTOR, vectors_batch
 from lq_spark.tasks.shared.batches import list_array
 
-CLASS, CODE, GROUP, TASK = "__lq_class", "__lq_code", "__lq_group", "__lq_task"
-PRED_PROBS, FOLD = "pred_probs", "fold"
+LABEL, CODE, GROUP, TASK = "__lq_label", "__lq_code", "__lq_group", "__lq_task"
+PRED_PROBS, PREDICTION, FOLD = "pred_probs", "prediction", "fold"
+
+LEFT_OUT = -1
+"""The fold of a row that no model of its round is trained with: all of them predict it."""
 
 CODES = StructType([StructField(CODE, LongType())])
 ROWS = StructType([StructField(CODE, LongType()), StructField(VECTOR, BinaryType())])
@@ -33,6 +36,20 @@ def codes_batch(seed: int) -> BatchFunction:
 
     def run(keys: pa.Array) -> dict[str, pa.Array]:
         return {CODE: array_of(seeded_codes(values_of(keys), seed))}
+
+    return run
+
+
+def round_codes_batch(numbers: Sequence[int]) -> BatchFunction:
+    """Return (CODE, round, int) -> CODE of the round; ``numbers`` are those of the rounds."""
+
+    def run(codes: pa.Array, rounds: pa.Array) -> dict[str, pa.Array]:
+        given, of_row = values_of(codes), values_of(rounds)
+        made = np.empty(len(given), dtype=np.int64)
+        for place, number in enumerate(numbers):
+            here = of_row == place
+            made[here] = reseeded(given[here], number)
+        return {CODE: array_of(made)}
 
     return run
 
@@ -54,21 +71,30 @@ class FoldTask:
     Attributes
     ----------
     estimator : object
-        As scikit-learn's classifiers are, not trained.
-    n_classes, n_parts, n_features : int
-        K; into how many parts the rows of a fold are cut; of a row.
+        As scikit-learn's classifiers and regressors are, not trained.
+    n_classes : int or None
+        K; None where labels are numbers.
+    n_folds, n_parts, n_features : int
+        Of a round of models, of which there may be several: their folds are counted on; into how
+        many parts the rows of a fold are cut; of a row.
     dtype : dtype
         Of a feature.
     """
 
     estimator: Any
-    n_classes: int
+    n_classes: int | None
+    n_folds: int
     n_parts: int
     n_features: int
     dtype: DTypeLike
 
+    @property
+    def predicted_name(self) -> str:
+        """Return the name of the column that is made."""
+        return PREDICTION if self.n_classes is None else PRED_PROBS
+
     def group(self) -> Callable[[pa.Table], pa.Table]:
-        """Return (ROW, CLASS, FOLD, TASK, VECTOR) -> ROW, PRED_PROBS, FOLD of the rows held out.
+        """Return (ROW, LABEL, FOLD, TASK, VECTOR) -> ROW, what is predicted, FOLD of the held out.
 
         The others are trained with, in the order of their ids: sums of floating-point numbers
         depend on it, and so do random draws.
@@ -79,19 +105,19 @@ class FoldTask:
             ordered = pc.sort_indices(group, sort_keys=[(ROW, "ascending")])
             place = values_of(ordered).astype(np.int64)
             fold = group[TASK][0].as_py() // task.n_parts
-            is_held_out = values_of(group[FOLD])[place] == fold
+            folds = values_of(group[FOLD])[place]
+            is_held_out = (folds == fold) | (folds == LEFT_OUT)
             held_out, trained = place[is_held_out], place[~is_held_out]
-            found = np.zeros((0, task.n_classes))
+            found = np.zeros(0 if task.n_classes is None else (0, task.n_classes))
             if len(held_out):
                 features, labels = (
                     byte_rows(group[VECTOR], task.dtype, task.n_features),
-                    values_of(group[CLASS]),
+                    values_of(group[LABEL]),
                 )
                 found = task.predicted(fold, features[trained], labels[trained], features[held_out])
-            ends = np.arange(len(found) + 1, dtype=np.int64) * task.n_classes
             columns = {
                 ROW: group[ROW].take(array_of(held_out)),
-                PRED_PROBS: list_array(array_of(found.reshape(-1)), ends),
+                task.predicted_name: _column_of(found),
                 FOLD: array_of(np.full(len(found), fold, dtype=np.int32)),
             }
             return pa.table(columns)
@@ -102,17 +128,28 @@ class FoldTask:
         self,
         fold: int,
         features: NDArray[np.floating],
-        labels: NDArray[np.int64],
+        labels: NDArray[Any],
         held_out: NDArray[np.floating],
     ) -> NDArray[np.float64]:
-        """Return the probabilities of rows that are held out, shape (m, K)."""
+        """Return what is predicted of rows that are held out, shape (m,) or (m, K)."""
         from sklearn.base import clone
 
         try:
-            return held_out_probabilities(
-                clone(self.estimator), features, labels, held_out, self.n_classes
-            )
+            model = clone(self.estimator)
+            if self.n_classes is None:
+                return held_out_numbers(model, features, labels, held_out)
+            return held_out_probabilities(model, features, labels, held_out, self.n_classes)
         except Exception as error:
             kind = "" if isinstance(error, DataError) else f"{type(error).__name__}: "
             name = type(self.estimator).__name__
-            raise DataError(f"estimator {name} failed in fold {fold}: {kind}{error}") from error
+            raise DataError(
+                f"estimator {name} failed in fold {fold % self.n_folds}: {kind}{error}"
+            ) from error
+
+
+def _column_of(found: NDArray[np.float64]) -> pa.Array:
+    """Return what is predicted, a number or a list a row."""
+    if found.ndim == 1:
+        return array_of(found)
+    ends = np.arange(len(found) + 1, dtype=np.int64) * found.shape[1]
+    return list_array(array_of(found.reshape(-1)), ends)

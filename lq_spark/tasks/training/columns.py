@@ -11,6 +11,7 @@ from pyspark.sql.types import IntegralType
 
 from lq_spark.engine.inputs import column, column_type, require_key
 from lq_spark.engine.verbs import with_mapped
+from lq_spark.errors import require_unused
 from lq_spark.tasks.neighbors.batches import REASONS_SCHEMA, reasons_batch
 from lq_spark.tasks.neighbors.columns import (
     Features,
@@ -18,9 +19,10 @@ from lq_spark.tasks.neighbors.columns import (
     feature_table,
     resolved_n_features,
 )
+from lq_spark.tasks.regression.columns import LABEL_NOT_FINITE, checked_number
 from lq_spark.tasks.shared.class_counts import Labels, checked_labels
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
-from lq_spark.tasks.shared.names import INVALID_REASON
+from lq_spark.tasks.shared.names import INVALID_REASON, NO_LABEL
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -35,15 +37,46 @@ class TrainingTable:
     Attributes
     ----------
     id : str
-    labels : Labels
     features : FeatureTable
     groups : str or None
     """
 
     id: str
-    labels: Labels
     features: FeatureTable
     groups: str | None
+
+
+@dataclass(frozen=True)
+class ClassTable(TrainingTable):
+    """Those of rows whose labels are classes, which ``labels`` are."""
+
+    labels: Labels
+
+    @property
+    def label(self) -> Column:
+        """Return the class index, without nulls."""
+        return self.labels.index
+
+
+@dataclass(frozen=True)
+class NumberTable(TrainingTable):
+    """Those of rows whose labels are numbers.
+
+    Attributes
+    ----------
+    number : Column
+        The label, double.
+    reason : Column
+        Why it cannot be used, null if it can.
+    """
+
+    number: Column
+    reason: Column
+
+    @property
+    def label(self) -> Column:
+        """Return the number, null if it cannot be used."""
+        return F.when(self.reason.isNull(), self.number)
 
 
 def training_table(
@@ -54,14 +87,26 @@ def training_table(
     features: Features,
     classes: Sequence[str] | None,
     groups: str | None,
-) -> TrainingTable:
+) -> ClassTable:
     """Check the columns; raise ColumnError, OptionError or DataError if they are wrong."""
     require_key(df, "id", id)
     labels = checked_labels(df, label, classes, None)
     table = feature_table(df, features)
     if groups is not None:
         require_key(df, "groups", groups)
-    return TrainingTable(id, labels, table, groups)
+    return ClassTable(id, table, groups, labels)
+
+
+def number_table(
+    df: DataFrame, *, id: str, label: str, features: Features, groups: str | None
+) -> NumberTable:
+    """Check the columns; raise ColumnError or OptionError if they are wrong."""
+    require_key(df, "id", id)
+    number, reason = checked_number(df, "label", label, NO_LABEL, LABEL_NOT_FINITE)
+    table = feature_table(df, features)
+    if groups is not None:
+        require_key(df, "groups", groups)
+    return NumberTable(id, table, groups, number, reason)
 
 
 def key_number(df: DataFrame, name: str) -> Column:
@@ -79,6 +124,7 @@ def validate(
     features: Features = "features",
     classes: Sequence[str] | None = None,
     groups: str | None = None,
+    numbers: bool = False,
 ) -> DataFrame:
     """Return the table with ``invalid_reason``: why a row cannot be used, null if it can. Lazy.
 
@@ -91,18 +137,24 @@ def validate(
     id : str, optional
         Column that must tell the rows apart: a null in it and a value that occurs twice are faults
         (of every row that has it).
+    numbers : bool
+        Whether the labels are numbers, as :func:`lq_spark.training.cross_val_predict_numbers` takes
+        them: then they are to be finite, and ``classes`` is not given.
 
     Raises
     ------
     ColumnError, OptionError
         If a column or option is wrong: before a Spark job starts.
     """
-    labels = checked_labels(df, label, classes, None)
+    if numbers:
+        require_unused("numbers", classes=classes)
+        _, reason = checked_number(df, "label", label, NO_LABEL, LABEL_NOT_FINITE)
+    else:
+        reason = checked_labels(df, label, classes, None).named_reason
     table = feature_table(df, features)
     if groups is not None:
         require_key(df, "groups", groups)
     require_to_validate(df, id, "training.validate")
-    reason = labels.named_reason
     if groups is not None:
         reason = F.coalesce(reason, F.when(column(groups).isNull(), NO_GROUP))
     width = resolved_n_features(df, table, None)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
+from pyspark.sql import functions as F
+
 from lq_spark.core.training.folds import N_FOLDS, require_trainable, require_two_classes
 from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import column, column_type, require_new_columns
@@ -16,11 +18,12 @@ from lq_spark.tasks.neighbors.batches import ROW
 from lq_spark.tasks.neighbors.columns import Features, resolved_n_features
 from lq_spark.tasks.shared.class_counts import class_counts
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.training.batches import FOLD, PRED_PROBS
+from lq_spark.tasks.training.batches import FOLD, PRED_PROBS, FoldTask
 from lq_spark.tasks.training.columns import training_table
 from lq_spark.tasks.training.estimators import checked_estimator, is_of_spark
 from lq_spark.tasks.training.passes import (
     counts_of,
+    n_parts_of,
     predictions,
     rows_to_train,
     with_folds,
@@ -167,8 +170,18 @@ def cross_val_predict(
                 df, table, features, label, folds, counts, trained, seed, stack
             )
         else:
-            kind = column_type(df, id)
-            found = predictions(rows, folds, counts, trained, table, n_features, kind)
+            n_parts = n_parts_of(int(counts.sum(axis=1).max()), n_features)
+            dtype = table.features.dtype
+            task = FoldTask(trained, counts.shape[1], n_folds, n_parts, n_features, dtype)
+            found = predictions(
+                rows,
+                folds,
+                task,
+                column_type(df, id),
+                first=F.lit(0),
+                last=F.lit(n_folds - 1),
+                n_tasks=n_folds * n_parts,
+            )
         found = held.hold(found)
         found.count()  # now, while what it is made of is kept, and to see whether models fail
         names = [column(name) for name in (*df.columns, PRED_PROBS, FOLD)]

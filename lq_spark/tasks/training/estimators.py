@@ -1,4 +1,4 @@
-"""The classifiers that are trained: those of scikit-learn, or like them, and those of Spark ML.
+"""The models that are trained: those of scikit-learn, or like them, and those of Spark ML.
 
 Which one it is, is seen by what it has; scikit-learn is imported only where one of its kind is
 given, or none.
@@ -22,7 +22,7 @@ def is_of_spark(estimator: object) -> bool:
 
 
 def checked_estimator(estimator: object, seed: int) -> Any:
-    """Return what is trained: one of Spark ML as it is, or else a copy that is not trained yet.
+    """Return the classifier to train: one of Spark ML as it is, or else a copy, not trained yet.
 
     By default logistic regression. Each ``random_state`` that is None becomes the seed.
 
@@ -33,32 +33,69 @@ def checked_estimator(estimator: object, seed: int) -> Any:
     EngineError
         If scikit-learn is needed and not installed.
     """
-    if isinstance(estimator, type):
-        raise OptionError(
-            f"estimator is the class {estimator.__name__}, not an object of it: "
-            f"{estimator.__name__}(…)"
-        )
+    require_object(estimator)
     if is_of_spark(estimator):
         if not hasattr(classifier_of(estimator), "getProbabilityCol"):
             raise _refused(classifier_of(estimator))
         return estimator
-    try:
-        from sklearn.base import clone
-    except ImportError as error:
-        raise EngineError(
-            f"scikit-learn is not installed ({error}): pip install scikit-learn"
-        ) from error
+    require_scikit_learn()
     if estimator is None:
         from sklearn.linear_model import LogisticRegression
 
         estimator = LogisticRegression()
     if not hasattr(estimator, "fit") or not hasattr(estimator, "predict_proba"):
         raise _refused(estimator)
+    return _seeded_copy(estimator, seed, "estimator")
+
+
+def checked_regressor(model: object, seed: int, option: str = "estimator") -> Any:
+    """Return a copy of the regressor to train, by default of linear regression.
+
+    ``option`` is the one that gives it. Raises as :func:`checked_estimator`.
+    """
+    require_object(model, option)
+    if not is_of_spark(model):
+        require_scikit_learn()
+    if model is None:
+        from sklearn.linear_model import LinearRegression
+
+        model = LinearRegression()
+    if is_of_spark(model) or not hasattr(model, "fit") or not hasattr(model, "predict"):
+        raise OptionError(
+            f"{option} {type(model).__name__} is not taken; allowed is an object with fit and "
+            "predict, as scikit-learn's regressors have them"
+        )
+    return _seeded_copy(model, seed, option)
+
+
+def require_object(estimator: object, option: str = "estimator") -> None:
+    """Raise OptionError if a class is given instead of an object of it."""
+    if isinstance(estimator, type):
+        raise OptionError(
+            f"{option} is the class {estimator.__name__}, not an object of it: "
+            f"{estimator.__name__}(…)"
+        )
+
+
+def require_scikit_learn() -> None:
+    """Raise EngineError if scikit-learn is not installed."""
+    try:
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        raise EngineError(
+            f"scikit-learn is not installed ({error}): pip install scikit-learn"
+        ) from error
+
+
+def _seeded_copy(estimator: Any, seed: int, option: str) -> Any:
+    """Return a copy that is not trained; each ``random_state`` that is None becomes the seed."""
+    from sklearn.base import clone
+
     try:
         copy = clone(estimator)
     except (TypeError, RuntimeError) as error:
         raise OptionError(
-            f"estimator {type(estimator).__name__} cannot be copied for each fold by "
+            f"{option} {type(estimator).__name__} cannot be copied for each fold by "
             f"sklearn.base.clone: {error}"
         ) from error
     states = {

@@ -23,7 +23,7 @@ from lq_spark.errors import DataError
 from lq_spark.tasks.neighbors.batches import ROW, VECTOR, read_features
 from lq_spark.tasks.neighbors.columns import FeatureTable
 from lq_spark.tasks.shared.batches import require_usable
-from lq_spark.tasks.training.batches import CLASS, TASK
+from lq_spark.tasks.training.batches import LABEL, TASK
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -58,9 +58,9 @@ class TrainingTask:
     fit_options: Mapping[str, Any]
 
     def group(self) -> Callable[[pa.Table], pa.Table]:
-        """Return (ROW, CLASS, VECTOR and, if rows have one, WEIGHT) -> the pickled model.
+        """Return (ROW, LABEL, VECTOR and, if rows have one, WEIGHT) -> the pickled model.
 
-        CLASS is the label, of any number. Rows are trained with in the order of their ids: sums of
+        LABEL is a class index or a number. Rows are trained with in the order of their ids: sums of
         floating-point numbers depend on it, and so do random draws.
         """
         task = self
@@ -70,7 +70,7 @@ class TrainingTask:
 
             ordered = pc.sort_indices(group, sort_keys=[(ROW, "ascending")])
             rows = group.take(ordered)
-            labels, options = values_of(rows[CLASS]), dict(task.fit_options)
+            labels, options = values_of(rows[LABEL]), dict(task.fit_options)
             if WEIGHT in rows.column_names:
                 options["sample_weight"] = values_of(rows[WEIGHT])
             elif task.class_weights is not None:
@@ -91,7 +91,7 @@ class TrainingTask:
 
 
 def trained_model(rows: DataFrame, task: TrainingTask) -> Any:
-    """Return the model of rows, which hold ROW, CLASS, VECTOR and, if they have one, WEIGHT."""
+    """Return the model of rows, which hold ROW, LABEL, VECTOR and, if they have one, WEIGHT."""
     whole = rows.withColumn(TASK, F.lit(0))
     made = map_groups(whole, [TASK], task.group(), _MODEL, n_tasks=1)
     [(model,)] = made.collect()

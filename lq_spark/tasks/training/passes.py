@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,22 +32,22 @@ from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.neighbors.batches import ROW, VECTOR
 from lq_spark.tasks.shared.keys import require_unique
 from lq_spark.tasks.training.batches import (
-    CLASS,
     CODE,
     CODES,
     FOLD,
     GROUP,
-    PRED_PROBS,
+    LABEL,
+    LEFT_OUT,
     ROWS,
     TASK,
     FoldTask,
     codes_batch,
     rows_batch,
 )
-from lq_spark.tasks.training.columns import TrainingTable, key_number
+from lq_spark.tasks.training.columns import ClassTable, NumberTable, key_number
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 PART_BYTES = 128 << 20
 """Rows that are held out are in so many bytes of features, as doubles, a task: about."""
@@ -58,34 +59,36 @@ _KEY, _FEATURES, _CELL, _START, _OWN = (
 
 
 def rows_to_train(
-    df: DataFrame, table: TrainingTable, n_features: int, seed: int, stack: ExitStack
+    df: DataFrame, table: ClassTable | NumberTable, n_features: int, seed: int, stack: ExitStack
 ) -> DataFrame:
-    """Return ROW, CLASS, GROUP (if there are any), CODE and VECTOR of all rows, kept.
+    """Return ROW, LABEL, GROUP (if there are any), CODE and VECTOR of all rows, kept.
 
     Raises
     ------
     InvalidRowsError
-        If an id is null or occurs twice, or a row has no usable features or no group.
+        If an id is null or occurs twice, or a row has no usable features, label or group.
     """
     groups = [] if table.groups is None else [column(table.groups).alias(GROUP)]
     prepared = df.select(
         column(table.id).alias(ROW),
-        table.labels.index.alias(CLASS),
+        table.label.alias(LABEL),
         *groups,
         key_number(df, table.id).alias(_KEY),
         table.features.input.column.alias(_FEATURES),
     )
-    names = [ROW, CLASS, *([] if table.groups is None else [GROUP])]
+    names = [ROW, LABEL, *([] if table.groups is None else [GROUP])]
     inputs = [column_input(_KEY), column_input(_FEATURES)]
     made = with_mapped(prepared, rows_batch(n_features, seed), inputs, ROWS, keep=names)
     rows = stack.enter_context(kept(made))
     validate = "training.validate"
     n_rows = require_unique(rows, ROW, validate=validate, called=table.id).n_rows
-    is_unfit = F.col(VECTOR).isNull()
+    # Class indices are checked as they are counted.
+    is_unfit = F.col(VECTOR).isNull() | F.col(LABEL).isNull()
     if table.groups is not None:
         is_unfit |= F.col(GROUP).isNull()
     if n_unfit := rows.where(is_unfit).count():
-        more = "" if table.groups is None else " or a group"
+        more = ", a finite label" if isinstance(table, NumberTable) else ""
+        more += "" if table.groups is None else " or a group"
         raise InvalidRowsError(
             f"{n_unfit} of {n_rows} rows cannot be scored, for want of usable features{more}; "
             f"{validate} says which and why"
@@ -102,7 +105,7 @@ def with_folds(
     by_group: bool,
     seed: int,
 ) -> DataFrame:
-    """Return ROW, CLASS, CODE and FOLD of rows; features are not moved for it.
+    """Return ROW, LABEL, CODE and FOLD of rows; features are not moved for it.
 
     As :func:`lq_spark.core.training.assign_folds` has them. ``of_classes`` are the rows of each
     class, shape (K,).
@@ -114,9 +117,9 @@ def with_folds(
         ranked = ranked_by_code(coded.select(F.col(GROUP).alias("key"), F.col(CODE).alias("code")))
         fold = F.pmod(F.col("rank") - 1, F.lit(n_folds)).cast("int")
         of_group = ranked.select(F.col("key").alias(GROUP), fold.alias(FOLD))
-        return rows.join(of_group, GROUP).select(ROW, CLASS, CODE, FOLD)
+        return rows.join(of_group, GROUP).select(ROW, LABEL, CODE, FOLD)
     narrow = rows.select(
-        F.col(ROW).alias("key"), F.col(CLASS).alias("group"), F.col(CODE).alias("code")
+        F.col(ROW).alias("key"), F.col(LABEL).alias("group"), F.col(CODE).alias("code")
     )
     if stratified:
         starts = stratified_starts(of_classes, n_folds).tolist()
@@ -129,7 +132,7 @@ def with_folds(
     fold = F.pmod(place, F.lit(n_folds)).cast("int")
     return narrow.select(
         F.col("key").alias(ROW),
-        F.col("group").alias(CLASS),
+        F.col("group").alias(LABEL),
         F.col("code").alias(CODE),
         fold.alias(FOLD),
     )
@@ -138,7 +141,7 @@ def with_folds(
 def counts_of(folds: DataFrame, n_folds: int, n_classes: int) -> NDArray[np.int64]:
     """Return the rows of each fold and class, shape (F, K)."""
     counts = np.zeros((n_folds, n_classes), dtype=np.int64)
-    for fold, label, n in folds.groupBy(FOLD, CLASS).count().collect():
+    for fold, label, n in folds.groupBy(FOLD, LABEL).count().collect():
         counts[fold, label] = n
     return counts
 
@@ -146,46 +149,70 @@ def counts_of(folds: DataFrame, n_folds: int, n_classes: int) -> NDArray[np.int6
 def with_trained(
     folds: DataFrame, counts: NDArray[np.int64], max_train_rows: int, stacklevel: int = 2
 ) -> DataFrame:
-    """Return ROW, CLASS, FOLD and IS_TRAINED: whether a row is trained with, for other folds.
+    """Return ROW, LABEL, FOLD and IS_TRAINED: whether a row is trained with, for other folds.
 
     Where that are too many rows, those of the lowest codes of each fold and class are; it warns.
     """
     quotas = training_quotas(counts, max_train_rows)
     if quotas is counts:
-        return folds.select(ROW, CLASS, FOLD, F.lit(True).alias(IS_TRAINED))
+        return folds.select(ROW, LABEL, FOLD, F.lit(True).alias(IS_TRAINED))
+    warn_of_drawn(max_train_rows, quotas, counts, " in each class", stacklevel=stacklevel + 1)
+    n_classes = counts.shape[1]
+    cell = F.col(FOLD).cast("bigint") * F.lit(n_classes) + F.col(LABEL)
+    return with_drawn(folds, cell, quotas.reshape(-1).tolist(), [LABEL, FOLD])
+
+
+def warn_of_drawn(
+    max_train_rows: int,
+    quotas: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    where: str,
+    *,
+    stacklevel: int,
+) -> None:
+    """Warn that models are trained with some of the rows alone; both of shape (F, K)."""
     warnings.warn(
         f"max_train_rows is {max_train_rows}: a model is trained with at most "
-        f"{n_trained(quotas).max()} of {n_trained(counts).max()} rows, drawn by a hash of the id "
-        "in each class",
+        f"{n_trained(quotas).max()} of {n_trained(counts).max()} rows, drawn by a hash of the id"
+        f"{where}",
         UserWarning,
         stacklevel=stacklevel + 1,
     )
-    n_classes = counts.shape[1]
-    cell = F.col(FOLD).cast("bigint") * F.lit(n_classes) + F.col(CLASS)
-    ranked = ranked_by_code(
-        folds.select(
-            F.col(ROW).alias("key"), F.col(CODE).alias("code"), CLASS, FOLD, cell.alias(_CELL)
-        ),
-        _CELL,
-    )
+
+
+def with_drawn(
+    folds: DataFrame, cell: Column, quotas: Sequence[int], names: Sequence[str]
+) -> DataFrame:
+    """Return ROW, some columns and IS_TRAINED: whether a code is among the lowest of its cell.
+
+    ``quotas`` says how many of each cell, a bigint from 0, are trained with.
+    """
+    given = [F.col(ROW).alias("key"), F.col(CODE).alias("code"), cell.alias(_CELL)]
+    ranked = ranked_by_code(folds.select(*given, *names), _CELL)
     schema = StructType([StructField(name, LongType()) for name in (_CELL, "quota")])
-    table = small_table(folds.sparkSession, list(enumerate(quotas.reshape(-1).tolist())), schema)
+    table = small_table(folds.sparkSession, list(enumerate(quotas)), schema)
     is_trained = (F.col("rank") <= F.col("quota")).alias(IS_TRAINED)
     return ranked.join(table.hint("broadcast"), _CELL).select(
-        F.col("key").alias(ROW), CLASS, FOLD, is_trained
+        F.col("key").alias(ROW), *names, is_trained
     )
+
+
+def n_parts_of(n_held_out: int, n_features: int) -> int:
+    """Return into how many parts the rows of a fold are cut: each is held out in a task."""
+    return max(1, n_held_out * 8 * n_features // PART_BYTES)
 
 
 def predictions(
     rows: DataFrame,
     folds: DataFrame,
-    counts: NDArray[np.int64],
-    estimator: Any,
-    table: TrainingTable,
-    n_features: int,
+    task: FoldTask,
     kind: DataType,
+    *,
+    first: Column,
+    last: Column,
+    n_tasks: int,
 ) -> DataFrame:
-    """Return ROW, PRED_PROBS and FOLD of all rows, by models of the rows of other folds. Lazy.
+    """Return ROW, what is predicted and FOLD of all rows, by models of rows of other folds. Lazy.
 
     Each task is handed what it trains with, so nothing has to be in a place that all workers reach,
     and no model, which may be larger than the rows, leaves the task that made it. The rows to train
@@ -193,32 +220,40 @@ def predictions(
     task. Those that are held out go to one task; where they are many, to several, each of which
     trains the same model.
 
-    ``kind`` is the type of an id.
+    Parameters
+    ----------
+    rows : DataFrame
+        ROW and VECTOR.
+    folds : DataFrame
+        ROW, LABEL, FOLD, IS_TRAINED.
+    task : FoldTask
+    kind : DataType
+        Of an id.
+    first, last : Column
+        Of ``folds``: between which folds, int, those lie for whose models a row counts.
+    n_tasks : int
+        How many there may be at most.
     """
-    n_folds = len(counts)
-    n_parts = int(max(1, counts.sum(axis=1).max() * 8 * n_features // PART_BYTES))
-    n_tasks = n_folds * n_parts
-    part = F.pmod(F.xxhash64(column(ROW)), F.lit(n_parts)).cast("int")
-    own = F.col(FOLD) * F.lit(n_parts) + part
+    n_parts = F.lit(task.n_parts)
+    part = F.pmod(F.xxhash64(column(ROW)), n_parts).cast("int")
+    own = F.col(FOLD) * n_parts + part
+    is_left_out = F.col(FOLD) == LEFT_OUT
+    lowest, highest = (F.when(is_left_out, end).otherwise(F.col(FOLD)) for end in (first, last))
     # Only rows to train with are copied, which are few where rows are many.
-    tasks = F.when(F.col(IS_TRAINED), F.sequence(F.lit(0), F.lit(n_tasks - 1))).otherwise(
-        F.array(own)
-    )
+    every = F.sequence(first * n_parts, last * n_parts + n_parts - F.lit(1))
+    alone = F.sequence(lowest * n_parts + part, highest * n_parts + part, n_parts)
+    tasks = F.when(F.col(IS_TRAINED), every).otherwise(alone)
     placed = rows.select(ROW, VECTOR).join(folds, ROW).withColumn(_OWN, own)
     copied = placed.withColumn(TASK, F.explode(tasks))
-    is_for_others = F.floor(F.col(TASK) / F.lit(n_parts)) != F.col(FOLD)
+    is_for_others = F.floor(F.col(TASK) / n_parts) != F.col(FOLD)
     given = copied.where((F.col(TASK) == F.col(_OWN)) | is_for_others)
-    given = given.select(ROW, CLASS, FOLD, TASK, VECTOR)
-    task = FoldTask(estimator, counts.shape[1], n_parts, n_features, table.features.dtype)
-    return map_groups(given, [TASK], task.group(), found_schema(kind), n_tasks=n_tasks)
-
-
-def found_schema(kind: DataType) -> StructType:
-    """Return the schema of predictions of rows whose ids are of a type."""
-    return StructType(
+    given = given.select(ROW, LABEL, FOLD, TASK, VECTOR)
+    predicted = DoubleType() if task.n_classes is None else ArrayType(DoubleType())
+    schema = StructType(
         [
             StructField(ROW, kind),
-            StructField(PRED_PROBS, ArrayType(DoubleType())),
+            StructField(task.predicted_name, predicted),
             StructField(FOLD, IntegerType()),
         ]
     )
+    return map_groups(given, [TASK], task.group(), schema, n_tasks=n_tasks)

@@ -18,7 +18,7 @@ from lq_spark.errors import DataError, EngineError
 from lq_spark.tasks.neighbors.batches import ROW
 from lq_spark.tasks.neighbors.columns import Features
 from lq_spark.tasks.training.batches import FOLD, PRED_PROBS
-from lq_spark.tasks.training.columns import TrainingTable
+from lq_spark.tasks.training.columns import ClassTable
 from lq_spark.tasks.training.estimators import classifier_of
 from lq_spark.tasks.training.passes import IS_TRAINED
 
@@ -39,7 +39,7 @@ def require_spark(spark: SparkSession) -> None:
 
 def spark_predictions(
     df: DataFrame,
-    table: TrainingTable,
+    table: ClassTable,
     features: Features,
     label: str,
     folds: DataFrame,
@@ -86,7 +86,7 @@ def spark_predictions(
 
 def _table_for(
     df: DataFrame,
-    table: TrainingTable,
+    table: ClassTable,
     features: Features,
     label: str,
     estimator: Any,
