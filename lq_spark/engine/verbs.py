@@ -1,4 +1,4 @@
-"""The verbs that run a batch function over a table: map rows or batches, reduce, fold in order.
+"""The verbs that run a batch function over a table: map rows, batches or groups, and reduce.
 
 A batch function takes and returns Arrow arrays and knows nothing of Spark. UDFs are made only here,
 by factories that bind their values: Spark Connect serialises a closure when the query runs.
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 State = TypeVar("State")
+
+BatchesFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+"""What it makes of batches, one after the other."""
 
 MAX_BATCH_BYTES = 64 << 20
 """The most bytes that a batch function is given at once, unless a single row has more."""
@@ -263,54 +267,55 @@ def map_groups(
     return df.groupBy(*groups).applyInArrow(run, schema)
 
 
-def fold_sorted(
+def map_sorted(
     df: DataFrame,
     groups: Sequence[str],
     order: Mapping[str, Literal["ascending", "descending"]],
-    start: Callable[[], State],
-    step: Callable[[State, pa.RecordBatch], State],
-    finish: Callable[[State], pa.RecordBatch],
+    given: Sequence[str],
+    function: BatchesFunction,
     schema: StructType | str,
+    *,
+    n_tasks: int | None = None,
 ) -> DataFrame:
-    """Return the rows that ``finish`` makes from states carried through ordered rows. Lazy.
+    """Return the rows that ``function`` makes as it goes through ordered rows. Lazy.
 
-    A state sees whole groups, one after the other, a batch at a time: ``step`` keeps in it what the
-    next batch needs. The result must not depend on where the batches are cut, nor on which groups
-    share a state.
+    It sees whole groups, one after the other, a batch at a time: on Spark a worker holds no more.
+    The result must not depend on where the batches are cut, nor on which groups come to one call.
 
     Parameters
     ----------
     df : DataFrame
-        Holds ``groups``, the columns of ``order``, and what ``step`` needs beside the groups.
+        Holds ``groups``, the columns of ``order``, and those that are given.
     groups : sequence of str
         Rows with the same values in these belong together.
     order : mapping
-        The columns by which the rows of a group are sorted; ``step`` may not receive them.
-    start, step, finish : callable
-        () -> state; (state, RecordBatch) -> state; state -> RecordBatch.
+        The columns by which the rows of a group are sorted.
+    given : sequence of str
+        The columns that ``function`` receives.
+    function : callable
+        Iterator of RecordBatch -> iterator of RecordBatch, one at least if it is given any.
     schema : StructType or str
-        The columns that ``finish`` returns.
+        The columns that it gives.
+    n_tasks : int, optional
+        How many tasks share the groups, where they take long for their few bytes.
     """
     if is_sail(df.sparkSession):
         # Sail drops a sort below a Python function, so a group is sorted inside it, in memory.
         def run_group(group: pa.Table) -> pa.Table:
-            batches = group.sort_by(list(order.items())).to_batches()
-            return pa.Table.from_batches([finish(functools.reduce(step, batches, start()))])
+            place = pc.sort_indices(group, sort_keys=list(order.items()))
+            batches = group.select(list(given)).take(place).to_batches()
+            return pa.Table.from_batches(function(iter(batches)))
 
         return df.groupBy(*groups).applyInArrow(run_group, schema)
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        yield finish(functools.reduce(step, batches, start()))
-
     columns = (F.asc(name) if way == "ascending" else F.desc(name) for name, way in order.items())
-    rows = df.repartition(*groups).sortWithinPartitions(*groups, *columns)
-    return _map_partitions(rows.select(*(n for n in df.columns if n not in order)), run, schema)
+    tasks = df.repartition(*groups) if n_tasks is None else df.repartition(n_tasks, *groups)
+    rows = tasks.sortWithinPartitions(*groups, *columns)
+    return _map_partitions(rows.select(*given), function, schema)
 
 
 def _map_partitions(
-    df: DataFrame,
-    function: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
-    schema: StructType | str,
+    df: DataFrame, function: BatchesFunction, schema: StructType | str
 ) -> DataFrame:
     """Return the rows that ``function`` makes from the non-empty batches of a partition. Lazy."""
     if reading := reading_of(df):

@@ -18,7 +18,7 @@ def fault(workaround, raises=AssertionError):
     return pytest.mark.xfail(reason=workaround, raises=raises, strict=True)
 
 
-@fault("verbs.fold_sorted sorts each group in Python")
+@fault("verbs.map_sorted sorts each group in Python")
 def test_a_sort_is_kept_below_a_python_function(embedded):
     rows = embedded.range(0, 40, 1, 1).sortWithinPartitions(F.desc("id"))
     found = rows.mapInArrow(lambda batches: batches, "id bigint").collect()

@@ -6,7 +6,7 @@ from pyspark.sql.types import DoubleType, IntegerType, LongType, StructField, St
 
 from lq_spark.engine import verbs
 from lq_spark.engine.arrow import list_rows
-from lq_spark.engine.verbs import fold_sorted, map_rows, reduce_rows
+from lq_spark.engine.verbs import map_rows, map_sorted, reduce_rows
 
 # A function that goes to the workers is made inside another one: so it travels by value, and the
 # workers need not be able to import this module.
@@ -175,29 +175,37 @@ def test_a_table_without_rows_has_no_state(table, key_facts):
 
 @pytest.fixture
 def telling():
-    """Make (start, step, finish): what is seen of each group, in its order, as one text."""
+    """Make a function: what is seen of each group, in its order, as one text, once that is over."""
 
     def factory(kind):
-        def step(seen, batch):
-            columns = (batch[name].to_pylist() for name in ("group", "place"))
-            for group, place in zip(*columns, strict=True):
-                seen.setdefault(group, []).append(str(place))
-            return seen
-
-        def finish(seen):
+        def told(seen):
             texts = [" ".join(places) for places in seen.values()]
             columns = [pa.array(list(seen), kind), pa.array(texts, pa.string())]
             return pa.RecordBatch.from_arrays(columns, names=["group", "text"])
 
-        return dict, step, finish
+        def run(batches):
+            seen = {}
+            for batch in batches:
+                assert batch.schema.names == ["place", "group"]
+                columns = (batch[name].to_pylist() for name in ("group", "place"))
+                for group, place in zip(*columns, strict=True):
+                    if seen and group not in seen:
+                        yield told(seen)
+                        seen = {}
+                    seen.setdefault(group, []).append(str(place))
+            yield told(seen)
+
+        return run
 
     return factory
 
 
 @pytest.mark.spark
 @pytest.mark.connect
-@pytest.mark.parametrize(("key", "kind"), [("string", pa.string()), ("bigint", pa.int64())])
-def test_groups_are_folded_in_their_order(spark, telling, batch_size, key, kind):
+@pytest.mark.parametrize(
+    ("key", "kind", "n_tasks"), [("string", pa.string(), None), ("bigint", pa.int64(), 1)]
+)
+def test_groups_are_walked_through_in_their_order(spark, telling, batch_size, key, kind, n_tasks):
     batch_size(7)  # the larger groups are in several batches
     rng = np.random.default_rng(0)
     sizes = {0: 40, 1: 1, 2: 7, 3: 90}
@@ -211,12 +219,14 @@ def test_groups_are_folded_in_their_order(spark, telling, batch_size, key, kind)
     ]
     shuffled = [rows[n] for n in rng.permutation(len(rows))]
     table = spark.createDataFrame(shuffled, f"group {key}, score int, tie int, place int")
-    found = fold_sorted(
+    found = map_sorted(
         table.repartition(5),
         ["group"],
         {"score": "descending", "tie": "ascending"},
-        *telling(kind),
+        ["place", "group"],
+        telling(kind),
         f"group {key}, text string",
+        n_tasks=n_tasks,
     )
     places = {group: [] for group, *_ in rows}
     for group, *_, place in rows:
@@ -227,8 +237,10 @@ def test_groups_are_folded_in_their_order(spark, telling, batch_size, key, kind)
 
 
 @pytest.mark.spark
-def test_of_no_rows_there_is_nothing_to_fold(spark, telling):
+def test_of_no_rows_there_is_nothing_to_walk_through(spark, telling):
     table = spark.createDataFrame([], "group string, score int, place int")
-    order = {"score": "ascending"}
-    found = fold_sorted(table, ["group"], order, *telling(pa.string()), "group string, text string")
+    order, given = {"score": "ascending"}, ["place", "group"]
+    found = map_sorted(
+        table, ["group"], order, given, telling(pa.string()), "group string, text string"
+    )
     assert found.collect() == []

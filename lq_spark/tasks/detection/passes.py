@@ -10,7 +10,7 @@ behind it. See :mod:`lq_spark.core.detection.average_precision`.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,7 +34,7 @@ from lq_spark.core.detection.average_precision import (
 from lq_spark.core.detection.scores import min_similarity
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.engine.inputs import column_type
-from lq_spark.engine.verbs import fold_sorted, map_batches, reduce_partitions
+from lq_spark.engine.verbs import map_batches, map_sorted, reduce_partitions
 from lq_spark.tasks.detection.batches import usable_images
 from lq_spark.tasks.detection.columns import DetectionColumns, inputs_alone
 
@@ -184,30 +184,28 @@ def _walked(
 ) -> dict[tuple[int, int], Run]:
     """Return the runs of the table after their boxes; a class and bucket of run -1 is left out."""
 
-    def step(state: dict[tuple[int, int], Run], batch: pa.RecordBatch) -> dict[Any, Run]:
-        of_class, of_run, first, last = (
-            np.asarray(batch[name], dtype=np.int64) for name in ("class", "run", "first", "last")
-        )
-        is_new = (np.diff(of_class, prepend=-1) != 0) | (np.diff(of_run, prepend=-1) != 0)
-        begins = np.flatnonzero(is_new)
-        for begin, end in zip(begins, [*begins[1:], len(first)], strict=True):
-            key = int(of_class[begin]), int(of_run[begin])
-            run = state.get(key, starts[key])
-            state[key] = walk(run, first[begin:end], last[begin:end])
-        return state
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        found: dict[tuple[int, int], Run] = {}
+        for batch in batches:
+            of_class, of_run, first, last = (
+                np.asarray(batch[name], dtype=np.int64) for name in given
+            )
+            is_new = (np.diff(of_class, prepend=-1) != 0) | (np.diff(of_run, prepend=-1) != 0)
+            begins = np.flatnonzero(is_new)
+            for begin, end in zip(begins, [*begins[1:], len(first)], strict=True):
+                key = int(of_class[begin]), int(of_run[begin])
+                found[key] = walk(found.get(key, starts[key]), first[begin:end], last[begin:end])
+        rows = [pickle.dumps(each) for each in found.items()]
+        yield pa.RecordBatch.from_arrays([pa.array(rows, pa.binary())], names=["run"])
 
-    def finish(state: dict[tuple[int, int], Run]) -> pa.RecordBatch:
-        rows = [pickle.dumps((key, run)) for key, run in state.items()]
-        return pa.RecordBatch.from_arrays([pa.array(rows, pa.binary())], names=["run"])
-
-    boxes = _boxes(df, columns, id, runs)
-    rows = fold_sorted(
-        boxes,
-        ["class", "run"],
+    groups = ("class", "run")
+    given = (*groups, "first", "last")
+    rows = map_sorted(
+        _boxes(df, columns, id, runs),
+        groups,
         {"prob": "ascending", "key": "descending", "place": "descending"},
-        dict,
-        step,
-        finish,
+        given,
+        run,
         "run binary",
     ).collect()
     return dict(pickle.loads(row.run) for row in rows)
