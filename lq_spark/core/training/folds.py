@@ -118,12 +118,12 @@ def require_held_out(
         )
 
 
-def require_two_classes(of_classes: NDArray[np.int64]) -> None:
+def require_two_classes(of_classes: NDArray[np.int64], rows: str = "the rows") -> None:
     """Raise DataError unless rows are of two classes at least; how many there are of each."""
     n_there = int((of_classes > 0).sum())
     if n_there < 2:
         there = "1 class" if n_there else "no class"
-        raise DataError(f"the rows are of {there}; a classifier needs at least 2 to tell apart")
+        raise DataError(f"{rows} are of {there}; a classifier needs at least 2 to tell apart")
 
 
 def _name(label: np.integer, classes: Sequence[str] | None) -> str:

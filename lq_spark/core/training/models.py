@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ from lq_spark.errors import DataError
 class Classifier(Protocol):
     """What is trained: as scikit-learn's classifiers are."""
 
-    def fit(self, X: Any, y: Any) -> Any:
+    def fit(self, X: Any, y: Any, **options: Any) -> Any:
         """Train with features, shape (n, d), and class indices, shape (n,)."""
 
     def predict_proba(self, X: Any) -> Any:
@@ -24,7 +25,7 @@ class Classifier(Protocol):
 class Regressor(Protocol):
     """What is trained where labels are numbers: as scikit-learn's regressors are."""
 
-    def fit(self, X: Any, y: Any) -> Any:
+    def fit(self, X: Any, y: Any, **options: Any) -> Any:
         """Train with features, shape (n, d), and labels, shape (n,)."""
 
     def predict(self, X: Any) -> Any:
@@ -36,6 +37,7 @@ def held_out_numbers(
     features: NDArray[np.floating],
     labels: Float64,
     held_out: NDArray[np.floating],
+    fit_kwargs: Mapping[str, Any],
 ) -> Float64:
     """Train a model, and return what it predicts of rows it was not trained with, shape (m,).
 
@@ -47,13 +49,15 @@ def held_out_numbers(
         Of the rows to train with.
     held_out : ndarray, shape (m, d)
         Features of the other rows.
+    fit_kwargs : mapping
+        What else ``fit`` is given.
 
     Raises
     ------
     DataError
         If the model gives something else than a finite number for each row.
     """
-    model.fit(features, labels)
+    model.fit(features, labels, **fit_kwargs)
     return predicted_numbers(model, held_out)
 
 
@@ -75,6 +79,7 @@ def held_out_probabilities(
     features: NDArray[np.floating],
     labels: NDArray[np.int64],
     held_out: NDArray[np.floating],
+    fit_kwargs: Mapping[str, Any],
     n_classes: int,
 ) -> Float64:
     """Train a model, and return the probabilities of rows it was not trained with, shape (m, K).
@@ -87,6 +92,8 @@ def held_out_probabilities(
         Of the rows to train with; class indices.
     held_out : ndarray, shape (m, d)
         Features of the other rows.
+    fit_kwargs : mapping
+        What else ``fit`` is given.
     n_classes : int
         K. A class that the model does not know has probability 0.
 
@@ -95,7 +102,7 @@ def held_out_probabilities(
     DataError
         If the model gives something else than probabilities of its classes.
     """
-    model.fit(features, labels)
+    model.fit(features, labels, **fit_kwargs)
     return class_probabilities(model, held_out, n_classes)
 
 

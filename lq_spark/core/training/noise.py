@@ -81,6 +81,19 @@ def checked_noise_matrix(
     return rates
 
 
+def checked_thresholds(thresholds: ArrayLike, n_classes: int) -> tuple[float, ...]:
+    """Return confident thresholds of the caller; raise OptionError if they are none."""
+    try:
+        values = np.asarray(thresholds, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"thresholds must be K numbers ({error})") from error
+    if values.shape != (n_classes,) or not ((values >= 0) & (values <= 1)).all():
+        raise OptionError(
+            f"thresholds must be {n_classes} numbers from 0 to 1, one a class, got {thresholds!r}"
+        )
+    return tuple(values.tolist())
+
+
 def label_noise(
     model: NoiseModel,
     *,

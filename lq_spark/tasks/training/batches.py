@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,8 @@ class FoldTask:
         many parts the rows of a fold are cut; of a row.
     dtype : dtype
         Of a feature.
+    fit_kwargs : mapping
+        What else ``fit`` is given.
     """
 
     estimator: Any
@@ -87,6 +89,7 @@ class FoldTask:
     n_parts: int
     n_features: int
     dtype: DTypeLike
+    fit_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def predicted_name(self) -> str:
@@ -135,10 +138,10 @@ class FoldTask:
         from sklearn.base import clone
 
         try:
-            model = clone(self.estimator)
+            model, rows = clone(self.estimator), (features, labels, held_out, self.fit_kwargs)
             if self.n_classes is None:
-                return held_out_numbers(model, features, labels, held_out)
-            return held_out_probabilities(model, features, labels, held_out, self.n_classes)
+                return held_out_numbers(model, *rows)
+            return held_out_probabilities(model, *rows, self.n_classes)
         except Exception as error:
             kind = "" if isinstance(error, DataError) else f"{type(error).__name__}: "
             name = type(self.estimator).__name__

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import IntegralType
+from pyspark.sql.types import BooleanType, IntegralType, NumericType
 
-from lq_spark.engine.inputs import column, column_type, require_key
+from lq_spark.engine.inputs import column, column_type, require_columns, require_key
 from lq_spark.engine.verbs import with_mapped
-from lq_spark.errors import require_unused
+from lq_spark.errors import ColumnError, InvalidRowsError, OptionError, require_unused
 from lq_spark.tasks.neighbors.batches import REASONS_SCHEMA, reasons_batch
 from lq_spark.tasks.neighbors.columns import (
     Features,
@@ -22,12 +22,13 @@ from lq_spark.tasks.neighbors.columns import (
 from lq_spark.tasks.regression.columns import LABEL_NOT_FINITE, checked_number
 from lq_spark.tasks.shared.class_counts import Labels, checked_labels
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
-from lq_spark.tasks.shared.names import INVALID_REASON, NO_LABEL
+from lq_spark.tasks.shared.names import INVALID_REASON, IS_LABEL_ISSUE, NO_LABEL
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 NO_GROUP = "null group"
+_KEY = "__lq_key"
 
 
 @dataclass(frozen=True)
@@ -161,3 +162,58 @@ def validate(
     checked = with_mapped(df, reasons_batch(width), [table.input], REASONS_SCHEMA)
     checked = checked.withColumn(INVALID_REASON, F.coalesce(reason, F.col(INVALID_REASON)))
     return with_key_reasons(checked, df, id)
+
+
+def require_weights(df: DataFrame, name: str) -> None:
+    """Raise ColumnError if a column holds no numbers, InvalidRowsError if one is no weight."""
+    require_columns(df, sample_weight=name)
+    kind = column_type(df, name)
+    if not isinstance(kind, NumericType):
+        raise ColumnError(
+            f"sample_weight: column {name!r} is {kind.simpleString()}; allowed are numbers"
+        )
+    weight = column(name).cast("double")
+    is_weight = weight.isNotNull() & (weight >= 0) & (weight < F.lit(float("inf")))
+    if n_bad := df.where(~is_weight).count():
+        raise InvalidRowsError(
+            f"{n_bad} rows have a {name} that is no weight: it must be a finite number from 0"
+        )
+
+
+def with_given_issues(df: DataFrame, id: str, label_issues: str | DataFrame) -> DataFrame:
+    """Return the table with ``is_label_issue``, as a column or another table says.
+
+    Raises
+    ------
+    ColumnError, OptionError
+        If it does not say so.
+    InvalidRowsError
+        If it says nothing of some row.
+    """
+    if isinstance(label_issues, str):
+        _require_boolean(df, label_issues)
+        found = df.withColumn(IS_LABEL_ISSUE, column(label_issues))
+    elif hasattr(label_issues, "columns") and hasattr(label_issues, "join"):
+        require_key(label_issues, "label_issues", id)
+        _require_boolean(label_issues, IS_LABEL_ISSUE)
+        others = [name for name in df.columns if name != IS_LABEL_ISSUE]
+        given = label_issues.select(column(id).alias(_KEY), column(IS_LABEL_ISSUE))
+        found = df.select(*map(column, others)).join(given, column(id) == F.col(_KEY), "left")
+        found = found.drop(_KEY)
+    else:
+        raise OptionError(
+            "label_issues must be the name of a column or a DataFrame with the ids and "
+            f"{IS_LABEL_ISSUE}, got {label_issues!r}"
+        )
+    if n_unknown := found.where(column(IS_LABEL_ISSUE).isNull()).count():
+        raise InvalidRowsError(f"label_issues does not say of {n_unknown} rows whether they are")
+    return found
+
+
+def _require_boolean(df: DataFrame, name: str) -> None:
+    require_columns(df, label_issues=name)
+    kind = column_type(df, name)
+    if not isinstance(kind, BooleanType):
+        raise ColumnError(
+            f"label_issues: column {name!r} is {kind.simpleString()}; allowed is boolean"
+        )

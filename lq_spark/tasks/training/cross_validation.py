@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +20,7 @@ from lq_spark.tasks.shared.class_counts import class_counts
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.training.batches import FOLD, PRED_PROBS, FoldTask
 from lq_spark.tasks.training.columns import training_table
-from lq_spark.tasks.training.estimators import checked_estimator, is_of_spark
+from lq_spark.tasks.training.estimators import checked_estimator, checked_fit_kwargs, is_of_spark
 from lq_spark.tasks.training.passes import (
     counts_of,
     n_parts_of,
@@ -51,6 +51,7 @@ def cross_val_predict(
     groups: str | None = None,
     seed: int = 0,
     max_train_rows: int = MAX_TRAIN_ROWS,
+    fit_kwargs: Mapping[str, Any] | None = None,
 ) -> DataFrame:
     """Return the table with out-of-sample ``pred_probs`` (array<double>) and ``fold`` (int).
 
@@ -95,6 +96,8 @@ def cross_val_predict(
     max_train_rows : int
         With so many rows a model is trained at most; if there are more, they are drawn by the hash,
         the same share of each class, and a warning says how many.
+    fit_kwargs : mapping, optional
+        What else ``fit`` is given, of an estimator that is not of Spark ML.
 
     Returns
     -------
@@ -147,6 +150,7 @@ def cross_val_predict(
     )
     require_new_columns(df, [PRED_PROBS, FOLD])
     trained = checked_estimator(estimator, seed)
+    options = checked_fit_kwargs("fit_kwargs", fit_kwargs, trained)
     if is_of_spark(trained):
         require_spark(df.sparkSession)
     n_features = resolved_n_features(df, table.features, None)
@@ -172,7 +176,7 @@ def cross_val_predict(
         else:
             n_parts = n_parts_of(int(counts.sum(axis=1).max()), n_features)
             dtype = table.features.dtype
-            task = FoldTask(trained, counts.shape[1], n_folds, n_parts, n_features, dtype)
+            task = FoldTask(trained, counts.shape[1], n_folds, n_parts, n_features, dtype, options)
             found = predictions(
                 rows,
                 folds,

@@ -6,6 +6,7 @@ given, or none.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lq_spark.errors import EngineError, OptionError
@@ -104,6 +105,36 @@ def _seeded_copy(estimator: Any, seed: int, option: str) -> Any:
         if value is None and (name == "random_state" or name.endswith("__random_state"))
     }
     return copy.set_params(**states) if states else copy
+
+
+def checked_fit_kwargs(
+    option: str, kwargs: Mapping[str, Any] | None, estimator: object
+) -> dict[str, Any]:
+    """Return what else ``fit`` is given; raise OptionError if it cannot be."""
+    if kwargs is None or len(kwargs) == 0:
+        return {}
+    if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
+        raise OptionError(f"{option} must be a mapping of names to values, got {kwargs!r}")
+    if "sample_weight" in kwargs:
+        raise OptionError(
+            f"{option} has 'sample_weight', but rows are weighed by a column: sample_weight of "
+            "CleanLearning.fit"
+        )
+    if is_of_spark(estimator):
+        raise OptionError(
+            f"{option} is given, which does not go with an estimator of pyspark.ml: set its params"
+        )
+    return dict(kwargs)
+
+
+def takes_weights(estimator: Any) -> bool:
+    """Return whether rows can be weighed in training, and have no weights by the estimator yet."""
+    if is_of_spark(estimator):
+        classifier = classifier_of(estimator)
+        return classifier.hasParam("weightCol") and not classifier.isSet("weightCol")
+    from sklearn.utils.validation import has_fit_parameter
+
+    return bool(has_fit_parameter(estimator, "sample_weight"))
 
 
 def classifier_of(estimator: Any) -> Any:

@@ -16,16 +16,20 @@ from lq_spark.engine.kinds import engine_of, is_sail
 from lq_spark.engine.vectors import float_array
 from lq_spark.errors import DataError, EngineError
 from lq_spark.tasks.neighbors.batches import ROW
-from lq_spark.tasks.neighbors.columns import Features
+from lq_spark.tasks.neighbors.columns import Features, FeatureTable
 from lq_spark.tasks.training.batches import FOLD, PRED_PROBS
 from lq_spark.tasks.training.columns import ClassTable
 from lq_spark.tasks.training.estimators import classifier_of
+from lq_spark.tasks.training.final import WEIGHT
 from lq_spark.tasks.training.passes import IS_TRAINED
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
-_CODED = "__lq_fold"
+INDEX = "__lq_index"
+_CODED, _VECTOR, _PROBABILITY, _RAW = (
+    f"__lq_{name}" for name in ("fold", "vector", "probability", "raw")
+)
 
 
 def require_spark(spark: SparkSession) -> None:
@@ -91,10 +95,15 @@ def _table_for(
     label: str,
     estimator: Any,
     classifier: Any,
+    weight: Column | None = None,
 ) -> DataFrame:
-    """Return ROW and what an estimator reads: all columns, if it is no classifier itself."""
+    """Return ROW and what an estimator reads: all columns, if it is no classifier itself.
+
+    And WEIGHT, if rows have one.
+    """
     from pyspark.ml.functions import array_to_vector
 
+    weights = [] if weight is None else [weight.alias(WEIGHT)]
     row, index = column(table.id).alias(ROW), table.labels.index.cast("double")
     vector = array_to_vector(F.transform(table.features.input.column, lambda x: x.cast("double")))
     if classifier is estimator:
@@ -102,11 +111,91 @@ def _table_for(
             row,
             index.alias(classifier.getLabelCol()),
             vector.alias(classifier.getFeaturesCol()),
+            *weights,
         )
     made = {label: index}
     if isinstance(features, str):
         made[features] = vector
-    return df.select(row, *(made.get(n, column(n)).alias(n) for n in df.columns))
+    return df.select(row, *(made.get(n, column(n)).alias(n) for n in df.columns), *weights)
+
+
+def spark_model(
+    df: DataFrame,
+    table: ClassTable,
+    features: Features,
+    label: str,
+    estimator: Any,
+    seed: int,
+    weight: Column | None,
+) -> Any:
+    """Return the model of all rows; ``weight`` is that of a row.
+
+    Raises
+    ------
+    DataError
+        If the estimator fails.
+    """
+    classifier = classifier_of(estimator)
+    given = _table_for(df, table, features, label, estimator, classifier, weight)
+    params: dict[Any, Any] = _seeds(estimator, seed)
+    if weight is not None:
+        params[classifier.getParam("weightCol")] = WEIGHT
+    try:
+        return estimator.fit(given, params)
+    except Exception as error:
+        raise DataError(
+            f"estimator {type(estimator).__name__} failed in the last training: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def with_spark_predicted(
+    df: DataFrame,
+    table: FeatureTable,
+    features: Features,
+    model: Any,
+    n_classes: int,
+) -> DataFrame:
+    """Return the table with INDEX, the class index, and PRED_PROBS, by a model of Spark. Lazy."""
+    from pyspark.ml.functions import array_to_vector
+
+    vector = array_to_vector(F.transform(table.input.column, lambda x: x.cast("double")))
+    classifier = last_stage(model)
+    restored = {}
+    if classifier is model:
+        made = df.withColumn(_VECTOR, vector)
+        names = {"featuresCol": _VECTOR, "probabilityCol": _PROBABILITY, "predictionCol": INDEX}
+        if model.hasParam("rawPredictionCol"):
+            names["rawPredictionCol"] = _RAW
+        found = model.transform(made, {model.getParam(name): to for name, to in names.items()})
+        probability, prediction = _PROBABILITY, INDEX
+    else:
+        made = df
+        if isinstance(features, str):
+            made = df.withColumn(_VECTOR, column(features)).withColumn(features, vector)
+            restored[features] = F.col(_VECTOR).alias(features)
+        found = model.transform(made)
+        probability, prediction = classifier.getProbabilityCol(), classifier.getPredictionCol()
+    array = float_array(found, "estimator", probability)
+    # A class of no row that the model was trained with, after those it knows.
+    missing = F.array_repeat(F.lit(0.0), F.lit(n_classes) - F.size(array))
+    result: DataFrame = found.select(
+        *(restored.get(name, column(name)) for name in df.columns),
+        column(prediction).cast("bigint").alias(INDEX),
+        F.concat(array, missing).alias(PRED_PROBS),
+    )
+    return result
+
+
+def last_stage(model: Any) -> Any:
+    """Return the model of the classifier within that of a pipeline, or of a search."""
+    while True:
+        if getattr(model, "stages", None):
+            model = model.stages[-1]
+        elif hasattr(model, "bestModel"):
+            model = model.bestModel
+        else:
+            return model
 
 
 def _seeds(estimator: Any, seed: int) -> dict[Any, int]:

@@ -1,0 +1,441 @@
+"""From labelled rows to their label issues, and to a model that is trained without those."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lq_spark.core.confident.model import NoiseModel
+from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.training.folds import N_FOLDS
+from lq_spark.core.training.noise import (
+    MIN_EXAMPLES_PER_CLASS,
+    LabelNoise,
+    checked_noise_matrix,
+    checked_thresholds,
+    label_noise,
+    positive_unlabeled,
+)
+from lq_spark.engine.inputs import column
+from lq_spark.errors import (
+    OptionError,
+    require_one_of,
+    require_unused,
+    require_whole_number,
+)
+from lq_spark.tasks.multiclass.issues import fit as fit_noise
+from lq_spark.tasks.multiclass.issues import issues_with_noise
+from lq_spark.tasks.multiclass.thresholds import fit_thresholds
+from lq_spark.tasks.neighbors.columns import Features
+from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, PREDICTED_LABEL
+from lq_spark.tasks.training.batches import PRED_PROBS
+from lq_spark.tasks.training.class_model import ClassModel, accuracy, train_class_model
+from lq_spark.tasks.training.columns import require_weights, with_given_issues
+from lq_spark.tasks.training.cross_validation import MAX_TRAIN_ROWS, cross_val_predict
+from lq_spark.tasks.training.estimators import (
+    checked_estimator,
+    checked_fit_kwargs,
+    takes_weights,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_ISSUE_OPTIONS = (
+    *("filter_by", "frac_noise", "num_to_remove_per_class", "min_examples_per_class"),
+    "collision_rule",
+)
+_QUALITY_OPTIONS = ("method", "adjust_pred_probs")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a call has found: the table of the issues, and the noise that they were found under."""
+
+    issues: DataFrame
+    model: NoiseModel
+    noise: LabelNoise
+
+
+class CleanLearning:
+    """A classifier that finds the label issues of its training rows, and is trained without them.
+
+    Parameters
+    ----------
+    clf : object, optional
+        A classifier as for :func:`lq_spark.training.cross_val_predict`, of scikit-learn or like
+        them, or of ``pyspark.ml``. By default scikit-learn's ``LogisticRegression()``.
+    id, label, features, classes, groups
+        The columns of the tables to come, as for :func:`lq_spark.training.cross_val_predict`.
+    seed : int
+        Of the folds, and of a classifier that has none.
+    cv_n_folds : int
+        Folds of the cross-validation; at least 2.
+    max_train_rows : int
+        As for :func:`lq_spark.training.cross_val_predict`; of the last model too.
+    converge_latent_estimates : bool
+        Whether the estimates of noise are fitted to each other.
+    pulearning : {0, 1}, optional
+        The class, of two, whose given labels are all right: of labels that are positive or not
+        known (1).
+    find_label_issues_kwargs : mapping, optional
+        Options of :func:`lq_spark.multiclass.find_issues`: ``filter_by``, ``frac_noise``,
+        ``num_to_remove_per_class``, ``min_examples_per_class`` (10 where not given, as in
+        cleanlab's class), ``collision_rule``.
+    label_quality_scores_kwargs : mapping, optional
+        Its ``method`` and ``adjust_pred_probs``.
+
+    Attributes
+    ----------
+    clf : object
+        As given. Each training is that of a copy.
+    model : object
+        What was trained by :meth:`fit`; None before.
+    py, noise_matrix, inverse_noise_matrix, confident_joint : ndarray
+        The noise that the last label issues were found under; None before. See
+        :class:`lq_spark.core.training.noise.LabelNoise`.
+
+    Notes
+    -----
+    The parameters are those of cleanlab's ``classification.CleanLearning``, but for the columns
+    and what a table of any size has no use for. Each call begins anew: nothing of an earlier one
+    changes it, and the classifier and the options that were given stay as they are.
+
+    Source: Northcutt, Jiang, Chuang, "Confident Learning", JAIR 70 (2021), sections 3 and 4.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lq_spark import local, training
+    >>> rows = {"id": range(60), "label": [0, 1] * 30, "size": [5.0 * (n % 2) for n in range(60)]}
+    >>> rows["label"][7] = 0
+    >>> df = local.session().createDataFrame(pd.DataFrame(rows))
+    >>> cleaned = training.CleanLearning(features=["size"])
+    >>> cleaned.find_label_issues(df).where("is_label_issue").select("id").collect()
+    [Row(id=7)]
+    >>> cleaned.fit(df).score(df)
+    0.9833333333333333
+    """
+
+    def __init__(
+        self,
+        clf: Any = None,
+        *,
+        id: str = "id",
+        label: str = "label",
+        features: Features = "features",
+        classes: Sequence[str] | None = None,
+        groups: str | None = None,
+        seed: int = 0,
+        cv_n_folds: int = N_FOLDS,
+        max_train_rows: int = MAX_TRAIN_ROWS,
+        converge_latent_estimates: bool = False,
+        pulearning: int | None = None,
+        find_label_issues_kwargs: Mapping[str, Any] | None = None,
+        label_quality_scores_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        require_whole_number("seed", seed, 0)
+        require_whole_number("cv_n_folds", cv_n_folds, 2)
+        require_whole_number("max_train_rows", max_train_rows, 2)
+        if pulearning not in (None, 0, 1) or isinstance(pulearning, bool):
+            raise OptionError(f"pulearning must be 0, 1 or None, got {pulearning!r}")
+        checked_estimator(clf, seed)
+        self.clf = clf
+        self.id, self.label, self.features = id, label, features
+        self.classes = None if classes is None else tuple(classes)
+        self.groups, self.seed, self.cv_n_folds = groups, seed, cv_n_folds
+        self.max_train_rows = max_train_rows
+        self.converge_latent_estimates = converge_latent_estimates
+        self.pulearning = pulearning
+        self.find_label_issues_kwargs = _options(
+            "find_label_issues_kwargs", find_label_issues_kwargs, _ISSUE_OPTIONS
+        )
+        self.label_quality_scores_kwargs = _options(
+            "label_quality_scores_kwargs", label_quality_scores_kwargs, _QUALITY_OPTIONS
+        )
+        self._found: _Found | None = None
+        self._last: ClassModel | None = None
+
+    def find_label_issues(
+        self,
+        df: DataFrame,
+        *,
+        pred_probs: str | None = None,
+        thresholds: Thresholds | ArrayLike | None = None,
+        noise_matrix: ArrayLike | None = None,
+        inverse_noise_matrix: ArrayLike | None = None,
+        clf_kwargs: Mapping[str, Any] | None = None,
+    ) -> DataFrame:
+        """Return the table with its label issues, by probabilities from cross-validation.
+
+        Parameters
+        ----------
+        df : DataFrame
+        pred_probs : str, optional
+            Column of out-of-sample probabilities, as for :func:`lq_spark.multiclass.find_issues`,
+            where there are some already: then nothing is trained.
+        thresholds : Thresholds or array-like of float, shape (K,), optional
+            Confident thresholds by which the confident joint is counted; else those of the table.
+        noise_matrix, inverse_noise_matrix : array-like of float, shape (K, K), optional
+            P(given | true) and P(true | given), where they are known: columns sum to 1. They say
+            what classes weigh in the last training; which rows are issues they do not say.
+        clf_kwargs : mapping, optional
+            What else ``fit`` of a classifier like those of scikit-learn is given.
+
+        Returns
+        -------
+        DataFrame
+            The table with ``pred_probs`` and ``fold``, unless they were given, ``is_label_issue``,
+            ``predicted_label`` and ``label_quality`` (1 clean, 0 suspect).
+
+        Raises
+        ------
+        ColumnError, OptionError
+            If a column or an option is wrong.
+        InvalidRowsError, DataError, EngineError
+            As :func:`lq_spark.training.cross_val_predict` and
+            :func:`lq_spark.multiclass.find_issues`.
+        """
+        self._found = None
+        matrices = {
+            name: checked_noise_matrix(name, matrix)
+            for name, matrix in (
+                ("noise_matrix", noise_matrix),
+                ("inverse_noise_matrix", inverse_noise_matrix),
+            )
+        }
+        fit_kwargs = checked_fit_kwargs("clf_kwargs", clf_kwargs, self.clf)
+        scored = df
+        if pred_probs is None:
+            scored = cross_val_predict(
+                df,
+                self.clf,
+                id=self.id,
+                label=self.label,
+                features=self.features,
+                classes=self.classes,
+                n_folds=self.cv_n_folds,
+                groups=self.groups,
+                seed=self.seed,
+                max_train_rows=self.max_train_rows,
+                fit_kwargs=fit_kwargs,
+            )
+        columns: dict[str, Any] = {
+            "label": self.label,
+            "pred_probs": pred_probs or PRED_PROBS,
+            "classes": self.classes,
+        }
+        options = {
+            "min_examples_per_class": MIN_EXAMPLES_PER_CLASS,
+            **self.find_label_issues_kwargs,
+            **self.label_quality_scores_kwargs,
+        }
+        fitted = None
+        if thresholds is not None or self.pulearning is not None:
+            fitted = self._fitted(scored, columns, thresholds)
+        issues, counted = issues_with_noise(
+            scored, id=self.id, **columns, **options, fitted=fitted, count=True
+        )
+        model: Any = fitted or counted
+        for name, matrix in matrices.items():
+            checked_noise_matrix(name, matrix, model.n_classes)
+        noise = label_noise(
+            model, **matrices, converge=self.converge_latent_estimates, pulearning=self.pulearning
+        )
+        self._found = _Found(issues, model, noise)
+        return issues
+
+    def fit(
+        self,
+        df: DataFrame,
+        *,
+        pred_probs: str | None = None,
+        thresholds: Thresholds | ArrayLike | None = None,
+        noise_matrix: ArrayLike | None = None,
+        inverse_noise_matrix: ArrayLike | None = None,
+        label_issues: str | DataFrame | None = None,
+        sample_weight: str | None = None,
+        clf_kwargs: Mapping[str, Any] | None = None,
+        clf_final_kwargs: Mapping[str, Any] | None = None,
+    ) -> CleanLearning:
+        """Train the classifier with the rows that are no label issues; return this object.
+
+        Parameters
+        ----------
+        df, pred_probs, thresholds, noise_matrix, inverse_noise_matrix
+            As for :meth:`find_label_issues`, which is called first.
+        label_issues : str or DataFrame, optional
+            What is known of the issues already: a column of booleans in ``df``; or a table with the
+            id of each row and ``is_label_issue``. Then none are sought.
+        sample_weight : str, optional
+            Column of the weights of the rows in the last training. Where there is none, rows of
+            class k weigh 1 / P(given k | true k), if the classifier takes weights: they stand for
+            those of their class that are left out. Not where the issues are given, unless those are
+            what this object found last.
+        clf_kwargs : mapping, optional
+            What else ``fit`` of a classifier like those of scikit-learn is given.
+        clf_final_kwargs : mapping, optional
+            The same for the last training alone, where it overrides ``clf_kwargs``.
+
+        Raises
+        ------
+        ColumnError, OptionError
+            If a column or an option is wrong.
+        InvalidRowsError
+            If a row cannot be used, or it is not known whether it is an issue.
+        DataError, EngineError
+            As :meth:`find_label_issues`; if the rows that are left are of one class; if the
+            classifier fails, with its message.
+        """
+        estimator = checked_estimator(self.clf, self.seed)
+        cross_validated = checked_fit_kwargs("clf_kwargs", clf_kwargs, estimator)
+        last = checked_fit_kwargs("clf_final_kwargs", clf_final_kwargs, estimator)
+        is_weighed = takes_weights(estimator)
+        if sample_weight is not None:
+            if not is_weighed:
+                raise OptionError(
+                    f"sample_weight is given, and {type(estimator).__name__} takes no weights, or "
+                    "has some set"
+                )
+            require_weights(df, sample_weight)
+        self._last = None
+        found = {
+            "pred_probs": pred_probs,
+            "thresholds": thresholds,
+            "noise_matrix": noise_matrix,
+            "inverse_noise_matrix": inverse_noise_matrix,
+        }
+        if label_issues is None:
+            flagged = self.find_label_issues(df, **found, clf_kwargs=clf_kwargs)  # type: ignore[arg-type]
+        else:
+            require_unused("label_issues", **found)
+            flagged = with_given_issues(df, self.id, label_issues)
+            if self._found is not None and self._found.issues not in (df, label_issues):
+                self._found = None
+        noise = None if self._found is None else self._found.noise
+        weighs = noise is not None and is_weighed and sample_weight is None
+        self._last = train_class_model(
+            flagged.where(~column(IS_LABEL_ISSUE)),
+            estimator,
+            id=self.id,
+            label=self.label,
+            features=self.features,
+            classes=self.classes,
+            n_classes=None if self._found is None else self._found.model.n_classes,
+            seed=self.seed,
+            max_train_rows=self.max_train_rows,
+            class_weights=noise.class_weights if weighs else None,  # type: ignore[union-attr]
+            sample_weight=sample_weight,
+            fit_kwargs={**cross_validated, **last},
+            rows="the rows that are no label issues",
+            stacklevel=3,
+        )
+        return self
+
+    def transform(self, df: DataFrame) -> DataFrame:
+        """Return the table with ``predicted_label`` and ``pred_probs`` of the model. Lazy.
+
+        Raises
+        ------
+        OptionError
+            If there is no model yet.
+        ColumnError
+            If a column is wrong or there already.
+        InvalidRowsError
+            If the features of a row cannot be used; when the result is computed.
+        """
+        return self._trained.predict(df, PREDICTED_LABEL, PRED_PROBS)
+
+    def predict(self, df: DataFrame) -> DataFrame:
+        """Return the table with ``predicted_label``, in the type of the labels; as above."""
+        return self._trained.predict(df, PREDICTED_LABEL)
+
+    def predict_proba(self, df: DataFrame) -> DataFrame:
+        """Return the table with ``pred_probs``; as above."""
+        return self._trained.predict(df, PRED_PROBS)
+
+    def score(self, df: DataFrame) -> float:
+        """Return the share of the rows whose label the model predicts: 1 all. One pass, now.
+
+        Raises
+        ------
+        InvalidRowsError
+            If a row has no class, or no usable features.
+        DataError
+            If the table is empty.
+        """
+        return accuracy(self.predict(df), self.label, self.classes)
+
+    def get_label_issues(self) -> DataFrame | None:
+        """Return what :meth:`find_label_issues` or :meth:`fit` found last; None, and a warning."""
+        if self._found is None:
+            warnings.warn(
+                "label issues have not been found yet: call find_label_issues, or fit",
+                UserWarning,
+                stacklevel=2,
+            )
+            return None
+        return self._found.issues
+
+    @property
+    def model(self) -> Any:
+        """Return the trained classifier, None before :meth:`fit`."""
+        return None if self._last is None else self._last.model
+
+    @property
+    def py(self) -> NDArray[np.float64] | None:
+        """Return the estimated share of each true label, shape (K,)."""
+        return None if self._found is None else self._found.noise.py
+
+    @property
+    def noise_matrix(self) -> NDArray[np.float64] | None:
+        """Return P(given | true), shape (K, K)."""
+        return None if self._found is None else self._found.noise.noise_matrix
+
+    @property
+    def inverse_noise_matrix(self) -> NDArray[np.float64] | None:
+        """Return P(true | given), shape (K, K)."""
+        return None if self._found is None else self._found.noise.inverse_noise_matrix
+
+    @property
+    def confident_joint(self) -> NDArray[np.int64] | None:
+        """Return the counts (given, true), shape (K, K), calibrated to how often labels occur."""
+        return None if self._found is None else self._found.model.confident_joint
+
+    @property
+    def _trained(self) -> ClassModel:
+        if self._last is None:
+            raise OptionError("nothing has been trained yet: call fit")
+        return self._last
+
+    def _fitted(
+        self, scored: DataFrame, columns: dict[str, Any], thresholds: Thresholds | ArrayLike | None
+    ) -> NoiseModel:
+        """Return what the table says of its noise, as told by thresholds or a class without any."""
+        own = fit_thresholds(scored, **columns)
+        if self.pulearning is not None and own.n_classes != 2:
+            raise OptionError(f"pulearning is given, and there are K = {own.n_classes} classes")
+        given = thresholds
+        if given is not None and not isinstance(given, Thresholds):
+            given = replace(own, values=checked_thresholds(given, own.n_classes))
+        counted = fit_noise(scored, **columns, thresholds=given or own)
+        model = replace(counted, thresholds=own)
+        return model if self.pulearning is None else positive_unlabeled(model, self.pulearning)
+
+
+def _options(
+    option: str, given: Mapping[str, Any] | None, allowed: Sequence[str]
+) -> dict[str, Any]:
+    """Return options of the caller; raise OptionError if one is not allowed."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise OptionError(f"{option} must be a mapping of options, got {given!r}")
+    for name in given:
+        require_one_of(f"a name in {option}", name, allowed)
+    return dict(given)
