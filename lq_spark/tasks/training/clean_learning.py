@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.training.folds import N_FOLDS
 from lq_spark.core.training.noise import (
-    MIN_EXAMPLES_PER_CLASS,
-    LabelNoise,
     checked_noise_matrix,
-    checked_thresholds,
-    label_noise,
-    positive_unlabeled,
 )
 from lq_spark.engine.inputs import column
 from lq_spark.errors import (
@@ -28,9 +21,6 @@ from lq_spark.errors import (
     require_unused,
     require_whole_number,
 )
-from lq_spark.tasks.multiclass.issues import fit as fit_noise
-from lq_spark.tasks.multiclass.issues import issues_with_noise
-from lq_spark.tasks.multiclass.thresholds import fit_thresholds
 from lq_spark.tasks.neighbors.columns import Features
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, PREDICTED_LABEL
 from lq_spark.tasks.training.batches import PRED_PROBS
@@ -42,6 +32,7 @@ from lq_spark.tasks.training.estimators import (
     checked_fit_kwargs,
     takes_weights,
 )
+from lq_spark.tasks.training.found_noise import FoundNoise, found_noise
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -51,15 +42,6 @@ _ISSUE_OPTIONS = (
     "collision_rule",
 )
 _QUALITY_OPTIONS = ("method", "adjust_pred_probs")
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What a call has found: the table of the issues, and the noise that they were found under."""
-
-    issues: DataFrame
-    model: NoiseModel
-    noise: LabelNoise
 
 
 class CleanLearning:
@@ -158,7 +140,7 @@ class CleanLearning:
         self.label_quality_scores_kwargs = _options(
             "label_quality_scores_kwargs", label_quality_scores_kwargs, _QUALITY_OPTIONS
         )
-        self._found: _Found | None = None
+        self._found: FoundNoise | None = None
         self._last: ClassModel | None = None
 
     def find_label_issues(
@@ -225,30 +207,20 @@ class CleanLearning:
                 max_train_rows=self.max_train_rows,
                 fit_kwargs=fit_kwargs,
             )
-        columns: dict[str, Any] = {
-            "label": self.label,
-            "pred_probs": pred_probs or PRED_PROBS,
-            "classes": self.classes,
-        }
-        options = {
-            "min_examples_per_class": MIN_EXAMPLES_PER_CLASS,
-            **self.find_label_issues_kwargs,
-            **self.label_quality_scores_kwargs,
-        }
-        fitted = None
-        if thresholds is not None or self.pulearning is not None:
-            fitted = self._fitted(scored, columns, thresholds)
-        issues, counted = issues_with_noise(
-            scored, id=self.id, **columns, **options, fitted=fitted, count=True
+        self._found = found_noise(
+            scored,
+            id=self.id,
+            label=self.label,
+            pred_probs=pred_probs or PRED_PROBS,
+            classes=self.classes,
+            thresholds=thresholds,
+            noise_matrix=matrices["noise_matrix"],
+            inverse_noise_matrix=matrices["inverse_noise_matrix"],
+            converge=self.converge_latent_estimates,
+            pulearning=self.pulearning,
+            options={**self.find_label_issues_kwargs, **self.label_quality_scores_kwargs},
         )
-        model: Any = fitted or counted
-        for name, matrix in matrices.items():
-            checked_noise_matrix(name, matrix, model.n_classes)
-        noise = label_noise(
-            model, **matrices, converge=self.converge_latent_estimates, pulearning=self.pulearning
-        )
-        self._found = _Found(issues, model, noise)
-        return issues
+        return self._found.issues
 
     def fit(
         self,
@@ -412,20 +384,6 @@ class CleanLearning:
         if self._last is None:
             raise OptionError("nothing has been trained yet: call fit")
         return self._last
-
-    def _fitted(
-        self, scored: DataFrame, columns: dict[str, Any], thresholds: Thresholds | ArrayLike | None
-    ) -> NoiseModel:
-        """Return what the table says of its noise, as told by thresholds or a class without any."""
-        own = fit_thresholds(scored, **columns)
-        if self.pulearning is not None and own.n_classes != 2:
-            raise OptionError(f"pulearning is given, and there are K = {own.n_classes} classes")
-        given = thresholds
-        if given is not None and not isinstance(given, Thresholds):
-            given = replace(own, values=checked_thresholds(given, own.n_classes))
-        counted = fit_noise(scored, **columns, thresholds=given or own)
-        model = replace(counted, thresholds=own)
-        return model if self.pulearning is None else positive_unlabeled(model, self.pulearning)
 
 
 def _options(

@@ -156,7 +156,7 @@ class Model:
 
 
 def predicted(model):
-    return held_out_probabilities(model, np.ones((5, 2)), np.arange(5), np.ones((3, 2)), 3)
+    return held_out_probabilities(model, np.ones((5, 2)), np.arange(5), np.ones((3, 2)), {}, 3)
 
 
 def test_probabilities_are_those_of_the_classes_that_a_model_knows():
