@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lq_spark.core.confident.joint import sparse
+from lq_spark.core.confident.joint import SparseMatrix, sparse
 from lq_spark.core.confident.latent import clipped_noise, converged, over, prior
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.shared.blocks import Float64
@@ -165,8 +165,8 @@ def _without_noise_of(noise: LabelNoise, clean: int) -> LabelNoise:
     return replace(noise, noise_matrix=matrix, inverse_noise_matrix=inverse)
 
 
-def positive_unlabeled(model: NoiseModel, clean: int) -> NoiseModel:
-    """Return what a data set of two classes says of its noise, if one class is given rightly.
+def positive_unlabeled(joint: SparseMatrix, clean: int) -> SparseMatrix:
+    """Return a joint of two classes (given, true), one of which is always given rightly.
 
     No row of that given label counts for the other class; of the rows of the other given label one
     alone counts for it, as in cleanlab, so that all of those that may be of the clean class are
@@ -174,13 +174,22 @@ def positive_unlabeled(model: NoiseModel, clean: int) -> NoiseModel:
 
     Parameters
     ----------
-    model : NoiseModel
+    joint : SparseMatrix
+        Of counts.
     clean : {0, 1}
         The class whose given labels are all right.
 
-    Source: Elkan, Noto, "Learning Classifiers from Only Positive and Unlabeled Data" (2008), whose
-    setting this is.
+    Notes
+    -----
+    The setting is that of Elkan, Noto, "Learning Classifiers from Only Positive and Unlabeled Data"
+    (2008).
+
+    Examples
+    --------
+    >>> positive_unlabeled(sparse(np.array([[50, 7], [9, 30]])), clean=1).dense()
+    array([[ 1,  7],
+           [ 0, 30]])
     """
-    joint, other = model.confident_joint, 1 - clean
-    joint[clean, other], joint[other, other] = 0, 1
-    return replace(model, confident_counts=sparse(joint))
+    counts, other = joint.dense(), 1 - clean
+    counts[clean, other], counts[other, other] = 0, 1
+    return sparse(counts)

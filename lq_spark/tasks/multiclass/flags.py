@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from lq_spark.core.confident.joint import SparseMatrix
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.label_issues.rules import Rule, require_two_classes
@@ -63,6 +64,7 @@ def flagged_rows(
     scores: NewColumns,
     tolerance: float,
     count: bool = False,
+    joint: SparseMatrix | None = None,
     held: Held = _NOT_HELD,
     validate: str | None = None,
     stacklevel: int = 3,
@@ -70,10 +72,10 @@ def flagged_rows(
     """Return the table with scores and ``is_label_issue``, and what it says of its noise.
 
     Cuts are found now, the table is lazy. A rule that needs no cuts has the noise counted only if
-    ``count`` says so. Facts and scores are made in one Python pass if the whole rows can be
-    ``held`` meanwhile; else facts are made first, and once more with the scores in the result.
-    Keys are checked on the way, or before it, if ``validate`` names the function that tells which
-    rows share one.
+    ``count`` says so; ``joint`` is that of :func:`noise_and_cuts`. Facts and scores are made in one
+    Python pass if the whole rows can be ``held`` meanwhile; else facts are made first, and once
+    more with the scores in the result. Keys are checked on the way, or before it, if ``validate``
+    names the function that tells which rows share one.
 
     Raises
     ------
@@ -120,6 +122,7 @@ def flagged_rows(
                     require_unique(facts, columns.key, validate=validate, states=states)
                 model, cuts = noise_and_cuts(
                     *(facts, counts, whole, columns.key, rule, thresholds, fitted),
+                    joint=joint,
                     stacklevel=stacklevel + 1,
                 )
             except InvalidRowsError as error:
@@ -143,11 +146,13 @@ def noise_and_cuts(
     thresholds: Thresholds,
     fitted: NoiseModel | None,
     *,
+    joint: SparseMatrix | None = None,
     stacklevel: int = 2,
 ) -> tuple[NoiseModel, Cuts]:
     """Return what the facts of a table say of its noise, and where the rule cuts it.
 
-    ``facts``, ``whole`` and ``key`` are those of :func:`lq_spark.tasks.multiclass.cuts.find_cuts`;
+    ``facts``, ``whole`` and ``key`` are those of :func:`lq_spark.tasks.multiclass.cuts.find_cuts`.
+    ``joint`` says how many rows to prune, as it is, in place of what was fitted or counted;
     ``stacklevel`` is that of the user's call, for warnings.
     """
     model = NoiseModel(
@@ -158,7 +163,8 @@ def noise_and_cuts(
     )
     if not rule.needs_cuts:
         return model, Cuts()
-    joint = (fitted or model).calibrated_joint(counts.class_counts)
+    if joint is None:
+        joint = (fitted or model).calibrated_joint(counts.class_counts)
     quotas = rule.quotas(joint, counts.class_counts)
     rule.warn_of_small_classes(counts.class_counts, thresholds.classes, stacklevel=stacklevel + 1)
     return model, find_cuts(facts, whole, key, rule, counts, quotas)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lq_spark.core.confident.joint import SparseMatrix
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.health.tables import DatasetHealth, dataset_health
@@ -197,10 +198,12 @@ def issues_with_noise(
     issue_rank: bool = False,
     tolerance: float = SUM_TOLERANCE,
     count: bool = False,
+    joint: SparseMatrix | None = None,
 ) -> tuple[DataFrame, NoiseModel | None]:
     """Return what :func:`find_issues` does, and what the table says of its noise.
 
-    A rule that does without has the noise counted only if ``count`` says so.
+    A rule that does without has the noise counted only if ``count`` says so. ``joint``, counts
+    (given, true), says how many rows to prune in place of what the table says.
     """
     collision = agreed_collision_rule(collision_rule, fitted)
     rule = Rule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class, collision)
@@ -237,6 +240,7 @@ def issues_with_noise(
             scores=scores,
             tolerance=tolerance,
             count=count,
+            joint=joint,
             held=held,
             validate="multiclass.validate",
             stacklevel=4,

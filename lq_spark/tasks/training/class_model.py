@@ -142,7 +142,7 @@ def train_class_model(
                 # Of one fold: what is trained with, of those that are not in the other, empty one.
                 whole = vectors.select(ROW, LABEL, CODE, F.lit(0).alias(FOLD))
                 counts = np.stack([of_classes, np.zeros_like(of_classes)])
-                drawn = with_trained(whole, counts, max_train_rows, stacklevel + 1)
+                drawn = with_trained(whole, counts, max_train_rows, stacklevel)
                 chosen = vectors.join(drawn.where(IS_TRAINED).select(ROW), ROW)
             chosen = chosen.select(ROW, LABEL, VECTOR)
             if sample_weight is not None:

@@ -1,13 +1,13 @@
-"""From labelled rows to their label issues, and to a model that is trained without those."""
+"""From labelled rows to their label issues, and to a model trained without those."""
 
 from __future__ import annotations
 
-import warnings
+import inspect
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.training.folds import N_FOLDS
@@ -23,6 +23,7 @@ from lq_spark.errors import (
 )
 from lq_spark.tasks.neighbors.columns import Features
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, PREDICTED_LABEL
+from lq_spark.tasks.training import saved
 from lq_spark.tasks.training.batches import PRED_PROBS
 from lq_spark.tasks.training.class_model import ClassModel, accuracy, train_class_model
 from lq_spark.tasks.training.columns import require_weights, with_given_issues
@@ -30,9 +31,10 @@ from lq_spark.tasks.training.cross_validation import MAX_TRAIN_ROWS, cross_val_p
 from lq_spark.tasks.training.estimators import (
     checked_estimator,
     checked_fit_kwargs,
+    require_takes_weights,
     takes_weights,
 )
-from lq_spark.tasks.training.found_noise import FoundNoise, found_noise
+from lq_spark.tasks.training.found_noise import Findings, found_noise
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -44,7 +46,7 @@ _ISSUE_OPTIONS = (
 _QUALITY_OPTIONS = ("method", "adjust_pred_probs")
 
 
-class CleanLearning:
+class CleanLearning(Findings):
     """A classifier that finds the label issues of its training rows, and is trained without them.
 
     Parameters
@@ -78,9 +80,8 @@ class CleanLearning:
         As given. Each training is that of a copy.
     model : object
         What was trained by :meth:`fit`; None before.
-    py, noise_matrix, inverse_noise_matrix, confident_joint : ndarray
-        The noise that the last label issues were found under; None before. See
-        :class:`lq_spark.core.training.noise.LabelNoise`.
+    noise_model, py, noise_matrix, inverse_noise_matrix, confident_joint
+        The noise that the last label issues were found under; None before.
 
     Notes
     -----
@@ -140,7 +141,6 @@ class CleanLearning:
         self.label_quality_scores_kwargs = _options(
             "label_quality_scores_kwargs", label_quality_scores_kwargs, _QUALITY_OPTIONS
         )
-        self._found: FoundNoise | None = None
         self._last: ClassModel | None = None
 
     def find_label_issues(
@@ -153,7 +153,7 @@ class CleanLearning:
         inverse_noise_matrix: ArrayLike | None = None,
         clf_kwargs: Mapping[str, Any] | None = None,
     ) -> DataFrame:
-        """Return the table with its label issues, by probabilities from cross-validation.
+        """Return the table with its label issues, by cross-validation.
 
         Parameters
         ----------
@@ -184,23 +184,15 @@ class CleanLearning:
             :func:`lq_spark.multiclass.find_issues`.
         """
         self._found = None
-        matrices = {
-            name: checked_noise_matrix(name, matrix)
-            for name, matrix in (
-                ("noise_matrix", noise_matrix),
-                ("inverse_noise_matrix", inverse_noise_matrix),
-            )
-        }
+        noise = checked_noise_matrix("noise_matrix", noise_matrix)
+        inverse = checked_noise_matrix("inverse_noise_matrix", inverse_noise_matrix)
         fit_kwargs = checked_fit_kwargs("clf_kwargs", clf_kwargs, self.clf)
         scored = df
         if pred_probs is None:
             scored = cross_val_predict(
                 df,
                 self.clf,
-                id=self.id,
-                label=self.label,
-                features=self.features,
-                classes=self.classes,
+                **self._columns,
                 n_folds=self.cv_n_folds,
                 groups=self.groups,
                 seed=self.seed,
@@ -214,8 +206,8 @@ class CleanLearning:
             pred_probs=pred_probs or PRED_PROBS,
             classes=self.classes,
             thresholds=thresholds,
-            noise_matrix=matrices["noise_matrix"],
-            inverse_noise_matrix=matrices["inverse_noise_matrix"],
+            noise_matrix=noise,
+            inverse_noise_matrix=inverse,
             converge=self.converge_latent_estimates,
             pulearning=self.pulearning,
             options={**self.find_label_issues_kwargs, **self.label_quality_scores_kwargs},
@@ -269,11 +261,7 @@ class CleanLearning:
         last = checked_fit_kwargs("clf_final_kwargs", clf_final_kwargs, estimator)
         is_weighed = takes_weights(estimator)
         if sample_weight is not None:
-            if not is_weighed:
-                raise OptionError(
-                    f"sample_weight is given, and {type(estimator).__name__} takes no weights, or "
-                    "has some set"
-                )
+            require_takes_weights(estimator)
             require_weights(df, sample_weight)
         self._last = None
         found = {
@@ -294,10 +282,7 @@ class CleanLearning:
         self._last = train_class_model(
             flagged.where(~column(IS_LABEL_ISSUE)),
             estimator,
-            id=self.id,
-            label=self.label,
-            features=self.features,
-            classes=self.classes,
+            **self._columns,
             n_classes=None if self._found is None else self._found.model.n_classes,
             seed=self.seed,
             max_train_rows=self.max_train_rows,
@@ -314,10 +299,8 @@ class CleanLearning:
 
         Raises
         ------
-        OptionError
-            If there is no model yet.
-        ColumnError
-            If a column is wrong or there already.
+        OptionError, ColumnError
+            If there is no model yet; if a column is wrong or there already.
         InvalidRowsError
             If the features of a row cannot be used; when the result is computed.
         """
@@ -336,23 +319,55 @@ class CleanLearning:
 
         Raises
         ------
-        InvalidRowsError
-            If a row has no class, or no usable features.
-        DataError
-            If the table is empty.
+        InvalidRowsError, DataError
+            If a row has no class or features, or there is none.
         """
         return accuracy(self.predict(df), self.label, self.classes)
 
-    def get_label_issues(self) -> DataFrame | None:
-        """Return what :meth:`find_label_issues` or :meth:`fit` found last; None, and a warning."""
-        if self._found is None:
-            warnings.warn(
-                "label issues have not been found yet: call find_label_issues, or fit",
-                UserWarning,
-                stacklevel=2,
-            )
-            return None
-        return self._found.issues
+    def save(self, path: str | Path, *, format: str = "skops") -> None:
+        """Write the options and the trained classifier to a folder on this machine.
+
+        Whole, or not at all; an earlier one is replaced. Label issues are a table, and the noise is
+        :attr:`noise_model`: each is saved by itself.
+
+        Parameters
+        ----------
+        path : str or Path
+            Of a model of Spark ML, which Spark writes: where all workers reach.
+        format : {"skops", "joblib"}
+            Of a classifier like those of scikit-learn. A file of joblib runs code as it is read.
+
+        Raises
+        ------
+        OptionError, EngineError
+            If nothing has been trained yet, the format is unknown, or needs skops.
+        TableError
+            If the folder cannot be written, or is there and holds something else.
+        """
+        names = inspect.signature(type(self)).parameters.keys() - {"clf"}
+        options = {name: getattr(self, name) for name in sorted(names)}
+        saved.save(path, options, self.clf, self._trained, format)
+
+    @classmethod
+    def load(cls, path: str | Path, *, trusted: bool | Sequence[str] = ()) -> CleanLearning:
+        """Return what was saved in a folder.
+
+        Parameters
+        ----------
+        path : str or Path
+        trusted : bool or sequence of str
+            True if it is known who wrote the folder, which joblib's files need; or the names of the
+            types that may be in a file of skops beside those that do no harm.
+
+        Raises
+        ------
+        OptionError, EngineError
+            If there is no such folder, it holds what is not trusted, or needs skops.
+        """
+        options, clf, trained = saved.load(path, trusted)
+        made = cls(clf, **options)
+        made._last = trained
+        return made
 
     @property
     def model(self) -> Any:
@@ -360,24 +375,9 @@ class CleanLearning:
         return None if self._last is None else self._last.model
 
     @property
-    def py(self) -> NDArray[np.float64] | None:
-        """Return the estimated share of each true label, shape (K,)."""
-        return None if self._found is None else self._found.noise.py
-
-    @property
-    def noise_matrix(self) -> NDArray[np.float64] | None:
-        """Return P(given | true), shape (K, K)."""
-        return None if self._found is None else self._found.noise.noise_matrix
-
-    @property
-    def inverse_noise_matrix(self) -> NDArray[np.float64] | None:
-        """Return P(true | given), shape (K, K)."""
-        return None if self._found is None else self._found.noise.inverse_noise_matrix
-
-    @property
-    def confident_joint(self) -> NDArray[np.int64] | None:
-        """Return the counts (given, true), shape (K, K), calibrated to how often labels occur."""
-        return None if self._found is None else self._found.model.confident_joint
+    def _columns(self) -> dict[str, Any]:
+        names = ("id", "label", "features", "classes")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def _trained(self) -> ClassModel:

@@ -137,6 +137,15 @@ def takes_weights(estimator: Any) -> bool:
     return bool(has_fit_parameter(estimator, "sample_weight"))
 
 
+def require_takes_weights(estimator: Any) -> None:
+    """Raise OptionError if rows cannot be weighed in training, or have weights already."""
+    if not takes_weights(estimator):
+        raise OptionError(
+            f"sample_weight is given, and {type(estimator).__name__} takes no weights, or has set "
+            "its own"
+        )
+
+
 def classifier_of(estimator: Any) -> Any:
     """Return the classifier of Spark ML within a pipeline, or within a search of parameters."""
     while True:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from lq_spark.core.confident.joint import SparseMatrix
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.shared.blocks import Float64
@@ -35,13 +38,58 @@ class FoundNoise:
     ----------
     issues : DataFrame
     model : NoiseModel
+    joint : SparseMatrix
+        Counts (given, true), which say how many rows were pruned.
     noise : LabelNoise
         That of the model, or as it was given.
     """
 
     issues: DataFrame
     model: NoiseModel
+    joint: SparseMatrix
     noise: LabelNoise
+
+
+class Findings:
+    """What a call has found last: label issues, and the noise of the labels; None before."""
+
+    _found: FoundNoise | None = None
+
+    def get_label_issues(self) -> DataFrame | None:
+        """Return what :meth:`find_label_issues` or :meth:`fit` found last; None, and a warning."""
+        if self._found is None:
+            warnings.warn(
+                "label issues have not been found yet: call find_label_issues, or fit",
+                UserWarning,
+                stacklevel=2,
+            )
+            return None
+        return self._found.issues
+
+    @property
+    def noise_model(self) -> NoiseModel | None:
+        """Return what the last table says of its noise; it can be saved."""
+        return None if self._found is None else self._found.model
+
+    @property
+    def py(self) -> NDArray[np.float64] | None:
+        """Return the estimated share of each true label, shape (K,)."""
+        return None if self._found is None else self._found.noise.py
+
+    @property
+    def noise_matrix(self) -> NDArray[np.float64] | None:
+        """Return P(given | true), shape (K, K)."""
+        return None if self._found is None else self._found.noise.noise_matrix
+
+    @property
+    def inverse_noise_matrix(self) -> NDArray[np.float64] | None:
+        """Return P(true | given), shape (K, K)."""
+        return None if self._found is None else self._found.noise.inverse_noise_matrix
+
+    @property
+    def confident_joint(self) -> NDArray[np.int64] | None:
+        """Return the counts (given, true), shape (K, K), by which rows were pruned."""
+        return None if self._found is None else self._found.joint.dense()
 
 
 def found_noise(
@@ -60,18 +108,18 @@ def found_noise(
 ) -> FoundNoise:
     """Return the table with its issues and their noise; ``options`` are those of the issues."""
     columns: dict[str, Any] = {"label": label, "pred_probs": pred_probs, "classes": classes}
-    fitted = None
+    told = None
     if thresholds is not None or pulearning is not None:
-        fitted = _fitted(df, columns, thresholds, pulearning)
+        told = _told(df, columns, thresholds, pulearning)
     issues, counted = issues_with_noise(
         df,
         id=id,
         **columns,
         **{"min_examples_per_class": MIN_EXAMPLES_PER_CLASS, **options},
-        fitted=fitted,
+        joint=None if told is None else _joint(told, pulearning),
         count=True,
     )
-    model: Any = fitted or counted
+    model: Any = told or counted
     for name, matrix in (
         ("noise_matrix", noise_matrix),
         ("inverse_noise_matrix", inverse_noise_matrix),
@@ -84,24 +132,25 @@ def found_noise(
         converge=converge,
         pulearning=pulearning,
     )
-    return FoundNoise(issues, model, noise)
+    return FoundNoise(issues, model, _joint(model, pulearning), noise)
 
 
-def _fitted(
+def _joint(model: NoiseModel, pulearning: int | None) -> SparseMatrix:
+    joint = model.calibrated_joint()
+    return joint if pulearning is None else positive_unlabeled(joint, pulearning)
+
+
+def _told(
     df: DataFrame,
     columns: dict[str, Any],
     thresholds: Thresholds | ArrayLike | None,
     pulearning: int | None,
 ) -> NoiseModel:
-    """Return what a table says of its noise, as told by thresholds or a class without any.
-
-    Its own thresholds stay those of scores and of rules that do without a joint.
-    """
+    """Return what a table says of its noise by thresholds; of two classes, if one is sure."""
     own = fit_thresholds(df, **columns)
     if pulearning is not None and own.n_classes != 2:
         raise OptionError(f"pulearning is given, and there are K = {own.n_classes} classes")
-    given = thresholds
-    if given is not None and not isinstance(given, Thresholds):
+    given = own if thresholds is None else thresholds
+    if not isinstance(given, Thresholds):
         given = replace(own, values=checked_thresholds(given, own.n_classes))
-    model = replace(fit(df, **columns, thresholds=given or own), thresholds=own)
-    return model if pulearning is None else positive_unlabeled(model, pulearning)
+    return fit(df, **columns, thresholds=given)

@@ -1,0 +1,198 @@
+"""Trained models in a folder: how they read a table as JSON, and the model in a format of its own.
+
+Those of Spark ML as Spark saves them; others by skops, which runs no code as it reads a file, or by
+joblib, which may.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql.types import DataType, StructType
+
+from lq_spark.core.shared.saved import write_whole
+from lq_spark.engine.files import as_uri
+from lq_spark.errors import EngineError, OptionError, TableError, listed, require_one_of
+from lq_spark.tasks.training.class_model import ClassModel
+from lq_spark.tasks.training.estimators import is_of_spark
+
+NOUN = "clean_learning"
+FORMAT_VERSION = 1
+FORMATS = ("skops", "joblib")
+
+_JSON = f"{NOUN}.json"
+_OF_SPARK = "pyspark.ml."
+
+
+def save(
+    path: str | Path, options: dict[str, Any], clf: Any, trained: ClassModel, file_format: str
+) -> None:
+    """Write a folder: whole, or not at all. An earlier one of this kind is replaced.
+
+    Parameters
+    ----------
+    path : str or Path
+    options : dict
+        The arguments that the object was made with, but for the classifier.
+    clf : object
+        The classifier, not trained.
+    trained : ClassModel
+    file_format : str
+        One of FORMATS: of what is not of Spark ML.
+
+    Raises
+    ------
+    OptionError
+        If there is no such format.
+    EngineError
+        If it needs a package that is not installed.
+    TableError
+        If the folder cannot be written, or is there and no such one.
+    """
+    require_one_of("format", file_format, FORMATS)
+    target = Path(path).absolute()
+    if target.exists() and not (target / _JSON).is_file():
+        raise TableError(f"{NOUN}: {str(target)!r} is there already, and no saved model")
+    content = {
+        "format": f"lq_spark.{NOUN}",
+        "format_version": FORMAT_VERSION,
+        "options": options,
+        "n_features": trained.n_features,
+        "n_classes": trained.n_classes,
+        "label_type": trained.label_type.jsonValue(),
+    }
+    parts = {"estimator": clf, "model": trained.model}
+    of_spark = is_of_spark(trained.model)
+    if of_spark:
+        content |= {"file_format": "spark", "classes_of_spark": _names_of(parts)}
+    else:
+        content |= {"file_format": file_format}
+    beside = target.with_name(f".{target.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        beside.mkdir(parents=True)
+        if of_spark:
+            for name, part in parts.items():
+                part.write().overwrite().save(as_uri(str(beside / name)))
+        else:
+            _write(beside / f"models.{file_format}", parts, file_format)
+        write_whole(beside / _JSON, json.dumps(content, indent=1) + "\n", NOUN)
+        if target.exists():
+            shutil.rmtree(target)
+        beside.replace(target)
+    except OSError as error:
+        raise TableError(f"{NOUN}: cannot write {str(target)!r} ({error})") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def load(path: str | Path, trusted: bool | Sequence[str]) -> tuple[dict[str, Any], Any, ClassModel]:
+    """Return what :func:`save` was given: options, classifier, and what was trained.
+
+    Raises
+    ------
+    OptionError
+        If there is no such folder, it is of another version, or holds what is not trusted.
+    EngineError
+        If it needs a package that is not installed.
+    """
+    folder = Path(path).absolute()
+    content = _content(folder)
+    file_format = content["file_format"]
+    if file_format == "spark":
+        parts = {
+            name: _of_spark(kind, as_uri(str(folder / name)))
+            for name, kind in content["classes_of_spark"].items()
+        }
+    else:
+        parts = _read(folder / f"models.{file_format}", file_format, trusted)
+    options = content["options"]
+    classes = options["classes"]
+    trained = ClassModel(
+        parts["model"],
+        options["features"],
+        content["n_features"],
+        content["n_classes"],
+        _type_of(content["label_type"]),
+        None if classes is None else tuple(classes),
+    )
+    return options, parts["estimator"], trained
+
+
+def _content(folder: Path) -> dict[str, Any]:
+    try:
+        content: Any = json.loads((folder / _JSON).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise OptionError(f"{NOUN}: cannot read {str(folder / _JSON)!r} ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != f"lq_spark.{NOUN}":
+        raise OptionError(f"{NOUN}: {str(folder / _JSON)!r} has no 'format': 'lq_spark.{NOUN}'")
+    if content.get("format_version") != FORMAT_VERSION:
+        raise OptionError(
+            f"{NOUN}: format version {content.get('format_version')!r}, this package reads "
+            f"{FORMAT_VERSION}, in {str(folder)!r}"
+        )
+    return content
+
+
+def _write(path: Path, parts: dict[str, Any], file_format: str) -> None:
+    if file_format == "joblib":
+        _imported("joblib").dump(parts, path)
+    else:
+        _imported("skops.io").dump(parts, path)
+
+
+def _read(path: Path, file_format: str, trusted: bool | Sequence[str]) -> dict[str, Any]:
+    if not path.is_file():
+        raise OptionError(f"{NOUN}: there is no file {str(path)!r}")
+    if file_format == "joblib":
+        if trusted is not True:
+            raise OptionError(
+                f"{NOUN}: {str(path)!r} was saved by joblib, and to read it runs what code it "
+                "holds; give trusted=True if you know who wrote it"
+            )
+        found: dict[str, Any] = _imported("joblib").load(path)
+        return found
+    skops = _imported("skops.io")
+    unknown = skops.get_untrusted_types(file=path)
+    names = unknown if trusted is True else list(trusted or ())
+    if refused := sorted(set(unknown) - set(names)):
+        raise OptionError(
+            f"{NOUN}: {str(path)!r} holds objects of {listed(refused)}, which a file from a "
+            "stranger could misuse; if you know who wrote it, name them in trusted, or give "
+            "trusted=True"
+        )
+    loaded: dict[str, Any] = skops.load(path, trusted=names)
+    return loaded
+
+
+def _imported(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        package = name.partition(".")[0]
+        hint = ", or give format='joblib'" if package == "skops" else ""
+        raise EngineError(
+            f"{package} is not installed ({error}): pip install {package}{hint}"
+        ) from error
+
+
+def _names_of(parts: dict[str, Any]) -> dict[str, str]:
+    return {name: f"{type(part).__module__}.{type(part).__name__}" for name, part in parts.items()}
+
+
+def _of_spark(kind: str, uri: str) -> Any:
+    """Return what Spark has saved; nothing but what is of Spark ML is imported."""
+    if not kind.startswith(_OF_SPARK):
+        raise OptionError(f"{NOUN}: {kind!r} is no class of {_OF_SPARK[:-1]}")
+    module, _, name = kind.rpartition(".")
+    return getattr(importlib.import_module(module), name).load(uri)
+
+
+def _type_of(kind: Any) -> DataType:
+    field = {"name": "label", "type": kind, "nullable": True, "metadata": {}}
+    return StructType.fromJson({"type": "struct", "fields": [field]})[0].dataType
