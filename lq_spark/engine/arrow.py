@@ -6,6 +6,7 @@ is null or has another length, without an error. So nothing else here converts a
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -217,6 +218,28 @@ def conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         for column, kind in zip(batch.columns, schema.types, strict=True)
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def recut(batches: Iterable[pa.RecordBatch], n_rows: int) -> Iterator[pa.Table]:
+    """Yield the rows of batches, in their order, ``n_rows`` at a time, and fewer at the end.
+
+    >>> batches = [pa.RecordBatch.from_pydict({"n": part}) for part in ([1], [2, 3, 4, 5], [6, 7])]
+    >>> [table["n"].to_pylist() for table in recut(batches, 2)]
+    [[1, 2], [3, 4], [5, 6], [7]]
+    """
+    parts: list[pa.RecordBatch] = []
+    missing = n_rows
+    for batch in batches:
+        begin = 0
+        while batch.num_rows - begin >= missing:
+            yield pa.Table.from_batches([*parts, batch.slice(begin, missing)])
+            begin += missing
+            parts, missing = [], n_rows
+        if begin < batch.num_rows:
+            parts.append(batch.slice(begin))
+            missing -= batch.num_rows - begin
+    if parts:
+        yield pa.Table.from_batches(parts)
 
 
 def vector_lists(vectors: pa.StructArray) -> pa.Array:

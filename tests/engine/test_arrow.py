@@ -1,10 +1,12 @@
+import itertools
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lq_spark.engine.arrow import ListFault, list_rows, vector_lists
+from lq_spark.engine.arrow import ListFault, list_rows, recut, vector_lists
 from lq_spark.errors import DataError
 
 WIDTH = 3
@@ -244,3 +246,14 @@ def test_what_hides_under_a_null_vector_is_in_no_list():
         fields, fields=list(VECTOR), mask=pa.array([True, True, False])
     )
     assert vector_lists(column).to_pylist() == [None, None, [0.5]]
+
+
+@given(st.lists(st.integers(0, 7)), st.integers(1, 9))
+def test_recut_rows_are_the_same_in_their_order_and_as_many_at_a_time(sizes, n_rows):
+    ends = np.cumsum([0, *sizes])
+    batches = [
+        pa.RecordBatch.from_pydict({"n": pa.array(np.arange(begin, end))})
+        for begin, end in itertools.pairwise(ends)
+    ]
+    found = [table["n"].to_pylist() for table in recut(batches, n_rows)]
+    assert found == [list(range(ends[-1]))[n : n + n_rows] for n in range(0, ends[-1], n_rows)]

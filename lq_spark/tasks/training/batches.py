@@ -17,9 +17,9 @@ from lq_spark.core.training.models import held_out_numbers, held_out_probabiliti
 from lq_spark.engine.arrow import byte_rows
 from lq_spark.engine.numbers import array_of, values_of
 from lq_spark.engine.readings import BatchFunction
-from lq_spark.errors import DataError
 from lq_spark.tasks.neighbors.batches import ROW, VECTOR, vectors_batch
 from lq_spark.tasks.shared.batches import list_array
+from lq_spark.tasks.training.estimators import failing_in
 
 LABEL, CODE, GROUP, TASK = "__lq_label", "__lq_code", "__lq_group", "__lq_task"
 PRED_PROBS, PREDICTION, FOLD = "pred_probs", "prediction", "fold"
@@ -120,7 +120,7 @@ class FoldTask:
                 found = task.predicted(fold, features[trained], labels[trained], features[held_out])
             columns = {
                 ROW: group[ROW].take(array_of(held_out)),
-                task.predicted_name: _column_of(found),
+                task.predicted_name: predicted_column(found),
                 FOLD: array_of(np.full(len(found), fold, dtype=np.int32)),
             }
             return pa.table(columns)
@@ -137,20 +137,14 @@ class FoldTask:
         """Return what is predicted of rows that are held out, shape (m,) or (m, K)."""
         from sklearn.base import clone
 
-        try:
+        with failing_in(fold % self.n_folds, self.estimator):
             model, rows = clone(self.estimator), (features, labels, held_out, self.fit_kwargs)
             if self.n_classes is None:
                 return held_out_numbers(model, *rows)
             return held_out_probabilities(model, *rows, self.n_classes)
-        except Exception as error:
-            kind = "" if isinstance(error, DataError) else f"{type(error).__name__}: "
-            name = type(self.estimator).__name__
-            raise DataError(
-                f"estimator {name} failed in fold {fold % self.n_folds}: {kind}{error}"
-            ) from error
 
 
-def _column_of(found: NDArray[np.float64]) -> pa.Array:
+def predicted_column(found: NDArray[np.float64]) -> pa.Array:
     """Return what is predicted, a number or a list a row."""
     if found.ndim == 1:
         return array_of(found)

@@ -13,14 +13,19 @@ from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import column, column_type, require_new_columns
 from lq_spark.engine.kept import kept
 from lq_spark.engine.verbs import select
-from lq_spark.errors import OptionError, require_whole_number
+from lq_spark.errors import OptionError, require_unused, require_whole_number
 from lq_spark.tasks.neighbors.batches import ROW
 from lq_spark.tasks.neighbors.columns import Features, resolved_n_features
 from lq_spark.tasks.shared.class_counts import class_counts
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.training.batches import FOLD, PRED_PROBS, FoldTask
 from lq_spark.tasks.training.columns import training_table
-from lq_spark.tasks.training.estimators import checked_estimator, checked_fit_kwargs, is_of_spark
+from lq_spark.tasks.training.estimators import (
+    checked_estimator,
+    checked_fit_kwargs,
+    is_of_spark,
+    require_partial_fit,
+)
 from lq_spark.tasks.training.passes import (
     counts_of,
     n_parts_of,
@@ -30,6 +35,7 @@ from lq_spark.tasks.training.passes import (
     with_trained,
 )
 from lq_spark.tasks.training.spark_ml import require_spark, spark_predictions
+from lq_spark.tasks.training.streamed import StreamedTask, streamed_predictions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -50,8 +56,9 @@ def cross_val_predict(
     stratified: bool = True,
     groups: str | None = None,
     seed: int = 0,
-    max_train_rows: int = MAX_TRAIN_ROWS,
+    max_train_rows: int | None = None,
     fit_kwargs: Mapping[str, Any] | None = None,
+    batch_rows: int | None = None,
 ) -> DataFrame:
     """Return the table with out-of-sample ``pred_probs`` (array<double>) and ``fold`` (int).
 
@@ -60,8 +67,9 @@ def cross_val_predict(
     held as long as the result.
 
     The folds depend on the ids, the labels and the seed alone, and each model is trained with its
-    rows in the order of the ids: results are the same to the bit on any partitions, if those of the
-    estimator are on equal data. One of Spark ML adds up as Spark's partitions are.
+    rows in the order of the ids, or by ``batch_rows`` in the order of their hash: results are the
+    same to the bit on any partitions, if those of the estimator are on equal data. One of Spark ML
+    adds up as Spark's partitions are.
 
     Parameters
     ----------
@@ -93,11 +101,17 @@ def cross_val_predict(
         not looked at.
     seed : int
         Of the hash.
-    max_train_rows : int
-        With so many rows a model is trained at most; if there are more, they are drawn by the hash,
-        the same share of each class, and a warning says how many.
+    max_train_rows : int, optional
+        With so many rows a model is trained at most, 200,000 by default; if there are more, they
+        are drawn by the hash, the same share of each class, and a warning says how many.
     fit_kwargs : mapping, optional
-        What else ``fit`` is given, of an estimator that is not of Spark ML.
+        What else ``fit`` is given, of an estimator that is not of Spark ML. Not with
+        ``batch_rows``.
+    batch_rows : int, optional
+        Trains each model with all rows of the other folds, however many they are, in one pass:
+        ``partial_fit`` of the estimator is given so many at a time, in the order of the hash, and
+        ``predict_proba`` too. On Apache Spark a worker holds no more than a few such batches.
+        Features are best standardised before, as most estimators that have ``partial_fit`` do not.
 
     Returns
     -------
@@ -142,7 +156,11 @@ def cross_val_predict(
     refuse_stream(df, "training.cross_val_predict")
     require_whole_number("n_folds", n_folds, 2)
     require_whole_number("seed", seed, 0)
-    require_whole_number("max_train_rows", max_train_rows, 2)
+    if batch_rows is not None:
+        require_whole_number("batch_rows", batch_rows, 1)
+        require_unused("batch_rows", max_train_rows=max_train_rows, fit_kwargs=fit_kwargs)
+    max_rows = MAX_TRAIN_ROWS if max_train_rows is None else max_train_rows
+    require_whole_number("max_train_rows", max_rows, 2)
     if not isinstance(stratified, bool):
         raise OptionError(f"stratified must be True or False, got {stratified!r}")
     table = training_table(
@@ -151,6 +169,8 @@ def cross_val_predict(
     require_new_columns(df, [PRED_PROBS, FOLD])
     trained = checked_estimator(estimator, seed)
     options = checked_fit_kwargs("fit_kwargs", fit_kwargs, trained)
+    if batch_rows is not None:
+        require_partial_fit(trained)
     if is_of_spark(trained):
         require_spark(df.sparkSession)
     n_features = resolved_n_features(df, table.features, None)
@@ -168,24 +188,30 @@ def cross_val_predict(
         counts = counts_of(folds, n_folds, len(of_classes))
         named = None if groups is None else f"groups: column {groups!r}"
         require_trainable(counts, table.labels.classes, stratified=by_class, groups=named)
-        folds = stack.enter_context(kept(with_trained(folds, counts, max_train_rows)))
-        if is_of_spark(trained):
-            found = spark_predictions(
-                df, table, features, label, folds, counts, trained, seed, stack
-            )
+        kind, dtype = column_type(df, id), table.features.dtype
+        if batch_rows is not None:
+            streamed = StreamedTask(trained, len(of_classes), batch_rows, n_features, dtype)
+            found = streamed_predictions(rows, folds, n_folds, streamed, kind)
         else:
-            n_parts = n_parts_of(int(counts.sum(axis=1).max()), n_features)
-            dtype = table.features.dtype
-            task = FoldTask(trained, counts.shape[1], n_folds, n_parts, n_features, dtype, options)
-            found = predictions(
-                rows,
-                folds,
-                task,
-                column_type(df, id),
-                first=F.lit(0),
-                last=F.lit(n_folds - 1),
-                n_tasks=n_folds * n_parts,
-            )
+            folds = stack.enter_context(kept(with_trained(folds, counts, max_rows)))
+            if is_of_spark(trained):
+                found = spark_predictions(
+                    df, table, features, label, folds, counts, trained, seed, stack
+                )
+            else:
+                n_parts = n_parts_of(int(counts.sum(axis=1).max()), n_features)
+                task = FoldTask(
+                    trained, counts.shape[1], n_folds, n_parts, n_features, dtype, options
+                )
+                found = predictions(
+                    rows,
+                    folds,
+                    task,
+                    kind,
+                    first=F.lit(0),
+                    last=F.lit(n_folds - 1),
+                    n_tasks=n_folds * n_parts,
+                )
         found = held.hold(found)
         found.count()  # now, while what it is made of is kept, and to see whether models fail
         names = [column(name) for name in (*df.columns, PRED_PROBS, FOLD)]

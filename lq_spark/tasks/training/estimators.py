@@ -6,10 +6,11 @@ given, or none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from lq_spark.errors import EngineError, OptionError
+from lq_spark.errors import DataError, EngineError, OptionError
 
 _ALLOWED = (
     "allowed are an object with fit and predict_proba, as scikit-learn's classifiers have them, "
@@ -144,6 +145,33 @@ def require_takes_weights(estimator: Any) -> None:
             f"sample_weight is given, and {type(estimator).__name__} takes no weights, or has set "
             "its own"
         )
+
+
+def require_partial_fit(estimator: object) -> None:
+    """Raise OptionError unless it can be trained by batches of rows, one after the other."""
+    name = type(estimator).__name__
+    if is_of_spark(estimator):
+        raise OptionError(
+            f"batch_rows is given, and Spark itself trains estimator {name} of pyspark.ml, with "
+            "all rows at once; leave batch_rows out"
+        )
+    if not hasattr(estimator, "partial_fit"):
+        raise OptionError(
+            f"batch_rows is given, and estimator {name} has no partial_fit; allowed are those that "
+            "have it, such as scikit-learn's SGDClassifier(loss='log_loss'), GaussianNB and "
+            "MLPClassifier"
+        )
+
+
+@contextmanager
+def failing_in(fold: int, estimator: object) -> Iterator[None]:
+    """Raise DataError that names the fold and the estimator where it raises anything."""
+    try:
+        yield
+    except Exception as error:
+        kind = "" if isinstance(error, DataError) else f"{type(error).__name__}: "
+        name = type(estimator).__name__
+        raise DataError(f"estimator {name} failed in fold {fold}: {kind}{error}") from error
 
 
 def classifier_of(estimator: Any) -> Any:

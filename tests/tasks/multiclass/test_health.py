@@ -87,6 +87,24 @@ def test_what_is_fitted_does_not_depend_on_partitions(table_of, rows):
     assert models[0].n_label_issues == cleanlabs(count.num_label_issues, labels, pred_probs)
 
 
+def test_the_joint_is_counted_by_given_thresholds(table_of, rows):
+    labels, pred_probs = rows
+    table = table_of(labels, pred_probs)
+    own = multiclass.fit(table)
+    thresholds = np.linspace(0.2, 0.9, pred_probs.shape[1])
+    given = Thresholds(tuple(thresholds), (1,) * len(thresholds))
+    model = multiclass.fit(table, thresholds=given)
+    joint = cleanlabs(count.compute_confident_joint, labels, pred_probs, thresholds=thresholds)
+    np.testing.assert_array_equal(model.confident_joint, joint)
+    assert (joint != own.confident_joint).any()
+    assert model.thresholds.values == given.values
+    assert model.thresholds.class_counts == own.thresholds.class_counts
+    with pytest.raises(DataError, match="the table is empty; a noise model needs at least 1 row"):
+        multiclass.fit(table.where("id < 0"), thresholds=given)
+    with pytest.raises(OptionError, match="thresholds must be a Thresholds or None, got 0.5"):
+        multiclass.fit(table, thresholds=0.5)
+
+
 def test_the_papers_rule_counts_other_rows(table_of, by_id):
     rng = np.random.default_rng(8)
     pred_probs = rng.dirichlet(np.full(4, 3.0), 200) + rng.random(4)
