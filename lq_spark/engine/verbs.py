@@ -297,7 +297,8 @@ def map_sorted(
     schema : StructType or str
         The columns that it gives.
     n_tasks : int, optional
-        How many tasks share the groups, where they take long for their few bytes.
+        How many tasks share the groups, which are whole numbers of one column, and take long. From
+        Spark 4.1 the number says the task; a hash, as before, gives some two, and others none.
     """
     if is_sail(df.sparkSession):
         # Sail drops a sort below a Python function, so a group is sorted inside it, in memory.
@@ -309,7 +310,9 @@ def map_sorted(
         return df.groupBy(*groups).applyInArrow(run_group, schema)
 
     columns = (F.asc(name) if way == "ascending" else F.desc(name) for name, way in order.items())
-    tasks = df.repartition(*groups) if n_tasks is None else df.repartition(n_tasks, *groups)
+    by_number = getattr(df, "repartitionById", df.repartition)
+    numbers = (column(name).cast("int") for name in groups)
+    tasks = df.repartition(*groups) if n_tasks is None else by_number(n_tasks, *numbers)
     rows = tasks.sortWithinPartitions(*groups, *columns)
     return _map_partitions(rows.select(*given), function, schema)
 

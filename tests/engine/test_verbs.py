@@ -1,6 +1,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, IntegerType, LongType, StructField, StructType
 
@@ -234,6 +235,18 @@ def test_groups_are_walked_through_in_their_order(spark, telling, batch_size, ke
     assert sorted(map(tuple, found.collect())) == sorted(
         (group, " ".join(texts)) for group, texts in places.items()
     )
+
+
+@pytest.mark.spark
+@pytest.mark.skipif(not hasattr(DataFrame, "repartitionById"), reason="Spark before 4.1 hashes")
+def test_groups_of_as_many_tasks_are_in_one_each(spark):
+    def run(batches):
+        groups = {group for batch in batches for group in batch["group"].to_pylist()}
+        yield pa.RecordBatch.from_pydict({"n": pa.array([len(groups)], pa.int64())})
+
+    table = spark.range(40).selectExpr("CAST(id % 5 AS int) AS group", "id")
+    found = map_sorted(table, ["group"], {"id": "ascending"}, ["group"], run, "n bigint", n_tasks=5)
+    assert [row["n"] for row in found.collect()] == [1] * 5
 
 
 @pytest.mark.spark
