@@ -137,7 +137,7 @@ class FoldTask:
         """Return what is predicted of rows that are held out, shape (m,) or (m, K)."""
         from sklearn.base import clone
 
-        with failing_in(fold % self.n_folds, self.estimator):
+        with failing_in(f"fold {fold % self.n_folds}", self.estimator):
             model, rows = clone(self.estimator), (features, labels, held_out, self.fit_kwargs)
             if self.n_classes is None:
                 return held_out_numbers(model, *rows)

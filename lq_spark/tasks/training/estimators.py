@@ -164,14 +164,14 @@ def require_partial_fit(estimator: object) -> None:
 
 
 @contextmanager
-def failing_in(fold: int, estimator: object) -> Iterator[None]:
-    """Raise DataError that names the fold and the estimator where it raises anything."""
+def failing_in(where: str, estimator: object) -> Iterator[None]:
+    """Raise DataError that names the estimator and where it is trained, if it raises anything."""
     try:
         yield
     except Exception as error:
         kind = "" if isinstance(error, DataError) else f"{type(error).__name__}: "
         name = type(estimator).__name__
-        raise DataError(f"estimator {name} failed in fold {fold}: {kind}{error}") from error
+        raise DataError(f"estimator {name} failed in {where}: {kind}{error}") from error
 
 
 def classifier_of(estimator: Any) -> Any:

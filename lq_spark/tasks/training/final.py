@@ -19,18 +19,18 @@ from lq_spark.engine.arrow import byte_rows
 from lq_spark.engine.numbers import bytes_of, values_of
 from lq_spark.engine.readings import BatchFunction
 from lq_spark.engine.verbs import map_groups, with_mapped
-from lq_spark.errors import DataError
 from lq_spark.tasks.neighbors.batches import ROW, VECTOR, read_features
 from lq_spark.tasks.neighbors.columns import FeatureTable
 from lq_spark.tasks.shared.batches import require_usable
 from lq_spark.tasks.training.batches import LABEL, TASK
+from lq_spark.tasks.training.estimators import failing_in
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 WEIGHT = "__lq_weight"
 
-_MODEL = StructType([StructField("model", BinaryType())])
+MODEL = StructType([StructField("model", BinaryType())])
 
 
 @dataclass(frozen=True)
@@ -76,24 +76,23 @@ class TrainingTask:
             elif task.class_weights is not None:
                 options["sample_weight"] = task.class_weights[labels]
             model = clone(task.estimator)
-            try:
+            with failing_in("the last training", task.estimator):
                 model.fit(byte_rows(rows[VECTOR], task.dtype, task.n_features), labels, **options)
-            except Exception as error:
-                name = type(task.estimator).__name__
-                raise DataError(
-                    f"estimator {name} failed in the last training: {type(error).__name__}: {error}"
-                ) from error
-            # By cloudpickle: an estimator may be of a class that workers cannot import.
-            pickled: bytes = cloudpickle.dumps(model)  # type: ignore[no-untyped-call]
-            return pa.table({"model": bytes_of([pickled])})
+            return pa.table({"model": pickled(model)})
 
         return run
+
+
+def pickled(model: Any) -> pa.Array:
+    """Return a model in one row; by cloudpickle, as workers may be unable to import its class."""
+    content: bytes = cloudpickle.dumps(model)  # type: ignore[no-untyped-call]
+    return bytes_of([content])
 
 
 def trained_model(rows: DataFrame, task: TrainingTask) -> Any:
     """Return the model of rows, which hold ROW, LABEL, VECTOR and, if they have one, WEIGHT."""
     whole = rows.withColumn(TASK, F.lit(0))
-    made = map_groups(whole, [TASK], task.group(), _MODEL, n_tasks=1)
+    made = map_groups(whole, [TASK], task.group(), MODEL, n_tasks=1)
     [(model,)] = made.collect()
     return pickle.loads(model)
 

@@ -8,9 +8,10 @@ one task, which holds a few batches of them.
 from __future__ import annotations
 
 import itertools
+import pickle
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +33,7 @@ from lq_spark.engine.verbs import map_sorted
 from lq_spark.tasks.neighbors.batches import ROW, VECTOR
 from lq_spark.tasks.training.batches import CODE, FOLD, LABEL, PRED_PROBS, TASK, predicted_column
 from lq_spark.tasks.training.estimators import failing_in
+from lq_spark.tasks.training.final import MODEL, WEIGHT, pickled
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -65,10 +67,10 @@ class StreamedTask:
         for (fold, is_held_out), parts in itertools.groupby(_runs(batches), lambda run: run[0]):
             cut = recut((part for _, part in parts), self.batch_rows)
             if not is_held_out:
-                model = self.trained(fold, cut)
+                model = self.trained(f"fold {fold}", cut)
                 continue
             for batch in cut:
-                with failing_in(fold, model):
+                with failing_in(f"fold {fold}", model):
                     found = class_probabilities(model, self.features(batch), self.n_classes)
                 columns = {
                     ROW: batch[ROW],
@@ -77,15 +79,23 @@ class StreamedTask:
                 }
                 yield from pa.table(columns).to_batches()
 
-    def trained(self, fold: int, batches: Iterable[pa.Table]) -> Any:
-        """Return a model of LABEL and VECTOR of batches, in their order."""
+    def model(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the pickled model of LABEL, VECTOR and, if rows have one, WEIGHT."""
+        made = self.trained("the last training", recut(batches, self.batch_rows))
+        yield pa.RecordBatch.from_arrays([pickled(made)], names=["model"])
+
+    def trained(self, where: str, batches: Iterable[pa.Table]) -> Any:
+        """Return a model of batches, in their order; ``where`` it is trained, a message says."""
         from sklearn.base import clone
 
         model, classes = clone(self.estimator), np.arange(self.n_classes)
         for batch in batches:
             labels = values_of(batch[LABEL]).astype(np.int64)
-            with failing_in(fold, model):
-                model.partial_fit(self.features(batch), labels, classes=classes)
+            options = {}
+            if WEIGHT in batch.column_names:
+                options["sample_weight"] = values_of(batch[WEIGHT]).copy()
+            with failing_in(where, model):
+                model.partial_fit(self.features(batch), labels, classes=classes, **options)
         return model
 
     def features(self, batch: pa.Table) -> NDArray[np.floating]:
@@ -131,3 +141,12 @@ def streamed_predictions(
         schema,
         n_tasks=n_folds,
     )
+
+
+def streamed_model(rows: DataFrame, task: StreamedTask) -> Any:
+    """Return the model of all rows, which hold ROW, CODE, LABEL, VECTOR and, if any, WEIGHT."""
+    given = [LABEL, VECTOR, *({WEIGHT} & set(rows.columns))]
+    order: dict[str, Literal["ascending", "descending"]] = {CODE: "ascending", ROW: "ascending"}
+    whole = rows.withColumn(TASK, F.lit(0))
+    [(model,)] = map_sorted(whole, [TASK], order, given, task.model, MODEL, n_tasks=1).collect()
+    return pickle.loads(model)

@@ -14,6 +14,10 @@ from lq_spark import training
 from lq_spark.core.training import assign_folds
 from lq_spark.core.training.folds import seeded_codes
 from lq_spark.errors import OptionError
+from lq_spark.tasks.neighbors.batches import ROW, VECTOR
+from lq_spark.tasks.training.batches import CODE, LABEL
+from lq_spark.tasks.training.final import WEIGHT
+from lq_spark.tasks.training.streamed import StreamedTask, streamed_model
 
 N, BATCH = 400, 37  # which is in neither of the rows to train with, nor of those held out
 
@@ -158,6 +162,31 @@ def test_probabilities_that_are_none_are_refused_with_the_fold(table):
     said = r"estimator Remembers failed in fold \d: predict_proba gave shape \(50, 2\), not \(50, 3"
     with pytest.raises(Exception, match=said):
         training.cross_val_predict(table, Remembers("predict_proba"), batch_rows=50)
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("is_weighed", [False, True])
+def test_one_model_is_trained_by_batches_of_all_rows(table, data, assert_same_bits, is_weighed):
+    ids, labels, features = data
+    of_codes = dict(zip(ids.tolist(), seeded_codes(ids, 0).tolist(), strict=True))
+    weights = (ids % 7 + 1) / 4 if is_weighed else None
+    rows = [
+        (i, of_codes[i], k, x.tobytes(), (i % 7 + 1) / 4)
+        for i, k, x in zip(ids.tolist(), labels.tolist(), features, strict=True)
+    ]
+    names = [ROW, CODE, LABEL, VECTOR, WEIGHT]
+    kinds = ("bigint", "bigint", "int", "binary", "double")
+    schema = ", ".join(f"{name} {kind}" for name, kind in zip(names, kinds, strict=True))
+    df = table.sparkSession.createDataFrame(rows, schema).select(names[: 4 + is_weighed])
+    task = StreamedTask(GaussianNB(), 3, BATCH, 3, np.float64)
+    model, expected = streamed_model(df.repartition(3), task), GaussianNB()
+    order = seeded_codes(ids, 0).argsort()
+    for begin in range(0, N, BATCH):
+        part = order[begin : begin + BATCH]
+        of_part = None if weights is None else weights[part]
+        expected.partial_fit(features[part], labels[part], [0, 1, 2], sample_weight=of_part)
+    assert_same_bits(model.theta_, expected.theta_)
+    assert_same_bits(model.var_, expected.var_)
 
 
 class OfSpark:
