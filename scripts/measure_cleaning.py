@@ -36,7 +36,7 @@ NOISE = (0.0, 0.2, 0.4)
 
 
 def accuracies(name: str, share: float, seed: int) -> Iterator[tuple[str, float, float, float]]:
-    """Yield (classifier, accuracy with noisy, cleaned, true labels); ``share`` of labels is wrong."""
+    """Yield (classifier, accuracy with noisy, cleaned, true labels); a share of them is wrong."""
     features, true = DATA[name](return_X_y=True)
     train, test = train_test_split(
         np.arange(len(true)), test_size=1 / 3, random_state=seed, stratify=true

@@ -19,7 +19,7 @@ from lq_spark.engine.inputs import column, column_type, require_new_columns
 from lq_spark.engine.numbers import array_of
 from lq_spark.engine.verbs import select
 from lq_spark.errors import DataError, InvalidRowsError
-from lq_spark.tasks.neighbors.batches import ROW, VECTOR
+from lq_spark.tasks.neighbors.batches import ROW
 from lq_spark.tasks.neighbors.columns import Features, feature_table, resolved_n_features
 from lq_spark.tasks.shared.batches import list_array
 from lq_spark.tasks.shared.class_counts import checked_labels, class_counts
@@ -27,7 +27,7 @@ from lq_spark.tasks.shared.labels import label_array, label_of
 from lq_spark.tasks.shared.names import PREDICTED_LABEL
 from lq_spark.tasks.training.batches import CODE, FOLD, LABEL, PRED_PROBS
 from lq_spark.tasks.training.columns import training_table
-from lq_spark.tasks.training.estimators import is_of_spark
+from lq_spark.tasks.training.estimators import agreed_max_rows, is_of_spark
 from lq_spark.tasks.training.final import (
     WEIGHT,
     Predicted,
@@ -42,6 +42,7 @@ from lq_spark.tasks.training.spark_ml import (
     spark_model,
     with_spark_predicted,
 )
+from lq_spark.tasks.training.streamed import StreamedTask, streamed_model
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -112,7 +113,8 @@ def train_class_model(
     classes: Sequence[str] | None,
     n_classes: int | None,
     seed: int,
-    max_train_rows: int,
+    max_train_rows: int | None,
+    batch_rows: int | None,
     class_weights: NDArray[np.float64] | None,
     sample_weight: str | None,
     fit_kwargs: Mapping[str, Any],
@@ -133,27 +135,27 @@ def train_class_model(
         )
         require_two_classes(of_classes, rows)
         k = max(n_classes or 0, len(of_classes))
+        weight = _weight(table.labels.index, class_weights, sample_weight)
+        dtype = table.features.dtype
         if is_of_spark(estimator):
-            weight = _weight(table.labels.index, class_weights, sample_weight)
             model = spark_model(df, table, features, label, estimator, seed, weight)
         else:
-            chosen = vectors
-            if of_classes.sum() > max_train_rows:
-                # Of one fold: what is trained with, of those that are not in the other, empty one.
+            max_rows = agreed_max_rows(estimator, max_train_rows, batch_rows)
+            if batch_rows is None and of_classes.sum() > max_rows:
+                # Of one fold: what is trained with, of those not in the other, empty one.
                 whole = vectors.select(ROW, LABEL, CODE, F.lit(0).alias(FOLD))
                 counts = np.stack([of_classes, np.zeros_like(of_classes)])
-                drawn = with_trained(whole, counts, max_train_rows, stacklevel)
-                chosen = vectors.join(drawn.where(IS_TRAINED).select(ROW), ROW)
-            chosen = chosen.select(ROW, LABEL, VECTOR)
-            if sample_weight is not None:
-                weights = df.select(
-                    column(id).alias(ROW), column(sample_weight).cast("double").alias(WEIGHT)
-                )
-                chosen = chosen.join(weights, ROW)
-            task = TrainingTask(
-                estimator, n_features, table.features.dtype, class_weights, fit_kwargs
-            )
-            model = trained_model(chosen, task)
+                drawn = with_trained(whole, counts, max_rows, stacklevel)
+                vectors = vectors.join(drawn.where(IS_TRAINED).select(ROW), ROW)
+            if weight is not None:
+                weights = df.select(column(id).alias(ROW), weight.alias(WEIGHT))
+                vectors = vectors.join(weights, ROW)
+            if batch_rows is None:
+                task = TrainingTask(estimator, n_features, dtype, fit_kwargs)
+                model = trained_model(vectors.drop(CODE), task)
+            else:
+                streamed = StreamedTask(estimator, k, batch_rows, n_features, dtype)
+                model = streamed_model(vectors, streamed)
     return ClassModel(model, features, n_features, k, column_type(df, label), table.labels.classes)
 
 

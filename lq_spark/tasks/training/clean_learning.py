@@ -17,7 +17,6 @@ from lq_spark.core.training.noise import (
 from lq_spark.engine.inputs import column
 from lq_spark.errors import (
     OptionError,
-    require_one_of,
     require_unused,
     require_whole_number,
 )
@@ -27,23 +26,24 @@ from lq_spark.tasks.training import saved
 from lq_spark.tasks.training.batches import PRED_PROBS
 from lq_spark.tasks.training.class_model import ClassModel, accuracy, train_class_model
 from lq_spark.tasks.training.columns import require_weights, with_given_issues
-from lq_spark.tasks.training.cross_validation import MAX_TRAIN_ROWS, cross_val_predict
+from lq_spark.tasks.training.cross_validation import cross_val_predict
 from lq_spark.tasks.training.estimators import (
+    agreed_max_rows,
     checked_estimator,
     checked_fit_kwargs,
     require_takes_weights,
     takes_weights,
 )
-from lq_spark.tasks.training.found_noise import Findings, found_noise
+from lq_spark.tasks.training.found_noise import (
+    ISSUE_OPTIONS,
+    QUALITY_OPTIONS,
+    Findings,
+    checked_options,
+    found_noise,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-_ISSUE_OPTIONS = (
-    *("filter_by", "frac_noise", "num_to_remove_per_class", "min_examples_per_class"),
-    "collision_rule",
-)
-_QUALITY_OPTIONS = ("method", "adjust_pred_probs")
 
 
 class CleanLearning(Findings):
@@ -60,7 +60,7 @@ class CleanLearning(Findings):
         Of the folds, and of a classifier that has none.
     cv_n_folds : int
         Folds of the cross-validation; at least 2.
-    max_train_rows : int
+    max_train_rows, batch_rows : int, optional
         As for :func:`lq_spark.training.cross_val_predict`; of the last model too.
     converge_latent_estimates : bool
         Whether the estimates of noise are fitted to each other.
@@ -116,7 +116,8 @@ class CleanLearning(Findings):
         groups: str | None = None,
         seed: int = 0,
         cv_n_folds: int = N_FOLDS,
-        max_train_rows: int = MAX_TRAIN_ROWS,
+        max_train_rows: int | None = None,
+        batch_rows: int | None = None,
         converge_latent_estimates: bool = False,
         pulearning: int | None = None,
         find_label_issues_kwargs: Mapping[str, Any] | None = None,
@@ -124,22 +125,21 @@ class CleanLearning(Findings):
     ) -> None:
         require_whole_number("seed", seed, 0)
         require_whole_number("cv_n_folds", cv_n_folds, 2)
-        require_whole_number("max_train_rows", max_train_rows, 2)
         if pulearning not in (None, 0, 1) or isinstance(pulearning, bool):
             raise OptionError(f"pulearning must be 0, 1 or None, got {pulearning!r}")
-        checked_estimator(clf, seed)
+        agreed_max_rows(checked_estimator(clf, seed), max_train_rows, batch_rows)
         self.clf = clf
         self.id, self.label, self.features = id, label, features
         self.classes = None if classes is None else tuple(classes)
         self.groups, self.seed, self.cv_n_folds = groups, seed, cv_n_folds
-        self.max_train_rows = max_train_rows
+        self.max_train_rows, self.batch_rows = max_train_rows, batch_rows
         self.converge_latent_estimates = converge_latent_estimates
         self.pulearning = pulearning
-        self.find_label_issues_kwargs = _options(
-            "find_label_issues_kwargs", find_label_issues_kwargs, _ISSUE_OPTIONS
+        self.find_label_issues_kwargs = checked_options(
+            "find_label_issues_kwargs", find_label_issues_kwargs, ISSUE_OPTIONS
         )
-        self.label_quality_scores_kwargs = _options(
-            "label_quality_scores_kwargs", label_quality_scores_kwargs, _QUALITY_OPTIONS
+        self.label_quality_scores_kwargs = checked_options(
+            "label_quality_scores_kwargs", label_quality_scores_kwargs, QUALITY_OPTIONS
         )
         self._last: ClassModel | None = None
 
@@ -197,7 +197,8 @@ class CleanLearning(Findings):
                 groups=self.groups,
                 seed=self.seed,
                 max_train_rows=self.max_train_rows,
-                fit_kwargs=fit_kwargs,
+                batch_rows=self.batch_rows,
+                fit_kwargs=fit_kwargs or None,
             )
         self._found = found_noise(
             scored,
@@ -258,10 +259,12 @@ class CleanLearning(Findings):
         """
         estimator = checked_estimator(self.clf, self.seed)
         cross_validated = checked_fit_kwargs("clf_kwargs", clf_kwargs, estimator)
+        if self.batch_rows is not None:
+            require_unused("batch_rows", clf_kwargs=clf_kwargs, clf_final_kwargs=clf_final_kwargs)
         last = checked_fit_kwargs("clf_final_kwargs", clf_final_kwargs, estimator)
-        is_weighed = takes_weights(estimator)
+        is_weighed = takes_weights(estimator, self.batch_rows)
         if sample_weight is not None:
-            require_takes_weights(estimator)
+            require_takes_weights(estimator, self.batch_rows)
             require_weights(df, sample_weight)
         self._last = None
         found = {
@@ -286,6 +289,7 @@ class CleanLearning(Findings):
             n_classes=None if self._found is None else self._found.model.n_classes,
             seed=self.seed,
             max_train_rows=self.max_train_rows,
+            batch_rows=self.batch_rows,
             class_weights=noise.class_weights if weighs else None,  # type: ignore[union-attr]
             sample_weight=sample_weight,
             fit_kwargs={**cross_validated, **last},
@@ -384,16 +388,3 @@ class CleanLearning(Findings):
         if self._last is None:
             raise OptionError("nothing has been trained yet: call fit")
         return self._last
-
-
-def _options(
-    option: str, given: Mapping[str, Any] | None, allowed: Sequence[str]
-) -> dict[str, Any]:
-    """Return options of the caller; raise OptionError if one is not allowed."""
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise OptionError(f"{option} must be a mapping of options, got {given!r}")
-    for name in given:
-        require_one_of(f"a name in {option}", name, allowed)
-    return dict(given)

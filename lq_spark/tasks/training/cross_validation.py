@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
 
@@ -21,10 +21,10 @@ from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.training.batches import FOLD, PRED_PROBS, FoldTask
 from lq_spark.tasks.training.columns import training_table
 from lq_spark.tasks.training.estimators import (
+    agreed_max_rows,
     checked_estimator,
     checked_fit_kwargs,
     is_of_spark,
-    require_partial_fit,
 )
 from lq_spark.tasks.training.passes import (
     counts_of,
@@ -39,9 +39,6 @@ from lq_spark.tasks.training.streamed import StreamedTask, streamed_predictions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-MAX_TRAIN_ROWS: Final = 200_000
-"""Of 100 features they are 160 MB in a worker, as doubles, which it holds some three times."""
 
 
 def cross_val_predict(
@@ -156,11 +153,6 @@ def cross_val_predict(
     refuse_stream(df, "training.cross_val_predict")
     require_whole_number("n_folds", n_folds, 2)
     require_whole_number("seed", seed, 0)
-    if batch_rows is not None:
-        require_whole_number("batch_rows", batch_rows, 1)
-        require_unused("batch_rows", max_train_rows=max_train_rows, fit_kwargs=fit_kwargs)
-    max_rows = MAX_TRAIN_ROWS if max_train_rows is None else max_train_rows
-    require_whole_number("max_train_rows", max_rows, 2)
     if not isinstance(stratified, bool):
         raise OptionError(f"stratified must be True or False, got {stratified!r}")
     table = training_table(
@@ -170,7 +162,8 @@ def cross_val_predict(
     trained = checked_estimator(estimator, seed)
     options = checked_fit_kwargs("fit_kwargs", fit_kwargs, trained)
     if batch_rows is not None:
-        require_partial_fit(trained)
+        require_unused("batch_rows", fit_kwargs=fit_kwargs)
+    max_rows = agreed_max_rows(trained, max_train_rows, batch_rows)
     if is_of_spark(trained):
         require_spark(df.sparkSession)
     n_features = resolved_n_features(df, table.features, None)

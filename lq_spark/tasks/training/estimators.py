@@ -6,11 +6,21 @@ given, or none.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
-from lq_spark.errors import DataError, EngineError, OptionError
+from lq_spark.errors import (
+    DataError,
+    EngineError,
+    OptionError,
+    require_unused,
+    require_whole_number,
+)
+
+MAX_TRAIN_ROWS: Final = 200_000
+"""Of 100 features they are 160 MB in a worker, as doubles, which it holds some three times."""
 
 _ALLOWED = (
     "allowed are an object with fit and predict_proba, as scikit-learn's classifiers have them, "
@@ -128,19 +138,35 @@ def checked_fit_kwargs(
     return dict(kwargs)
 
 
-def takes_weights(estimator: Any) -> bool:
+def agreed_max_rows(estimator: Any, max_train_rows: int | None, batch_rows: int | None) -> int:
+    """Return with how many rows a model is trained at most, where not by batches.
+
+    Raises
+    ------
+    OptionError
+        If one of the two is not allowed, or they do not go together, or with the estimator.
+    """
+    if batch_rows is not None:
+        require_whole_number("batch_rows", batch_rows, 1)
+        require_unused("batch_rows", max_train_rows=max_train_rows)
+        require_partial_fit(estimator)
+    max_rows = MAX_TRAIN_ROWS if max_train_rows is None else max_train_rows
+    require_whole_number("max_train_rows", max_rows, 2)
+    return max_rows
+
+
+def takes_weights(estimator: Any, batch_rows: int | None = None) -> bool:
     """Return whether rows can be weighed in training, and have no weights by the estimator yet."""
     if is_of_spark(estimator):
         classifier = classifier_of(estimator)
         return classifier.hasParam("weightCol") and not classifier.isSet("weightCol")
-    from sklearn.utils.validation import has_fit_parameter
+    trains = estimator.fit if batch_rows is None else estimator.partial_fit
+    return "sample_weight" in inspect.signature(trains).parameters
 
-    return bool(has_fit_parameter(estimator, "sample_weight"))
 
-
-def require_takes_weights(estimator: Any) -> None:
+def require_takes_weights(estimator: Any, batch_rows: int | None = None) -> None:
     """Raise OptionError if rows cannot be weighed in training, or have weights already."""
-    if not takes_weights(estimator):
+    if not takes_weights(estimator, batch_rows):
         raise OptionError(
             f"sample_weight is given, and {type(estimator).__name__} takes no weights, or has set "
             "its own"

@@ -45,8 +45,6 @@ class TrainingTask:
         Of a row.
     dtype : dtype
         Of a feature.
-    class_weights : ndarray of float64, shape (K,), or None
-        The weight of a row by its label, where rows have none of their own.
     fit_options : mapping
         What else ``fit`` is given.
     """
@@ -54,7 +52,6 @@ class TrainingTask:
     estimator: Any
     n_features: int
     dtype: DTypeLike
-    class_weights: NDArray[np.float64] | None
     fit_options: Mapping[str, Any]
 
     def group(self) -> Callable[[pa.Table], pa.Table]:
@@ -73,8 +70,6 @@ class TrainingTask:
             labels, options = values_of(rows[LABEL]), dict(task.fit_options)
             if WEIGHT in rows.column_names:
                 options["sample_weight"] = values_of(rows[WEIGHT])
-            elif task.class_weights is not None:
-                options["sample_weight"] = task.class_weights[labels]
             model = clone(task.estimator)
             with failing_in("the last training", task.estimator):
                 model.fit(byte_rows(rows[VECTOR], task.dtype, task.n_features), labels, **options)

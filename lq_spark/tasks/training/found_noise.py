@@ -22,12 +22,34 @@ from lq_spark.core.training.noise import (
     label_noise,
     positive_unlabeled,
 )
-from lq_spark.errors import OptionError
+from lq_spark.errors import OptionError, require_one_of
 from lq_spark.tasks.multiclass.issues import fit, issues_with_noise
 from lq_spark.tasks.multiclass.thresholds import fit_thresholds
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+ISSUE_OPTIONS = (
+    *("filter_by", "frac_noise", "num_to_remove_per_class", "min_examples_per_class"),
+    "collision_rule",
+)
+"""Options of :func:`lq_spark.multiclass.find_issues` that say which rows are issues."""
+
+QUALITY_OPTIONS = ("method", "adjust_pred_probs")
+"""Those of the label quality."""
+
+
+def checked_options(
+    option: str, given: Mapping[str, Any] | None, allowed: Sequence[str]
+) -> dict[str, Any]:
+    """Return options of the caller; raise OptionError if one is not allowed."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise OptionError(f"{option} must be a mapping of options, got {given!r}")
+    for name in given:
+        require_one_of(f"a name in {option}", name, allowed)
+    return dict(given)
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,16 @@ import warnings
 import numpy as np
 import pytest
 from cleanlab.classification import CleanLearning as Oracle
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lq_spark import Thresholds, multiclass, training
+from lq_spark.core.training.folds import seeded_codes
 from lq_spark.errors import (
     ColumnError,
     DataError,
@@ -318,6 +319,33 @@ def test_no_more_rows_are_trained_with_than_allowed(table):
         whole = training.CleanLearning(Counts(), max_train_rows=400)
         whole.fit(df, label_issues=df.selectExpr("id", "id < 20 AS is_label_issue"))
     assert whole.model.n_rows_ == 380
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_all_rows_are_trained_with_by_batches(table, weights):
+    features, labels = noisy(3)
+    values = np.random.default_rng(2).random(N)
+    df = table(features, labels, more=", w double", values=[values.tolist()])
+    clf = SGDClassifier(loss="log_loss", random_state=5)
+    ours = training.CleanLearning(clf, batch_rows=64, seed=1).fit(df, sample_weight=weights)
+    probs, found = in_order(ours.get_label_issues(), "pred_probs", "is_label_issue")
+    alone = training.cross_val_predict(df, clf, seed=1, batch_rows=64)
+    np.testing.assert_array_equal(probs, in_order(alone, "pred_probs")[0])
+    order = seeded_codes(np.arange(N), 1).argsort()
+    order = order[~found[order]]
+    if weights is None:
+        values = (1 / np.diag(ours.noise_matrix))[labels]
+    plain = clone(clf)
+    for rows in np.split(order, range(64, len(order), 64)):
+        plain.partial_fit(features[rows], labels[rows], np.arange(3), values[rows])
+    (probs,) = in_order(ours.predict_proba(df), "pred_probs")
+    np.testing.assert_array_equal(probs, plain.predict_proba(features))
+    with pytest.raises(OptionError, match="clf_kwargs is given, which does not go with batch_row"):
+        ours.fit(df, clf_kwargs={"x": 1})
+    with pytest.raises(OptionError, match="max_train_rows is given, which does not go with batc"):
+        training.CleanLearning(clf, batch_rows=64, max_train_rows=9)
+    with pytest.raises(OptionError, match="estimator LogisticRegression has no partial_fit"):
+        training.CleanLearning(LogisticRegression(), batch_rows=64)
 
 
 def test_what_fit_takes_besides_is_handed_on(table):

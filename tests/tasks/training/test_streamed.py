@@ -130,7 +130,7 @@ def test_all_batches_but_the_last_are_of_so_many_rows(table):
 
 
 def test_all_rows_are_trained_with_though_there_are_more_than_by_default(table, monkeypatch):
-    monkeypatch.setattr("lq_spark.tasks.training.cross_validation.MAX_TRAIN_ROWS", 100)
+    monkeypatch.setattr("lq_spark.tasks.training.estimators.MAX_TRAIN_ROWS", 100)
     probs = found(training.cross_val_predict(table, Remembers(), batch_rows=100))[0]
     assert (probs[:, 1] == 320).all()
 
