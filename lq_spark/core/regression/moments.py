@@ -96,6 +96,19 @@ def merge_moments(a: Moments, b: Moments) -> Moments:
     )
 
 
+def r_squared(labels: Moments, residuals: Moments) -> float | None:
+    """Return the share of the labels' variance that predictions explain; None if they have none.
+
+    >>> given, predicted = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 2.0, 3.0, 3.0])
+    >>> r_squared(partial_moments(given), partial_moments(predicted - given))
+    0.8
+    """
+    if labels.std == 0.0:
+        return None
+    unexplained = residuals.rms / labels.std
+    return 1.0 - unexplained * unexplained
+
+
 def _summed(values: Float64) -> tuple[int, int]:
     """Return the sum of at most _BLOCK_ROWS numbers, and of their squares."""
     fractions, powers = np.frexp(values)

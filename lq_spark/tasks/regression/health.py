@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from lq_spark.core.regression.api import is_usable
+from lq_spark.core.regression.moments import r_squared
 from lq_spark.core.regression.outre import EXACT_UP_TO
 from lq_spark.core.regression.plane import Plane, merge_planes, partial_plane
 from lq_spark.core.regression.rules import QUANTILES, n_issues
@@ -146,7 +147,7 @@ def health_of(found: Reduced, table: RegressionTable) -> RegressionHealth:
         sums.n,
         sums.n_issues,
         sums.mean,
-        _r_squared(plane),
+        r_squared(plane.labels, plane.residuals),
         plane.residuals.mean,
         plane.residuals.rms,
         {q: found.value for q, found in zip(QUANTILES, residuals, strict=True)},
@@ -176,10 +177,3 @@ def _merged_planes(a: Plane | None, b: Plane | None) -> Plane | None:
 def _residuals(batch: pa.RecordBatch) -> Float64:
     labels, predictions = _usable(batch)
     return predictions - labels
-
-
-def _r_squared(plane: Plane) -> float | None:
-    if plane.labels.std == 0.0:
-        return None
-    unexplained = plane.residuals.rms / plane.labels.std
-    return 1.0 - unexplained * unexplained

@@ -1,7 +1,8 @@
-"""From features to out-of-sample probabilities, and to a model trained without label issues."""
+"""From features to out-of-sample predictions, and to a model trained without label issues."""
 
 from lq_spark.tasks.training.clean_learning import CleanLearning
 from lq_spark.tasks.training.columns import validate
 from lq_spark.tasks.training.cross_validation import cross_val_predict
+from lq_spark.tasks.training.numbers import cross_val_predict_numbers
 
-__all__ = ["CleanLearning", "cross_val_predict", "validate"]
+__all__ = ["CleanLearning", "cross_val_predict", "cross_val_predict_numbers", "validate"]

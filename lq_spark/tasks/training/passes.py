@@ -87,10 +87,12 @@ def rows_to_train(
     if table.groups is not None:
         is_unfit |= F.col(GROUP).isNull()
     if n_unfit := rows.where(is_unfit).count():
-        more = ", a finite label" if isinstance(table, NumberTable) else ""
-        more += "" if table.groups is None else " or a group"
+        wanted = ["usable features"]
+        wanted += ["a finite label"] if isinstance(table, NumberTable) else []
+        wanted += [] if table.groups is None else ["a group"]
+        these = " or ".join(filter(None, (", ".join(wanted[:-1]), wanted[-1])))
         raise InvalidRowsError(
-            f"{n_unfit} of {n_rows} rows cannot be scored, for want of usable features{more}; "
+            f"{n_unfit} of {n_rows} rows cannot be scored, for want of {these}; "
             f"{validate} says which and why"
         )
     return rows
