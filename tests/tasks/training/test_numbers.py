@@ -150,8 +150,8 @@ class Counts(RegressorMixin, BaseEstimator):
 
 def test_no_more_rows_are_trained_with_than_allowed_and_one_warning_says_so(table):
     said = (
-        "max_train_rows is 40: the model of a fold is trained with at most 39 of 67 rows, drawn by "
-        "a hash of the id"
+        "max_train_rows is 40: a model is trained with at most 39 of 67 rows, drawn by a hash of "
+        "the id"
     )
     with pytest.warns(UserWarning) as caught:
         scored = training.cross_val_predict_numbers(table(), Counts(), max_train_rows=40, n_boot=1)
