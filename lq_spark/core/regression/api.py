@@ -23,7 +23,7 @@ from lq_spark.core.regression.outre import (
 from lq_spark.core.regression.plane import deviations
 from lq_spark.core.regression.rules import n_issues, require_frac_issues
 from lq_spark.core.shared.blocks import Float64
-from lq_spark.core.shared.constants import TINY
+from lq_spark.core.shared.constants import LARGEST, TINY
 from lq_spark.core.shared.selection import lowest
 from lq_spark.errors import DataError, require_one_of
 
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 METHODS: Final = ("outre", "residual")
-
-LARGEST: Final = 1e300
-"""Labels and predictions are at most this far from 0, so that differences are finite."""
 
 
 def get_label_quality_scores(

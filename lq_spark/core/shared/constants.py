@@ -25,3 +25,6 @@ PROBABILITY_SLACK: Final = 1e-6
 SUM_TOLERANCE: Final = 1e-3
 """How far a row's probabilities may sum from 1, and one of them exceed 1, by default. A float32
 softmax sums to 1.00002; a table of something else than probabilities is off by far more."""
+
+LARGEST: Final = 1e300
+"""Labels and predictions that are numbers are at most this far from 0: differences are finite."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lq_spark.core.shared.blocks import Float64
+from lq_spark.core.shared.constants import LARGEST
 from lq_spark.errors import DataError
 
 
@@ -69,8 +70,8 @@ def predicted_numbers(model: Regressor, features: NDArray[np.floating]) -> Float
     if found.dtype.kind not in "biuf":
         raise DataError(f"predict gave {found.dtype}, not numbers")
     numbers: Float64 = found.reshape(-1).astype(np.float64)
-    if not np.isfinite(numbers).all():
-        raise DataError("predict gave numbers that are NaN or infinite")
+    if not (np.abs(numbers) <= LARGEST).all():
+        raise DataError(f"predict gave numbers that are NaN or beyond {LARGEST}")
     return numbers
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql.types import DecimalType
 
-from lq_spark.core.regression.api import LARGEST
+from lq_spark.core.shared.constants import LARGEST
 from lq_spark.engine.inputs import column, require_number_column
 from lq_spark.engine.readings import Input, literal_input
 from lq_spark.tasks.shared.names import NO_LABEL

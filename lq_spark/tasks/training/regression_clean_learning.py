@@ -67,7 +67,8 @@ class RegressionCleanLearning:
     The parameters are those of cleanlab's ``regression.learn.CleanLearning``, but for the columns
     and what a table of any size has no use for. Each call begins anew. The folds of all shares that
     are tried are dealt out by the same hash, so that one with equal rows is equally good; cleanlab
-    draws others each time.
+    draws others each time. What is predicted is a double, also where labels are whole numbers, of
+    which cleanlab cuts the decimals off.
 
     Source: Zhou, Mueller, Kumar, Wang, Lei, "Detecting Errors in Numerical Data via any Regression
     Model", DMLR (2024), arXiv:2305.16583.

@@ -68,7 +68,6 @@ ALONE = {"n_boot": 0, "include_aleatoric_uncertainty": False}
 
 
 @pytest.mark.spark
-@pytest.mark.connect
 def test_predictions_are_those_of_scikit_learn_on_any_partitions(table, data, assert_same_bits):
     ids, labels, features = in_order(data)
     forest = RandomForestRegressor(3)
@@ -88,7 +87,6 @@ def test_predictions_are_those_of_scikit_learn_on_any_partitions(table, data, as
     assert forest.random_state is None
 
 
-@pytest.mark.spark
 def test_uncertainty_is_the_spread_of_predictions_and_that_of_predicted_residuals(
     table, data, assert_same_bits
 ):
@@ -182,7 +180,7 @@ class Fails(RegressorMixin, BaseEstimator):
     ("estimator", "said"),
     [
         (Ridge(alpha="x"), "Ridge failed in fold [0-4]: InvalidParameterError: The 'alpha' param"),
-        (Fails(), "Fails failed in fold [0-4]: predict gave numbers that are NaN or infinite"),
+        (Fails(), "Fails failed in fold [0-4]: predict gave numbers that are NaN or beyond"),
         (
             Fails([1, 2]),
             r"Fails failed in fold [0-4]: predict gave shape \(1[67], 2\), not \(",

@@ -16,6 +16,9 @@ from sklearn.neighbors import KNeighborsRegressor
 from lq_spark import training
 from lq_spark.core.training.folds import dealt_folds, reseeded, seeded_codes
 from lq_spark.errors import ColumnError, DataError, InvalidRowsError, OptionError
+from lq_spark.tasks.neighbors.batches import ROW
+from lq_spark.tasks.training.batches import LABEL, PREDICTION
+from lq_spark.tasks.training.rounds import RANK, with_residual_rank
 
 N = 97
 SEED = 3
@@ -157,6 +160,19 @@ def test_labels_without_issues_have_none_and_equal_ones_too(table, data, cleanla
             assert quality.max() <= 1.0
 
 
+def test_the_largest_residual_is_first_and_of_equal_ones_the_lowest_id(spark):
+    rng = np.random.default_rng(0)
+    away = np.round(rng.normal(size=2000), 2) + np.where(np.arange(2000) < 900, 1e-9, 0.0)
+    away[0] = 500.0
+    rows = list(zip(range(2000), np.zeros(2000).tolist(), away.tolist(), strict=True))
+    schema = f"{ROW} bigint, {LABEL} double, {PREDICTION} double"
+    df = spark.createDataFrame(rows, schema).repartition(3)
+    made = with_residual_rank(df, np.abs(away).max()).select(ROW, RANK).collect()
+    ranks = np.array([rank for _, rank in sorted(map(tuple, made))])
+    order = np.lexsort((np.arange(2000), -np.abs(away)))
+    np.testing.assert_array_equal(ranks[order], np.arange(1, 2001))
+
+
 @pytest.mark.parametrize("groups", [None, "site"])
 def test_issues_are_the_same_on_any_partitions(table, assert_same_bits, groups):
     made = []
@@ -170,7 +186,6 @@ def test_issues_are_the_same_on_any_partitions(table, assert_same_bits, groups):
         assert_same_bits(made[-1][2], made[0][2])
 
 
-@pytest.mark.spark
 def test_the_last_model_is_trained_without_the_issues(table, data):
     _, labels, features = data
     df = table()
@@ -202,8 +217,13 @@ def test_the_last_model_is_trained_without_the_issues(table, data):
     flagged = issues.select("id", "label", "features", "is_label_issue")
     other.fit(flagged, label_issues="is_label_issue")
     np.testing.assert_array_equal(other.model.coef_, cleaned.model.coef_)
+    # What it found itself stays, until others say what the issues are.
+    cleaned.fit(df, label_issues=issues)
+    assert cleaned.get_label_issues() is issues
+    cleaned.fit(flagged, label_issues="is_label_issue")
     with pytest.warns(UserWarning, match=r"^label issues have not been found yet: call find_labe"):
-        assert other.get_label_issues() is None
+        assert cleaned.get_label_issues() is None
+    assert cleaned.k is None
 
 
 def test_parameters_are_those_of_cleanlab():
