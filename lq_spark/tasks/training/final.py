@@ -45,14 +45,14 @@ class TrainingTask:
         Of a row.
     dtype : dtype
         Of a feature.
-    fit_options : mapping
+    fit_kwargs : mapping
         What else ``fit`` is given.
     """
 
     estimator: Any
     n_features: int
     dtype: DTypeLike
-    fit_options: Mapping[str, Any]
+    fit_kwargs: Mapping[str, Any]
 
     def group(self) -> Callable[[pa.Table], pa.Table]:
         """Return (ROW, LABEL, VECTOR and, if rows have one, WEIGHT) -> the pickled model.
@@ -67,7 +67,7 @@ class TrainingTask:
 
             ordered = pc.sort_indices(group, sort_keys=[(ROW, "ascending")])
             rows = group.take(ordered)
-            labels, options = values_of(rows[LABEL]), dict(task.fit_options)
+            labels, options = values_of(rows[LABEL]), dict(task.fit_kwargs)
             if WEIGHT in rows.column_names:
                 options["sample_weight"] = values_of(rows[WEIGHT])
             model = clone(task.estimator)

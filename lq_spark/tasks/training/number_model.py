@@ -93,7 +93,7 @@ def train_number_model(
         if sample_weight is not None:
             weight = column(sample_weight).cast("double").alias(WEIGHT)
             chosen = chosen.join(df.select(column(id).alias(ROW), weight), ROW)
-        task = TrainingTask(estimator, n_features, table.features.dtype, None, {})
+        task = TrainingTask(estimator, n_features, table.features.dtype, {})
         return NumberModel(trained_model(chosen, task), features, n_features)
 
 

@@ -24,8 +24,7 @@ from lq_spark.tasks.neighbors.columns import Features, resolved_n_features
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.training.batches import FOLD, LABEL, PREDICTION
 from lq_spark.tasks.training.columns import NumberTable, number_table
-from lq_spark.tasks.training.cross_validation import MAX_TRAIN_ROWS
-from lq_spark.tasks.training.estimators import checked_regressor
+from lq_spark.tasks.training.estimators import MAX_TRAIN_ROWS, checked_regressor
 from lq_spark.tasks.training.passes import rows_to_train
 from lq_spark.tasks.training.rounds import Round, Trainer, moments_of, name_of
 

@@ -19,8 +19,7 @@ from lq_spark.tasks.regression.columns import UNCERTAINTY_NOT_FINITE, checked_nu
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, LABEL_QUALITY, PREDICTED_LABEL
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.training.columns import number_table, require_weights, with_given_issues
-from lq_spark.tasks.training.cross_validation import MAX_TRAIN_ROWS
-from lq_spark.tasks.training.estimators import checked_regressor, takes_weights
+from lq_spark.tasks.training.estimators import MAX_TRAIN_ROWS, checked_regressor, takes_weights
 from lq_spark.tasks.training.number_issues import flagged, without_issues
 from lq_spark.tasks.training.number_model import NumberModel, explained_share, train_number_model
 from lq_spark.tasks.training.numbers import (
