@@ -3,7 +3,12 @@
 import re
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -51,3 +56,23 @@ def test_a_page_names_files_and_folders_that_are_there(page):
 
 def test_the_readme_is_a_front_door():
     assert len(PAGES[0].read_text(encoding="utf-8").splitlines()) <= 200
+
+
+def test_the_examples_of_the_readme_run(tmp_path, monkeypatch):
+    features, labels = load_iris(return_X_y=True)
+    probs = LogisticRegression(max_iter=1000).fit(features, labels).predict_proba(features)
+    given = np.where(np.arange(len(labels)) == 7, 2, labels)
+    rows = {"id": np.arange(len(given)), "label": given}
+    with_features = pa.table({**rows, "features": list(features)})
+    pq.write_table(pa.table({**rows, "pred_probs": list(probs)}), tmp_path / "labels.parquet")
+    pq.write_table(with_features, tmp_path / "train.parquet")
+    pq.write_table(with_features.drop_columns(["label"]), tmp_path / "new.parquet")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", PAGES[0].read_text(encoding="utf-8"), re.DOTALL):
+        exec(code, names)
+    assert (tmp_path / "fitted.json").exists()
+    assert 7 in {row.id for row in names["issues"].where("is_label_issue").collect()}
+    predicted = names["predicted"].orderBy("id").select("predicted_label").collect()
+    assert np.mean([row[0] for row in predicted] == labels) > 0.95
+    assert names["health"].overall_label_health_score > 0.9
