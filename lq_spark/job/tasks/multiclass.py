@@ -20,9 +20,9 @@ from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import ClassSums, Thresholds
 from lq_spark.core.label_issues.quotas import require_a_number_each
 from lq_spark.core.label_issues.rules import require_two_classes
-from lq_spark.core.multiclass.scores import METHODS, require_method
 from lq_spark.errors import InvalidRowsError
 from lq_spark.job.config import Name, Place
+from lq_spark.job.rules import ScoresConfig, rule_of
 from lq_spark.job.summary import (
     ClassQuality,
     Metric,
@@ -39,7 +39,6 @@ from lq_spark.job.tasks.options import (
     LabelledConfig,
     LabelledTask,
     quality_metrics,
-    rule_of,
 )
 from lq_spark.report.parts import Part, Section
 from lq_spark.tasks.shared.names import (
@@ -58,16 +57,12 @@ if TYPE_CHECKING:
     from lq_spark.job.scores import Lowest
 
 
-class MulticlassConfig(LabelledConfig):
+class MulticlassConfig(LabelledConfig, ScoresConfig):
     """A run over rows of one label each, of K classes."""
 
     task: Literal["multiclass"] = Field("multiclass", description="what the labels are")
     id: Id = "id"
     label: Name = Field("label", description="column of the given label")
-    method: str = Field("self_confidence", description=f"score: {', '.join(METHODS)}")
-    adjust_pred_probs: bool = Field(
-        False, description="correct the probabilities by the class thresholds first (two passes)"
-    )
     thresholds: Place | None = Field(
         None, description="JSON file of thresholds saved by an earlier run, used as they are"
     )
@@ -89,7 +84,6 @@ class MulticlassConfig(LabelledConfig):
 
     @model_validator(mode="after")
     def _scores_agree(self) -> MulticlassConfig:
-        require_method(self.method, adjust_pred_probs=self.adjust_pred_probs)
         if self.save_fitted and self.save_fitted == self.save_thresholds:
             raise ValueError(
                 f"save_fitted and save_thresholds must be two files, got {self.save_fitted!r} twice"

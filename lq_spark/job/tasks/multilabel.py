@@ -26,6 +26,7 @@ from lq_spark.core.multilabel.scores import (
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.errors import require_one_of
 from lq_spark.job.config import Name, Place
+from lq_spark.job.rules import FilterBy, FracNoise, IssueRank, NumToRemove
 from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, lowest_table
 from lq_spark.job.task import Fitted
 from lq_spark.job.tasks.options import (
@@ -33,12 +34,8 @@ from lq_spark.job.tasks.options import (
     ISSUE_METRICS,
     THRESHOLD_METRIC,
     ClassesConfig,
-    FilterBy,
     FlaggedTask,
-    FracNoise,
     Id,
-    IssueRank,
-    NumToRemove,
     PredProbs,
 )
 from lq_spark.report.parts import Part, Section, Table, count

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import Field, model_validator
 
-from lq_spark.core.confident.joint import COLLISION_RULES
-from lq_spark.core.confident.model import NoiseModel
-from lq_spark.core.label_issues.rules import FILTERS, Rule
 from lq_spark.core.neighbors.vectors import METRICS, agreed_metric
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import listed
-from lq_spark.job.config import FittedConfig, JobConfig, Name, Place, beside
+from lq_spark.job.config import FittedConfig, JobConfig, Name, Place
+from lq_spark.job.rules import RULE_KEYS, RulesConfig
 from lq_spark.job.task import Task
 from lq_spark.tables.spec import TableSpec
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
@@ -60,24 +58,14 @@ def quality_metrics(rows: str) -> dict[str, str]:
     }
 
 
-HEALTH_TABLES = {"class_health": "_classes", "class_overlaps": "_overlaps"}
-"""Endings of the tables beside the metrics; see :mod:`lq_spark.job.record.metrics`."""
-
 Id = Annotated[Name, Field(description="column that tells rows apart")]
 PredProbs = Annotated[
     Name | list[Name],
     Field(description="column of the predicted probabilities, or a column a class"),
 ]
-IssueRank = Annotated[bool, Field(description="rank the issues, 1 the worst")]
 Tolerance = Annotated[
     float, Field(ge=0, lt=1, description="how far a row's probabilities may sum from 1")
 ]
-FilterBy = Annotated[str, Field(description=f"rule: {', '.join(FILTERS)}")]
-FracNoise = Annotated[
-    float,
-    Field(description="share of the estimated issues to flag; for the prune_* rules and both"),
-]
-NumToRemove = list[Annotated[int, Field(ge=0)]]
 
 
 class ClassesConfig(FittedConfig):
@@ -102,42 +90,19 @@ class ClassesConfig(FittedConfig):
         return [str(k) for k in range(self.n_classes)]
 
 
-class LabelledConfig(ClassesConfig):
+class LabelledConfig(ClassesConfig, RulesConfig):
     """A job over labels and probabilities of K exclusive classes, and the rule of label issues."""
 
     pred_probs: PredProbs = "pred_probs"
     find_issues: bool = Field(
         False, description="say also which labels are issues, and how healthy each class is"
     )
-    filter_by: FilterBy = "prune_by_noise_rate"
-    frac_noise: FracNoise = 1.0
-    min_examples_per_class: int = Field(
-        1, description="classes with no more rows than this have none flagged"
-    )
-    num_to_remove_per_class: NumToRemove | None = Field(
-        None, description="how many rows of each class to flag instead of the estimated number"
-    )
-    collision_rule: str | None = Field(
-        None,
-        description=f"class of a row that reaches several thresholds: {', '.join(COLLISION_RULES)}",
-    )
-    issue_rank: IssueRank = False
     tolerance: Tolerance = SUM_TOLERANCE
 
-    for_issues: ClassVar[tuple[str, ...]] = (
-        *("filter_by", "frac_noise", "min_examples_per_class", "num_to_remove_per_class"),
-        *("collision_rule", "issue_rank", "fitted", "save_fitted"),
-    )
+    for_issues: ClassVar[tuple[str, ...]] = (*RULE_KEYS, "fitted", "save_fitted")
 
     @model_validator(mode="after")
     def _rules_agree(self) -> LabelledConfig:
-        Rule(
-            self.filter_by,
-            self.frac_noise,
-            self.num_to_remove_per_class,
-            self.min_examples_per_class,
-            "highest_of_all" if self.collision_rule is None else self.collision_rule,
-        )
         if self.find_issues:
             return self
         for name in self.for_issues:
@@ -154,21 +119,9 @@ class LabelledConfig(ClassesConfig):
         return self
 
     @property
-    def meanings(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Return the metrics of the table, and those of each class, with what they mean."""
-        of_table, of_classes = super().meanings
-        joint = "How far the joint of given and true labels has moved: 0 the same, 1 all of it."
-        return {**of_table, "drift_joint": joint}, of_classes
-
-    @property
-    def records(self) -> dict[str, TableSpec]:
-        """Return the tables of metrics and, if issues are sought, of the health of classes."""
-        tables = super().records
-        if self.find_issues:
-            for option, ending in HEALTH_TABLES.items():
-                place = beside(tables["metrics"].name, ending)
-                tables[option] = self._written("metrics", place, mode="append")
-        return tables
+    def seeks_issues(self) -> bool:
+        """Return whether label issues are sought."""
+        return self.find_issues
 
 
 class NeighborsConfig(JobConfig):
@@ -380,16 +333,3 @@ def unclear_features(
     if n_features is None or config.n_features is not None or WRONG_NUMBER not in reasons:
         return ""
     return f"; {n_features} features were read off the first row, give n_features to be certain"
-
-
-def rule_of(config: LabelledConfig, fitted: NoiseModel | None) -> Rule:
-    """Return the rule of a configuration; raise OptionError if what was fitted has another."""
-    from lq_spark.tasks.multiclass.issues import agreed_collision_rule
-
-    return Rule(
-        filter_by=config.filter_by,
-        frac_noise=config.frac_noise,
-        num_to_remove_per_class=config.num_to_remove_per_class,
-        min_examples_per_class=config.min_examples_per_class,
-        collision_rule=agreed_collision_rule(config.collision_rule, fitted),
-    )

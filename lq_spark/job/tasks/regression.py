@@ -21,9 +21,10 @@ from lq_spark.core.regression.rules import (
     require_score_options,
 )
 from lq_spark.job.config import JobConfig, Name
+from lq_spark.job.rules import IssueRank
 from lq_spark.job.summary import Metric, Summary, lowest_table
 from lq_spark.job.task import Task
-from lq_spark.job.tasks.options import Id, IssueRank
+from lq_spark.job.tasks.options import Id
 from lq_spark.report.parts import Part, Shown, Table
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY, PREDICTED_LABEL
 

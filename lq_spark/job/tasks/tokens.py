@@ -20,6 +20,7 @@ from lq_spark.core.tokens.sentences import (
     require_sentence_method,
 )
 from lq_spark.job.config import Name, Place
+from lq_spark.job.rules import rule_of
 from lq_spark.job.summary import (
     ClassQuality,
     Metric,
@@ -34,7 +35,6 @@ from lq_spark.job.tasks.options import (
     LabelledConfig,
     LabelledTask,
     quality_metrics,
-    rule_of,
 )
 from lq_spark.report.parts import Part, Section, Table
 from lq_spark.tables.spec import TableSpec
