@@ -75,7 +75,8 @@ class Case:
     @property
     def task(self) -> str:
         """Return the task."""
-        return every_task.CASES[self.shape]().task
+        word = every_task.CASES[self.shape]().task
+        return "train" if word == "training" else word
 
     def tables(self) -> dict[str, pa.Table]:
         """Return the good tables, by the options that name them."""
@@ -314,6 +315,37 @@ CASES = {
         class_metrics=(*OF_ROWS, *OF_ISSUES),
         drift=(*SHARES, "drift_joint", "drift_issue_rate", "drift_class_threshold"),
         refused=({"filter_by": "bot"}, "filter_by must be one of"),
+    ),
+    "train": Case(
+        "training",
+        {
+            "groups": "site",
+            "n_folds": 3,
+            "estimator": "sklearn.naive_bayes.GaussianNB",
+            "min_examples_per_class": 1,
+            "issue_rank": True,
+        },
+        (
+            *OF_KEYS,
+            Fault("null label", {"label": None}),
+            Fault("label out of range", {"label": -1}),
+            *OF_FEATURES,
+            Fault("null group", {"site": None}),
+        ),
+        written={
+            "": (
+                *("id", "label", "pred_probs", "fold", "predicted_label", "label_quality"),
+                *("is_label_issue", "issue_rank"),
+            )
+        },
+        merged={"": "id"},
+        metrics=(
+            *(*ROWS, "classes", "mean_label_quality", *ISSUES, "label_health_score"),
+            *("out_of_fold_accuracy", "folds", "rows_trained"),
+        ),
+        class_metrics=(*OF_ROWS, *OF_ISSUES),
+        drift=(*SHARES, "drift_joint", "drift_issue_rate", "drift_class_threshold"),
+        refused=({"n_folds": 1}, "n_folds: "),
     ),
     "sentences": Case(
         "sentences",

@@ -89,13 +89,12 @@ def test_a_good_run_writes_its_tables_and_nothing_else(case, good):
     for ending, columns in case.written.items():
         assert tuple(found.tables[ending].column_names) == columns
         assert found.tables[ending].num_rows > 0
-    health = {"scores_metrics_classes", "scores_metrics_overlaps"}
+    records = {Path(spec.name).name for spec in found.first.config.records.values()}
     assert left_in(found.folder) == {
         *inputs_of(case),
         *(f"scores{ending}" for ending in case.written),
-        "scores_metrics",
         *(["fitted.json"] if "save_fitted" in found.first.keys else []),
-        *(health if "find_issues" in case.options else []),
+        *records,
     }
     for place in (*(f"scores{ending}" for ending in case.written), "scores_metrics"):
         assert str(found.folder / place) in found.first.printed

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from lq_spark.engine.keys import KeySummary
     from lq_spark.engine.reductions import Reduced, Reductions, Scratch
     from lq_spark.job.scores import Lowest
+    from lq_spark.tasks.multiclass.first_pass import FirstPass
 
 
 class MulticlassConfig(LabelledConfig, ScoresConfig):
@@ -165,6 +166,8 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
 
     config_type = MulticlassConfig
     passes = "one for class thresholds if wanted, one for scores (or one for both)"
+    first: FirstPass | None = None
+    """What :meth:`keys` has found of the source, where it has looked at more than these."""
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
@@ -230,7 +233,7 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
         from lq_spark.engine.keys import summarize_key
         from lq_spark.tasks.multiclass.first_pass import first_pass
 
-        config, self.first = self.config, None
+        config = self.config
         if self._fits:
             is_confidence = config.adjust_pred_probs and config.method == "self_confidence"
             with self.timed("thresholds"):

@@ -104,6 +104,11 @@ _ENTRIES = (
         "Find the clusters and slices of rows whose labels a model knows least (0 bad, 1 not).",
     ),
     Entry(
+        "train",
+        "training",
+        "Find the label issues of rows by their features, and train a model without these.",
+    ),
+    Entry(
         "audit",
         "audit",
         "Make every check over a table: say of each row what is wrong with it (1 good, 0 bad).",

@@ -54,10 +54,7 @@ def save(
     TableError
         If the folder cannot be written, or is there and no such one.
     """
-    require_one_of("format", file_format, FORMATS)
-    target = Path(path).absolute()
-    if target.exists() and not (target / _JSON).is_file():
-        raise TableError(f"{NOUN}: {str(target)!r} is there already, and no saved model")
+    target = require_savable(path, file_format, trained.model)
     content = {
         "format": f"lq_spark.{NOUN}",
         "format_version": FORMAT_VERSION,
@@ -89,6 +86,17 @@ def save(
         raise TableError(f"{NOUN}: cannot write {str(target)!r} ({error})") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def require_savable(path: str | Path, file_format: str, model: object) -> Path:
+    """Return a folder that a model may be saved in; raise as :func:`save` if it may not."""
+    require_one_of("format", file_format, FORMATS)
+    if file_format == "skops" and not is_of_spark(model):
+        _imported("skops.io")
+    target = Path(path).absolute()
+    if target.exists() and not (target / _JSON).is_file():
+        raise TableError(f"{NOUN}: {str(target)!r} is there already, and no saved model")
+    return target
 
 
 def load(path: str | Path, trusted: bool | Sequence[str]) -> tuple[dict[str, Any], Any, ClassModel]:
