@@ -29,8 +29,8 @@ _ALLOWED = (
 
 
 def is_of_spark(estimator: object) -> bool:
-    """Return whether it is trained with a DataFrame, as the estimators of Spark ML are."""
-    return hasattr(estimator, "fit") and hasattr(estimator, "extractParamMap")
+    """Return whether it is of Spark ML, trained or not: what it takes is a DataFrame."""
+    return hasattr(estimator, "extractParamMap")
 
 
 def checked_estimator(estimator: object, seed: int) -> Any:
@@ -47,8 +47,9 @@ def checked_estimator(estimator: object, seed: int) -> Any:
     """
     require_object(estimator)
     if is_of_spark(estimator):
-        if not hasattr(classifier_of(estimator), "getProbabilityCol"):
-            raise _refused(classifier_of(estimator))
+        classifier = classifier_of(estimator)
+        if not hasattr(estimator, "fit") or not hasattr(classifier, "getProbabilityCol"):
+            raise _refused(classifier)
         return estimator
     require_scikit_learn()
     if estimator is None:

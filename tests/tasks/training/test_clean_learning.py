@@ -568,3 +568,20 @@ def test_a_folder_that_is_none_of_ours_is_left_alone(table, tmp_path):
         saved.write_text(json.dumps({**content, **changed}))
         with pytest.raises(OptionError, match=said):
             training.CleanLearning.load(tmp_path / "one")
+
+
+@pytest.mark.spark_only
+def test_a_model_of_spark_ml_predicts_and_is_saved(table, tmp_path):
+    from pyspark.ml.classification import LogisticRegression as SparkRegression
+
+    features, labels = noisy(3)
+    df = table(features, labels)
+    ours = training.CleanLearning(SparkRegression(maxIter=5), cv_n_folds=2).fit(df)
+    ours.save(tmp_path / "model")
+    again = training.CleanLearning.load(tmp_path / "model")
+    probs, predicted = in_order(ours.transform(df), "pred_probs", "predicted_label")
+    np.testing.assert_array_equal(in_order(again.predict_proba(df), "pred_probs")[0], probs)
+    np.testing.assert_array_equal(np.array(probs).argmax(axis=1), predicted)
+    assert again.score(df) == np.mean(np.array(predicted) == labels) > 0.5
+    with pytest.raises(OptionError, match=r"^estimator LogisticRegressionModel gives no probabili"):
+        training.CleanLearning(ours.model)
