@@ -100,6 +100,11 @@ class Case:
     of_columns: tuple[str, ...] = ()
     always: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    @property
+    def job(self) -> str:
+        """The job of the task: one that trains has a verb's name."""
+        return "train" if self.task == "training" else self.task
+
     def first(self, option: str) -> str:
         """Return the column of an option, the first one of several."""
         names = self.columns[option]

@@ -75,8 +75,7 @@ class Case:
     @property
     def task(self) -> str:
         """Return the task."""
-        word = every_task.CASES[self.shape]().task
-        return "train" if word == "training" else word
+        return every_task.CASES[self.shape]().job
 
     def tables(self) -> dict[str, pa.Table]:
         """Return the good tables, by the options that name them."""

@@ -167,6 +167,16 @@ CASES = {
             },
         },
     ),
+    "train": (
+        of_labelled_features,
+        {
+            "classes": CLASSES,
+            "estimator": "sklearn.naive_bayes.GaussianNB",
+            "n_folds": 3,
+            "min_examples_per_class": 1,
+            "issue_rank": True,
+        },
+    ),
     "multiannotator": (of_items, {"item": "id", "annotations": "annotations"}),
 }
 

@@ -16,6 +16,7 @@ FLAGS = {
     "multilabel": {"issue_rank": True},
     "regression": {"method": "uncertainty", "frac_issues": 0.2},
     "detection": {"issue_rank": True},
+    "training": {"estimator": "sklearn.naive_bayes.GaussianNB", "min_examples_per_class": 1},
 }
 PLACES = {
     "boxes": ("label_boxes", "predicted_boxes", "input"),
@@ -28,7 +29,7 @@ def run_of(run_in, tmp_path):
     """Run a task's job on tables in a folder; return the values of its tables, by place."""
 
     def run(folder, name, tables, columns, end="", **flags):
-        task, folder = every_task.CASES[name]().task, tmp_path / folder
+        task, folder = every_task.CASES[name]().job, tmp_path / folder
         folder.mkdir()
         named = {option: names for option, names in columns.items() if option in fields_of(task)}
         sources = dict(zip(PLACES.get(name, ("input",)), tables, strict=True))
@@ -47,7 +48,7 @@ def run_of(run_in, tmp_path):
 
 @pytest.mark.parametrize(
     "name",  # leakage is between two tables, and no job's
-    [name for name, made in every_task.CASES.items() if made().task in TASKS and name != "leakage"],
+    [name for name, made in every_task.CASES.items() if made().job in TASKS and name != "leakage"],
 )
 def test_columns_and_places_of_any_name_give_the_same(run_of, name):
     case, flags = every_task.CASES[name](), {"on_invalid": "quarantine", **FLAGS.get(name, {})}
