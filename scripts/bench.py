@@ -139,7 +139,7 @@ class JobsOfPhases:
     """Counts the Spark jobs that each phase of a run starts: a phase is a job group."""
 
     def __init__(self, spark: Any) -> None:
-        from lq_spark.job.run import Clock
+        from lq_spark.job.clock import Clock
 
         self.context, self.timed, self.seen = spark.sparkContext, Clock.timed, set()
         self.phases: dict[str | None, None] = {None: None}

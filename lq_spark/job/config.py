@@ -113,6 +113,9 @@ class JobConfig(BaseModel):
     run_results: Place | None = Field(
         None, description="JSON file for how the run ended, for an orchestrator"
     )
+    mlflow: bool = Field(
+        False, description="log the run to MLflow, where the environment says (MLFLOW_TRACKING_URI)"
+    )
 
     @model_validator(mode="after")
     def _reports_agree(self) -> JobConfig:

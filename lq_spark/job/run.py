@@ -8,7 +8,6 @@ rows are looked at one by one, set aside or named, and the others scored anew.
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -29,7 +28,9 @@ from lq_spark.errors import (
     TableError,
     listed,
 )
+from lq_spark.job.clock import Clock
 from lq_spark.job.comments import commented
+from lq_spark.job.mlflow import logged_run, require_mlflow
 from lq_spark.job.reasons import count_reasons, reasons_text
 from lq_spark.job.record.record import Outcome, RunRecord, run_properties
 from lq_spark.job.report import histogram_reductions, page_of, require_shown, shown_parts
@@ -37,7 +38,6 @@ from lq_spark.job.results import RunId, WrittenTable
 from lq_spark.job.summary import Reader, Report, SetAside
 from lq_spark.job.task import ARROW_BATCHES, READER_BATCHES
 from lq_spark.job.tasks.registry import TASKS
-from lq_spark.progress import step
 from lq_spark.report.page import require_extra, save
 from lq_spark.tables.formats import Output, newest_version, output_table, read_table
 from lq_spark.tables.staged import require_writable
@@ -120,6 +120,8 @@ class JobRun:
             require_writable(option, path, folder=True)
         for option, path in self.config.reports.items():
             require_writable(option, path, folder=False)
+        if self.config.mlflow:
+            require_mlflow()
         if self.config.report is not None:
             require_extra("report")
             require_shown(self.task)
@@ -307,40 +309,24 @@ class _Attempt:
             yield from self.task.no_rows().items()
 
 
-class Clock:
-    """How long each phase of a run took, on the wall."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._within = 0.0
-
-    @contextmanager
-    def timed(self, phase: str, note: str = "") -> Iterator[None]:
-        """Add the time of a block to a phase; a phase within another one counts for itself.
-
-        People who wait are told of the phase, with a note.
-        """
-        start, outer = time.perf_counter(), self._within
-        self._within = 0.0
-        try:
-            with step(f"{phase}{note}"):
-                yield
-        finally:
-            spent = time.perf_counter() - start
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + spent - self._within
-            self._within = outer + spent
-
-
 def _opened(stack: ExitStack, spark: SparkSession, specs: Mapping[str, TableSpec]) -> Places:
     return {o: stack.enter_context(output_table(spark, spec)) for o, spec in specs.items()}
 
 
 def execute(spark: SparkSession, config: JobConfig, which: RunId | None = None) -> Outcome:
     """Run a job: score, write, judge and record; a run that fails is recorded too."""
+    which = which or RunId()
+    with logged_run(config, run_properties(config, which)) as log:
+        outcome = _executed(spark, config, which)
+        log(outcome)
+    return outcome
+
+
+def _executed(spark: SparkSession, config: JobConfig, which: RunId) -> Outcome:
     record, version = RunRecord(spark, config, which), None
     try:
         record.look_back()
-        with opened_run(spark, config, record.which) as run:
+        with opened_run(spark, config, which) as run:
             version = run.opened.version
             report = run.run()
     except Exception as error:

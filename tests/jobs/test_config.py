@@ -120,6 +120,9 @@ BAD_VALUES = [
     ("report_columns", None),
     ("report_image", ""),
     ("report_image", ["image"]),
+    ("mlflow", "yes"),
+    ("mlflow", 1),
+    ("mlflow", None),
     ("reference", ""),
     ("reference", 1),
 ]
@@ -359,6 +362,7 @@ def test_the_fingerprint_differs_with_each_key():
         "reference": "other",
         "report": "r.html",
         "run_results": "r.json",
+        "mlflow": True,
     }
     of_issues = {
         "filter_by": "both",

@@ -10,8 +10,9 @@ import pytest
 
 from lq_spark.engine import parquet_files
 from lq_spark.errors import DataError, InvalidRowsError, LqError
+from lq_spark.job.clock import Clock
 from lq_spark.job.config_file import load_config
-from lq_spark.job.run import Clock, execute, opened_run
+from lq_spark.job.run import execute, opened_run
 from lq_spark.job.tasks.registry import TASKS
 
 FLAGS = {
@@ -35,6 +36,7 @@ FLAGS = {
     "noniid": {},
     "groups": {"clusters": "cluster_of", "min_cluster_samples": 1},
     "audit": {"checks": ["null", "class_imbalance", "outlier"], "n_classes": 3},
+    "training": {"n_folds": 2, "min_examples_per_class": 1},
 }
 CASES = {"issues": "multiclass", "residuals": "regression"}
 PLACES = {"boxes": ("label_boxes", "predicted_boxes", "input"), "crowd": ("annotations", "input")}
@@ -60,6 +62,7 @@ BAD = {
     "noniid": ("features", [1.0, 2.0, 3.0, float("nan")]),
     "groups": ("pred_probs", [2.0, 0.0, 0.0]),
     "audit": ("features", [1.0, 2.0, 3.0, float("nan")]),
+    "training": ("site", None),
 }
 
 
@@ -89,7 +92,7 @@ def config_of(tmp_path):
         for place, table in places.items():
             pq.write_table(table, tmp_path / f"{place}.parquet", row_group_size=3)
         where = {place: str(tmp_path / f"{place}.parquet") for place in places}
-        fields = TASKS[case.task].config.model_fields
+        fields = TASKS[case.job].config.model_fields
         columns = {option: names for option, names in case.columns.items() if option in fields}
         if name == "tokens":
             columns["token_index"] = "token_index"
@@ -98,7 +101,7 @@ def config_of(tmp_path):
         if name == "residuals":
             del columns["uncertainty"]
         flags = {**where, "output": str(tmp_path / "out"), **columns, **FLAGS[name], **flags}
-        return load_config(None, flags, case.task)
+        return load_config(None, flags, case.job)
 
     return config
 
@@ -119,7 +122,7 @@ def validations(monkeypatch):
 
 
 def test_there_is_a_case_of_each_task():
-    assert {every_task.CASES[CASES.get(name, name)]().task for name in FLAGS} == set(TASKS)
+    assert {every_task.CASES[CASES.get(name, name)]().job for name in FLAGS} == set(TASKS)
 
 
 @pytest.mark.parametrize("name", FLAGS)
@@ -241,7 +244,7 @@ def test_an_empty_table_has_nothing_to_save(name, spark, config_of, tmp_path):
     if "save_fitted" not in TASKS[config_of(name).task].config.model_fields:
         return
     issues = {"find_issues": True} if name in ("multiclass", "tokens") else {}
-    of_classes = {} if name == "outliers" else {"n_classes": 3}
+    of_classes = {} if name in ("outliers", "training") else {"n_classes": 3}
     options = {**issues, **of_classes}
     config = config_of(name, save_fitted=str(tmp_path / "fitted.json"), **options)
     for spec in config.inputs:
