@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 DEFAULT_ESTIMATOR = "sklearn.linear_model.LogisticRegression"
-ALLOWED = ("sklearn.", "pyspark.ml.")
 
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _FAILED = re.compile(r"estimator \w+ failed in [^\n]*")
@@ -36,7 +35,7 @@ class EstimatorConfig(JobConfig):
         {}, description="what the class is called with, as a flag in JSON"
     )
     allowed_estimators: list[Name] = Field(
-        list(ALLOWED), description="what an import path may begin with: packages, modules"
+        [], description="what that path may begin with: packages, modules (sklearn.)"
     )
 
     @model_validator(mode="after")
@@ -56,7 +55,7 @@ def require_allowed(estimator: str, allowed: Iterable[str]) -> None:
         if not _PATH.fullmatch(prefix):
             raise OptionError(
                 f"allowed_estimators: {prefix!r} must be the name of a package or module, as "
-                f"{ALLOWED[0]!r} is"
+                "'sklearn.' is"
             )
     if not _PATH.fullmatch(estimator) or "." not in estimator:
         raise OptionError(
@@ -64,8 +63,8 @@ def require_allowed(estimator: str, allowed: Iterable[str]) -> None:
         )
     if not any(f"{estimator}.".startswith(f"{prefix}.") for prefix in prefixes):
         raise OptionError(
-            f"estimator: {estimator!r} is none that may be imported; allowed_estimators are "
-            f"{listed(allowed)}"
+            f"estimator: {estimator!r} is none that may be imported; allowed_estimators "
+            f"{'are ' + listed(allowed) if prefixes else 'is empty: name its package there'}"
         )
 
 

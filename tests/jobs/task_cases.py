@@ -321,6 +321,7 @@ CASES = {
             "groups": "site",
             "n_folds": 3,
             "estimator": "sklearn.naive_bayes.GaussianNB",
+            "allowed_estimators": ["sklearn."],
             "min_examples_per_class": 1,
             "issue_rank": True,
         },

@@ -172,6 +172,7 @@ CASES = {
         {
             "classes": CLASSES,
             "estimator": "sklearn.naive_bayes.GaussianNB",
+            "allowed_estimators": ["sklearn."],
             "n_folds": 3,
             "min_examples_per_class": 1,
             "issue_rank": True,

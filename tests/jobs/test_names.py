@@ -16,7 +16,11 @@ FLAGS = {
     "multilabel": {"issue_rank": True},
     "regression": {"method": "uncertainty", "frac_issues": 0.2},
     "detection": {"issue_rank": True},
-    "training": {"estimator": "sklearn.naive_bayes.GaussianNB", "min_examples_per_class": 1},
+    "training": {
+        "estimator": "sklearn.naive_bayes.GaussianNB",
+        "allowed_estimators": ["sklearn."],
+        "min_examples_per_class": 1,
+    },
 }
 PLACES = {
     "boxes": ("label_boxes", "predicted_boxes", "input"),

@@ -15,7 +15,8 @@ from lq_spark.errors import OptionError
 
 N = 700
 PLACES = {"input": "./in", "output": "./out"}
-BAYES = {"estimator": "sklearn.naive_bayes.GaussianNB"}
+ALLOWED = {"allowed_estimators": ["sklearn.", "pyspark.ml."]}
+BAYES = {"estimator": "sklearn.naive_bayes.GaussianNB", **ALLOWED}
 
 
 @pytest.fixture(scope="module")
@@ -145,17 +146,23 @@ def test_rows_of_another_length_stop_a_run(run, digits):
     ("keys", "said"),
     [
         (
-            {"estimator": "os.system"},
+            {"estimator": "os.system", **ALLOWED},
             "estimator: 'os.system' is none that may be imported; allowed_estimators are "
             "'sklearn.', 'pyspark.ml.'",
         ),
-        ({"estimator": "sklearn_evil.X"}, "estimator: 'sklearn_evil.X' is none that may be"),
+        (
+            {"estimator": "sklearn_evil.X", **ALLOWED},
+            "estimator: 'sklearn_evil.X' is none that may be",
+        ),
         (
             {"estimator": "sklearn_evil.X", "allowed_estimators": ["sklearn"]},
             "estimator: 'sklearn_evil.X' is none that may be imported; allowed_estimators are "
             "'sklearn'",
         ),
-        ({"estimator": "pyspark.mllib.X"}, "estimator: 'pyspark.mllib.X' is none that may be"),
+        (
+            {"estimator": "pyspark.mllib.X", **ALLOWED},
+            "estimator: 'pyspark.mllib.X' is none that may be",
+        ),
         ({"estimator": "LogisticRegression"}, "estimator must be the path of a class, as 'skl"),
         ({"estimator": "sklearn..X"}, "estimator must be the path of a class, as 'sklearn.lin"),
         ({"estimator": "sklearn.os;x"}, "estimator must be the path of a class, as 'sklearn.l"),
@@ -163,7 +170,11 @@ def test_rows_of_another_length_stop_a_run(run, digits):
             {"estimator": "os.system", "allowed_estimators": ["."]},
             "allowed_estimators: '' must be the name of a package or module, as 'sklearn.' is",
         ),
-        ({"estimator": "os.system", "allowed_estimators": []}, "none that may be imported"),
+        (
+            {"estimator": "sklearn.naive_bayes.GaussianNB"},
+            "estimator: 'sklearn.naive_bayes.GaussianNB' is none that may be imported; "
+            "allowed_estimators is empty: name its package there",
+        ),
         (
             {"cleaned_output": "./c", "write_mode": "merge"},
             "cleaned_output does not go with write_mode 'merge': a row that has become a label ",
@@ -220,22 +231,25 @@ NO_CLASS = "is no class with fit and predict_proba, and no classifier of pyspark
     ("keys", "said"),
     [
         (
-            {"estimator": "sklearn.naive_bayes.GaussianNb"},
+            {"estimator": "sklearn.naive_bayes.GaussianNb", **ALLOWED},
             "estimator: sklearn.naive_bayes has no 'GaussianNb'; did you mean 'GaussianNB'?; "
             "classifiers in it are 'BernoulliNB', 'CategoricalNB', ",
         ),
         (
-            {"estimator": "sklearn.naive_base.GaussianNB"},
+            {"estimator": "sklearn.naive_base.GaussianNB", **ALLOWED},
             "estimator: there is no module 'naive_base' in sklearn; did you mean 'naive_bayes'?; "
             "it has 'base', ",
         ),
         (
-            {"estimator": "sklearn.base.os.system"},
+            {"estimator": "sklearn.base.os.system", **ALLOWED},
             "estimator: there is no module 'os' in sklearn.base; it holds no modules",
         ),
-        ({"estimator": "sklearn.base.clone"}, f"estimator: 'sklearn.base.clone' {NO_CLASS}"),
         (
-            {"estimator": "sklearn.linear_model.LinearRegression"},
+            {"estimator": "sklearn.base.clone", **ALLOWED},
+            f"estimator: 'sklearn.base.clone' {NO_CLASS}",
+        ),
+        (
+            {"estimator": "sklearn.linear_model.LinearRegression", **ALLOWED},
             f"estimator: 'sklearn.linear_model.LinearRegression' {NO_CLASS}",
         ),
         (
@@ -261,11 +275,11 @@ NO_CLASS = "is no class with fit and predict_proba, and no classifier of pyspark
             "parameter of LogisticRegression must be",
         ),
         (
-            {"estimator": "sklearn.linear_model.SGDClassifier"},
+            {"estimator": "sklearn.linear_model.SGDClassifier", **ALLOWED},
             "estimator SGDClassifier gives no probabilities of classes; allowed are",
         ),
         (
-            {"estimator": "sklearn.ensemble.VotingClassifier"},
+            {"estimator": "sklearn.ensemble.VotingClassifier", **ALLOWED},
             "estimator_params: sklearn.ensemble.VotingClassifier does not take them: VotingCl",
         ),
         (
@@ -288,7 +302,7 @@ def test_a_wrong_estimator_is_refused_before_anything_is_written(
 def test_a_classifier_of_spark_needs_spark(run, digits, engine):
     if engine != "embedded":
         pytest.skip("is Spark")
-    keys = {"estimator": "pyspark.ml.classification.LogisticRegression"}
+    keys = {"estimator": "pyspark.ml.classification.LogisticRegression", **ALLOWED}
     done = run(digits, "train", ends=2, **keys)
     assert done.error.startswith("an estimator of pyspark.ml needs Apache Spark, and this session")
 
@@ -436,6 +450,7 @@ def test_models_can_be_trained_by_batches_of_all_rows(run, spark, digits):
 def test_a_classifier_of_spark_ml(run, digits, spark, tmp_path):
     keys = {
         "estimator": "pyspark.ml.classification.NaiveBayes",
+        **ALLOWED,
         "estimator_params": {"smoothing": 0.5},
         "n_folds": 2,
     }
