@@ -31,6 +31,8 @@ _CODED, _VECTOR, _PROBABILITY, _RAW = (
     f"__lq_{name}" for name in ("fold", "vector", "probability", "raw")
 )
 
+_READ_TOO = ("weightCol", "validationIndicatorCol")
+
 
 def require_spark(spark: SparkSession) -> None:
     """Raise EngineError on an engine that has no Spark ML."""
@@ -103,7 +105,7 @@ def _table_for(
     """
     from pyspark.ml.functions import array_to_vector
 
-    weights = [] if weight is None else [weight.alias(WEIGHT)]
+    others = [] if weight is None else [weight.alias(WEIGHT)]
     row, index = column(table.id).alias(ROW), table.labels.index.cast("double")
     vector = array_to_vector(F.transform(table.features.input.column, lambda x: x.cast("double")))
     if classifier is estimator:
@@ -111,12 +113,20 @@ def _table_for(
             row,
             index.alias(classifier.getLabelCol()),
             vector.alias(classifier.getFeaturesCol()),
-            *weights,
+            *_read_too(df, classifier),
+            *others,
         )
     made = {label: index}
     if isinstance(features, str):
         made[features] = vector
-    return df.select(row, *(made.get(n, column(n)).alias(n) for n in df.columns), *weights)
+    return df.select(row, *(made.get(n, column(n)).alias(n) for n in df.columns), *others)
+
+
+def _read_too(df: DataFrame, classifier: Any) -> list[Column]:
+    """Return the columns that params of a classifier name beside its label and features."""
+    set_ones = (n for n in _READ_TOO if classifier.hasParam(n) and classifier.isSet(n))
+    names = [classifier.getOrDefault(n) for n in set_ones]
+    return [column(name) for name in dict.fromkeys(names) if name in df.columns]
 
 
 def spark_model(
