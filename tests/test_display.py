@@ -20,6 +20,7 @@ from lq_spark import (
     SegmentationModel,
     Thresholds,
     audit,
+    ml,
 )
 from lq_spark.core.confident.joint import sparse
 from lq_spark.core.health.tables import dataset_health
@@ -352,6 +353,7 @@ def test_each_class_that_the_tasks_name_is_tested_here():
     classes = {kind for kind in named if inspect.isclass(kind)}
     given = {kind for kind in classes if issubclass(kind, (audit.Check, audit.Checked))}
     given |= {kind for kind in classes if hasattr(kind, "find_label_issues")}
+    given |= {getattr(ml, name) for name in ml.__all__}  # by its uid, as in Spark ML
     assert classes - given - {audit.AuditTable} <= set(OBJECTS)
 
 

@@ -35,6 +35,15 @@ def float_array(df: DataFrame, option: str, name: str) -> Column:
     )
 
 
+def ml_vector(spark: SparkSession, array: Column) -> Column:
+    """Return array<double> as a Spark ML vector; as it is on Sail, which has no such function."""
+    if is_sail(spark):
+        return array
+    from pyspark.ml.functions import array_to_vector
+
+    return array_to_vector(array)
+
+
 def _vector_to_array(spark: SparkSession, vector: Column) -> Column:
     """Return a Spark ML vector as array<double>: natively, or in Python where Sail lacks it."""
     if is_sail(spark):

@@ -308,15 +308,15 @@ class CleanLearning(Findings):
         InvalidRowsError
             If the features of a row cannot be used; when the result is computed.
         """
-        return self._trained.predict(df, PREDICTED_LABEL, PRED_PROBS)
+        return self.class_model.predict(df, PREDICTED_LABEL, PRED_PROBS)
 
     def predict(self, df: DataFrame) -> DataFrame:
         """Return the table with ``predicted_label``, in the type of the labels; as above."""
-        return self._trained.predict(df, PREDICTED_LABEL)
+        return self.class_model.predict(df, PREDICTED_LABEL)
 
     def predict_proba(self, df: DataFrame) -> DataFrame:
         """Return the table with ``pred_probs``; as above."""
-        return self._trained.predict(df, PRED_PROBS)
+        return self.class_model.predict(df, PRED_PROBS)
 
     def score(self, df: DataFrame) -> float:
         """Return the share of the rows whose label the model predicts: 1 all. One pass, now.
@@ -350,7 +350,7 @@ class CleanLearning(Findings):
         """
         names = inspect.signature(type(self)).parameters.keys() - {"clf"}
         options = {name: getattr(self, name) for name in sorted(names)}
-        saved.save(path, options, self.clf, self._trained, format)
+        saved.save(path, options, self.clf, self.class_model, format)
 
     @classmethod
     def load(cls, path: str | Path, *, trusted: bool | Sequence[str] = ()) -> CleanLearning:
@@ -384,7 +384,8 @@ class CleanLearning(Findings):
         return {name: getattr(self, name) for name in names}
 
     @property
-    def _trained(self) -> ClassModel:
+    def class_model(self) -> ClassModel:
+        """Return what was trained and how it reads a table; OptionError before :meth:`fit`."""
         if self._last is None:
             raise OptionError("nothing has been trained yet: call fit")
         return self._last
