@@ -240,6 +240,20 @@ def test_what_is_wrong_is_said_before_a_job_starts(table, given):
         ml.LabelQuality().fit(table).transform(table.selectExpr("*", "1 AS isLabelIssue"))
 
 
+@pytest.mark.connect
+def test_a_pipeline_without_a_classifier_of_spark_ml_runs_on_any_engine(given, tmp_path):
+    from pyspark.ml import Pipeline, PipelineModel
+
+    cleaned = ml.CleanLearning(estimator=GaussianNB(), numFolds=2)
+    made = Pipeline(stages=[cleaned, ml.LabelQuality(adjustPredProbs=True)]).fit(given)
+    scored = made.transform(given)
+    assert 0.0 < in_order(scored, "labelQuality")[0].min() < 0.2
+    model = Pipeline(stages=[ml.LabelQuality()]).fit(scored.drop(*scored.columns[-3:]))
+    model.save(str(tmp_path / "model"))
+    [stage] = PipelineModel.load(str(tmp_path / "model")).stages
+    assert stage.noiseModel.to_json() == made.stages[1].noiseModel.to_json()
+
+
 def test_the_embedded_engine_refuses_a_classifier_of_spark_ml(given):
     with pytest.raises(EngineError, match=r"^an estimator of pyspark\.ml needs Apache Spark"):
         ml.CleanLearning(estimator=logistic()).fit(given)
