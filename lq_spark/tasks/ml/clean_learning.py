@@ -10,7 +10,6 @@ from pyspark.ml import Estimator, Model
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import HasFeaturesCol, HasPredictionCol, HasSeed, HasWeightCol
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.training.folds import N_FOLDS
@@ -276,9 +275,7 @@ class CleanLearning(Estimator["CleanLearningModel"], _CleanLearningParams, Kept)
                 "frac_noise": self.getFracNoise(),
             },
         ).fit(dataset, sample_weight=self._if_set(self.weightCol))
-        made = CleanLearningModel(
-            cleaned.class_model, cleaned.noise_model, cleaned.get_label_issues()
-        )
+        made = CleanLearningModel(cleaned.trained, cleaned.noise_model, cleaned.get_label_issues())
         return self._copyValues(made._resetUid(self.uid))
 
     def _if_set(self, param: Param[Any]) -> Any:
@@ -322,26 +319,12 @@ class CleanLearningModel(Model, _CleanLearningModelParams, Kept):
 
     def content(self) -> dict[str, Any]:
         """Return what is fitted, as JSON has it."""
-        trained = self._class_model
-        schema = StructType().add("label", trained.label_type)
-        return {
-            "n_features": trained.n_features,
-            "n_classes": trained.n_classes,
-            "label": schema.jsonValue(),
-            "noise_model": self.noiseModel.to_json(),
-        }
+        return {**self._class_model.content(), "noise_model": self.noiseModel.to_json()}
 
     def restore(self, content: dict[str, Any], parts: dict[str, Any]) -> None:
         """Take what was written."""
         self.noiseModel = NoiseModel.from_json(content["noise_model"])
-        self._class_model = ClassModel(
-            parts["model"],
-            self.getFeaturesCol(),
-            content["n_features"],
-            content["n_classes"],
-            StructType.fromJson(content["label"])["label"].dataType,
-            None,
-        )
+        self._class_model = ClassModel.of(parts["model"], self.getFeaturesCol(), content)
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         new = {PRED_PROBS: self.getProbabilityCol(), PREDICTED_LABEL: self.getPredictionCol()}

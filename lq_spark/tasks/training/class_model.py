@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -70,6 +70,25 @@ class ClassModel:
     n_classes: int
     label_type: DataType
     classes: tuple[str, ...] | None
+
+    LABELS: ClassVar[str] = "classes"
+
+    def content(self) -> dict[str, Any]:
+        """Return what is saved beside the model and the names of the features, as JSON has it."""
+        return {
+            "n_features": self.n_features,
+            "n_classes": self.n_classes,
+            "label_type": self.label_type.jsonValue(),
+            "classes": self.classes,
+        }
+
+    @classmethod
+    def of(cls, model: Any, features: Features, content: Mapping[str, Any]) -> ClassModel:
+        """Return what was saved."""
+        label = {"name": "", "type": content["label_type"], "nullable": True, "metadata": {}}
+        kind = StructType.fromJson({"type": "struct", "fields": [label]})[0].dataType
+        names = None if content["classes"] is None else tuple(content["classes"])
+        return cls(model, features, content["n_features"], content["n_classes"], kind, names)
 
     def predict(self, df: DataFrame, *names: str) -> DataFrame:
         """Return the table with predicted_label, pred_probs, or both. Lazy."""

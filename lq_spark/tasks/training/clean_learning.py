@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
@@ -22,7 +20,6 @@ from lq_spark.errors import (
 )
 from lq_spark.tasks.neighbors.columns import Features
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, PREDICTED_LABEL
-from lq_spark.tasks.training import saved
 from lq_spark.tasks.training.batches import PRED_PROBS
 from lq_spark.tasks.training.class_model import ClassModel, accuracy, train_class_model
 from lq_spark.tasks.training.columns import require_weights, with_given_issues
@@ -37,16 +34,17 @@ from lq_spark.tasks.training.estimators import (
 from lq_spark.tasks.training.found_noise import (
     ISSUE_OPTIONS,
     QUALITY_OPTIONS,
-    Findings,
+    NoiseFigures,
     checked_options,
     found_noise,
 )
+from lq_spark.tasks.training.learner import Learner
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-class CleanLearning(Findings):
+class CleanLearning(Learner[ClassModel], NoiseFigures):
     """A classifier that finds the label issues of its training rows, and is trained without them.
 
     Parameters
@@ -105,6 +103,8 @@ class CleanLearning(Findings):
     0.9833333333333333
     """
 
+    _kind = ClassModel
+
     def __init__(
         self,
         clf: Any = None,
@@ -128,7 +128,7 @@ class CleanLearning(Findings):
         if pulearning not in (None, 0, 1) or isinstance(pulearning, bool):
             raise OptionError(f"pulearning must be 0, 1 or None, got {pulearning!r}")
         agreed_max_rows(checked_estimator(clf, seed), max_train_rows, batch_rows)
-        self.clf = clf
+        self._given = self.clf = clf
         self.id, self.label, self.features = id, label, features
         self.classes = None if classes is None else tuple(classes)
         self.groups, self.seed, self.cv_n_folds = groups, seed, cv_n_folds
@@ -141,7 +141,6 @@ class CleanLearning(Findings):
         self.label_quality_scores_kwargs = checked_options(
             "label_quality_scores_kwargs", label_quality_scores_kwargs, QUALITY_OPTIONS
         )
-        self._last: ClassModel | None = None
 
     def find_label_issues(
         self,
@@ -183,7 +182,7 @@ class CleanLearning(Findings):
             As :func:`lq_spark.training.cross_val_predict` and
             :func:`lq_spark.multiclass.find_issues`.
         """
-        self._found = None
+        self._issues = self._found = None
         noise = checked_noise_matrix("noise_matrix", noise_matrix)
         inverse = checked_noise_matrix("inverse_noise_matrix", inverse_noise_matrix)
         fit_kwargs = checked_fit_kwargs("clf_kwargs", clf_kwargs, self.clf)
@@ -213,7 +212,8 @@ class CleanLearning(Findings):
             pulearning=self.pulearning,
             options={**self.find_label_issues_kwargs, **self.label_quality_scores_kwargs},
         )
-        return self._found.issues
+        self._issues = self._found.issues
+        return self._issues
 
     def fit(
         self,
@@ -278,8 +278,8 @@ class CleanLearning(Findings):
         else:
             require_unused("label_issues", **found)
             flagged = with_given_issues(df, self.id, label_issues)
-            if self._found is not None and self._found.issues not in (df, label_issues):
-                self._found = None
+            if not self._found_last(df, label_issues):
+                self._issues = self._found = None
         noise = None if self._found is None else self._found.noise
         weighs = noise is not None and is_weighed and sample_weight is None
         self._last = train_class_model(
@@ -308,15 +308,15 @@ class CleanLearning(Findings):
         InvalidRowsError
             If the features of a row cannot be used; when the result is computed.
         """
-        return self.class_model.predict(df, PREDICTED_LABEL, PRED_PROBS)
+        return self.trained.predict(df, PREDICTED_LABEL, PRED_PROBS)
 
     def predict(self, df: DataFrame) -> DataFrame:
         """Return the table with ``predicted_label``, in the type of the labels; as above."""
-        return self.class_model.predict(df, PREDICTED_LABEL)
+        return self.trained.predict(df, PREDICTED_LABEL)
 
     def predict_proba(self, df: DataFrame) -> DataFrame:
         """Return the table with ``pred_probs``; as above."""
-        return self.class_model.predict(df, PRED_PROBS)
+        return self.trained.predict(df, PRED_PROBS)
 
     def score(self, df: DataFrame) -> float:
         """Return the share of the rows whose label the model predicts: 1 all. One pass, now.
@@ -328,64 +328,7 @@ class CleanLearning(Findings):
         """
         return accuracy(self.predict(df), self.label, self.classes)
 
-    def save(self, path: str | Path, *, format: str = "skops") -> None:
-        """Write the options and the trained classifier to a folder on this machine.
-
-        Whole, or not at all; an earlier one is replaced. Label issues are a table, and the noise is
-        :attr:`noise_model`: each is saved by itself.
-
-        Parameters
-        ----------
-        path : str or Path
-            Of a model of Spark ML, which Spark writes: where all workers reach.
-        format : {"skops", "joblib"}
-            Of a classifier like those of scikit-learn. A file of joblib runs code as it is read.
-
-        Raises
-        ------
-        OptionError, EngineError
-            If nothing has been trained yet, the format is unknown, or needs skops.
-        TableError
-            If the folder cannot be written, or is there and holds something else.
-        """
-        names = inspect.signature(type(self)).parameters.keys() - {"clf"}
-        options = {name: getattr(self, name) for name in sorted(names)}
-        saved.save(path, options, self.clf, self.class_model, format)
-
-    @classmethod
-    def load(cls, path: str | Path, *, trusted: bool | Sequence[str] = ()) -> CleanLearning:
-        """Return what was saved in a folder.
-
-        Parameters
-        ----------
-        path : str or Path
-        trusted : bool or sequence of str
-            True if it is known who wrote the folder, which joblib's files need; or the names of the
-            types that may be in a file of skops beside those that do no harm.
-
-        Raises
-        ------
-        OptionError, EngineError
-            If there is no such folder, it holds what is not trusted, or needs skops.
-        """
-        options, clf, trained = saved.load(path, trusted)
-        made = cls(clf, **options)
-        made._last = trained
-        return made
-
-    @property
-    def model(self) -> Any:
-        """Return the trained classifier, None before :meth:`fit`."""
-        return None if self._last is None else self._last.model
-
     @property
     def _columns(self) -> dict[str, Any]:
         names = ("id", "label", "features", "classes")
         return {name: getattr(self, name) for name in names}
-
-    @property
-    def class_model(self) -> ClassModel:
-        """Return what was trained and how it reads a table; OptionError before :meth:`fit`."""
-        if self._last is None:
-            raise OptionError("nothing has been trained yet: call fit")
-        return self._last

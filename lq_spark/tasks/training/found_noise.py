@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -72,21 +71,10 @@ class FoundNoise:
     noise: LabelNoise
 
 
-class Findings:
-    """What a call has found last: label issues, and the noise of the labels; None before."""
+class NoiseFigures:
+    """The noise that label issues were found under last; None before."""
 
     _found: FoundNoise | None = None
-
-    def get_label_issues(self) -> DataFrame | None:
-        """Return what :meth:`find_label_issues` or :meth:`fit` found last; None, and a warning."""
-        if self._found is None:
-            warnings.warn(
-                "label issues have not been found yet: call find_label_issues, or fit",
-                UserWarning,
-                stacklevel=2,
-            )
-            return None
-        return self._found.issues
 
     @property
     def noise_model(self) -> NoiseModel | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -49,6 +50,17 @@ class NumberModel:
     model: Any
     features: Features
     n_features: int
+
+    LABELS: ClassVar[str] = "numbers"
+
+    def content(self) -> dict[str, Any]:
+        """Return what is saved beside the model and the names of the features, as JSON has it."""
+        return {"n_features": self.n_features}
+
+    @classmethod
+    def of(cls, model: Any, features: Features, content: Mapping[str, Any]) -> NumberModel:
+        """Return what was saved."""
+        return cls(model, features, content["n_features"])
 
     def predict(self, df: DataFrame) -> DataFrame:
         """Return the table with ``predicted_label``. Lazy."""

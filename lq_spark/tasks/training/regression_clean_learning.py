@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, LABEL_QUALITY, PREDICTED
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.training.columns import number_table, require_weights, with_given_issues
 from lq_spark.tasks.training.estimators import MAX_TRAIN_ROWS, checked_regressor, takes_weights
+from lq_spark.tasks.training.learner import Learner
 from lq_spark.tasks.training.number_issues import flagged, without_issues
 from lq_spark.tasks.training.number_model import NumberModel, explained_share, train_number_model
 from lq_spark.tasks.training.numbers import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _ADDED = (IS_LABEL_ISSUE, PREDICTED_LABEL, LABEL_QUALITY)
 
 
-class RegressionCleanLearning:
+class RegressionCleanLearning(Learner[NumberModel]):
     """A regressor that finds the label issues of its training rows, and is trained without them.
 
     Parameters
@@ -87,6 +87,8 @@ class RegressionCleanLearning:
     1.0
     """
 
+    _kind = NumberModel
+
     def __init__(
         self,
         model: Any = None,
@@ -110,9 +112,7 @@ class RegressionCleanLearning:
         self.cv_n_folds, self.n_boot = cv_n_folds, n_boot
         self.include_aleatoric_uncertainty = include_aleatoric_uncertainty
         self.seed, self.max_train_rows = seed, max_train_rows
-        self._issues: DataFrame | None = None
         self._share: float | None = None
-        self._last: NumberModel | None = None
 
     def find_label_issues(
         self,
@@ -212,7 +212,7 @@ class RegressionCleanLearning:
                 fine_search_size=fine_search_size,
             )
             found = with_given_issues(df, self.id, label_issues)
-            if self._issues is not None and self._issues not in (df, label_issues):
+            if not self._found_last(df, label_issues):
                 self._issues, self._share = None, None
         self._last = train_number_model(
             found.where(~column(IS_LABEL_ISSUE)),
@@ -238,9 +238,7 @@ class RegressionCleanLearning:
         InvalidRowsError
             If the features of a row cannot be used; when the result is computed.
         """
-        if self._last is None:
-            raise OptionError("nothing has been trained yet: call fit")
-        return self._last.predict(df)
+        return self.trained.predict(df)
 
     def score(self, df: DataFrame) -> float:
         """Return R², the share of the labels' variance that the model explains: 1 all. Now.
@@ -255,21 +253,6 @@ class RegressionCleanLearning:
             If the table is empty.
         """
         return explained_share(self.predict(df), self.label)
-
-    def get_label_issues(self) -> DataFrame | None:
-        """Return what :meth:`find_label_issues` or :meth:`fit` found last; None, and a warning."""
-        if self._issues is None:
-            warnings.warn(
-                "label issues have not been found yet: call find_label_issues, or fit",
-                UserWarning,
-                stacklevel=2,
-            )
-        return self._issues
-
-    @property
-    def model(self) -> Any:
-        """Return the trained regressor, None before :meth:`fit`."""
-        return None if self._last is None else self._last.model
 
     @property
     def k(self) -> float | None:

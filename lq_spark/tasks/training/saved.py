@@ -11,14 +11,11 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from pyspark.sql.types import DataType, StructType
+from typing import Any, ClassVar, Protocol
 
 from lq_spark.core.shared.saved import write_whole
 from lq_spark.engine.files import as_uri
 from lq_spark.errors import EngineError, OptionError, TableError, listed, require_one_of
-from lq_spark.tasks.training.class_model import ClassModel
 from lq_spark.tasks.training.estimators import is_of_spark
 
 NOUN = "clean_learning"
@@ -29,8 +26,21 @@ _JSON = f"{NOUN}.json"
 _OF_SPARK = "pyspark.ml."
 
 
+class Trained(Protocol):
+    """What was trained, and how it reads a table."""
+
+    LABELS: ClassVar[str]
+
+    @property
+    def model(self) -> Any:
+        """Return it by itself."""
+
+    def content(self) -> dict[str, Any]:
+        """Return what is saved beside the model and the names of the features."""
+
+
 def save(
-    path: str | Path, options: dict[str, Any], clf: Any, trained: ClassModel, file_format: str
+    path: str | Path, options: dict[str, Any], given: Any, trained: Trained, file_format: str
 ) -> None:
     """Write a folder: whole, or not at all. An earlier one of this kind is replaced.
 
@@ -38,10 +48,10 @@ def save(
     ----------
     path : str or Path
     options : dict
-        The arguments that the object was made with, but for the classifier.
-    clf : object
-        The classifier, not trained.
-    trained : ClassModel
+        The arguments that the object was made with, but for what was to be trained.
+    given : object
+        What was to be trained.
+    trained : Trained
     file_format : str
         One of FORMATS: of what is not of Spark ML.
 
@@ -59,11 +69,10 @@ def save(
         "format": f"lq_spark.{NOUN}",
         "format_version": FORMAT_VERSION,
         "options": options,
-        "n_features": trained.n_features,
-        "n_classes": trained.n_classes,
-        "label_type": trained.label_type.jsonValue(),
+        "labels": trained.LABELS,
+        "trained": trained.content(),
     }
-    parts = {"estimator": clf, "model": trained.model}
+    parts = {"estimator": given, "model": trained.model}
     of_spark = is_of_spark(trained.model)
     if of_spark:
         content |= {"file_format": "spark", "classes_of_spark": _names_of(parts)}
@@ -99,18 +108,25 @@ def require_savable(path: str | Path, file_format: str, model: object) -> Path:
     return target
 
 
-def load(path: str | Path, trusted: bool | Sequence[str]) -> tuple[dict[str, Any], Any, ClassModel]:
-    """Return what :func:`save` was given: options, classifier, and what was trained.
+def load(
+    path: str | Path, trusted: bool | Sequence[str], kind: Any
+) -> tuple[dict[str, Any], Any, Any]:
+    """Return what :func:`save` was given: options, what was to be trained, what was trained.
 
     Raises
     ------
     OptionError
-        If there is no such folder, it is of another version, or holds what is not trusted.
+        If there is no such folder, it is of another version or not of what ``kind`` is of, or holds
+        what is not trusted.
     EngineError
         If it needs a package that is not installed.
     """
     folder = Path(path).absolute()
     content = _content(folder)
+    if content["labels"] != kind.LABELS:
+        raise OptionError(
+            f"{NOUN}: {str(folder)!r} is of labels that are {content['labels']}, not {kind.LABELS}"
+        )
     file_format = content["file_format"]
     if file_format == "spark":
         parts = {
@@ -120,15 +136,7 @@ def load(path: str | Path, trusted: bool | Sequence[str]) -> tuple[dict[str, Any
     else:
         parts = _read(folder / f"models.{file_format}", file_format, trusted)
     options = content["options"]
-    classes = options["classes"]
-    trained = ClassModel(
-        parts["model"],
-        options["features"],
-        content["n_features"],
-        content["n_classes"],
-        _type_of(content["label_type"]),
-        None if classes is None else tuple(classes),
-    )
+    trained = kind.of(parts["model"], options["features"], content["trained"])
     return options, parts["estimator"], trained
 
 
@@ -199,8 +207,3 @@ def _of_spark(kind: str, uri: str) -> Any:
         raise OptionError(f"{NOUN}: {kind!r} is no class of {_OF_SPARK[:-1]}")
     module, _, name = kind.rpartition(".")
     return getattr(importlib.import_module(module), name).load(uri)
-
-
-def _type_of(kind: Any) -> DataType:
-    field = {"name": "label", "type": kind, "nullable": True, "metadata": {}}
-    return StructType.fromJson({"type": "struct", "fields": [field]})[0].dataType

@@ -564,6 +564,7 @@ def test_a_folder_that_is_none_of_ours_is_left_alone(table, tmp_path):
             {"file_format": "spark", "classes_of_spark": {"model": "os.system"}},
             "'os.system' is no class of pyspark.ml",
         ),
+        ({"labels": "numbers"}, "is of labels that are numbers, not classes"),
     ):
         saved.write_text(json.dumps({**content, **changed}))
         with pytest.raises(OptionError, match=said):

@@ -226,6 +226,19 @@ def test_the_last_model_is_trained_without_the_issues(table, data):
     assert cleaned.k is None
 
 
+def test_what_is_saved_predicts_the_same(table, tmp_path, assert_same_bits):
+    df = table()
+    ours = training.RegressionCleanLearning(Ridge(2.0), seed=3, n_boot=2)
+    ours.fit(df, label_issues=df.selectExpr("id", "false AS is_label_issue"))
+    ours.save(tmp_path / "model")
+    again = training.RegressionCleanLearning.load(tmp_path / "model")
+    assert_same_bits(*(found(one.predict(df), "predicted_label")[0] for one in (again, ours)))
+    assert (again.seed, again.n_boot, again.model.alpha) == (3, 2, 2.0)
+    said = "is of labels that are numbers, not classes"
+    with pytest.raises(OptionError, match=said):
+        training.CleanLearning.load(tmp_path / "model")
+
+
 def test_parameters_are_those_of_cleanlab():
     ours = inspect.signature(training.RegressionCleanLearning).parameters
     theirs = inspect.signature(Cleanlabs).parameters
