@@ -740,8 +740,8 @@ def feature_faults():
 
 
 FEATURES = Kinds(
-    ("string", "array<int>", "double"),
-    "allowed are array<float>, array<double> and a Spark ML vector",
+    ("string", "array<string>", "double"),
+    "allowed are arrays of numbers and a Spark ML vector",
 )
 OF_GRAPH = (
     Refusal({"k": 0}, "k must be a whole number of neighbours, at least 1, got 0"),

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import DTypeLike
 from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, FloatType, NumericType
+from pyspark.sql.types import ArrayType, DoubleType, FloatType, NumericType
 
-from lq_spark.engine.inputs import column, column_type
+from lq_spark.engine.inputs import column, column_type, require_columns
 from lq_spark.engine.readings import Input
 from lq_spark.engine.vectors import float_array
 from lq_spark.engine.verbs import with_mapped
@@ -52,12 +53,25 @@ def feature_table(df: DataFrame, features: Features) -> FeatureTable:
     """Check the columns of features; raise ColumnError or OptionError if they are none."""
     if not isinstance(features, str):
         return _of_columns(df, features)
-    array = float_array(df, "features", features)
+    require_columns(df, features=features)
     kind = column_type(df, features)
-    if not isinstance(kind, ArrayType):
-        return FeatureTable(Input(array), np.float64)
-    is_single = isinstance(kind.elementType, FloatType)
-    return FeatureTable(Input(array, features), np.float32 if is_single else np.float64)
+    if kind.typeName() in ("vector", "vectorudt"):
+        return FeatureTable(Input(float_array(df, "features", features)), np.float64)
+    if not isinstance(kind, ArrayType) or not isinstance(kind.elementType, NumericType):
+        raise ColumnError(
+            f"features: column {features!r} is {kind.simpleString()}; allowed are arrays of "
+            "numbers and a Spark ML vector"
+        )
+    if isinstance(kind.elementType, (FloatType, DoubleType)):
+        is_single = isinstance(kind.elementType, FloatType)
+        array = Input(column(features), features)
+        return FeatureTable(array, np.float32 if is_single else np.float64)
+    doubles = column(features).cast("array<double>")
+    return FeatureTable(Input(doubles, features, _as_doubles), np.float64)
+
+
+def _as_doubles(features: pa.Array) -> pa.Array:
+    return features.cast(pa.list_(pa.float64()))
 
 
 def named_features(features: Features | None, *instead: object) -> list[str]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lq_spark import neighbors
+from lq_spark import files, neighbors
 from lq_spark.core.neighbors import knn_graph
 from lq_spark.errors import ColumnError, InvalidRowsError, OptionError
 from lq_spark.tasks.neighbors import exact
@@ -82,6 +82,21 @@ def test_forms_of_features_and_ids_make_no_difference(spark, monkeypatch):
         for row, key in enumerate(ids):
             near = [ids[n] for n in expected.neighbors[row]]
             assert found[key] == (near, expected.distances[row].tolist())
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("kind", ["smallint", "bigint", "decimal(5,2)"])
+def test_features_may_be_any_numbers(spark, table, tmp_path, kind):
+    features = np.random.default_rng(0).integers(-9, 9, (40, 3)).astype(float)
+    expected = lists_of(neighbors.graph(table(features), id="row id", k=3))
+    rows = table(features).selectExpr("`row id`", f"cast(features AS array<{kind}>) AS features")
+    rows.coalesce(1).write.parquet(f"file://{tmp_path}/rows")
+    read = files(spark, f"{tmp_path}/rows"), spark.read.parquet(f"file://{tmp_path}/rows")
+    for df in (rows, *read):
+        assert lists_of(neighbors.graph(df, id="row id", k=3)) == expected
+    lacking = rows.selectExpr("`row id`", f"array(cast(null AS {kind}), 1, 2) AS features")
+    reasons = neighbors.validate(lacking, id="row id").select("invalid_reason").distinct()
+    assert [row[0] for row in reasons.collect()] == ["null feature"]
 
 
 def test_the_defaults_are_those_of_core(table):
