@@ -217,6 +217,7 @@ def package(tmp_path, monkeypatch):
         "    def fit(self, X, y): raise ValueError('too\\nbad')\n"
         "    def predict_proba(self, X): return X\n"
         "def function(): raise SystemExit('run')\n"
+        "made = Fails()\n"
     )
     monkeypatch.syspath_prepend(str(folder))
     yield folder
@@ -255,6 +256,10 @@ NO_CLASS = "is no class with fit and predict_proba, and no classifier of pyspark
         (
             {"estimator": "lq_models.noted.function", "allowed_estimators": ["lq_models"]},
             f"estimator: 'lq_models.noted.function' {NO_CLASS}",
+        ),
+        (
+            {"estimator": "lq_models.noted.made", "allowed_estimators": ["lq_models"]},
+            f"estimator: 'lq_models.noted.made' {NO_CLASS}",
         ),
         (
             {"estimator": "lq_models.broken.X", "allowed_estimators": ["lq_models.broken.X"]},
@@ -363,6 +368,11 @@ def test_the_report_says_how_models_were_trained(run, digits, tmp_path):
     for name in ("out_of_fold_accuracy", "rows_trained", "folds", "class_issue_rate"):
         assert name in text
     assert "alibration" in text
+
+
+def test_small_classes_have_no_issues_by_default_as_where_a_model_is_trained():
+    assert config_of("train", **PLACES).min_examples_per_class == 10
+    assert config_of("multiclass", **PLACES).min_examples_per_class == 1
 
 
 def test_the_flags_of_an_estimator():
