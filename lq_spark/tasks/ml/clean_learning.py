@@ -175,8 +175,8 @@ class CleanLearning(Estimator["CleanLearningModel"], _CleanLearningParams, Kept)
     Notes
     -----
     ``CrossValidator`` and ``TrainValidationSplit`` tune its own params, such as ``filterBy``, and
-    those of the estimator of Spark ML within, such as ``lr.regParam``. Spark ML cannot load a
-    saved search over the latter, whose stages it does not look for here; save its ``bestModel``.
+    those of the estimator of Spark ML within, such as ``lr.regParam``. Spark ML does not save a
+    search over the latter, which it does not look for here: save its ``bestModel``.
 
     ``BinaryClassificationEvaluator`` is to have ``rawPredictionCol="probability"``.
 

@@ -260,6 +260,7 @@ def test_the_embedded_engine_refuses_a_classifier_of_spark_ml(given):
 
 
 @pytest.mark.spark_only
+@pytest.mark.connect
 def test_a_pipeline_is_fitted_evaluated_saved_and_loaded(given, tmp_path, assert_same_bits):
     from pyspark.ml import Pipeline, PipelineModel
     from pyspark.ml.feature import VectorAssembler
@@ -276,11 +277,11 @@ def test_a_pipeline_is_fitted_evaluated_saved_and_loaded(given, tmp_path, assert
     assert made.columns == [*columns.columns, *new, "predictedLabel"]
     assert dict(made.dtypes)["probability"] == "vector"
     assert f1().evaluate(made) > 0.5
-    ours = training.CleanLearning(logistic(), cv_n_folds=2)
-    expected = ours.fit(assembler.transform(columns)).transform(assembler.transform(columns))
-    np.testing.assert_allclose(
-        in_order(made, "probability")[0], in_order(expected, "pred_probs")[0], rtol=0, atol=1e-9
-    )
+    copy = pipeline.copy({regression.maxIter: 3, cleaned.numFolds: 4}).getStages()[1]
+    assert (copy.getNumFolds(), copy.getEstimator().getMaxIter()) == (4, 3)
+    assert (cleaned.getNumFolds(), regression.getMaxIter()) == (2, 2)
+    by_model = model.stages[1].model.transform(assembler.transform(columns))
+    assert_same(made, by_model, ["probability", "prediction"], assert_same_bits)
     by_function = multiclass.fit(made, pred_probs="probability")
     assert model.stages[2].noiseModel.to_json() == by_function.to_json()
 
@@ -321,6 +322,7 @@ def test_a_search_tunes_the_estimator_and_the_classifier_within(given):
 
 
 @pytest.mark.spark_only
+@pytest.mark.connect
 def test_a_forest_within_is_trained_saved_and_loaded(given, tmp_path, assert_same_bits):
     from pyspark.ml.classification import RandomForestClassifier
 
