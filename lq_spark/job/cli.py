@@ -9,32 +9,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import traceback
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from types import NoneType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from lq_spark import progress
-from lq_spark.errors import (
-    ColumnError,
-    EngineError,
-    LqError,
-    OptionError,
-    TableError,
-    require_one_of,
-)
 from lq_spark.job.config import JobConfig
-from lq_spark.job.config_file import DEFAULT_TASK, load_config, read_config
+from lq_spark.job.config_file import chosen_task, load_config
 from lq_spark.job.engine import ENGINES, started_session
-from lq_spark.job.results import RunId, ended, failed
+from lq_spark.job.exits import DONE, exit_code_of, tell
+from lq_spark.job.results import RunId
+from lq_spark.job.single import done, noted_failure, planned
 from lq_spark.job.tasks.registry import TASKS, Entry
-from lq_spark.tables.spec import one_line
-
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-DONE, RUN_TIME_ERROR, BAD_ARGUMENTS, GATE_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None, task: str | None = None) -> int:
@@ -43,7 +30,11 @@ def main(arguments: Sequence[str] | None = None, task: str | None = None) -> int
     ``task`` is what the arguments and the configuration need not say.
     """
     try:
-        entry = TASKS[task or chosen_task(arguments)]
+        first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        for flag in ("--task", "--config"):
+            first.add_argument(flag)
+        told, _ = first.parse_known_args(arguments)
+        entry = TASKS[task or chosen_task(told.task, told.config)]
         flags = vars(parser(entry).parse_args(arguments))
         if flags.pop("print_schema", False):
             print(json.dumps(entry.config.model_json_schema(), indent=2))
@@ -56,24 +47,9 @@ def main(arguments: Sequence[str] | None = None, task: str | None = None) -> int
     except KeyboardInterrupt:
         sys.tracebacklimit = 0  # the name of the exception says it all
         raise KeyboardInterrupt from None
-    except LqError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return exit_code_of(error)
     except Exception as error:  # noqa: BLE001 - whatever Spark raises is a run-time error
-        text = one_line(error)
-        if not text.startswith("[FAILED_READ_FILE"):  # which names the file and the column
-            traceback.print_exc()
-            text = f"{type(error).__name__}: {text}"
-        print(f"error: {text}", file=sys.stderr)
+        tell(error)
         return exit_code_of(error)
-
-
-def exit_code_of(error: BaseException) -> int:
-    """Return the exit code of a run that an error has ended."""
-    if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED
-    is_of_user = isinstance(error, (OptionError, ColumnError, EngineError))
-    return BAD_ARGUMENTS if is_of_user else RUN_TIME_ERROR
 
 
 def command() -> None:
@@ -81,66 +57,24 @@ def command() -> None:
     sys.exit(main())
 
 
-def chosen_task(arguments: Sequence[str] | None) -> str:
-    """Return the task that the flags or the configuration name, or else multi-class.
-
-    Raises OptionError if there is no such task, or the file cannot be read.
-    """
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--task")
-    first.add_argument("--config")
-    flags, _ = first.parse_known_args(arguments)
-    in_file = read_config(flags.config).get("task") if flags.config else None
-    task = flags.task or in_file or DEFAULT_TASK
-    require_one_of("task", task, TASKS)
-    return str(task)
-
-
 def run(config: JobConfig, *, dry_run: bool = False, **where: Any) -> int:
     """Run a job on the engine that :func:`started_session` gives; print what was done.
 
     Where the configuration says so, a file tells how it ended, also where it failed.
     """
-    which = RunId()
+    which, title = RunId(), TASKS[config.task].title
     try:
-        return _run(config, which, dry_run=dry_run, **where)
+        with ExitStack() as stack:
+            with progress.step(title), progress.step("session"):
+                spark = stack.enter_context(started_session(f"lq_spark {config.task}", **where))
+            with progress.step(title):
+                ended = (planned if dry_run else done)(spark, config, which)
+            print(ended.text)
+        return ended.code
     except BaseException as error:
-        if config.run_results is not None and not dry_run:
-            with suppress(TableError):  # the first error is the one to be seen
-                failed(config, which, error, exit_code_of(error)).save(config.run_results)
+        if not dry_run:
+            noted_failure(config, which, error)
         raise
-
-
-def _run(config: JobConfig, which: RunId, *, dry_run: bool, **where: Any) -> int:
-    title = TASKS[config.task].title
-    with ExitStack() as stack:
-        with progress.step(title), progress.step("session"):
-            spark = stack.enter_context(started_session(f"lq_spark {config.task}", **where))
-        with progress.step(title):
-            text, code = (_planned if dry_run else _done)(spark, config, which)
-        print(text)
-    return code
-
-
-def _planned(spark: SparkSession, config: JobConfig, which: RunId) -> tuple[str, int]:
-    from lq_spark.job.plan import plan
-    from lq_spark.job.record.record import RunRecord
-    from lq_spark.job.run import opened_run
-
-    RunRecord(spark, config, which).look_back()
-    with opened_run(spark, config) as run_to_be:
-        return plan(run_to_be), DONE
-
-
-def _done(spark: SparkSession, config: JobConfig, which: RunId) -> tuple[str, int]:
-    from lq_spark.job.run import execute, written_tables
-
-    outcome = execute(spark, config, which)
-    code = GATE_FAILED if outcome.gate_failed else DONE
-    if config.run_results is not None:
-        tables = written_tables(spark, config)
-        ended(config, which, outcome, code, tables).save(config.run_results)
-    return outcome.text(config), code
 
 
 _CONDITIONS = ("fail_if", "warn_if")

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from lq_spark.engine.files import expanded
-from lq_spark.errors import OptionError, closest, listed
+from lq_spark.errors import OptionError, closest, listed, require_one_of
 from lq_spark.job.config import JobConfig
 from lq_spark.job.tasks.registry import TASKS
 
@@ -21,11 +21,22 @@ def read_config(path: str) -> dict[str, Any]:
     """Return the keys and values of a YAML file; raise OptionError if it cannot be read."""
     try:
         loaded = yaml.safe_load(Path(expanded(path)).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # also bytes, and dates, that are none
         raise OptionError(f"config: cannot read {path!r} ({error})") from error
     if not isinstance(loaded, dict):
         raise OptionError(f"config: {path!r} must hold keys and values, got {loaded!r}")
     return loaded
+
+
+def chosen_task(task: str | None, path: str | None) -> str:
+    """Return a task that is given, or else that of a YAML file, or else multi-class.
+
+    Raises OptionError if there is no such task, or the file cannot be read.
+    """
+    in_file = None if path is None else read_config(path).get("task")
+    chosen = task or in_file or DEFAULT_TASK
+    require_one_of("task", chosen, TASKS)
+    return str(chosen)
 
 
 def load_config(path: str | None, flags: Mapping[str, Any], task: str = DEFAULT_TASK) -> JobConfig:

@@ -209,7 +209,9 @@ def test_a_key_that_is_no_text_is_refused(yaml_file):
         load(yaml_file("5: x\n"), PLACES)
 
 
-@pytest.mark.parametrize("text", ["input: [\n", "input: 'open\n", "a: b: c\n", "\tinput: x\n"])
+@pytest.mark.parametrize(
+    "text", ["input: [\n", "input: 'open\n", "a: b: c\n", "\tinput: x\n", "a: 2026-13-01"]
+)
 def test_a_file_that_is_no_yaml_is_refused(text, yaml_file):
     with pytest.raises(OptionError, match="cannot read"):
         load(yaml_file(text), PLACES)
