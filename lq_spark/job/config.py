@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,10 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from lq_spark.engine.files import expanded
 from lq_spark.job.conditions import Condition, parse_condition, require_classes
+from lq_spark.job.places import SUFFIXES, beside, one_path, one_spelling, overlap, staged
 from lq_spark.tables.spec import FORMATS, TableSpec
-
-SUFFIXES = (".staging", ".scratch", ".previous")
-"""Of the names beside a table's place that :mod:`lq_spark.tables.staged` uses."""
 
 COMMON_METRICS = {
     "rows": "Rows of the input; where a row of the output is a sentence, an image or an item, "
@@ -138,31 +134,18 @@ class JobConfig(BaseModel):
             if names is not None:
                 require_classes(condition, names)
         # Building them checks that a format goes with a name, a version or a mode.
-        read = [spec.name for spec in self.inputs]
+        places = [*(spec.name for spec in self.inputs), *self.places]
         replaced = [spec.name for spec in (*self.outputs.values(), *self.quarantines.values())]
-        places = [*read, *self.places]
-        compared = places
-        if self.output_format == "parquet":
-            # It is written to paths alone: there, an input without a slash is another place.
-            compared = [*(place for place in read if "/" in place), *self.places]
-        else:  # Spark does not tell the cases of names apart
-            compared = [
-                place if "/" in place else _unquoted(place).lower().removeprefix("spark_catalog.")
-                for place in compared
-            ]
-        resolved = [_resolved(place) for place in compared]
-        # A run writes a table beside its place first, and clears away what is there.
-        staged = [f"{_resolved(place)}{end}" for place in replaced for end in SUFFIXES]
-        for place, other in itertools.permutations(resolved + staged, 2):
-            if place == other or place.startswith(f"{other}/"):
+        taken = [*map(one_spelling, places), *staged(replaced)]
+        for place, other in itertools.combinations(taken, 2):
+            if overlap(place, other):
                 raise ValueError(
                     "input, output, metrics and quarantine must be different places, none inside "
                     f"another or where a run stages an output ({', '.join(SUFFIXES)}), got {places}"
                 )
         apart = {**self.folders, **self.reports}
-        for (option, folder), place in itertools.product(apart.items(), resolved + staged):
-            mine = _resolved(folder)
-            if mine == place or mine.startswith(f"{place}/") or place.startswith(f"{mine}/"):
+        for (option, folder), place in itertools.product(apart.items(), taken):
+            if overlap(one_path(folder), place):
                 raise ValueError(
                     f"{option} must be a place of its own, outside of the tables and none inside "
                     f"it, got {folder!r}; the tables are {places}"
@@ -350,26 +333,3 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, (list, dict)):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _texts(item)
-
-
-def beside(place: str, ending: str) -> str:
-    """Return the place of a table that is called after another, by an ending of its name.
-
-    >>> beside("out/scores/", "_metrics"), beside("lake.db.`product-scores`", "_metrics")
-    ('out/scores_metrics', 'lake.db.`product-scores_metrics`')
-    """
-    place = place.rstrip("/")
-    if place.endswith("`") and "/" not in place:
-        return f"{place[:-1]}{ending}`"
-    return f"{place}{ending}"
-
-
-def _unquoted(name: str) -> str:
-    """Return the name of a table without the quotes of its parts."""
-    return re.sub(r"`((?:[^`]|``)*)`", lambda part: part[1].replace("``", "`"), name)
-
-
-def _resolved(place: str) -> str:
-    """Return a place in one spelling, however it was spelt."""
-    local = place.removeprefix("file://").removeprefix("file:")
-    return place.rstrip("/") if ":/" in local else os.path.realpath(local)

@@ -20,7 +20,8 @@ from lq_spark.core.multiannotator.model import MultiannotatorModel
 from lq_spark.core.multiclass.scores import METHODS, require_method
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import require_one_of
-from lq_spark.job.config import Name, Place, beside
+from lq_spark.job.config import Name, Place
+from lq_spark.job.places import beside
 from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, lowest_table
 from lq_spark.job.task import Fitted, Task
 from lq_spark.job.tasks.options import ClassesConfig, Tolerance
@@ -125,10 +126,9 @@ class MultiannotatorConfig(ClassesConfig):
     def outputs(self) -> dict[str, TableSpec]:
         """Return the tables of items, of annotations and of annotators."""
         keys, groups = (self.item, self.annotator), (self.item,)
-        option = "annotation_output"
-        annotations = self._beside(option, "_annotations", keys=keys, groups=groups)
+        annotations = self._beside("annotation_output", "_annotations", keys=keys, groups=groups)
         annotators = self._beside("annotator_output", "_annotators", keys=keys[1:])
-        return {**super().outputs, option: annotations, "annotator_output": annotators}
+        return {**super().outputs, "annotation_output": annotations, "annotator_output": annotators}
 
     @property
     def quarantines(self) -> dict[str, TableSpec]:
