@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
 
 from lq_spark.engine.files import expanded
+from lq_spark.errors import OptionError
 from lq_spark.job.conditions import Condition, parse_condition, require_classes
 from lq_spark.job.places import SUFFIXES, beside, one_path, one_spelling, overlap, staged
 from lq_spark.tables.spec import FORMATS, TableSpec
@@ -30,6 +32,17 @@ Place = Annotated[Name, AfterValidator(expanded)]
 """A path, whose ``~`` is the home folder, or the name of a table."""
 
 
+def names_a_place(field: FieldInfo) -> bool:
+    """Return whether a key of a configuration is a place: a path, or the name of a table."""
+    return get_args(Place)[-1] in field.metadata or Place in get_args(field.annotation)
+
+
+def require_local(option: str, path: str) -> None:
+    """Raise OptionError if a path is not one of this machine."""
+    if ":/" in path:
+        raise OptionError(f"{option}: must be a path on this machine, got {path!r}")
+
+
 class JobConfig(BaseModel):
     """What the jobs have in common. Each field is a config key and a command-line flag.
 
@@ -43,7 +56,7 @@ class JobConfig(BaseModel):
 
     metrics_of_task: ClassVar[Mapping[str, str]] = {}
     """The metrics that are of the table as a whole, beside those that every task has, with a
-    sentence each on what it means."""
+    sentence each on what it means; ``issue_rate`` follows the count that it is the rate of."""
 
     metrics_of_classes: ClassVar[Mapping[str, str]] = {}
     """The metrics of each class."""
@@ -119,8 +132,7 @@ class JobConfig(BaseModel):
             if getattr(self, name) and self.report is None:
                 raise ValueError(f"{name} is given, so report must be given")
         for option, path in self.reports.items():
-            if ":/" in path:
-                raise ValueError(f"{option}: must be a path on this machine, got {path!r}")
+            require_local(option, path)
         return self
 
     @model_validator(mode="after")
@@ -181,6 +193,12 @@ class JobConfig(BaseModel):
         if "class_threshold" in of_classes:
             of_classes["drift_class_threshold"] = "By how much the class's threshold has changed."
         return of_table, of_classes
+
+    @property
+    def issue_count(self) -> str | None:
+        """Return the metric that says how many issues there are, if the task has one."""
+        names = list(self.metrics_of_task)
+        return names[names.index("issue_rate") - 1] if "issue_rate" in names else None
 
     @property
     def class_names(self) -> list[str] | None:
@@ -306,10 +324,7 @@ class FittedConfig(JobConfig):
     @model_validator(mode="after")
     def _files_agree(self) -> FittedConfig:
         for name in self.local_files:
-            if ":/" in (getattr(self, name) or ""):
-                raise ValueError(
-                    f"{name}: must be a path on this machine, got {getattr(self, name)!r}"
-                )
+            require_local(name, getattr(self, name) or "")
         given = [
             name
             for name in self.for_fitting

@@ -22,7 +22,8 @@ def read_config(path: str) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(Path(expanded(path)).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:  # also bytes, and dates, that are none
-        raise OptionError(f"config: cannot read {path!r} ({error})") from error
+        why = " ".join(str(error).split())  # what is wrong with YAML is said in several lines
+        raise OptionError(f"config: cannot read {path!r} ({why})") from error
     if not isinstance(loaded, dict):
         raise OptionError(f"config: {path!r} must hold keys and values, got {loaded!r}")
     return loaded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lq_spark.errors import EngineError, OptionError, require_one_of
@@ -62,7 +62,8 @@ def started_session(
         try:
             yield spark
         finally:
-            spark.stop()
+            with suppress(Exception):  # its JVM or server may be gone, which another error says
+                spark.stop()
 
 
 def _spark(app: str) -> SparkSession:

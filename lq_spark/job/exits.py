@@ -31,15 +31,23 @@ def worst_of(codes: Iterable[int]) -> int:
     return min(codes, key=_WORST_FIRST.index)
 
 
+def sentence_of(error: BaseException) -> str:
+    """Return what went wrong in one line, of an unexpected error with its type."""
+    if isinstance(error, LqError):
+        return str(error)
+    text = one_line(error)
+    return text if _says_it_all(text) else f"{type(error).__name__}: {text}"
+
+
 def tell(error: Exception, of: str = "") -> None:
     """Print an error as one line on standard error, an unexpected one as a whole before it.
 
     ``of`` is what the line says first: the file whose run has failed.
     """
-    text = str(error)
-    if not isinstance(error, LqError):
-        text = one_line(error)
-        if not text.startswith("[FAILED_READ_FILE"):  # which names the file and the column
-            traceback.print_exception(error)
-            text = f"{type(error).__name__}: {text}"
-    print(f"error: {of}{text}", file=sys.stderr)
+    if not isinstance(error, LqError) and not _says_it_all(one_line(error)):
+        traceback.print_exception(error)
+    print(f"error: {of}{sentence_of(error)}", file=sys.stderr)
+
+
+def _says_it_all(text: str) -> bool:
+    return text.startswith("[FAILED_READ_FILE")  # which names the file and the column

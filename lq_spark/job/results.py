@@ -112,6 +112,36 @@ class RunResults(_Strict):
         write_whole(path, self.model_dump_json(indent=1) + "\n", "run_results")
 
 
+class TableResults(_Strict):
+    """How it went with one configuration of a folder."""
+
+    file: str = Field(description="name of the configuration's file")
+    status: Literal["succeeded", "gate_failed", "failed", "bad_config", "not_started"]
+    exit_code: int = Field(description="that a run of this one alone would have had")
+    task: str | None = Field(default=None, description="null where the configuration is wrong")
+    error: Failure | None = None
+    rows: int | None = None
+    issues: int | None = Field(default=None, description="null where the task does not count any")
+    seconds: float | None = Field(default=None, description="wall-clock time of the run")
+    run: RunResults | None = Field(default=None, description="null where there was no run")
+
+
+class ManyResults(_Strict):
+    """How the runs of all configurations of a folder ended."""
+
+    format: Literal["lq_spark.many_results"] = "lq_spark.many_results"
+    format_version: Literal[1] = 1
+    exit_code: int = Field(description="of the process: the worst of the tables'")
+    started_at: datetime
+    finished_at: datetime
+    lq_spark_version: str = __version__
+    tables: list[TableResults] = Field(description="in the order of the files' names")
+
+    def save(self, path: str) -> None:
+        """Write it to a file; raise TableError if it cannot be written."""
+        write_whole(path, self.model_dump_json(indent=1) + "\n", "run_results")
+
+
 def failed(config: JobConfig, which: RunId, error: BaseException, exit_code: int) -> RunResults:
     """Return that a run failed."""
     return RunResults(

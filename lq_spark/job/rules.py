@@ -10,7 +10,8 @@ from lq_spark.core.confident.joint import COLLISION_RULES
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.label_issues.rules import FILTERS, Rule
 from lq_spark.core.multiclass.scores import METHODS, require_method
-from lq_spark.job.config import JobConfig, beside
+from lq_spark.job.config import JobConfig
+from lq_spark.job.places import beside
 from lq_spark.tables.spec import TableSpec
 
 HEALTH_TABLES = {"class_health": "_classes", "class_overlaps": "_overlaps"}

@@ -91,7 +91,7 @@ def no_table(spec: TableSpec, table_format: str, error: Exception) -> OptionErro
     return OptionError(f"{spec.option}: no {name} table {spec.name!r} ({one_line(error)})")
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Return Spark's message of a failure in one line."""
     text = str(error)
     line = r"[^\n]*(?:(?<=:)\n[^\n]*)?"  # a line that ends with a colon continues in the next

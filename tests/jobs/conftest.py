@@ -346,6 +346,14 @@ def run_in(_spark_session):
     return partial(run_job, _spark_session)
 
 
+@pytest.fixture(scope="session")
+def run_many(_spark_session):
+    """Run the configurations of a folder in the tests' own session: see runs.run_folder."""
+    from runs import run_folder
+
+    return partial(run_folder, _spark_session)
+
+
 @pytest.fixture
 def run(spark, tmp_path, run_in):
     """Run a job in the folder of the test."""

@@ -20,13 +20,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from lq_spark.job import cli
+from lq_spark.job import cli, many, single
+from lq_spark.job.config import names_a_place
 from lq_spark.job.config_file import load_config
-from lq_spark.job.run import execute
+from lq_spark.job.run import JobRun, execute
 from lq_spark.job.task import ARROW_BATCHES, READER_BATCHES
 from lq_spark.job.tasks.registry import TASKS as ENTRIES
 
-__all__ = ["cli", "execute"]
+__all__ = ["JobRun", "cli", "execute", "many", "single"]
 
 TASKS = tuple(ENTRIES)
 
@@ -44,6 +45,11 @@ def fields_of(task: str = "multiclass") -> dict[str, Any]:
 def parsed(task: str, *arguments: str) -> dict[str, Any]:
     """Return the flags of a command line, those alone that are given."""
     return vars(cli.parser(ENTRIES[task]).parse_args(arguments))
+
+
+def places_of(task: str) -> set[str]:
+    """Return the keys of a task's configuration that name a place."""
+    return {name for name, field in fields_of(task).items() if names_a_place(field)}
 
 
 def flags_of(task: str = "multiclass") -> set[str]:
@@ -171,6 +177,39 @@ def run_job(
     assert {name: spark.conf.get(name, None) for name in before} == before
     assert code in np.atleast_1d(ends), printed.getvalue() + errors.getvalue()
     return Done(task, keys, code, printed.getvalue(), errors.getvalue(), settings)
+
+
+@dataclass(frozen=True)
+class DoneMany:
+    """A run of a folder of configurations: its code, and what it printed."""
+
+    code: int
+    printed: str
+    errors: str
+
+    @property
+    def lines(self) -> list[list[str]]:
+        """Return the cells of the lines that are printed at the end, the counts not among them."""
+        lines = self.printed.splitlines()
+        head = next(n for n, line in enumerate(lines) if line.startswith("file "))
+        return [re.split(r" {2,}", line) for line in lines[head + 1 : -1]]
+
+    @property
+    def status(self) -> dict[str, str]:
+        """Return the status of each file, in order."""
+        return {cells[0]: cells[2] for cells in self.lines}
+
+
+def run_folder(spark: Any, folder: Path, *arguments: object) -> DoneMany:
+    """Run the configurations of a folder in the tests' own session."""
+    printed, errors = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(cli, "started_session", lambda app, **_: nullcontext(spark)),
+        redirect_stdout(printed),
+        redirect_stderr(errors),
+    ):
+        code = cli.main(["--config-dir", str(folder), *map(str, arguments)])
+    return DoneMany(code, printed.getvalue(), errors.getvalue())
 
 
 def left_in(folder: Path) -> set[str]:

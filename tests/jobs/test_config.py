@@ -437,6 +437,6 @@ def test_a_config_is_checked_without_pyspark(module):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_flag_is_a_key_and_every_key_a_flag(task):
-    of_the_process = {"help", "config", "dry_run", "print_schema", "progress"}
+    of_the_process = {"help", "config", "config_dir", "dry_run", "print_schema", "progress"}
     of_the_process |= {"engine", "memory", "cores"}
     assert flags_of(task) - of_the_process == set(fields_of(task))

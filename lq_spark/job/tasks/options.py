@@ -12,7 +12,6 @@ from lq_spark.core.neighbors.vectors import METRICS, agreed_metric
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import listed
 from lq_spark.job.config import FittedConfig, JobConfig, Name, Place
-from lq_spark.job.places import beside
 from lq_spark.job.rules import RULE_KEYS, RulesConfig
 from lq_spark.job.task import Task
 from lq_spark.tables.spec import TableSpec
