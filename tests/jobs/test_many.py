@@ -470,7 +470,7 @@ def test_each_task_says_which_metric_counts_its_issues():
     counts = {task: config_of(task, **config, **needed.get(task, {})).issue_count for task in TASKS}
     assert counts == {
         **dict.fromkeys(("multiclass", "tokens", "multilabel", "detection"), "label_issues"),
-        **dict.fromkeys(("regression", "segmentation"), "label_issues"),
+        **dict.fromkeys(("regression", "segmentation", "train"), "label_issues"),
         "audit": "rows_with_issues",
         "outliers": "outliers",
         "duplicates": "near_duplicates",
