@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from lq_spark.errors import DataError, OptionError, closest, listed
+from lq_spark.errors import OptionError, closest, listed
 from lq_spark.job.config import JobConfig, Name
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 DEFAULT_ESTIMATOR = "sklearn.linear_model.LogisticRegression"
 
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
-_FAILED = re.compile(r"estimator \w+ failed in [^\n]*")
 
 
 class EstimatorConfig(JobConfig):
@@ -97,17 +95,6 @@ def estimator_of(spark: SparkSession, config: EstimatorConfig) -> Any:
     except Exception as error:
         raise OptionError(f"estimator_params: {path} does not take them: {_line(error)}") from error
     return made
-
-
-@contextmanager
-def told_failures() -> Iterator[None]:
-    """Raise DataError, of one line, in place of what says that an estimator failed in training."""
-    try:
-        yield
-    except Exception as error:
-        if (said := _FAILED.search(str(error))) is None:
-            raise
-        raise DataError(said[0]) from error
 
 
 def _found(path: str) -> Any:

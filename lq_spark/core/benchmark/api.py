@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.benchmark.draws import bounded_shares
 from lq_spark.core.benchmark.flips import (
-    checked_noise_matrix,
     checked_shares,
     flip_counts,
     is_learnable,
@@ -23,6 +22,7 @@ from lq_spark.core.benchmark.flips import (
 )
 from lq_spark.core.benchmark.matrices import Bounds, balls_in_bins, random_noise_matrix
 from lq_spark.core.shared.checks import checked_labels
+from lq_spark.core.shared.noise_matrices import checked_noise_matrix
 from lq_spark.errors import DataError, OptionError, require_number, require_whole_number
 
 Seed: TypeAlias = int | np.random.Generator

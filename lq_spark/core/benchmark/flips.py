@@ -8,45 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lq_spark.core.shared.blocks import Float64
-from lq_spark.errors import DataError, OptionError
+from lq_spark.errors import DataError
 
 _SLACK: Final = 1e-6
 """How far sums of probabilities may be from 1."""
-
-
-def checked_noise_matrix(noise_matrix: ArrayLike, *, are_rates: bool = True) -> Float64:
-    """Return a noise matrix P(given | true) as float64, shape (K, K).
-
-    Raises
-    ------
-    OptionError
-        If it is not square, K is below 2, or, where its numbers must be rates, one is not from 0 to
-        1, or a column does not sum to 1.
-    """
-    wanted = "noise_matrix must be a K by K array of numbers, K at least 2"
-    try:
-        matrix = np.asarray(noise_matrix, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise OptionError(f"{wanted}, got {noise_matrix!r:.80}") from error
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
-        raise OptionError(f"{wanted}, got shape {matrix.shape}")
-    if not are_rates:
-        return matrix
-    wrong = np.argwhere(~((matrix >= 0.0) & (matrix <= 1.0 + _SLACK)))
-    if len(wrong):
-        given, true = wrong[0]
-        raise OptionError(
-            f"noise_matrix must have numbers from 0 to 1, got {matrix[given, true]} for class "
-            f"{true} given as {given}"
-        )
-    sums = matrix.sum(axis=0)
-    far = np.flatnonzero(np.abs(sums - 1.0) > _SLACK)
-    if len(far):
-        raise OptionError(
-            f"each column of noise_matrix must sum to 1, that of class {far[0]} sums to "
-            f"{sums[far[0]]:g}"
-        )
-    return matrix
 
 
 def checked_shares(py: ArrayLike, n_classes: int) -> Float64:

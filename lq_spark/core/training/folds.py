@@ -72,7 +72,7 @@ def require_trainable(
     stratified: bool,
     groups: str | None = None,
 ) -> None:
-    """Raise DataError unless the rows outside of each fold are of all classes.
+    """Raise DataError unless the rows outside of each fold are of all classes that occur.
 
     Parameters
     ----------
@@ -86,14 +86,15 @@ def require_trainable(
     """
     n_folds, of_classes = len(counts), counts.sum(axis=0)
     require_two_classes(of_classes)
-    if stratified and (few := np.flatnonzero(of_classes < n_folds)).size:
+    is_rare = (of_classes > 0) & (of_classes < n_folds)
+    if stratified and (few := np.flatnonzero(is_rare)).size:
         more = f" ({len(few)} such classes)" if len(few) > 1 else ""
         raise DataError(
             f"class {_name(few[0], classes)} has {of_classes[few[0]]} rows, fewer than n_folds, "
             f"{n_folds}{more}; take fewer folds, or leave such rows out"
         )
     require_held_out(counts.sum(axis=1), groups=groups)
-    missing = np.argwhere(of_classes - counts == 0)
+    missing = np.argwhere((of_classes - counts == 0) & (of_classes > 0))
     if len(missing):
         fold, label = missing[0]
         raise DataError(

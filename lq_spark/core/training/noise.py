@@ -16,6 +16,7 @@ from lq_spark.core.confident.joint import SparseMatrix, sparse
 from lq_spark.core.confident.latent import clipped_noise, converged, over, prior
 from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.shared.blocks import Float64
+from lq_spark.core.shared.noise_matrices import checked_noise_matrix
 from lq_spark.errors import DataError, OptionError
 
 MIN_EXAMPLES_PER_CLASS = 10
@@ -54,23 +55,21 @@ class LabelNoise:
         return weights
 
 
-def checked_noise_matrix(
+def told_matrix(
     name: str, matrix: ArrayLike | None, n_classes: int | None = None
 ) -> Float64 | None:
-    """Return a noise matrix of the caller; raise OptionError if it is none.
+    """Return a noise matrix of the caller, None if there is none.
 
     ``n_classes`` is K, where it is known.
+
+    Raises
+    ------
+    OptionError
+        If it is none, of another K, or has a trace of at most 1.
     """
     if matrix is None:
         return None
-    try:
-        rates = np.asarray(matrix, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise OptionError(f"{name} must be a K by K array of numbers ({error})") from error
-    if rates.ndim != 2 or rates.shape[0] != rates.shape[1]:
-        raise OptionError(f"{name} must be a K by K array, got shape {rates.shape}")
-    if not (np.isfinite(rates).all() and (rates >= 0).all() and (rates <= 1).all()):
-        raise OptionError(f"{name} must hold rates from 0 to 1")
+    rates = checked_noise_matrix(matrix, name=name)
     if n_classes not in (None, len(rates)):
         raise OptionError(f"{name} is of {len(rates)} classes, and there are K = {n_classes}")
     if np.trace(rates) <= 1.0:

@@ -19,7 +19,7 @@ from lq_spark.core.training.noise import MIN_EXAMPLES_PER_CLASS
 from lq_spark.core.training.samples import n_trained, training_quotas
 from lq_spark.errors import DataError, InvalidRowsError
 from lq_spark.job.config import FittedConfig, Name, Place
-from lq_spark.job.estimators import EstimatorConfig, estimator_of, told_failures
+from lq_spark.job.estimators import EstimatorConfig, estimator_of
 from lq_spark.job.rules import RULE_KEYS, RulesConfig, ScoresConfig
 from lq_spark.job.summary import Metric
 from lq_spark.job.task import Fitted, Task
@@ -287,14 +287,14 @@ class TrainTask(Task[TrainConfig]):
         if config.cleaned_output is not None:
             yield "cleaned_output", self._without_issues(rows, found)
         if config.save_model is not None:
-            with self.timed("model"), told_failures():
+            with self.timed("model"):
                 self.model = self._trained()
 
     def _cross_validated(self, rows: DataFrame) -> DataFrame:
         from lq_spark.tasks import training
 
         config = self.config
-        with self.timed("cross-validation"), told_failures():
+        with self.timed("cross-validation"):
             return training.cross_val_predict(
                 rows,
                 self.estimator,

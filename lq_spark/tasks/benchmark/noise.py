@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pyspark.sql import functions as F
 
-from lq_spark.core.benchmark.flips import checked_noise_matrix, flip_counts, require_learnable
+from lq_spark.core.benchmark.flips import flip_counts, require_learnable
 from lq_spark.core.shared.display import names_at
+from lq_spark.core.shared.noise_matrices import checked_noise_matrix
 from lq_spark.engine.draws import drawn, row_hash, with_part
 from lq_spark.engine.inputs import column, column_type, require_key, require_new_columns
 from lq_spark.errors import DataError, OptionError, listed, require_whole_number

@@ -330,10 +330,11 @@ class CleanLearningModel(Model, _CleanLearningModelParams, Kept):
         new = {PRED_PROBS: self.getProbabilityCol(), PREDICTED_LABEL: self.getPredictionCol()}
         require_new_columns(dataset, filter(None, new.values()))
         trained = dataclasses.replace(self._class_model, features=self.getFeaturesCol())
-        made: DataFrame = trained.predict(dataset, *new)
+        own = {name: f"__lq_{name}" for name in new}
+        made: DataFrame = trained.predict(dataset, **own)
         columns = {
-            PRED_PROBS: ml_vector(dataset.sparkSession, F.col(PRED_PROBS)),
-            PREDICTED_LABEL: F.col(PREDICTED_LABEL).cast("double"),
+            PRED_PROBS: ml_vector(dataset.sparkSession, F.col(own[PRED_PROBS])),
+            PREDICTED_LABEL: F.col(own[PREDICTED_LABEL]).cast("double"),
         }
         added = [columns[of].alias(name) for of, name in new.items() if name]
         return made.select(*map(column, dataset.columns), *added)

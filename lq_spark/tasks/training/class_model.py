@@ -27,7 +27,7 @@ from lq_spark.tasks.shared.labels import label_array, label_of
 from lq_spark.tasks.shared.names import PREDICTED_LABEL
 from lq_spark.tasks.training.batches import CODE, FOLD, LABEL, PRED_PROBS
 from lq_spark.tasks.training.columns import training_table
-from lq_spark.tasks.training.estimators import agreed_max_rows, is_of_spark
+from lq_spark.tasks.training.estimators import agreed_max_rows, is_of_spark, told_failures
 from lq_spark.tasks.training.final import (
     WEIGHT,
     Predicted,
@@ -37,6 +37,7 @@ from lq_spark.tasks.training.final import (
 )
 from lq_spark.tasks.training.passes import IS_TRAINED, rows_to_train, with_trained
 from lq_spark.tasks.training.spark_ml import (
+    FOUND_PROBS,
     INDEX,
     require_spark,
     spark_model,
@@ -46,6 +47,9 @@ from lq_spark.tasks.training.streamed import StreamedTask, streamed_model
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+
+
+_PREDICTED = "__lq_predicted"
 
 
 @dataclass(frozen=True)
@@ -90,33 +94,34 @@ class ClassModel:
         names = None if content["classes"] is None else tuple(content["classes"])
         return cls(model, features, content["n_features"], content["n_classes"], kind, names)
 
-    def predict(self, df: DataFrame, *names: str) -> DataFrame:
-        """Return the table with predicted_label, pred_probs, or both. Lazy."""
+    def predict(self, df: DataFrame, **names: str) -> DataFrame:
+        """Return the table with predicted_label, pred_probs, or both, under these names. Lazy."""
         table = feature_table(df, self.features)
-        require_new_columns(df, names)
+        require_new_columns(df, names.values())
         if is_of_spark(self.model):
             require_spark(df.sparkSession)
             made = with_spark_predicted(df, table, self.features, self.model, self.n_classes)
             label = label_of(F.col(INDEX), self.label_type, self.classes)
-            found = made.withColumn(PREDICTED_LABEL, label)
-            return found.select(*map(column, (*df.columns, *names)))
+            found = {PREDICTED_LABEL: label, PRED_PROBS: F.col(FOUND_PROBS)}
+            added = (found[of].alias(name) for of, name in names.items())
+            return made.select(*map(column, df.columns), *added)
         n_features = resolved_n_features(df, table, self.n_features)
         kinds = {PREDICTED_LABEL: self.label_type, PRED_PROBS: ArrayType(DoubleType())}
-        schema = StructType([StructField(name, kinds[name]) for name in names])
+        schema = StructType([StructField(name, kinds[of]) for of, name in names.items()])
         return with_predicted(df, self.model, table, n_features, self._predicted(names), schema)
 
-    def _predicted(self, names: Sequence[str]) -> Predicted:
+    def _predicted(self, names: Mapping[str, str]) -> Predicted:
         n_classes, kind, classes = self.n_classes, self.label_type, self.classes
 
         def run(model: Any, features: NDArray[np.floating]) -> dict[str, pa.Array]:
             made = {}
             if PREDICTED_LABEL in names:
                 index = np.asarray(model.predict(features)).astype(np.int64)
-                made[PREDICTED_LABEL] = label_array(index, kind, classes)
+                made[names[PREDICTED_LABEL]] = label_array(index, kind, classes)
             if PRED_PROBS in names:
                 found = class_probabilities(model, features, n_classes)
                 ends = np.arange(len(found) + 1, dtype=np.int64) * n_classes
-                made[PRED_PROBS] = list_array(array_of(found.reshape(-1)), ends)
+                made[names[PRED_PROBS]] = list_array(array_of(found.reshape(-1)), ends)
             return made
 
         return run
@@ -147,7 +152,7 @@ def train_class_model(
     """
     table = training_table(df, id=id, label=label, features=features, classes=classes, groups=None)
     n_features = resolved_n_features(df, table.features, None)
-    with ExitStack() as stack:
+    with told_failures(), ExitStack() as stack:
         vectors = rows_to_train(df, table, n_features, seed, stack)
         of_classes = class_counts(
             select(df, label), table.labels, fail=True, validate="training.validate"
@@ -156,16 +161,17 @@ def train_class_model(
         k = max(n_classes or 0, len(of_classes))
         weight = _weight(table.labels.index, class_weights, sample_weight)
         dtype = table.features.dtype
+        max_rows = agreed_max_rows(estimator, max_train_rows, batch_rows)
+        if batch_rows is None and of_classes.sum() > max_rows:
+            # Of one fold: what is trained with, of those not in the other, empty one.
+            whole = vectors.select(ROW, LABEL, CODE, F.lit(0).alias(FOLD))
+            counts = np.stack([of_classes, np.zeros_like(of_classes)])
+            drawn = with_trained(whole, counts, max_rows, stacklevel).where(IS_TRAINED).select(ROW)
+            vectors = vectors.join(drawn, ROW)
+            df = df.join(drawn, column(id) == column(ROW), "left_semi")
         if is_of_spark(estimator):
             model = spark_model(df, table, features, label, estimator, seed, weight)
         else:
-            max_rows = agreed_max_rows(estimator, max_train_rows, batch_rows)
-            if batch_rows is None and of_classes.sum() > max_rows:
-                # Of one fold: what is trained with, of those not in the other, empty one.
-                whole = vectors.select(ROW, LABEL, CODE, F.lit(0).alias(FOLD))
-                counts = np.stack([of_classes, np.zeros_like(of_classes)])
-                drawn = with_trained(whole, counts, max_rows, stacklevel)
-                vectors = vectors.join(drawn.where(IS_TRAINED).select(ROW), ROW)
             if weight is not None:
                 weights = df.select(column(id).alias(ROW), weight.alias(WEIGHT))
                 vectors = vectors.join(weights, ROW)
@@ -178,13 +184,13 @@ def train_class_model(
     return ClassModel(model, features, n_features, k, column_type(df, label), table.labels.classes)
 
 
-def accuracy(predicted: DataFrame, label: str, classes: Sequence[str] | None) -> float:
+def accuracy(model: ClassModel, df: DataFrame, label: str, classes: Sequence[str] | None) -> float:
     """Return the share of the rows whose label is the predicted one; one pass, now."""
-    given, found = (
-        checked_labels(predicted, name, classes, None) for name in (label, PREDICTED_LABEL)
-    )
+    given = checked_labels(df, label, classes, None)
+    rows = model.predict(df, **{PREDICTED_LABEL: _PREDICTED})
+    found = checked_labels(rows, _PREDICTED, classes, None)
     is_right = (given.index == found.index).cast("bigint")
-    counts = predicted.agg(F.count(F.lit(1)), F.count(given.reason), F.sum(is_right))
+    counts = rows.agg(F.count(F.lit(1)), F.count(given.reason), F.sum(is_right))
     [(n_rows, n_bad, n_right)] = counts.collect()
     if not n_rows:
         raise DataError("the table is empty; its accuracy needs at least 1 row")

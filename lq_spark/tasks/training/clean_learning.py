@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from lq_spark.core.confident.thresholds import Thresholds
+from lq_spark.core.label_issues.rules import Rule
+from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.training.folds import N_FOLDS
 from lq_spark.core.training.noise import (
-    checked_noise_matrix,
+    told_matrix,
 )
 from lq_spark.engine.inputs import column
 from lq_spark.errors import (
@@ -20,6 +22,7 @@ from lq_spark.errors import (
 )
 from lq_spark.tasks.neighbors.columns import Features
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, PREDICTED_LABEL
+from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.training.batches import PRED_PROBS
 from lq_spark.tasks.training.class_model import ClassModel, accuracy, train_class_model
 from lq_spark.tasks.training.columns import require_weights, with_given_issues
@@ -28,6 +31,7 @@ from lq_spark.tasks.training.estimators import (
     agreed_max_rows,
     checked_estimator,
     checked_fit_kwargs,
+    require_predict,
     require_takes_weights,
     takes_weights,
 )
@@ -35,6 +39,7 @@ from lq_spark.tasks.training.found_noise import (
     ISSUE_OPTIONS,
     QUALITY_OPTIONS,
     NoiseFigures,
+    Told,
     checked_options,
     found_noise,
 )
@@ -127,7 +132,9 @@ class CleanLearning(Learner[ClassModel], NoiseFigures):
         require_whole_number("cv_n_folds", cv_n_folds, 2)
         if pulearning not in (None, 0, 1) or isinstance(pulearning, bool):
             raise OptionError(f"pulearning must be 0, 1 or None, got {pulearning!r}")
-        agreed_max_rows(checked_estimator(clf, seed), max_train_rows, batch_rows)
+        trained = checked_estimator(clf, seed)
+        require_predict(trained)
+        agreed_max_rows(trained, max_train_rows, batch_rows)
         self._given = self.clf = clf
         self.id, self.label, self.features = id, label, features
         self.classes = None if classes is None else tuple(classes)
@@ -141,6 +148,8 @@ class CleanLearning(Learner[ClassModel], NoiseFigures):
         self.label_quality_scores_kwargs = checked_options(
             "label_quality_scores_kwargs", label_quality_scores_kwargs, QUALITY_OPTIONS
         )
+        Rule(**{"filter_by": "prune_by_noise_rate", **self.find_label_issues_kwargs})
+        require_method(**{"method": "self_confidence", **self.label_quality_scores_kwargs})
 
     def find_label_issues(
         self,
@@ -183,8 +192,14 @@ class CleanLearning(Learner[ClassModel], NoiseFigures):
             :func:`lq_spark.multiclass.find_issues`.
         """
         self._issues = self._found = None
-        noise = checked_noise_matrix("noise_matrix", noise_matrix)
-        inverse = checked_noise_matrix("inverse_noise_matrix", inverse_noise_matrix)
+        refuse_stream(df, "training.CleanLearning.find_label_issues")
+        noise = told_matrix("noise_matrix", noise_matrix)
+        inverse = told_matrix("inverse_noise_matrix", inverse_noise_matrix)
+        if pred_probs is not None:
+            require_unused("pred_probs", clf_kwargs=clf_kwargs)
+        told = Told(thresholds, noise, inverse, self.pulearning)
+        if pred_probs is None:
+            told.require_of_labels(df, self.label, self.classes)
         fit_kwargs = checked_fit_kwargs("clf_kwargs", clf_kwargs, self.clf)
         scored = df
         if pred_probs is None:
@@ -205,11 +220,8 @@ class CleanLearning(Learner[ClassModel], NoiseFigures):
             label=self.label,
             pred_probs=pred_probs or PRED_PROBS,
             classes=self.classes,
-            thresholds=thresholds,
-            noise_matrix=noise,
-            inverse_noise_matrix=inverse,
+            told=told,
             converge=self.converge_latent_estimates,
-            pulearning=self.pulearning,
             options={**self.find_label_issues_kwargs, **self.label_quality_scores_kwargs},
         )
         self._issues = self._found.issues
@@ -257,6 +269,7 @@ class CleanLearning(Learner[ClassModel], NoiseFigures):
             As :meth:`find_label_issues`; if the rows that are left are of one class; if the
             classifier fails, with its message.
         """
+        refuse_stream(df, "training.CleanLearning.fit")
         estimator = checked_estimator(self.clf, self.seed)
         cross_validated = checked_fit_kwargs("clf_kwargs", clf_kwargs, estimator)
         if self.batch_rows is not None:
@@ -308,15 +321,15 @@ class CleanLearning(Learner[ClassModel], NoiseFigures):
         InvalidRowsError
             If the features of a row cannot be used; when the result is computed.
         """
-        return self.trained.predict(df, PREDICTED_LABEL, PRED_PROBS)
+        return self.trained.predict(df, predicted_label=PREDICTED_LABEL, pred_probs=PRED_PROBS)
 
     def predict(self, df: DataFrame) -> DataFrame:
         """Return the table with ``predicted_label``, in the type of the labels; as above."""
-        return self.trained.predict(df, PREDICTED_LABEL)
+        return self.trained.predict(df, predicted_label=PREDICTED_LABEL)
 
     def predict_proba(self, df: DataFrame) -> DataFrame:
         """Return the table with ``pred_probs``; as above."""
-        return self.trained.predict(df, PRED_PROBS)
+        return self.trained.predict(df, pred_probs=PRED_PROBS)
 
     def score(self, df: DataFrame) -> float:
         """Return the share of the rows whose label the model predicts: 1 all. One pass, now.
@@ -326,7 +339,8 @@ class CleanLearning(Learner[ClassModel], NoiseFigures):
         InvalidRowsError, DataError
             If a row has no class or features, or there is none.
         """
-        return accuracy(self.predict(df), self.label, self.classes)
+        refuse_stream(df, "training.CleanLearning.score")
+        return accuracy(self.trained, df, self.label, self.classes)
 
     @property
     def _columns(self) -> dict[str, Any]:

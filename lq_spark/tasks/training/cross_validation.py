@@ -25,6 +25,7 @@ from lq_spark.tasks.training.estimators import (
     checked_estimator,
     checked_fit_kwargs,
     is_of_spark,
+    told_failures,
 )
 from lq_spark.tasks.training.passes import (
     counts_of,
@@ -167,7 +168,7 @@ def cross_val_predict(
     if is_of_spark(trained):
         require_spark(df.sparkSession)
     n_features = resolved_n_features(df, table.features, None)
-    with Held() as held, ExitStack() as stack:
+    with told_failures(), Held() as held, ExitStack() as stack:
         rows = rows_to_train(df, table, n_features, seed, stack)
         of_classes = class_counts(
             select(df, label), table.labels, fail=True, validate="training.validate"

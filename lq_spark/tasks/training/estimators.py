@@ -7,6 +7,7 @@ given, or none.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -21,6 +22,8 @@ from lq_spark.errors import (
 
 MAX_TRAIN_ROWS: Final = 200_000
 """Of 100 features they are 160 MB in a worker, as doubles, which it holds some three times."""
+
+_FAILED = re.compile(r"estimator \w+ failed in [^\n]*")
 
 _ALLOWED = (
     "allowed are an object with fit and predict_proba, as scikit-learn's classifiers have them, "
@@ -165,6 +168,15 @@ def takes_weights(estimator: Any, batch_rows: int | None = None) -> bool:
     return "sample_weight" in inspect.signature(trains).parameters
 
 
+def require_predict(estimator: Any) -> None:
+    """Raise OptionError if what it has trained says no class."""
+    if not is_of_spark(estimator) and not hasattr(estimator, "predict"):
+        raise OptionError(
+            f"estimator {type(estimator).__name__} has no predict, by which it says the class of a "
+            "row"
+        )
+
+
 def require_takes_weights(estimator: Any, batch_rows: int | None = None) -> None:
     """Raise OptionError if rows cannot be weighed in training, or have weights already."""
     if not takes_weights(estimator, batch_rows):
@@ -199,6 +211,17 @@ def failing_in(where: str, estimator: object) -> Iterator[None]:
         kind = "" if isinstance(error, DataError) else f"{type(error).__name__}: "
         name = type(estimator).__name__
         raise DataError(f"estimator {name} failed in {where}: {kind}{error}") from error
+
+
+@contextmanager
+def told_failures() -> Iterator[None]:
+    """Raise DataError, of one line, in place of what says that an estimator failed in training."""
+    try:
+        yield
+    except Exception as error:
+        if (said := _FAILED.search(str(error))) is None:
+            raise
+        raise DataError(said[0]) from error
 
 
 def classifier_of(estimator: Any) -> Any:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 WEIGHT = "__lq_weight"
 
+BLOCK_ROWS = 1024
+"""Rows that are predicted together."""
+
 MODEL = StructType([StructField("model", BinaryType())])
 
 
@@ -72,7 +75,9 @@ class TrainingTask:
                 options["sample_weight"] = values_of(rows[WEIGHT])
             model = clone(task.estimator)
             with failing_in("the last training", task.estimator):
-                model.fit(byte_rows(rows[VECTOR], task.dtype, task.n_features), labels, **options)
+                # A copy, so that where the features lay in memory cannot matter.
+                features = np.array(byte_rows(rows[VECTOR], task.dtype, task.n_features))
+                model.fit(features, labels, **options)
             return pa.table({"model": pickled(model)})
 
         return run
@@ -118,6 +123,28 @@ def _predicted_batch(
     def run(features: pa.Array) -> dict[str, pa.Array]:
         matrix, reasons = read_features(features, n_features)
         require_usable(reasons, None, of="training")
-        return predicted(model, matrix)
+        return predicted_in_blocks(model, matrix, predicted)
 
     return run
+
+
+def predicted_in_blocks(
+    model: Any, features: NDArray[np.floating], predicted: Predicted
+) -> dict[str, pa.Array]:
+    """Return the new columns of rows, made of blocks that all have BLOCK_ROWS rows.
+
+    Products of matrices of other sizes are added up in another order: with blocks of one size the
+    last bits of a row do not depend on how many others are in its batch. The last block is filled
+    up with its own rows.
+    """
+    made = []
+    for start in range(0, max(len(features), 1), BLOCK_ROWS):
+        block = features[start : start + BLOCK_ROWS]
+        whole = (
+            block.take(np.arange(BLOCK_ROWS) % max(len(block), 1), axis=0)
+            if len(block)
+            else (np.zeros((BLOCK_ROWS, features.shape[1]), features.dtype))
+        )
+        found = predicted(model, whole)
+        made.append({name: values.slice(0, len(block)) for name, values in found.items()})
+    return {name: pa.concat_arrays([one[name] for one in made]) for name in made[0]}

@@ -16,14 +16,16 @@ from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.training.noise import (
     MIN_EXAMPLES_PER_CLASS,
     LabelNoise,
-    checked_noise_matrix,
     checked_thresholds,
     label_noise,
     positive_unlabeled,
+    told_matrix,
 )
+from lq_spark.engine.verbs import select
 from lq_spark.errors import OptionError, require_one_of
 from lq_spark.tasks.multiclass.issues import fit, issues_with_noise
 from lq_spark.tasks.multiclass.thresholds import fit_thresholds
+from lq_spark.tasks.shared.class_counts import checked_labels, class_counts
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -102,6 +104,55 @@ class NoiseFigures:
         return None if self._found is None else self._found.joint.dense()
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a caller knows of the noise.
+
+    Attributes
+    ----------
+    thresholds : Thresholds, array-like of float, shape (K,), or None
+        By which the confident joint is counted.
+    noise_matrix, inverse_noise_matrix : ndarray of float64, shape (K, K), or None
+    pulearning : int or None
+        The class, of two, whose given labels are all right.
+    """
+
+    thresholds: Thresholds | ArrayLike | None
+    noise_matrix: Float64 | None
+    inverse_noise_matrix: Float64 | None
+    pulearning: int | None
+
+    def require_of_labels(self, df: DataFrame, label: str, classes: Sequence[str] | None) -> None:
+        """Raise OptionError if it is of another number of classes than the labels of a table."""
+        given = (self.thresholds, self.noise_matrix, self.inverse_noise_matrix, self.pulearning)
+        if any(one is not None for one in given):
+            labels = checked_labels(df, label, classes, None)
+            counts = class_counts(
+                select(df, label), labels, fail=True, validate="training.validate"
+            )
+            self.require_of(len(counts))
+
+    def require_of(self, n_classes: int) -> None:
+        """Raise OptionError if it is of another K."""
+        told_matrix("noise_matrix", self.noise_matrix, n_classes)
+        told_matrix("inverse_noise_matrix", self.inverse_noise_matrix, n_classes)
+        if self.pulearning is not None and n_classes != 2:
+            raise OptionError(f"pulearning is given, and there are K = {n_classes} classes")
+        if self.thresholds is not None:
+            self.thresholds_of(n_classes)
+
+    def thresholds_of(self, n_classes: int) -> tuple[float, ...]:
+        """Return the thresholds; raise OptionError if they are of another K."""
+        if not isinstance(self.thresholds, Thresholds):
+            return checked_thresholds(self.thresholds, n_classes)  # type: ignore[arg-type]
+        if self.thresholds.n_classes != n_classes:
+            raise OptionError(
+                f"thresholds has K = {self.thresholds.n_classes} classes, the table has "
+                f"K = {n_classes}"
+            )
+        return self.thresholds.values
+
+
 def found_noise(
     df: DataFrame,
     *,
@@ -109,40 +160,33 @@ def found_noise(
     label: str,
     pred_probs: str,
     classes: Sequence[str] | None,
-    thresholds: Thresholds | ArrayLike | None,
-    noise_matrix: Float64 | None,
-    inverse_noise_matrix: Float64 | None,
+    told: Told,
     converge: bool,
-    pulearning: int | None,
     options: Mapping[str, Any],
 ) -> FoundNoise:
     """Return the table with its issues and their noise; ``options`` are those of the issues."""
     columns: dict[str, Any] = {"label": label, "pred_probs": pred_probs, "classes": classes}
-    told = None
-    if thresholds is not None or pulearning is not None:
-        told = _told(df, columns, thresholds, pulearning)
+    counted_by = None
+    if told.thresholds is not None or told.pulearning is not None:
+        counted_by = _counted_by(df, columns, told)
     issues, counted = issues_with_noise(
         df,
         id=id,
         **columns,
         **{"min_examples_per_class": MIN_EXAMPLES_PER_CLASS, **options},
-        joint=None if told is None else _joint(told, pulearning),
+        joint=None if counted_by is None else _joint(counted_by, told.pulearning),
         count=True,
     )
-    model: Any = told or counted
-    for name, matrix in (
-        ("noise_matrix", noise_matrix),
-        ("inverse_noise_matrix", inverse_noise_matrix),
-    ):
-        checked_noise_matrix(name, matrix, model.n_classes)
+    model: Any = counted_by or counted
+    told.require_of(model.n_classes)
     noise = label_noise(
         model,
-        noise_matrix=noise_matrix,
-        inverse_noise_matrix=inverse_noise_matrix,
+        noise_matrix=told.noise_matrix,
+        inverse_noise_matrix=told.inverse_noise_matrix,
         converge=converge,
-        pulearning=pulearning,
+        pulearning=told.pulearning,
     )
-    return FoundNoise(issues, model, _joint(model, pulearning), noise)
+    return FoundNoise(issues, model, _joint(model, told.pulearning), noise)
 
 
 def _joint(model: NoiseModel, pulearning: int | None) -> SparseMatrix:
@@ -150,17 +194,10 @@ def _joint(model: NoiseModel, pulearning: int | None) -> SparseMatrix:
     return joint if pulearning is None else positive_unlabeled(joint, pulearning)
 
 
-def _told(
-    df: DataFrame,
-    columns: dict[str, Any],
-    thresholds: Thresholds | ArrayLike | None,
-    pulearning: int | None,
-) -> NoiseModel:
-    """Return what a table says of its noise by thresholds; of two classes, if one is sure."""
-    own = fit_thresholds(df, **columns)
-    if pulearning is not None and own.n_classes != 2:
-        raise OptionError(f"pulearning is given, and there are K = {own.n_classes} classes")
-    given = own if thresholds is None else thresholds
-    if not isinstance(given, Thresholds):
-        given = replace(own, values=checked_thresholds(given, own.n_classes))
+def _counted_by(df: DataFrame, columns: dict[str, Any], told: Told) -> NoiseModel:
+    """Return what a table says of its noise by the thresholds that it is told, or its own."""
+    given = fit_thresholds(df, **columns)
+    told.require_of(given.n_classes)
+    if told.thresholds is not None:
+        given = replace(given, values=told.thresholds_of(given.n_classes))
     return fit(df, **columns, thresholds=given)

@@ -24,6 +24,7 @@ from lq_spark.tasks.regression.columns import LABEL_NOT_FINITE, checked_number
 from lq_spark.tasks.shared.names import NO_LABEL, PREDICTED_LABEL
 from lq_spark.tasks.training.batches import CODE, LABEL
 from lq_spark.tasks.training.columns import number_table
+from lq_spark.tasks.training.estimators import told_failures
 from lq_spark.tasks.training.final import WEIGHT, TrainingTask, trained_model, with_predicted
 from lq_spark.tasks.training.passes import IS_TRAINED, rows_to_train, warn_of_drawn, with_drawn
 from lq_spark.tasks.training.rounds import moments_of
@@ -89,7 +90,7 @@ def train_number_model(
     """Return the model of all rows of a table, trained now; ``estimator`` has been checked."""
     table = number_table(df, id=id, label=label, features=features, groups=None)
     n_features = resolved_n_features(df, table.features, None)
-    with ExitStack() as stack:
+    with told_failures(), ExitStack() as stack:
         rows = rows_to_train(df, table, n_features, seed, stack)
         n_rows = rows.count()
         if not n_rows:

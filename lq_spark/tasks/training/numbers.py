@@ -24,7 +24,7 @@ from lq_spark.tasks.neighbors.columns import Features, resolved_n_features
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.training.batches import FOLD, LABEL, PREDICTION
 from lq_spark.tasks.training.columns import NumberTable, number_table
-from lq_spark.tasks.training.estimators import MAX_TRAIN_ROWS, checked_regressor
+from lq_spark.tasks.training.estimators import MAX_TRAIN_ROWS, checked_regressor, told_failures
 from lq_spark.tasks.training.passes import rows_to_train
 from lq_spark.tasks.training.rounds import Round, Trainer, moments_of, name_of
 
@@ -132,7 +132,7 @@ def cross_val_predict_numbers(
     table = number_table(df, id=id, label=label, features=features, groups=groups)
     require_new_columns(df, [PREDICTION, FOLD, UNCERTAINTY])
     trained = checked_regressor(estimator, seed)
-    with Held() as held, ExitStack() as stack:
+    with told_failures(), Held() as held, ExitStack() as stack:
         trainer = trainer_of(df, table, trained, seed, max_train_rows, n_folds, stack)
         first = first_predictions(trainer, n_folds, n_boot, stack)
         made = with_uncertainty(

@@ -18,7 +18,12 @@ from lq_spark.tasks.regression.columns import UNCERTAINTY_NOT_FINITE, checked_nu
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, LABEL_QUALITY, PREDICTED_LABEL
 from lq_spark.tasks.shared.streams import refuse_stream
 from lq_spark.tasks.training.columns import number_table, require_weights, with_given_issues
-from lq_spark.tasks.training.estimators import MAX_TRAIN_ROWS, checked_regressor, takes_weights
+from lq_spark.tasks.training.estimators import (
+    MAX_TRAIN_ROWS,
+    checked_regressor,
+    takes_weights,
+    told_failures,
+)
 from lq_spark.tasks.training.learner import Learner
 from lq_spark.tasks.training.number_issues import flagged, without_issues
 from lq_spark.tasks.training.number_model import NumberModel, explained_share, train_number_model
@@ -283,7 +288,7 @@ class RegressionCleanLearning(Learner[NumberModel]):
         if isinstance(uncertainty, str):
             _require_uncertainties(df, uncertainty)
         folds, n_boot = self.cv_n_folds, self.n_boot if uncertainty is None else 0
-        with Held() as held, ExitStack() as stack:
+        with told_failures(), Held() as held, ExitStack() as stack:
             trainer = trainer_of(
                 df, table, estimator, self.seed, self.max_train_rows, folds, stack, "cv_n_folds"
             )

@@ -26,7 +26,7 @@ from lq_spark.tasks.training.passes import IS_TRAINED
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
-INDEX = "__lq_index"
+INDEX, FOUND_PROBS = "__lq_index", "__lq_found"
 _CODED, _VECTOR, _PROBABILITY, _RAW = (
     f"__lq_{name}" for name in ("fold", "vector", "probability", "raw")
 )
@@ -82,12 +82,19 @@ def spark_predictions(
         found.append(made.select(ROW, array.alias(PRED_PROBS), F.lit(fold).cast("int").alias(FOLD)))
     whole = stack.enter_context(kept(functools.reduce(lambda a, b: a.unionByName(b), found)))
     sizes = sorted(row[0] for row in whole.select(F.size(PRED_PROBS)).distinct().collect())
-    if sizes != [n_classes]:
+    highest = int(counts.sum(axis=0).nonzero()[0].max()) + 1  # Spark ML knows of no others
+    if sizes not in ([highest], [n_classes]):
         raise DataError(
             f"estimator {type(estimator).__name__} gives {sizes[0]} probabilities, and there are "
             f"K = {n_classes} classes"
         )
-    return whole
+    return whole.withColumn(PRED_PROBS, _padded(F.col(PRED_PROBS), n_classes))
+
+
+def _padded(probabilities: Column, n_classes: int) -> Column:
+    """Return K probabilities: 0 of the classes after those that a model knows."""
+    missing = F.lit(n_classes) - F.size(probabilities)
+    return F.concat(probabilities, F.array_repeat(F.lit(0.0), missing))
 
 
 def _table_for(
@@ -166,7 +173,7 @@ def with_spark_predicted(
     model: Any,
     n_classes: int,
 ) -> DataFrame:
-    """Return the table with INDEX, the class index, and PRED_PROBS, by a model of Spark. Lazy."""
+    """Return the table with INDEX, the class index, and FOUND_PROBS, by a model of Spark. Lazy."""
     from pyspark.ml.functions import array_to_vector
 
     vector = array_to_vector(F.transform(table.input.column, lambda x: x.cast("double")))
@@ -187,12 +194,10 @@ def with_spark_predicted(
         found = model.transform(made)
         probability, prediction = classifier.getProbabilityCol(), classifier.getPredictionCol()
     array = float_array(found, "estimator", probability)
-    # A class of no row that the model was trained with, after those it knows.
-    missing = F.array_repeat(F.lit(0.0), F.lit(n_classes) - F.size(array))
     result: DataFrame = found.select(
         *(restored.get(name, column(name)) for name in df.columns),
         column(prediction).cast("bigint").alias(INDEX),
-        F.concat(array, missing).alias(PRED_PROBS),
+        _padded(array, n_classes).alias(FOUND_PROBS),
     )
     return result
 
@@ -217,4 +222,6 @@ def _seeds(estimator: Any, seed: int) -> dict[Any, int]:
             found[stage.getParam("seed")] = seed
         if hasattr(stage, "getStages"):
             left += [each for each in stage.getStages() if hasattr(each, "fit")]
+        if hasattr(stage, "getEstimator"):
+            left.append(stage.getEstimator())
     return found

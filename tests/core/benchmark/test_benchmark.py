@@ -292,7 +292,7 @@ PY = [0.4, 0.3, 0.3]
             OptionError,
             r"must be a K by K array of numbers, K at least 2, got",
         ),
-        ([0, 1], [[1.5, 0], [-0.5, 1]], OptionError, "from 0 to 1, got 1.5 for class 0 given as 0"),
+        ([0, 1], [[1.5, 0], [-0.5, 1]], OptionError, "from 0 to 1, got 1.5 in row 0, column 0"),
         ([0, 1], [[0.9, 0.2], [0.1, 0.9]], OptionError, "that of class 1 sums to 1.1"),
     ],
 )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from cleanlab.classification import CleanLearning as Oracle
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.datasets import load_digits
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
@@ -387,13 +388,56 @@ class Refuses(Counts):
         raise ValueError("no training today")
 
 
+def test_probabilities_of_new_rows_do_not_depend_on_the_partitions(table, assert_same_bits):
+    digits = load_digits()
+    ours = training.CleanLearning(LogisticRegression(max_iter=500))
+    df = table(digits.data / 16, digits.target)
+    ours.fit(df, label_issues=df.selectExpr("id", "false AS is_label_issue"))
+    made = [
+        in_order(ours.predict_proba(df.repartition(n)), "pred_probs")[0] for n in (1, 2, 7, 300)
+    ]
+    for probs in made[1:]:
+        assert_same_bits(probs, made[0])
+
+
+def test_a_class_without_rows_has_no_probability(table):
+    features, labels = noisy(3)
+    df = table(features, np.array(NAMES)[labels], "string")
+    for classes in (("yak", *NAMES), (*NAMES, "yak")):
+        ours = training.CleanLearning(GaussianNB(), classes=classes).fit(df)
+        (probs,) = in_order(ours.get_label_issues(), "pred_probs")
+        assert probs.shape == (N, 4)
+        assert (probs[:, classes.index("yak")] == 0).all()
+        assert ours.score(df) > 0.6
+
+
+def test_a_stream_is_refused(table, spark, tmp_path):
+    table(*noisy(3)).write.parquet(f"file://{tmp_path}/rows")
+    rows = spark.readStream.schema("id int, features array<double>, label int")
+    stream = rows.parquet(f"file://{tmp_path}/rows")
+    ours = training.CleanLearning(GaussianNB())
+    for method in ("find_label_issues", "fit", "score"):
+        with pytest.raises(OptionError, match=f"CleanLearning.{method} .*stream"):
+            getattr(ours, method)(stream)
+
+
 def test_one_that_fails_in_the_last_training_says_so(table):
     df = table(*noisy(3))
     said = "estimator Refuses failed in the last training: ValueError: no training today"
-    with pytest.raises(Exception, match=said):
+    with pytest.raises(DataError, match=f"^{said}$"):
         training.CleanLearning(Refuses()).fit(
             df, label_issues=df.selectExpr("id", "false AS is_label_issue")
         )
+
+
+class NoLabels(BaseEstimator):
+    """Gives probabilities alone."""
+
+    def fit(self, X, y):
+        return self
+
+    def predict_proba(self, X):
+        return np.ones((len(X), 1))
 
 
 @pytest.mark.parametrize(
@@ -405,6 +449,12 @@ def test_one_that_fails_in_the_last_training_says_so(table):
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
         ({"clf": object()}, "estimator object gives no probabilities of classes"),
         ({"clf": GaussianNB}, "is the class GaussianNB, not an object of it"),
+        (
+            {"clf": NoLabels()},
+            "estimator NoLabels has no predict, by which it says the ",
+        ),
+        ({"find_label_issues_kwargs": {"filter_by": "x"}}, "filter_by must be one of"),
+        ({"label_quality_scores_kwargs": {"method": "x"}}, "method must be one of"),
         (
             {"find_label_issues_kwargs": {"multi_label": True}},
             "a name in find_label_issues_kwargs must be one of 'filter_by', 'frac_noise'",
@@ -430,9 +480,14 @@ def test_a_wrong_option_is_refused_when_it_is_given(options, said):
     ("options", "said"),
     [
         ({"noise_matrix": [[0.5, 0.5], [0.5, 0.5]]}, "the trace of noise_matrix is 1, and must be"),
-        ({"noise_matrix": np.eye(3)[:2]}, "noise_matrix must be a K by K array, got shape (2, 3)"),
-        ({"noise_matrix": [["a"]]}, "noise_matrix must be a K by K array of numbers (could not"),
-        ({"inverse_noise_matrix": 2 * np.eye(3)}, "inverse_noise_matrix must hold rates from 0 "),
+        ({"noise_matrix": np.eye(3)[:2]}, "K at least 2, got shape (2, 3)"),
+        ({"noise_matrix": [["a"]]}, "noise_matrix must be a K by K array of numbers, K at least 2"),
+        ({"inverse_noise_matrix": 2 * np.eye(3)}, "inverse_noise_matrix must have numbers from 0 "),
+        ({"noise_matrix": 0.5 * np.eye(3)}, "each column of noise_matrix must sum to 1, that of "),
+        (
+            {"pred_probs": "label", "clf_kwargs": {"a": 1}},
+            "clf_kwargs is given, which does not ",
+        ),
     ],
 )
 def test_a_wrong_matrix_is_refused_before_a_job(unread, options, said):
@@ -445,7 +500,7 @@ def test_a_wrong_matrix_is_refused_before_a_job(unread, options, said):
 def test_what_does_not_go_with_the_classes_is_refused(table):
     features, labels = noisy(3)
     df = table(features, labels)
-    ours = training.CleanLearning(GaussianNB())
+    ours = training.CleanLearning(Refuses())  # before any training
     with pytest.raises(OptionError, match="noise_matrix is of 2 classes, and there are K = 3"):
         ours.find_label_issues(df, noise_matrix=np.eye(2))
     with pytest.raises(OptionError, match="thresholds must be 3 numbers from 0 to 1, one a class"):
@@ -455,7 +510,8 @@ def test_what_does_not_go_with_the_classes_is_refused(table):
     with pytest.raises(OptionError, match="thresholds has K = 2 classes, the table has K = 3"):
         ours.find_label_issues(df, thresholds=Thresholds((0.5, 0.5), (1, 1)))
     with pytest.raises(OptionError, match="pulearning is given, and there are K = 3 classes"):
-        training.CleanLearning(GaussianNB(), pulearning=1).find_label_issues(df)
+        training.CleanLearning(Refuses(), pulearning=1).find_label_issues(df)
+    ours = training.CleanLearning(GaussianNB())
     singular = np.array([[0.6, 0.6, 0.2], [0.2, 0.2, 0.2], [0.2, 0.2, 0.6]])
     with pytest.raises(DataError, match="noise_matrix cannot be inverted"):
         ours.find_label_issues(df, noise_matrix=singular)
@@ -496,6 +552,8 @@ def test_nothing_can_be_predicted_before_training_nor_of_rows_without_features(t
     said = "1 rows with null feature. training.validate names them all"
     with pytest.raises(Exception, match=said):
         ours.predict(broken).collect()
+    predicted = ours.predict(df)
+    assert ours.score(predicted) == ours.score(df)  # though there is such a column already
     with pytest.raises(InvalidRowsError, match="1 of 400 rows have no class to compare with"):
         ours.score(df.selectExpr("id", "features", "CASE WHEN id > 0 THEN label END AS label"))
     with pytest.raises(DataError, match="the table is empty; its accuracy needs at least 1 row"):

@@ -229,13 +229,13 @@ class Fails(ClassifierMixin, BaseEstimator):
 @pytest.mark.spark
 def test_an_estimator_that_fails_says_why_and_in_which_fold(table):
     said = r"estimator LogisticRegression failed in fold \d: InvalidParameterError: The 'solver' pa"
-    with pytest.raises(Exception, match=said):
+    with pytest.raises(DataError, match=f"^{said}"):
         training.cross_val_predict(table(), LogisticRegression(solver="x"))
 
 
 def test_probabilities_that_are_none_are_refused_with_the_fold(table):
     said = r"estimator Fails failed in fold \d: predict_proba gave probabilities that are NaN"
-    with pytest.raises(Exception, match=said):
+    with pytest.raises(DataError, match=f"^{said}"):
         training.cross_val_predict(table(), Fails())
 
 
