@@ -46,6 +46,19 @@ def is_connect(spark: SparkSession) -> bool:
     return type(spark).__module__.startswith("pyspark.sql.connect")
 
 
+def forget_answers(spark: SparkSession) -> None:
+    """Let a client of Spark Connect forget the tables of which it has asked something.
+
+    It keeps each one, with the answer (``isEmpty``, ``inputFiles``), as long as the process lives.
+    """
+    if is_connect(spark):
+        from pyspark.sql.connect.dataframe import DataFrame
+
+        for member in vars(DataFrame).values():
+            if hasattr(member, "cache_clear"):
+                member.cache_clear()
+
+
 def _detected(spark: SparkSession) -> Engine:
     api = spark.version
     if not is_connect(spark):

@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from lq_spark import progress
+from lq_spark.engine.kinds import forget_answers
 from lq_spark.errors import LqError
 from lq_spark.job.exits import (
     BAD_ARGUMENTS,
@@ -80,7 +81,7 @@ class ManyRuns:
             for number, file in enumerate(self.files, 1):
                 with progress.step(file.name, number, len(self.files)):
                     self.tables.append(self._table(file, session, self.clock() - begin))
-                gc.collect()  # what refers to itself, and on Spark the rows that are kept with it
+                session.let_go()
             code = worst_of(table.exit_code for table in self.tables)
             print(self.text(code), flush=True)
             if self.run_results is not None and not self.dry_run:
@@ -183,6 +184,12 @@ class _Session:
             with progress.step("session"):
                 self._spark = self._stack.enter_context(self._start())
         return self._spark
+
+    def let_go(self) -> None:
+        """Let go of the tables of a run that has ended, and of what the engine keeps for them."""
+        if self._spark is not None:
+            forget_answers(self._spark)
+            gc.collect()  # some refer to themselves
 
     def look_after(self, name: str, error: Exception) -> None:
         """See whether the session is still there, after a run that an error has ended."""

@@ -3,6 +3,7 @@
 import gc
 import json
 import tempfile
+from collections import Counter
 from contextlib import contextmanager
 from functools import partial
 from types import SimpleNamespace
@@ -162,7 +163,8 @@ def test_a_dry_run_checks_all_and_writes_nothing(run_many, rows, tmp_path):
 def test_nothing_of_a_run_is_there_when_the_next_starts(
     run_many, spark, rows, tmp_path, monkeypatch
 ):
-    folder, scratch, there = tmp_path / "tables", tmp_path / "scratch", []
+    folder, scratch = tmp_path / "tables", tmp_path / "scratch"
+    there, tables, garbage, frame = [], [], [], type(spark.range(1))
     for number in range(10):
         more = {"input": rows.faulty if number % 3 == 1 else rows.good, "find_issues": True}
         write_config(folder, f"t{number}", **more, adjust_pred_probs=True)
@@ -171,14 +173,23 @@ def test_nothing_of_a_run_is_there_when_the_next_starts(
 
     def done(*arguments, **options):
         kept = [str(path) for path in scratch.iterdir()]
-        runs = sum(type(thing) is JobRun for thing in gc.get_objects())
+        kinds = Counter(type(thing) for thing in gc.get_objects())
+        tables.append(kinds[frame])
+        garbage.append(gc.collect())
         views = [table.name for table in spark.catalog.listTables() if table.isTemporary]
-        there.append((runs, kept, views))
+        there.append((kinds[JobRun], kept, views))
         return single.done(*arguments, **options)
 
     monkeypatch.setattr(many, "done", done)
-    assert run_many(folder).code == 1
+    gc.collect()
+    gc.disable()
+    try:
+        assert run_many(folder).code == 1
+    finally:
+        gc.enable()
     assert there == [(0, [], [])] * 10
+    assert max(tables[1:]) <= tables[0]
+    assert garbage[1:] == [0] * 9
 
 
 @pytest.mark.spark_only
@@ -383,6 +394,7 @@ CLASHES = {
     "inside": ({"output": "./o/x"}, {"output": "./o/x/y"}),
     "metrics": ({"output": "./o/x"}, {"output": "./o/y", "metrics": "./o/x"}),
     "metrics of the other": ({"output": "./o/x"}, {"output": "./o/x_metrics"}),
+    "metrics inside": ({"metrics": "./o/m"}, {"metrics": "./o/m/x"}),
     "staged": ({"output": "./o/x"}, {"output": "./o/x.staging"}),
     "report": ({"report": "r.html"}, {"report": "./r.html"}),
     "results": ({"run_results": "r.json"}, {"run_results": "r.json"}),
