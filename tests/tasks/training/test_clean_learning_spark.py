@@ -6,6 +6,7 @@ from pyspark.sql import functions as F
 
 from lq_spark import training
 from lq_spark.errors import OptionError
+from lq_spark.tasks.training.spark_ml import _seeds
 
 pytestmark = pytest.mark.spark_only
 
@@ -125,6 +126,40 @@ def test_columns_stay_what_they_were(table):
     assert ours.score(named) == (labels == guesses).mean() > 0.5
     both = in_order(predicted, "features"), in_order(named, "features")
     np.testing.assert_array_equal(*both)
+
+
+def test_no_more_rows_are_trained_with_than_allowed(table):
+    ours = training.CleanLearning(forest(), max_train_rows=30)
+    with pytest.warns(UserWarning, match="max_train_rows is 30: a model is trained with at most"):
+        ours.fit(table, label_issues=table.selectExpr("id", "false AS is_label_issue"))
+    # A bag of all rows: at the root there are as many as it was trained with.
+    counts = ours.model.trees[0]._call_java("rootNode").impurityStats().stats()
+    assert 25 <= sum(counts) <= 30
+
+
+def test_an_estimator_within_a_search_has_the_seed(table):
+    from pyspark.ml.evaluation import MulticlassClassificationEvaluator
+    from pyspark.ml.tuning import CrossValidator, ParamGridBuilder
+
+    within = forest()
+    search = CrossValidator(
+        estimator=within,
+        estimatorParamMaps=ParamGridBuilder().build(),
+        evaluator=MulticlassClassificationEvaluator(),
+    )
+    assert _seeds(search, 5) == {search.seed: 5, within.seed: 5}
+    within.setSeed(1)
+    assert _seeds(search, 5) == {search.seed: 5}
+
+
+def test_a_class_without_rows_has_no_probability(table):
+    name = F.get(F.lit(list(NAMES)), F.col("label"))
+    ours = training.CleanLearning(logistic(), classes=(*NAMES, "yak"), cv_n_folds=2)
+    ours.fit(table.withColumn("label", name))
+    for made in (ours.get_label_issues(), ours.predict_proba(table)):
+        (probs,) = in_order(made, "pred_probs")
+        assert probs.shape == (N, 4)
+        assert (probs[:, 3] == 0).all()
 
 
 def test_what_is_no_estimator_is_refused(table):
