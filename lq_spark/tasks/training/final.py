@@ -140,11 +140,9 @@ def predicted_in_blocks(
     made = []
     for start in range(0, max(len(features), 1), BLOCK_ROWS):
         block = features[start : start + BLOCK_ROWS]
-        whole = (
-            block.take(np.arange(BLOCK_ROWS) % max(len(block), 1), axis=0)
-            if len(block)
-            else (np.zeros((BLOCK_ROWS, features.shape[1]), features.dtype))
-        )
+        whole = np.zeros((BLOCK_ROWS, features.shape[1]), features.dtype)
+        if len(block):
+            whole[:] = block[np.arange(BLOCK_ROWS) % len(block)]
         found = predicted(model, whole)
         made.append({name: values.slice(0, len(block)) for name, values in found.items()})
     return {name: pa.concat_arrays([one[name] for one in made]) for name in made[0]}
