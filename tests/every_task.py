@@ -1045,6 +1045,28 @@ def training() -> Case:
     )
 
 
+def training_of_numbers() -> Case:
+    rows = {"id": np.arange(N), "label": np.arange(N) / 3.0, "features": list(_features())}
+    columns, calls = ("id", "label", "features"), ("cross_val_predict_numbers",)
+    refusals = {
+        "n_folds must be a whole number of at least 2, got 1": {"n_folds": 1},
+        "n_boot must be a whole number of at least 0, got -1": {"n_boot": -1},
+        "estimator int is not taken; allowed is an object with fit and predict": {"estimator": 3},
+    }
+    few = "the table has {} rows, fewer than n_folds, 5"
+    return Case(
+        "training",
+        (pa.table(rows),),
+        {name: name for name in columns},
+        (Call(calls[0], columns, {"n_boot": 1}),),
+        kinds={"label": NUMBERS, "features": FEATURES},
+        refusals=tuple(Refusal(options, said) for said, options in refusals.items()),
+        needs_key=calls,
+        empty={calls[0]: few.format(0)},
+        alone={calls[0]: few.format(1)},
+    )
+
+
 def audit() -> Case:
     rng = _rng()
     labels, probs = rng.integers(0, K, N), rng.dirichlet(np.ones(K), N)
@@ -1227,11 +1249,11 @@ def benchmark() -> Case:
             ),
             Refusal(
                 {"noise_matrix": [[1.1, 0.0], [-0.1, 1.0]]},
-                "noise_matrix must have numbers from 0 to 1, got 1.1 for class 0 given as 0",
+                "noise_matrix must have numbers from 0 to 1, got 1.1 in row 0, column 0",
             ),
             Refusal(
                 {"noise_matrix": [[0.9, NAN], [0.1, 1.0]]},
-                "noise_matrix must have numbers from 0 to 1, got nan for class 1 given as 0",
+                "noise_matrix must have numbers from 0 to 1, got nan in row 0, column 1",
             ),
             Refusal(
                 {"noise_matrix": [[0.9, 0.2], [0.1, 0.9]]},
@@ -1261,7 +1283,18 @@ CASES = {
         *(multiclass, sentences, tokens, multilabel, regression, detection, boxes),
         *(segmentation, nested_images, crowd, active, neighbors, outliers, duplicates),
         *(texts, leakage),
-        *(imbalance, nulls, valuation, noniid, groups, identifiers, spurious, training, audit),
+        *(
+            imbalance,
+            nulls,
+            valuation,
+            noniid,
+            groups,
+            identifiers,
+            spurious,
+            training,
+            training_of_numbers,
+            audit,
+        ),
         benchmark,
     )
 }

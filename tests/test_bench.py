@@ -7,11 +7,22 @@ import pyarrow.parquet as pq
 import pytest
 from bench_cases import CASES
 
-SMALL = {"multiclass": "300x3", "multilabel": "300x20", "segmentation": "1"}
+SMALL = {
+    **{"multiclass": "300x3", "multilabel": "300x20", "segmentation": "1"},
+    "training": "300x4",
+}
+SPARK_ALONE = pytest.mark.spark_only
+
 PAGE = Path(__file__).parent.parent / "scripts" / "README.md"
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[SPARK_ALONE] if case.name == "spark_ml" else [], id=case.name)
+        for case in CASES
+    ],
+)
 def test_a_case_makes_its_data_and_scores_it(spark, case, tmp_path):
     data, out = tmp_path / "data", tmp_path / "out"
     data.mkdir()
