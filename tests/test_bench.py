@@ -8,7 +8,9 @@ import pytest
 from bench_cases import CASES
 
 SMALL = {
-    **{"multiclass": "300x3", "multilabel": "300x20", "segmentation": "1"},
+    "multiclass": "300x3",
+    "multilabel": "300x20",
+    "segmentation": "1",
     "training": "300x4",
 }
 SPARK_ALONE = pytest.mark.spark_only
