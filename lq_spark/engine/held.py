@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ class Held:
 
     They are let go of as the context ends, or with a result (:meth:`until_gone`). Over Spark
     Connect, and on Sail, a table that was derived from the result keeps them too; on classic Spark
-    one is computed again from the source when the result itself is gone.
+    one is computed again from the source when the result itself is gone. A view keeps nothing: of
+    rows that are gone, on Sail, it says so when it is read.
 
     Parameters
     ----------
@@ -35,24 +37,24 @@ class Held:
 
     def __init__(self, *, wanted: bool = True) -> None:
         self.wanted = wanted
-        self._held: list[Callable[[], None]] = []
+        self._held: list[_Rows | _Persisted] = []
 
     def __enter__(self) -> Held:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for release in self._held:
-            release()
+        for rows in self._held:
+            rows.release()
         self._held.clear()
 
     def hold(self, df: DataFrame) -> DataFrame:
         """Return a table whose rows are kept."""
         if is_sail(df.sparkSession):
-            folder = TemporaryDirectory(prefix="lq_spark_")
-            self._held.append(folder.cleanup)  # first: rows that fail leave nothing behind
-            return written(df, f"file://{folder.name}/rows")
+            rows = _Rows()
+            self._held.append(rows)  # first: rows that fail leave nothing behind
+            return written(df, f"file://{rows.place}")
         kept = by_workers(df).persist()
-        self._held.append(_unpersisting(kept))
+        self._held.append(_Persisted(kept))
         return kept.select("*")  # a plan to which what lets go of the rows does not refer
 
     def hold_lazily(self, df: DataFrame) -> DataFrame:
@@ -63,19 +65,57 @@ class Held:
         """Return a result with which the rows are let go of."""
         # Of a client: the plan of a table that is derived from the result refers to it.
         last = getattr(result, "_plan", result)
-        for release in self._held:
-            finalizer = weakref.finalize(last, release)
-            # What a session has persisted ends with it, and at exit it may be gone already.
-            finalizer.atexit = is_sail(result.sparkSession)
+        for rows in self._held:
+            # At exit what a session has persisted ends with it, and so do temporary folders.
+            weakref.finalize(last, rows.let_go).atexit = False
         self._held.clear()
         return result
 
 
-def _unpersisting(rows: DataFrame) -> Callable[[], None]:
-    def release() -> None:
-        with suppress(Exception):  # the session may have been stopped
-            rows.unpersist()
+_GONE = "these_rows_were_let_go_of_with_the_result_they_belong_to_which_is_to_be_kept_or_written"
+_LET_GO: list[TemporaryDirectory[str]] = []
+"""Folders without their rows, until the process ends."""
 
-    # In a thread of its own: garbage may be collected in the midst of another call to the JVM or
-    # the server.
-    return lambda: threading.Thread(target=release, daemon=True).start()
+
+class _Rows:
+    """Rows in a folder on this machine."""
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="lq_spark_")
+        self.place = Path(self._folder.name) / "rows"
+
+    def release(self) -> None:
+        """Delete them: no result was made of them."""
+        self._folder.cleanup()
+
+    def let_go(self) -> None:
+        """Delete them, and leave a file in their place that cannot be read and says so by its name.
+
+        Sail takes a folder that is gone for a table without rows, and a view may still read it.
+        """
+        rmtree(self.place, ignore_errors=True)
+        with suppress(OSError):
+            self.place.mkdir()
+            (self.place / f"{_GONE}.parquet").write_text(_GONE)
+        _LET_GO.append(self._folder)
+
+
+class _Persisted:
+    """Rows that Spark keeps."""
+
+    def __init__(self, rows: DataFrame) -> None:
+        self._rows = rows
+
+    def release(self) -> None:
+        """Have Spark let go of them.
+
+        In a thread of its own: garbage may be collected in the midst of another call to the JVM or
+        the server.
+        """
+        threading.Thread(target=self._unpersist, daemon=True).start()
+
+    let_go = release
+
+    def _unpersist(self) -> None:
+        with suppress(Exception):  # the session may have been stopped
+            self._rows.unpersist()

@@ -6,7 +6,7 @@ import time
 import pytest
 from pyspark.sql import functions as F
 
-from lq_spark.engine.held import Held
+from lq_spark.engine.held import _GONE, Held
 
 
 @pytest.fixture(autouse=True)
@@ -77,8 +77,13 @@ def test_files_are_there_for_what_is_derived_and_then_gone(rows, folder):
     gc.collect()
     assert [derived.count(), derived.count(), made()] == [3, 3, 10]
     assert list(folder.iterdir())
+    derived.createOrReplaceTempView("of_held_rows")
+    view = derived.sparkSession.table("of_held_rows")
     del derived
-    assert settles(lambda: not list(folder.iterdir()))
+    # What stays is no table: a view would take a folder that is gone for one without rows.
+    assert settles(lambda: [p.name for p in folder.rglob("*.parquet")] == [f"{_GONE}.parquet"])
+    with pytest.raises(Exception, match="Invalid Parquet file"):
+        view.count()
 
 
 @pytest.mark.spark

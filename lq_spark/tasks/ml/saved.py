@@ -6,12 +6,10 @@ own; what else there is, as a line of JSON.
 
 from __future__ import annotations
 
-import importlib
 import json
 from typing import Any
 
 from pyarrow.fs import FileType
-from pyspark.ml.param import Params
 from pyspark.ml.util import (
     DefaultParamsReader,
     DefaultParamsWriter,
@@ -25,6 +23,7 @@ from lq_spark.engine.files import as_uri, files_of
 from lq_spark.engine.kinds import is_connect, is_sail
 from lq_spark.errors import OptionError
 from lq_spark.tasks.training.estimators import is_of_spark
+from lq_spark.tasks.training.saved import class_of_spark
 
 FORMAT_VERSION = 1
 
@@ -118,14 +117,9 @@ class _Reader(MLReader[Any]):
                 f"{path!r} is of format version {content['format_version']!r}, this package reads "
                 f"{FORMAT_VERSION}"
             )
-        parts = {name: _loaded(kind, f"{path}/{name}") for name, kind in content["parts"].items()}
+        parts = {
+            name: class_of_spark(kind).load(f"{path}/{name}")
+            for name, kind in content["parts"].items()
+        }
         made.restore(content["content"], parts)
         return made
-
-
-def _loaded(kind: str, path: str) -> Any:
-    module, _, name = kind.rpartition(".")
-    found = getattr(importlib.import_module(module), name, None)
-    if not (isinstance(found, type) and issubclass(found, Params)):
-        raise OptionError(f"{kind!r}, of which {path!r} is to be, is no class of Spark ML")
-    return found.load(path)  # type: ignore[attr-defined]

@@ -23,7 +23,7 @@ FORMAT_VERSION = 1
 FORMATS = ("skops", "joblib")
 
 _JSON = f"{NOUN}.json"
-_OF_SPARK = "pyspark.ml."
+_OF_SPARK = ("pyspark.ml.", "lq_spark.tasks.ml.")
 
 
 class Trained(Protocol):
@@ -130,7 +130,7 @@ def load(
     file_format = content["file_format"]
     if file_format == "spark":
         parts = {
-            name: _of_spark(kind, as_uri(str(folder / name)))
+            name: class_of_spark(kind).load(as_uri(str(folder / name)))
             for name, kind in content["classes_of_spark"].items()
         }
     else:
@@ -201,9 +201,15 @@ def _names_of(parts: dict[str, Any]) -> dict[str, str]:
     return {name: f"{type(part).__module__}.{type(part).__name__}" for name, part in parts.items()}
 
 
-def _of_spark(kind: str, uri: str) -> Any:
-    """Return what Spark has saved; nothing but what is of Spark ML is imported."""
-    if not kind.startswith(_OF_SPARK):
-        raise OptionError(f"{NOUN}: {kind!r} is no class of {_OF_SPARK[:-1]}")
+def class_of_spark(kind: str) -> Any:
+    """Return a class by its name in a file; raise OptionError unless it is of Spark ML, or ours.
+
+    Nothing else is imported.
+    """
     module, _, name = kind.rpartition(".")
-    return getattr(importlib.import_module(module), name).load(uri)
+    found = None
+    if kind.startswith(_OF_SPARK):
+        found = getattr(importlib.import_module(module), name, None)
+    if not isinstance(found, type) or not hasattr(found, "load"):
+        raise OptionError(f"{kind!r}, whose saved object is to be read, is no class of pyspark.ml")
+    return found

@@ -620,7 +620,7 @@ def test_a_folder_that_is_none_of_ours_is_left_alone(table, tmp_path):
         ({"format": "x"}, "has no 'format': 'lq_spark.clean_learning'"),
         (
             {"file_format": "spark", "classes_of_spark": {"model": "os.system"}},
-            "'os.system' is no class of pyspark.ml",
+            "'os.system', whose saved object is to be read, is no class of pyspark.ml",
         ),
         ({"labels": "numbers"}, "is of labels that are numbers, not classes"),
     ):
