@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.core.shared.constants import LARGEST
 from lq_spark.errors import DataError
+
+BLOCK_ROWS: Final = 1024
+"""Rows that are predicted together."""
 
 
 class Classifier(Protocol):
@@ -33,35 +36,6 @@ class Regressor(Protocol):
         """Return a number for each row, shape (n,) or (n, 1)."""
 
 
-def held_out_numbers(
-    model: Regressor,
-    features: NDArray[np.floating],
-    labels: Float64,
-    held_out: NDArray[np.floating],
-    fit_kwargs: Mapping[str, Any],
-) -> Float64:
-    """Train a model, and return what it predicts of rows it was not trained with, shape (m,).
-
-    Parameters
-    ----------
-    model : Regressor
-        Not trained before.
-    features, labels : ndarray, shapes (n, d) and (n,)
-        Of the rows to train with.
-    held_out : ndarray, shape (m, d)
-        Features of the other rows.
-    fit_kwargs : mapping
-        What else ``fit`` is given.
-
-    Raises
-    ------
-    DataError
-        If the model gives something else than a finite number for each row.
-    """
-    model.fit(features, labels, **fit_kwargs)
-    return predicted_numbers(model, held_out)
-
-
 def predicted_numbers(model: Regressor, features: NDArray[np.floating]) -> Float64:
     """Return what a trained model predicts, shape (m,); raise DataError if that is no numbers."""
     found = np.asarray(model.predict(features))
@@ -73,38 +47,6 @@ def predicted_numbers(model: Regressor, features: NDArray[np.floating]) -> Float
     if not (np.abs(numbers) <= LARGEST).all():
         raise DataError(f"predict gave numbers that are NaN or beyond {LARGEST}")
     return numbers
-
-
-def held_out_probabilities(
-    model: Classifier,
-    features: NDArray[np.floating],
-    labels: NDArray[np.int64],
-    held_out: NDArray[np.floating],
-    fit_kwargs: Mapping[str, Any],
-    n_classes: int,
-) -> Float64:
-    """Train a model, and return the probabilities of rows it was not trained with, shape (m, K).
-
-    Parameters
-    ----------
-    model : Classifier
-        Not trained before.
-    features, labels : ndarray, shapes (n, d) and (n,)
-        Of the rows to train with; class indices.
-    held_out : ndarray, shape (m, d)
-        Features of the other rows.
-    fit_kwargs : mapping
-        What else ``fit`` is given.
-    n_classes : int
-        K. A class that the model does not know has probability 0.
-
-    Raises
-    ------
-    DataError
-        If the model gives something else than probabilities of its classes.
-    """
-    model.fit(features, labels, **fit_kwargs)
-    return class_probabilities(model, held_out, n_classes)
 
 
 def class_probabilities(
@@ -129,3 +71,22 @@ def class_probabilities(
     probabilities = np.zeros((len(features), n_classes))
     probabilities[:, known.astype(np.int64)] = found
     return probabilities
+
+
+def in_blocks(
+    function: Callable[[NDArray[np.floating]], NDArray[Any]], rows: NDArray[np.floating]
+) -> NDArray[Any]:
+    """Return what a function makes of rows, shape (n, …), which is given BLOCK_ROWS at a time.
+
+    Products of matrices of other sizes are added up in another order: with blocks of one size the
+    last bits of a row do not depend on how many others it comes with. The last block is filled up
+    with its own rows.
+    """
+    made = []
+    for start in range(0, max(len(rows), 1), BLOCK_ROWS):
+        block = rows[start : start + BLOCK_ROWS]
+        whole = np.zeros((BLOCK_ROWS, rows.shape[1]), rows.dtype)
+        if len(block):
+            whole[:] = block[np.arange(BLOCK_ROWS) % len(block)]
+        made.append(np.asarray(function(whole))[: len(block)])
+    return np.concatenate(made)

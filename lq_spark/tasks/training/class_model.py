@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, DoubleType, StructField, StructType
 
 from lq_spark.core.training.folds import require_two_classes
-from lq_spark.core.training.models import class_probabilities
+from lq_spark.core.training.models import class_probabilities, in_blocks
 from lq_spark.engine.inputs import column, column_type, require_new_columns
 from lq_spark.engine.numbers import array_of
 from lq_spark.engine.verbs import select
@@ -116,10 +116,12 @@ class ClassModel:
         def run(model: Any, features: NDArray[np.floating]) -> dict[str, pa.Array]:
             made = {}
             if PREDICTED_LABEL in names:
-                index = np.asarray(model.predict(features)).astype(np.int64)
+                index = in_blocks(model.predict, features).astype(np.int64)
                 made[names[PREDICTED_LABEL]] = label_array(index, kind, classes)
             if PRED_PROBS in names:
-                found = class_probabilities(model, features, n_classes)
+                found = in_blocks(
+                    lambda block: class_probabilities(model, block, n_classes), features
+                )
                 ends = np.arange(len(found) + 1, dtype=np.int64) * n_classes
                 made[names[PRED_PROBS]] = list_array(array_of(found.reshape(-1)), ends)
             return made

@@ -18,7 +18,7 @@ from lq_spark.tasks.neighbors.batches import ROW
 from lq_spark.tasks.neighbors.columns import Features, resolved_n_features
 from lq_spark.tasks.shared.class_counts import class_counts
 from lq_spark.tasks.shared.streams import refuse_stream
-from lq_spark.tasks.training.batches import FOLD, PRED_PROBS, FoldTask
+from lq_spark.tasks.training.batches import FOLD, PRED_PROBS
 from lq_spark.tasks.training.columns import training_table
 from lq_spark.tasks.training.estimators import (
     agreed_max_rows,
@@ -27,9 +27,10 @@ from lq_spark.tasks.training.estimators import (
     is_of_spark,
     told_failures,
 )
+from lq_spark.tasks.training.fold_task import FoldTask
 from lq_spark.tasks.training.passes import (
+    are_many,
     counts_of,
-    n_parts_of,
     predictions,
     rows_to_train,
     with_folds,
@@ -193,10 +194,7 @@ def cross_val_predict(
                     df, table, features, label, folds, counts, trained, seed, stack
                 )
             else:
-                n_parts = n_parts_of(int(counts.sum(axis=1).max()), n_features)
-                task = FoldTask(
-                    trained, counts.shape[1], n_folds, n_parts, n_features, dtype, options
-                )
+                task = FoldTask(trained, counts.shape[1], n_folds, n_features, dtype, options)
                 found = predictions(
                     rows,
                     folds,
@@ -204,7 +202,8 @@ def cross_val_predict(
                     kind,
                     first=F.lit(0),
                     last=F.lit(n_folds - 1),
-                    n_tasks=n_folds * n_parts,
+                    n_models=n_folds,
+                    many=are_many(int(counts.sum(axis=1).max()), n_features),
                 )
         found = held.hold(found)
         found.count()  # now, while what it is made of is kept, and to see whether models fail

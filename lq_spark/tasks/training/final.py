@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 WEIGHT = "__lq_weight"
 
-BLOCK_ROWS = 1024
-"""Rows that are predicted together."""
-
 MODEL = StructType([StructField("model", BinaryType())])
 
 
@@ -123,26 +120,6 @@ def _predicted_batch(
     def run(features: pa.Array) -> dict[str, pa.Array]:
         matrix, reasons = read_features(features, n_features)
         require_usable(reasons, None, of="training")
-        return predicted_in_blocks(model, matrix, predicted)
+        return predicted(model, matrix)
 
     return run
-
-
-def predicted_in_blocks(
-    model: Any, features: NDArray[np.floating], predicted: Predicted
-) -> dict[str, pa.Array]:
-    """Return the new columns of rows, made of blocks that all have BLOCK_ROWS rows.
-
-    Products of matrices of other sizes are added up in another order: with blocks of one size the
-    last bits of a row do not depend on how many others are in its batch. The last block is filled
-    up with its own rows.
-    """
-    made = []
-    for start in range(0, max(len(features), 1), BLOCK_ROWS):
-        block = features[start : start + BLOCK_ROWS]
-        whole = np.zeros((BLOCK_ROWS, features.shape[1]), features.dtype)
-        if len(block):
-            whole[:] = block[np.arange(BLOCK_ROWS) % len(block)]
-        found = predicted(model, whole)
-        made.append({name: values.slice(0, len(block)) for name, values in found.items()})
-    return {name: pa.concat_arrays([one[name] for one in made]) for name in made[0]}

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StructField, StructType
 
 from lq_spark.core.regression.moments import r_squared
-from lq_spark.core.training.models import predicted_numbers
+from lq_spark.core.training.models import in_blocks, predicted_numbers
 from lq_spark.engine.inputs import column, require_new_columns
 from lq_spark.engine.numbers import array_of
 from lq_spark.errors import DataError, InvalidRowsError
@@ -72,7 +72,11 @@ class NumberModel:
 
 
 def _predicted(model: Any, features: NDArray[np.floating]) -> dict[str, pa.Array]:
-    return {PREDICTED_LABEL: array_of(predicted_numbers(model, features))}
+    return {
+        PREDICTED_LABEL: array_of(
+            in_blocks(lambda block: predicted_numbers(model, block), features)
+        )
+    }
 
 
 def train_number_model(

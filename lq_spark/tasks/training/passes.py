@@ -40,22 +40,21 @@ from lq_spark.tasks.training.batches import (
     LEFT_OUT,
     ROWS,
     TASK,
-    FoldTask,
     codes_batch,
     rows_batch,
 )
 from lq_spark.tasks.training.columns import ClassTable, NumberTable, key_number
+from lq_spark.tasks.training.final import MODEL
+from lq_spark.tasks.training.fold_task import FoldTask
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-PART_BYTES = 128 << 20
-"""Rows that are held out are in so many bytes of features, as doubles, a task: about."""
+MANY_BYTES = 256 << 20
+"""Rows of a fold that have so many bytes of features, as doubles, are predicted by many tasks."""
 
 IS_TRAINED = "__lq_is_trained"
-_KEY, _FEATURES, _CELL, _START, _OWN = (
-    f"__lq_{name}" for name in ("key", "features", "cell", "start", "own")
-)
+_KEY, _FEATURES, _CELL, _START = (f"__lq_{name}" for name in ("key", "features", "cell", "start"))
 
 
 def rows_to_train(
@@ -199,9 +198,9 @@ def with_drawn(
     )
 
 
-def n_parts_of(n_held_out: int, n_features: int) -> int:
-    """Return into how many parts the rows of a fold are cut: each is held out in a task."""
-    return max(1, n_held_out * 8 * n_features // PART_BYTES)
+def are_many(n_held_out: int, n_features: int) -> bool:
+    """Return whether the rows that a fold holds out are too many to be predicted in one task."""
+    return n_held_out * 8 * n_features >= MANY_BYTES
 
 
 def predictions(
@@ -212,50 +211,63 @@ def predictions(
     *,
     first: Column,
     last: Column,
-    n_tasks: int,
+    n_models: int,
+    many: bool,
 ) -> DataFrame:
     """Return ROW, what is predicted and FOLD of all rows, by models of rows of other folds. Lazy.
 
-    Each task is handed what it trains with, so nothing has to be in a place that all workers reach,
-    and no model, which may be larger than the rows, leaves the task that made it. The rows to train
-    with are copied for each other fold, but there are no more than ``max_train_rows`` of them in a
-    task. Those that are held out go to one task; where they are many, to several, each of which
-    trains the same model.
+    Each task is handed what it trains with, so nothing has to be in a place that all workers reach.
+    The rows to train with are copied for each other fold, but there are no more than
+    ``max_train_rows`` of them in a task. Those that are held out go to the same task, so that no
+    model, which may be larger than the rows, leaves it. Where they are many, the models are
+    trained now, and sent to all workers, which predict the rows where they are.
 
     Parameters
     ----------
     rows : DataFrame
         ROW and VECTOR.
     folds : DataFrame
-        ROW, LABEL, FOLD, IS_TRAINED.
+        ROW, LABEL, FOLD, IS_TRAINED; read twice where rows are many.
     task : FoldTask
     kind : DataType
         Of an id.
     first, last : Column
         Of ``folds``: between which folds, int, those lie for whose models a row counts.
-    n_tasks : int
+    n_models : int
         How many there may be at most.
+    many : bool
+        As :func:`are_many` says.
     """
-    n_parts = F.lit(task.n_parts)
-    part = F.pmod(F.xxhash64(column(ROW)), n_parts).cast("int")
-    own = F.col(FOLD) * n_parts + part
     is_left_out = F.col(FOLD) == LEFT_OUT
     lowest, highest = (F.when(is_left_out, end).otherwise(F.col(FOLD)) for end in (first, last))
-    # Only rows to train with are copied, which are few where rows are many.
-    every = F.sequence(first * n_parts, last * n_parts + n_parts - F.lit(1))
-    alone = F.sequence(lowest * n_parts + part, highest * n_parts + part, n_parts)
-    tasks = F.when(F.col(IS_TRAINED), every).otherwise(alone)
-    placed = rows.select(ROW, VECTOR).join(folds, ROW).withColumn(_OWN, own)
-    copied = placed.withColumn(TASK, F.explode(tasks))
-    is_for_others = F.floor(F.col(TASK) / n_parts) != F.col(FOLD)
-    given = copied.where((F.col(TASK) == F.col(_OWN)) | is_for_others)
-    given = given.select(ROW, LABEL, FOLD, TASK, VECTOR)
+    every, alone = F.sequence(first, last), F.sequence(lowest, highest)
     predicted = DoubleType() if task.n_classes is None else ArrayType(DoubleType())
-    schema = StructType(
-        [
-            StructField(ROW, kind),
-            StructField(task.predicted_name, predicted),
-            StructField(FOLD, IntegerType()),
-        ]
-    )
-    return map_groups(given, [TASK], task.group(), schema, n_tasks=n_tasks)
+    made = StructField(task.predicted_name, predicted)
+    if many:
+        trained = _copied(rows, folds.where(IS_TRAINED), every).where(F.col(TASK) != F.col(FOLD))
+        models = _models(trained, task, n_models)
+        found = with_mapped(
+            _copied(rows, folds, alone),
+            task.predicted_batch(models),
+            [F.col(TASK), F.col(VECTOR)],
+            StructType([made]),
+            keep=[ROW, TASK],
+        )
+        return found.select(ROW, task.predicted_name, F.col(TASK).alias(FOLD))
+    given = _copied(rows, folds, F.when(F.col(IS_TRAINED), every).otherwise(alone))
+    schema = StructType([StructField(ROW, kind), made, StructField(FOLD, IntegerType())])
+    return map_groups(given, [TASK], task.group(), schema, n_tasks=n_models)
+
+
+def _copied(rows: DataFrame, folds: DataFrame, tasks: Column) -> DataFrame:
+    """Return ROW, LABEL, FOLD, TASK and VECTOR of each row, once for each of its tasks."""
+    placed = rows.select(ROW, VECTOR).join(folds, ROW)
+    return placed.withColumn(TASK, F.explode(tasks)).select(ROW, LABEL, FOLD, TASK, VECTOR)
+
+
+def _models(trained: DataFrame, task: FoldTask, n_models: int) -> dict[int, bytes]:
+    """Return the pickled model of each task, trained now, each in a task."""
+    schema = StructType([StructField(TASK, IntegerType()), *MODEL])
+    given = trained.select(ROW, LABEL, TASK, VECTOR)
+    made = map_groups(given, [TASK], task.model_group(), schema, n_tasks=n_models)
+    return {number: bytes(model) for number, model in made.collect()}

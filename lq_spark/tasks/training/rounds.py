@@ -37,14 +37,14 @@ from lq_spark.tasks.training.batches import (
     LABEL,
     LEFT_OUT,
     PREDICTION,
-    FoldTask,
     codes_batch,
     round_codes_batch,
 )
 from lq_spark.tasks.training.columns import key_number
+from lq_spark.tasks.training.fold_task import FoldTask
 from lq_spark.tasks.training.passes import (
     IS_TRAINED,
-    n_parts_of,
+    are_many,
     predictions,
     warn_of_drawn,
     with_drawn,
@@ -154,8 +154,10 @@ class Trainer:
             fold, is_trained = F.lit(LEFT_OUT).alias(FOLD), F.lit(False).alias(IS_TRAINED)
             left = each.where(is_left_out).select(ROW, LABEL, _ROUND, fold, is_trained)
             folds = folds.unionByName(left)
-        n_parts = n_parts_of(int(counts.max()) + n_left_out, self.n_features)
-        task = FoldTask(self.estimator, None, most, n_parts, self.n_features, self.dtype)
+        many = are_many(int(counts.max()) + n_left_out, self.n_features)
+        if many:
+            folds = stack.enter_context(kept(folds))
+        task = FoldTask(self.estimator, None, most, self.n_features, self.dtype)
         first = F.col(_ROUND) * F.lit(most)
         found = predictions(
             self.rows,
@@ -164,7 +166,8 @@ class Trainer:
             self.kind,
             first=first,
             last=first + _of_round([one.n_folds for one in rounds]) - F.lit(1),
-            n_tasks=len(rounds) * most * n_parts,
+            n_models=len(rounds) * most,
+            many=many,
         )
         return _joined(found, rounds, most)
 

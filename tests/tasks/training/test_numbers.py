@@ -128,7 +128,7 @@ def test_whole_numbers_are_labels_and_large_tables_go_to_several_tasks(
     table, data, monkeypatch, assert_same_bits
 ):
     _, labels, features = in_order(data)
-    monkeypatch.setattr(passes, "PART_BYTES", 8 * 3 * 8)
+    monkeypatch.setattr(passes, "MANY_BYTES", 8 * 3 * 8)
     scored = training.cross_val_predict_numbers(table(int, "int"), Ridge(), **ALONE)
     prediction, folds = found(scored, "prediction", "fold")
     whole = labels.astype(int).astype(float)

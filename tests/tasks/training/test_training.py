@@ -1,6 +1,7 @@
 """Out-of-sample probabilities of tables: those of scikit-learn on the same folds, to the bit."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,10 +174,32 @@ def test_single_precision_stays_so_and_strings_are_ids(table, data, assert_same_
     assert np.bincount(folds).tolist() == [80] * 5
 
 
-def test_many_rows_of_a_fold_are_predicted_in_several_tasks(table, monkeypatch, assert_same_bits):
-    expected = found(training.cross_val_predict(table(), GaussianNB()))[0]
-    monkeypatch.setattr(passes, "PART_BYTES", 30 * 8 * 3)
-    assert_same_bits(found(training.cross_val_predict(table(), GaussianNB()))[0], expected)
+class Noted(GaussianNB):
+    """Writes a line each time that one is trained."""
+
+    def __init__(self, notes=""):
+        super().__init__()
+        self.notes = notes
+
+    def fit(self, X, y):
+        with Path(self.notes).open("a") as notes:
+            notes.write("trained\n")
+        return super().fit(X, y)
+
+
+def test_many_rows_are_predicted_in_many_tasks_by_models_that_are_trained_once(
+    table, monkeypatch, tmp_path, assert_same_bits
+):
+    expected = found(training.cross_val_predict(table(), GaussianNB()))
+    monkeypatch.setattr(passes, "MANY_BYTES", 30 * 8 * 3)
+    for n_partitions in (1, 5):
+        notes = tmp_path / f"{n_partitions}"
+        df = table().repartition(n_partitions)
+        for made, wanted in zip(
+            found(training.cross_val_predict(df, Noted(str(notes)))), expected, strict=True
+        ):
+            assert_same_bits(made, wanted)
+        assert notes.read_text() == "trained\n" * 5
 
 
 class Remembers(ClassifierMixin, BaseEstimator):

@@ -1,0 +1,159 @@
+"""What the tasks of a fold do: train a model with the other folds, predict the rows held out."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import DTypeLike, NDArray
+
+from lq_spark.core.training.models import class_probabilities, in_blocks, predicted_numbers
+from lq_spark.engine.arrow import byte_rows
+from lq_spark.engine.numbers import array_of, values_of
+from lq_spark.engine.readings import BatchFunction
+from lq_spark.tasks.neighbors.batches import ROW, VECTOR
+from lq_spark.tasks.training.batches import (
+    FOLD,
+    LABEL,
+    LEFT_OUT,
+    PRED_PROBS,
+    PREDICTION,
+    TASK,
+    predicted_column,
+)
+from lq_spark.tasks.training.estimators import failing_in
+from lq_spark.tasks.training.final import pickled
+
+
+@dataclass(frozen=True)
+class FoldTask:
+    """What is done for each fold: in one task, or the model is trained in one, and used in many.
+
+    Attributes
+    ----------
+    estimator : object
+        As scikit-learn's classifiers and regressors are, not trained.
+    n_classes : int or None
+        K; None where labels are numbers.
+    n_folds, n_features : int
+        Of a round of models, of which there may be several: their folds are counted on; of a row.
+    dtype : dtype
+        Of a feature.
+    fit_kwargs : mapping
+        What else ``fit`` is given.
+    """
+
+    estimator: Any
+    n_classes: int | None
+    n_folds: int
+    n_features: int
+    dtype: DTypeLike
+    fit_kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def predicted_name(self) -> str:
+        """Return the name of the column that is made."""
+        return PREDICTION if self.n_classes is None else PRED_PROBS
+
+    def group(self) -> Callable[[pa.Table], pa.Table]:
+        """Return (ROW, LABEL, FOLD, TASK, VECTOR) -> ROW, what is predicted, FOLD of the held out.
+
+        The others are trained with.
+        """
+        task = self
+
+        def run(group: pa.Table) -> pa.Table:
+            fold, place = group[TASK][0].as_py(), _order(group)
+            folds = values_of(group[FOLD])[place]
+            is_held_out = (folds == fold) | (folds == LEFT_OUT)
+            held_out = place[is_held_out]
+            found = task.nothing(0)
+            if len(held_out):
+                model = task.trained(fold, group, place[~is_held_out])
+                found = task.predicted(fold, model, task.features(group[VECTOR])[held_out])
+            columns = {
+                ROW: group[ROW].take(array_of(held_out)),
+                task.predicted_name: predicted_column(found),
+                FOLD: array_of(np.full(len(found), fold, dtype=np.int32)),
+            }
+            return pa.table(columns)
+
+        return run
+
+    def model_group(self) -> Callable[[pa.Table], pa.Table]:
+        """Return (ROW, LABEL, TASK, VECTOR), all to train with -> TASK, the pickled model."""
+        task = self
+
+        def run(group: pa.Table) -> pa.Table:
+            fold = group[TASK][0].as_py()
+            model = task.trained(fold, group, _order(group))
+            with task.failing_in(fold):
+                return pa.table({TASK: group[TASK][:1], "model": pickled(model)})
+
+        return run
+
+    def predicted_batch(self, models: Mapping[int, bytes]) -> BatchFunction:
+        """Return (TASK, VECTOR) -> what is predicted, by the pickled models of the tasks."""
+        task = self
+        loaded: dict[int, Any] = {}  # by a worker: what is sent to it holds none
+
+        def run(tasks: pa.Array, vectors: pa.Array) -> dict[str, pa.Array]:
+            of_rows, features = values_of(tasks), task.features(vectors)
+            found = task.nothing(len(of_rows))
+            for fold in np.unique(of_rows).tolist():
+                if fold not in loaded:
+                    with task.failing_in(fold):
+                        loaded[fold] = pickle.loads(models[fold])
+                here = of_rows == fold
+                predicted = functools.partial(task.predicted, fold, loaded[fold])
+                found[here] = in_blocks(predicted, features[here])
+            return {task.predicted_name: predicted_column(found)}
+
+        return run
+
+    def trained(self, fold: int, rows: pa.Table, place: NDArray[np.int64]) -> Any:
+        """Return a model of some rows of a table that holds LABEL and VECTOR, in this order."""
+        from sklearn.base import clone
+
+        features, labels = self.features(rows[VECTOR])[place], values_of(rows[LABEL])[place]
+        with self.failing_in(fold):
+            model = clone(self.estimator)
+            model.fit(features, labels, **self.fit_kwargs)
+        return model
+
+    def predicted(
+        self, fold: int, model: Any, features: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        """Return what a model predicts of rows, shape (m,) or (m, K)."""
+        with self.failing_in(fold):
+            if self.n_classes is None:
+                return predicted_numbers(model, features)
+            return class_probabilities(model, features, self.n_classes)
+
+    def features(self, vectors: pa.Array | pa.ChunkedArray) -> NDArray[np.floating]:
+        """Return the features of rows, shape (m, d)."""
+        return byte_rows(vectors, self.dtype, self.n_features)
+
+    def nothing(self, n_rows: int) -> NDArray[np.float64]:
+        """Return room for what is predicted of some rows."""
+        return np.zeros(n_rows if self.n_classes is None else (n_rows, self.n_classes))
+
+    def failing_in(self, fold: int) -> AbstractContextManager[None]:
+        """Raise DataError that names the estimator and the fold of its round, if it raises."""
+        return failing_in(f"fold {fold % self.n_folds}", self.estimator)
+
+
+def _order(group: pa.Table) -> NDArray[np.int64]:
+    """Return the places of rows in the order of their ids, in which they are trained with.
+
+    Sums of floating-point numbers depend on it, and so do random draws.
+    """
+    ordered = pc.sort_indices(group, sort_keys=[(ROW, "ascending")])
+    return values_of(ordered).astype(np.int64)
