@@ -132,6 +132,9 @@ def cross_val_predict(
 
     Notes
     -----
+    A classifier that draws random numbers without a ``random_state`` to set gives other
+    probabilities in each run. A class that occurs in no row has probability 0.
+
     One of Spark ML is trained with a column of class indices and one of vectors, under the names
     that its ``labelCol`` and ``featuresCol`` say. A ``Pipeline`` gets all columns of the table, of
     which ``label`` holds the class index, as a double, and ``features``, if it is one column, a
