@@ -27,7 +27,7 @@ def seeded_codes(keys: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     >>> seeded_codes(np.array([1, 2]), seed=0) % 100
     array([30, 41])
     """
-    start = mixed(np.array([seed % (1 << 64)], dtype=np.uint64) + _STEP)
+    start = mixed(np.array([int(seed) % (1 << 64)], dtype=np.uint64) + _STEP)
     codes = mixed((np.ascontiguousarray(keys).view(np.uint64) ^ start) + _STEP)
     return codes.view(np.int64)
 

@@ -115,7 +115,7 @@ def _seeded_copy(estimator: Any, seed: int, option: str) -> Any:
             f"sklearn.base.clone: {error}"
         ) from error
     states = {
-        name: seed % (1 << 32)
+        name: int(seed) % (1 << 32)
         for name, value in copy.get_params().items()
         if value is None and (name == "random_state" or name.endswith("__random_state"))
     }

@@ -78,7 +78,8 @@ def save(
         content |= {"file_format": "spark", "classes_of_spark": _names_of(parts)}
     else:
         content |= {"file_format": file_format}
-    beside = target.with_name(f".{target.name}.part")
+    text = json.dumps(content, indent=1, default=_plain) + "\n"
+    beside, earlier = target.with_name(f".{target.name}.part"), _earlier(target)
     shutil.rmtree(beside, ignore_errors=True)
     try:
         beside.mkdir(parents=True)
@@ -87,14 +88,36 @@ def save(
                 part.write().overwrite().save(as_uri(str(beside / name)))
         else:
             _write(beside / f"models.{file_format}", parts, file_format)
-        write_whole(beside / _JSON, json.dumps(content, indent=1) + "\n", NOUN)
+        write_whole(beside / _JSON, text, NOUN)
         if target.exists():
-            shutil.rmtree(target)
+            target.replace(earlier)
         beside.replace(target)
+        shutil.rmtree(earlier, ignore_errors=True)
     except OSError as error:
         raise TableError(f"{NOUN}: cannot write {str(target)!r} ({error})") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _earlier(target: Path) -> Path:
+    """Return where an earlier folder is while a new one is put in place.
+
+    One that a killed process has left there is put back.
+    """
+    earlier = target.with_name(f".{target.name}.earlier")
+    if earlier.exists():
+        if target.exists():
+            shutil.rmtree(earlier)
+        else:
+            earlier.replace(target)
+    return earlier
+
+
+def _plain(value: Any) -> Any:
+    """Return an array, or a number of NumPy, as JSON has it."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise OptionError(f"{NOUN}: an option is {value!r}, which cannot be saved")
 
 
 def require_savable(path: str | Path, file_format: str, model: object) -> Path:

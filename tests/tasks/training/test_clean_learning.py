@@ -25,6 +25,7 @@ from lq_spark.errors import (
     OptionError,
     TableError,
 )
+from lq_spark.tasks.training import saved
 
 N = 400
 NAMES = ("ant", "bee", "cat")
@@ -580,6 +581,24 @@ def test_what_is_saved_predicts_the_same(table, tmp_path, file_format, assert_sa
     assert (again.seed, again.classes, again.clf[-1].C) == (4, NAMES, 2.0)
     assert again.fit(df).score(df) == ours.score(df)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a model"]
+
+
+def test_a_killed_save_leaves_the_earlier_model(table, tmp_path, monkeypatch):
+    df = table(*noisy(3))
+    removed = {"num_to_remove_per_class": np.array([3, 2, 1])}
+    ours = training.CleanLearning(GaussianNB(), seed=np.int64(3), find_label_issues_kwargs=removed)
+    ours.fit(df).save(tmp_path / "a")
+    (tmp_path / "a").replace(tmp_path / ".a.earlier")  # as a process leaves it between two moves
+    with monkeypatch.context() as patched:
+        patched.setattr(saved, "_write", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(TableError, match="disk full"):
+            ours.save(tmp_path / "a")
+    again = training.CleanLearning.load(tmp_path / "a")
+    assert again.score(df) == ours.score(df)
+    assert again.find_label_issues_kwargs == {"num_to_remove_per_class": [3, 2, 1]}
+    assert again.seed == 3
+    ours.save(tmp_path / "a")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_what_is_not_trusted_is_not_read(table, tmp_path, monkeypatch):
