@@ -55,7 +55,7 @@ def run_of(run_in, tmp_path):
     [
         name
         for name, made in every_task.CASES.items()
-        # Leakage is between two tables, and no job's; nor are labels to train with that are numbers.
+        # Leakage is between two tables, and no job's; nor is training with numbers as labels.
         if made().job in TASKS and name not in ("leakage", "training_of_numbers")
     ],
 )
