@@ -16,8 +16,6 @@ from runs import TASKS, JobRun, cli, config_of, many, places_of, single
 
 from lq_spark.errors import DataError, EngineError
 
-pytestmark = pytest.mark.spark
-
 
 def write_config(folder, name, **keys):
     """Write a configuration whose output lies beside the folder, named as the file."""
@@ -76,6 +74,7 @@ STATUS = {
 }
 
 
+@pytest.mark.spark
 def test_all_that_can_be_run_is_run_in_order_of_the_names(night):
     assert list(night.done.status.items()) == list(STATUS.items())
     good = ["a_good", "d_gate", "e_empty", "i_last"]
@@ -160,6 +159,7 @@ def test_a_dry_run_checks_all_and_writes_nothing(run_many, rows, tmp_path):
     assert files == set(folder.iterdir())
 
 
+@pytest.mark.spark
 def test_nothing_of_a_run_is_there_when_the_next_starts(
     run_many, spark, rows, tmp_path, monkeypatch
 ):
@@ -297,6 +297,7 @@ def test_no_run_starts_after_the_seconds_that_are_given(seconds, n_run, told, mo
         assert last.split(maxsplit=7)[-1] == passed
 
 
+@pytest.mark.spark
 def test_a_session_that_has_ended_is_said_in_a_sentence_for_each_table(told, capsys):
     told.write(a="./in", b="./dies", c="./in", d="./in")
     assert told.run() == 1
@@ -496,6 +497,7 @@ def test_each_task_says_which_metric_counts_its_issues():
     }
 
 
+@pytest.mark.spark
 def test_the_examples_run(submit, repository, tmp_path):
     done = submit("--config-dir", "conf/tables", "--run-results", tmp_path / "all.json")
     assert done.code == 0, done.stdout + done.stderr
