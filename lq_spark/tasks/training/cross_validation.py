@@ -29,8 +29,8 @@ from lq_spark.tasks.training.estimators import (
 )
 from lq_spark.tasks.training.fold_task import FoldTask
 from lq_spark.tasks.training.passes import (
-    are_many,
     counts_of,
+    n_parts_of,
     predictions,
     rows_to_train,
     with_folds,
@@ -206,7 +206,8 @@ def cross_val_predict(
                     first=F.lit(0),
                     last=F.lit(n_folds - 1),
                     n_models=n_folds,
-                    many=are_many(int(counts.sum(axis=1).max()), n_features),
+                    n_parts=n_parts_of(int(counts.sum(axis=1).max()), n_features),
+                    stack=stack,
                 )
         found = held.hold(found)
         found.count()  # now, while what it is made of is kept, and to see whether models fail

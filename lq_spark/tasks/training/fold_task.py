@@ -17,7 +17,6 @@ from numpy.typing import DTypeLike, NDArray
 from lq_spark.core.training.models import class_probabilities, in_blocks, predicted_numbers
 from lq_spark.engine.arrow import byte_rows
 from lq_spark.engine.numbers import array_of, values_of
-from lq_spark.engine.readings import BatchFunction
 from lq_spark.tasks.neighbors.batches import ROW, VECTOR
 from lq_spark.tasks.training.batches import (
     FOLD,
@@ -78,45 +77,45 @@ class FoldTask:
             if len(held_out):
                 model = task.trained(fold, group, place[~is_held_out])
                 found = task.predicted(fold, model, task.features(group[VECTOR])[held_out])
-            columns = {
-                ROW: group[ROW].take(array_of(held_out)),
-                task.predicted_name: predicted_column(found),
-                FOLD: array_of(np.full(len(found), fold, dtype=np.int32)),
-            }
-            return pa.table(columns)
+            return task.made(group[ROW].take(array_of(held_out)), found, fold)
 
         return run
 
     def model_group(self) -> Callable[[pa.Table], pa.Table]:
-        """Return (ROW, LABEL, TASK, VECTOR), all to train with -> TASK, the pickled model."""
+        """Return (ROW, LABEL, TASK, VECTOR), all to train with -> TASK, the model as VECTOR."""
         task = self
 
         def run(group: pa.Table) -> pa.Table:
             fold = group[TASK][0].as_py()
             model = task.trained(fold, group, _order(group))
             with task.failing_in(fold):
-                return pa.table({TASK: group[TASK][:1], "model": pickled(model)})
+                return pa.table({TASK: group[TASK][:1], VECTOR: pickled(model)})
 
         return run
 
-    def predicted_batch(self, models: Mapping[int, bytes]) -> BatchFunction:
-        """Return (TASK, VECTOR) -> what is predicted, by the pickled models of the tasks."""
+    def part_group(self) -> Callable[[pa.Table], pa.Table]:
+        """Return (ROW, TASK, VECTOR) of rows held out -> ROW, what is predicted, FOLD.
+
+        The VECTOR of one more row, whose ROW is null, is the model.
+        """
         task = self
-        loaded: dict[int, Any] = {}  # by a worker: what is sent to it holds none
 
-        def run(tasks: pa.Array, vectors: pa.Array) -> dict[str, pa.Array]:
-            of_rows, features = values_of(tasks), task.features(vectors)
-            found = task.nothing(len(of_rows))
-            for fold in np.unique(of_rows).tolist():
-                if fold not in loaded:
-                    with task.failing_in(fold):
-                        loaded[fold] = pickle.loads(models[fold])
-                here = of_rows == fold
-                predicted = functools.partial(task.predicted, fold, loaded[fold])
-                found[here] = in_blocks(predicted, features[here])
-            return {task.predicted_name: predicted_column(found)}
+        def run(group: pa.Table) -> pa.Table:
+            fold, is_model = group[TASK][0].as_py(), group[ROW].is_null()
+            held_out, found = group.filter(pc.invert(is_model)), task.nothing(0)
+            if len(held_out):
+                with task.failing_in(fold):
+                    model = pickle.loads(group.filter(is_model)[VECTOR][0].as_buffer())
+                predicted = functools.partial(task.predicted, fold, model)
+                found = in_blocks(predicted, task.features(held_out[VECTOR]))
+            return task.made(held_out[ROW], found, fold)
 
         return run
+
+    def made(self, rows: pa.ChunkedArray, found: NDArray[np.float64], fold: int) -> pa.Table:
+        """Return ROW, what is predicted of rows, and FOLD."""
+        folds = array_of(np.full(len(found), fold, dtype=np.int32))
+        return pa.table({ROW: rows, self.predicted_name: predicted_column(found), FOLD: folds})
 
     def trained(self, fold: int, rows: pa.Table, place: NDArray[np.int64]) -> Any:
         """Return a model of some rows of a table that holds LABEL and VECTOR, in this order."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
+    BinaryType,
     DataType,
     DoubleType,
     IntegerType,
@@ -44,17 +45,18 @@ from lq_spark.tasks.training.batches import (
     rows_batch,
 )
 from lq_spark.tasks.training.columns import ClassTable, NumberTable, key_number
-from lq_spark.tasks.training.final import MODEL
 from lq_spark.tasks.training.fold_task import FoldTask
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-MANY_BYTES = 256 << 20
-"""Rows of a fold that have so many bytes of features, as doubles, are predicted by many tasks."""
+PART_BYTES = 128 << 20
+"""Rows that are held out are in so many bytes of features, as doubles, a task: about."""
 
 IS_TRAINED = "__lq_is_trained"
-_KEY, _FEATURES, _CELL, _START = (f"__lq_{name}" for name in ("key", "features", "cell", "start"))
+_KEY, _FEATURES, _CELL, _START, _PART = (
+    f"__lq_{name}" for name in ("key", "features", "cell", "start", "part")
+)
 
 
 def rows_to_train(
@@ -198,9 +200,9 @@ def with_drawn(
     )
 
 
-def are_many(n_held_out: int, n_features: int) -> bool:
-    """Return whether the rows that a fold holds out are too many to be predicted in one task."""
-    return n_held_out * 8 * n_features >= MANY_BYTES
+def n_parts_of(n_held_out: int, n_features: int) -> int:
+    """Return into how many parts the rows of a fold are cut: each is predicted in a task."""
+    return max(1, n_held_out * 8 * n_features // PART_BYTES)
 
 
 def predictions(
@@ -212,22 +214,23 @@ def predictions(
     first: Column,
     last: Column,
     n_models: int,
-    many: bool,
+    n_parts: int,
+    stack: ExitStack,
 ) -> DataFrame:
     """Return ROW, what is predicted and FOLD of all rows, by models of rows of other folds. Lazy.
 
     Each task is handed what it trains with, so nothing has to be in a place that all workers reach.
     The rows to train with are copied for each other fold, but there are no more than
     ``max_train_rows`` of them in a task. Those that are held out go to the same task, so that no
-    model, which may be larger than the rows, leaves it. Where they are many, the models are
-    trained now, and sent to all workers, which predict the rows where they are.
+    model, which may be larger than the rows, leaves it. Where they are cut into parts, a model is a
+    row of a table, which is kept, and goes to the task of each part as one more row of it.
 
     Parameters
     ----------
     rows : DataFrame
         ROW and VECTOR.
     folds : DataFrame
-        ROW, LABEL, FOLD, IS_TRAINED; read twice where rows are many.
+        ROW, LABEL, FOLD, IS_TRAINED; read twice where there are parts.
     task : FoldTask
     kind : DataType
         Of an id.
@@ -235,27 +238,32 @@ def predictions(
         Of ``folds``: between which folds, int, those lie for whose models a row counts.
     n_models : int
         How many there may be at most.
-    many : bool
-        As :func:`are_many` says.
+    n_parts : int
+        Of :func:`n_parts_of`.
+    stack : ExitStack
+        Keeps what is needed until it ends.
     """
     is_left_out = F.col(FOLD) == LEFT_OUT
     lowest, highest = (F.when(is_left_out, end).otherwise(F.col(FOLD)) for end in (first, last))
     every, alone = F.sequence(first, last), F.sequence(lowest, highest)
     predicted = DoubleType() if task.n_classes is None else ArrayType(DoubleType())
     made = StructField(task.predicted_name, predicted)
-    if many:
-        trained = _copied(rows, folds.where(IS_TRAINED), every).where(F.col(TASK) != F.col(FOLD))
-        models = _models(trained, task, n_models)
-        found = with_mapped(
-            _copied(rows, folds, alone),
-            task.predicted_batch(models),
-            [F.col(TASK), F.col(VECTOR)],
-            StructType([made]),
-            keep=[ROW, TASK],
-        )
-        return found.select(ROW, task.predicted_name, F.col(TASK).alias(FOLD))
-    given = _copied(rows, folds, F.when(F.col(IS_TRAINED), every).otherwise(alone))
     schema = StructType([StructField(ROW, kind), made, StructField(FOLD, IntegerType())])
+    if n_parts > 1:
+        trained = _copied(rows, folds.where(IS_TRAINED), every).where(F.col(TASK) != F.col(FOLD))
+        model = StructType([StructField(TASK, IntegerType()), StructField(VECTOR, BinaryType())])
+        given = trained.select(ROW, LABEL, TASK, VECTOR)
+        models = stack.enter_context(
+            kept(map_groups(given, [TASK], task.model_group(), model, n_tasks=n_models))
+        )
+        part = F.pmod(F.xxhash64(column(ROW)), F.lit(n_parts)).cast("int").alias(_PART)
+        each = F.explode(F.sequence(F.lit(0), F.lit(n_parts - 1))).alias(_PART)
+        no_row = F.lit(None).cast(kind).alias(ROW)
+        held_out = _copied(rows, folds, alone).select(ROW, TASK, part, VECTOR)
+        both = held_out.unionByName(models.select(no_row, TASK, each, VECTOR))
+        groups, n_tasks = [TASK, _PART], n_models * n_parts
+        return map_groups(both, groups, task.part_group(), schema, n_tasks=n_tasks)
+    given = _copied(rows, folds, F.when(F.col(IS_TRAINED), every).otherwise(alone))
     return map_groups(given, [TASK], task.group(), schema, n_tasks=n_models)
 
 
@@ -263,11 +271,3 @@ def _copied(rows: DataFrame, folds: DataFrame, tasks: Column) -> DataFrame:
     """Return ROW, LABEL, FOLD, TASK and VECTOR of each row, once for each of its tasks."""
     placed = rows.select(ROW, VECTOR).join(folds, ROW)
     return placed.withColumn(TASK, F.explode(tasks)).select(ROW, LABEL, FOLD, TASK, VECTOR)
-
-
-def _models(trained: DataFrame, task: FoldTask, n_models: int) -> dict[int, bytes]:
-    """Return the pickled model of each task, trained now, each in a task."""
-    schema = StructType([StructField(TASK, IntegerType()), *MODEL])
-    given = trained.select(ROW, LABEL, TASK, VECTOR)
-    made = map_groups(given, [TASK], task.model_group(), schema, n_tasks=n_models)
-    return {number: bytes(model) for number, model in made.collect()}

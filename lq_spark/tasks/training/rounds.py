@@ -44,7 +44,7 @@ from lq_spark.tasks.training.columns import key_number
 from lq_spark.tasks.training.fold_task import FoldTask
 from lq_spark.tasks.training.passes import (
     IS_TRAINED,
-    are_many,
+    n_parts_of,
     predictions,
     warn_of_drawn,
     with_drawn,
@@ -154,8 +154,8 @@ class Trainer:
             fold, is_trained = F.lit(LEFT_OUT).alias(FOLD), F.lit(False).alias(IS_TRAINED)
             left = each.where(is_left_out).select(ROW, LABEL, _ROUND, fold, is_trained)
             folds = folds.unionByName(left)
-        many = are_many(int(counts.max()) + n_left_out, self.n_features)
-        if many:
+        n_parts = n_parts_of(int(counts.max()) + n_left_out, self.n_features)
+        if n_parts > 1:
             folds = stack.enter_context(kept(folds))
         task = FoldTask(self.estimator, None, most, self.n_features, self.dtype)
         first = F.col(_ROUND) * F.lit(most)
@@ -167,7 +167,8 @@ class Trainer:
             first=first,
             last=first + _of_round([one.n_folds for one in rounds]) - F.lit(1),
             n_models=len(rounds) * most,
-            many=many,
+            n_parts=n_parts,
+            stack=stack,
         )
         return _joined(found, rounds, most)
 

@@ -1,6 +1,7 @@
 """Out-of-sample predictions of numbers: those of scikit-learn on the same folds, to the bit."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,15 +125,44 @@ def test_rows_of_a_group_are_held_out_together(table, data, assert_same_bits):
     assert_same_bits(prediction, expected)
 
 
-def test_whole_numbers_are_labels_and_large_tables_go_to_several_tasks(
-    table, data, monkeypatch, assert_same_bits
-):
+def test_whole_numbers_are_labels(table, data, assert_same_bits):
     _, labels, features = in_order(data)
-    monkeypatch.setattr(passes, "MANY_BYTES", 8 * 3 * 8)
     scored = training.cross_val_predict_numbers(table(int, "int"), Ridge(), **ALONE)
     prediction, folds = found(scored, "prediction", "fold")
     whole = labels.astype(int).astype(float)
     assert_same_bits(prediction, by_scikit_learn(Ridge(), features, whole, folds))
+
+
+class Logged(RandomForestRegressor):
+    """Writes a line to a file whenever a model is trained."""
+
+    def __init__(self, file=None, n_estimators=3, random_state=0):
+        super().__init__(n_estimators, random_state=random_state)
+        self.file = file
+
+    def fit(self, X, y):
+        with Path(self.file).open("a") as file:
+            file.write("trained\n")
+        return super().fit(X, y)
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("groups", [None, "site"])
+def test_many_rows_of_a_fold_are_predicted_in_several_tasks_by_one_model(
+    table, monkeypatch, tmp_path, assert_same_bits, groups
+):
+    names, options = ("prediction", "fold", "uncertainty"), {"n_boot": 2, "groups": groups}
+    forest = RandomForestRegressor(3, random_state=0)
+    expected = found(training.cross_val_predict_numbers(table(), forest, **options), *names)
+    monkeypatch.setattr(passes, "PART_BYTES", 8 * 3 * 8)
+    for n_partitions in (1, 5):
+        log = tmp_path / f"{n_partitions}.txt"
+        df = table().repartition(n_partitions, F.rand(n_partitions))
+        scored = training.cross_val_predict_numbers(df, Logged(str(log)), **options)
+        for made, value in zip(found(scored, *names), expected, strict=True):
+            assert_same_bits(made, value)
+        # Of predictions, two rounds of halves, and residuals.
+        assert len(log.read_text().split()) == 5 + 2 * 2 + 5
 
 
 class Counts(RegressorMixin, BaseEstimator):

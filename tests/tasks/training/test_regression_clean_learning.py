@@ -17,6 +17,7 @@ from lq_spark import training
 from lq_spark.core.training.folds import dealt_folds, reseeded, seeded_codes
 from lq_spark.errors import ColumnError, DataError, InvalidRowsError, OptionError
 from lq_spark.tasks.neighbors.batches import ROW
+from lq_spark.tasks.training import passes
 from lq_spark.tasks.training.batches import LABEL, PREDICTION
 from lq_spark.tasks.training.rounds import RANK, with_residual_rank
 
@@ -184,6 +185,20 @@ def test_issues_are_the_same_on_any_partitions(table, assert_same_bits, groups):
         for values, first in zip(made[-1], made[0], strict=True):
             np.testing.assert_array_equal(values, first)
         assert_same_bits(made[-1][2], made[0][2])
+
+
+def test_rows_that_rounds_leave_out_are_predicted_in_many_tasks_too(
+    table, monkeypatch, assert_same_bits
+):
+    made = []
+    for part_bytes in (passes.PART_BYTES, 8 * 3 * 8):
+        monkeypatch.setattr(passes, "PART_BYTES", part_bytes)
+        cleaned = training.RegressionCleanLearning(KNeighborsRegressor(3), n_boot=1)
+        made.append(found(cleaned.find_label_issues(table()), *NEW))
+    assert made[0][0].any()
+    np.testing.assert_array_equal(made[1][0], made[0][0])
+    for many, few in zip(made[1][1:], made[0][1:], strict=True):
+        assert_same_bits(many, few)
 
 
 def test_the_last_model_is_trained_without_the_issues(table, data):

@@ -174,32 +174,51 @@ def test_single_precision_stays_so_and_strings_are_ids(table, data, assert_same_
     assert np.bincount(folds).tolist() == [80] * 5
 
 
-class Noted(GaussianNB):
-    """Writes a line each time that one is trained."""
+class Logged(GaussianNB):
+    """Writes a line to a file whenever a model is trained."""
 
-    def __init__(self, notes=""):
+    def __init__(self, file=None):
         super().__init__()
-        self.notes = notes
+        self.file = file
 
     def fit(self, X, y):
-        with Path(self.notes).open("a") as notes:
-            notes.write("trained\n")
+        with Path(self.file).open("a") as file:
+            file.write("trained\n")
         return super().fit(X, y)
 
 
-def test_many_rows_are_predicted_in_many_tasks_by_models_that_are_trained_once(
-    table, monkeypatch, tmp_path, assert_same_bits
+@pytest.mark.spark
+@pytest.mark.connect
+@pytest.mark.parametrize("options", [{}, {"max_train_rows": 200}], ids=["all", "drawn"])
+def test_many_rows_of_a_fold_are_predicted_in_several_tasks_by_one_model(
+    table, monkeypatch, tmp_path, assert_same_bits, options
 ):
-    expected = found(training.cross_val_predict(table(), GaussianNB()))
-    monkeypatch.setattr(passes, "MANY_BYTES", 30 * 8 * 3)
-    for n_partitions in (1, 5):
-        notes = tmp_path / f"{n_partitions}"
-        df = table().repartition(n_partitions)
-        for made, wanted in zip(
-            found(training.cross_val_predict(df, Noted(str(notes)))), expected, strict=True
-        ):
-            assert_same_bits(made, wanted)
-        assert notes.read_text() == "trained\n" * 5
+    with warnings.catch_warnings(action="ignore"):
+        expected = found(training.cross_val_predict(table(), GaussianNB(), **options))
+        monkeypatch.setattr(passes, "PART_BYTES", 30 * 8 * 3)
+        for n_partitions in (1, 5):
+            log = tmp_path / f"{n_partitions}.txt"
+            df = table().repartition(n_partitions, F.rand(n_partitions))
+            scored = training.cross_val_predict(df, Logged(str(log)), **options)
+            assert scored.dtypes == [*df.dtypes, ("pred_probs", "array<double>"), ("fold", "int")]
+            probs, folds = found(scored)
+            assert_same_bits(probs, expected[0])
+            np.testing.assert_array_equal(folds, expected[1])
+            assert log.read_text() == "trained\n" * 5
+
+
+class Large(GaussianNB):
+    """Has as many bytes as no message from a worker may have."""
+
+    def fit(self, X, y):
+        self.ballast_ = np.zeros(32 << 20, dtype=np.uint8)
+        return super().fit(X, y)
+
+
+def test_models_that_predict_many_rows_may_be_large(table, monkeypatch, assert_same_bits):
+    expected = found(training.cross_val_predict(table(), GaussianNB()))[0]
+    monkeypatch.setattr(passes, "PART_BYTES", 30 * 8 * 3)
+    assert_same_bits(found(training.cross_val_predict(table(), Large()))[0], expected)
 
 
 class Remembers(ClassifierMixin, BaseEstimator):
@@ -249,14 +268,21 @@ class Fails(ClassifierMixin, BaseEstimator):
         return np.full((len(X), 3), np.nan)
 
 
+MANY = pytest.mark.parametrize("part_bytes", [passes.PART_BYTES, 1], ids=["few", "many"])
+
+
 @pytest.mark.spark
-def test_an_estimator_that_fails_says_why_and_in_which_fold(table):
+@MANY
+def test_an_estimator_that_fails_says_why_and_in_which_fold(table, monkeypatch, part_bytes):
+    monkeypatch.setattr(passes, "PART_BYTES", part_bytes)
     said = r"estimator LogisticRegression failed in fold \d: InvalidParameterError: The 'solver' pa"
     with pytest.raises(DataError, match=f"^{said}"):
         training.cross_val_predict(table(), LogisticRegression(solver="x"))
 
 
-def test_probabilities_that_are_none_are_refused_with_the_fold(table):
+@MANY
+def test_probabilities_that_are_none_are_refused_with_the_fold(table, monkeypatch, part_bytes):
+    monkeypatch.setattr(passes, "PART_BYTES", part_bytes)
     said = r"estimator Fails failed in fold \d: predict_proba gave probabilities that are NaN"
     with pytest.raises(DataError, match=f"^{said}"):
         training.cross_val_predict(table(), Fails())
