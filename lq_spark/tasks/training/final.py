@@ -57,27 +57,41 @@ class TrainingTask:
     def group(self) -> Callable[[pa.Table], pa.Table]:
         """Return (ROW, LABEL, VECTOR and, if rows have one, WEIGHT) -> the pickled model.
 
-        LABEL is a class index or a number. Rows are trained with in the order of their ids: sums of
-        floating-point numbers depend on it, and so do random draws.
+        LABEL is a class index or a number.
         """
         task = self
 
         def run(group: pa.Table) -> pa.Table:
-            from sklearn.base import clone
-
-            ordered = pc.sort_indices(group, sort_keys=[(ROW, "ascending")])
-            rows = group.take(ordered)
-            labels, options = values_of(rows[LABEL]), dict(task.fit_kwargs)
-            if WEIGHT in rows.column_names:
-                options["sample_weight"] = values_of(rows[WEIGHT])
-            model = clone(task.estimator)
+            place, options = order_of_ids(group), dict(task.fit_kwargs)
+            if WEIGHT in group.column_names:
+                options["sample_weight"] = values_of(group[WEIGHT])[place]
+            features = byte_rows(group[VECTOR], task.dtype, task.n_features)
             with failing_in("the last training", task.estimator):
-                # A copy, so that where the features lay in memory cannot matter.
-                features = np.array(byte_rows(rows[VECTOR], task.dtype, task.n_features))
-                model.fit(features, labels, **options)
+                labels = values_of(group[LABEL])
+                model = fitted(task.estimator, features[place], labels[place], options)
             return pa.table({"model": pickled(model)})
 
         return run
+
+
+def order_of_ids(group: pa.Table) -> NDArray[np.int64]:
+    """Return the places of rows in the order of their ids, in which they are trained with.
+
+    Sums of floating-point numbers depend on it, and so do random draws.
+    """
+    ordered = pc.sort_indices(group, sort_keys=[(ROW, "ascending")])
+    return values_of(ordered).astype(np.int64)
+
+
+def fitted(
+    estimator: Any, features: NDArray[np.floating], labels: NDArray[Any], options: Mapping[str, Any]
+) -> Any:
+    """Return a copy of an estimator that is trained with rows, in their order."""
+    from sklearn.base import clone
+
+    model = clone(estimator)
+    model.fit(features, labels, **options)
+    return model
 
 
 def pickled(model: Any) -> pa.Array:

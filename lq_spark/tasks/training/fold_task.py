@@ -28,7 +28,7 @@ from lq_spark.tasks.training.batches import (
     predicted_column,
 )
 from lq_spark.tasks.training.estimators import failing_in
-from lq_spark.tasks.training.final import pickled
+from lq_spark.tasks.training.final import fitted, order_of_ids, pickled
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class FoldTask:
         task = self
 
         def run(group: pa.Table) -> pa.Table:
-            fold, place = group[TASK][0].as_py(), _order(group)
+            fold, place = group[TASK][0].as_py(), order_of_ids(group)
             folds = values_of(group[FOLD])[place]
             is_held_out = (folds == fold) | (folds == LEFT_OUT)
             held_out = place[is_held_out]
@@ -87,7 +87,7 @@ class FoldTask:
 
         def run(group: pa.Table) -> pa.Table:
             fold = group[TASK][0].as_py()
-            model = task.trained(fold, group, _order(group))
+            model = task.trained(fold, group, order_of_ids(group))
             with task.failing_in(fold):
                 return pa.table({TASK: group[TASK][:1], VECTOR: pickled(model)})
 
@@ -119,13 +119,9 @@ class FoldTask:
 
     def trained(self, fold: int, rows: pa.Table, place: NDArray[np.int64]) -> Any:
         """Return a model of some rows of a table that holds LABEL and VECTOR, in this order."""
-        from sklearn.base import clone
-
         features, labels = self.features(rows[VECTOR])[place], values_of(rows[LABEL])[place]
         with self.failing_in(fold):
-            model = clone(self.estimator)
-            model.fit(features, labels, **self.fit_kwargs)
-        return model
+            return fitted(self.estimator, features, labels, self.fit_kwargs)
 
     def predicted(
         self, fold: int, model: Any, features: NDArray[np.floating]
@@ -147,12 +143,3 @@ class FoldTask:
     def failing_in(self, fold: int) -> AbstractContextManager[None]:
         """Raise DataError that names the estimator and the fold of its round, if it raises."""
         return failing_in(f"fold {fold % self.n_folds}", self.estimator)
-
-
-def _order(group: pa.Table) -> NDArray[np.int64]:
-    """Return the places of rows in the order of their ids, in which they are trained with.
-
-    Sums of floating-point numbers depend on it, and so do random draws.
-    """
-    ordered = pc.sort_indices(group, sort_keys=[(ROW, "ascending")])
-    return values_of(ordered).astype(np.int64)
