@@ -17,20 +17,14 @@ BLOCK_ROWS: Final = 1024
 
 
 class Classifier(Protocol):
-    """What is trained: as scikit-learn's classifiers are."""
-
-    def fit(self, X: Any, y: Any, **options: Any) -> Any:
-        """Train with features, shape (n, d), and class indices, shape (n,)."""
+    """What has been trained: as scikit-learn's classifiers are."""
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probabilities of the classes, shape (n, K)."""
 
 
 class Regressor(Protocol):
-    """What is trained where labels are numbers: as scikit-learn's regressors are."""
-
-    def fit(self, X: Any, y: Any, **options: Any) -> Any:
-        """Train with features, shape (n, d), and labels, shape (n,)."""
+    """What has been trained where labels are numbers: as scikit-learn's regressors are."""
 
     def predict(self, X: Any) -> Any:
         """Return a number for each row, shape (n,) or (n, 1)."""

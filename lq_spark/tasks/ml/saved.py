@@ -23,7 +23,7 @@ from lq_spark.engine.files import as_uri, files_of
 from lq_spark.engine.kinds import is_connect, is_sail
 from lq_spark.errors import OptionError
 from lq_spark.tasks.training.estimators import is_of_spark
-from lq_spark.tasks.training.saved import class_of_spark
+from lq_spark.tasks.training.saved import class_of_spark, names_of
 
 FORMAT_VERSION = 1
 
@@ -92,7 +92,7 @@ class _Writer(MLWriter):
         DefaultParamsWriter(plain).session(self.sparkSession).saveImpl(path)
         content = {
             "format_version": FORMAT_VERSION,
-            "parts": {n: f"{type(p).__module__}.{type(p).__name__}" for n, p in parts.items()},
+            "parts": names_of(parts),
             "content": self.instance.content(),
         }
         line = self.sparkSession.createDataFrame([(json.dumps(content),)], "value string")

@@ -16,24 +16,22 @@ from pyspark.sql.types import ArrayType, DataType, DoubleType, StructField, Stru
 from lq_spark.core.training.folds import require_two_classes
 from lq_spark.core.training.models import class_probabilities, in_blocks
 from lq_spark.engine.inputs import column, column_type, require_new_columns
-from lq_spark.engine.numbers import array_of
 from lq_spark.engine.verbs import select
 from lq_spark.errors import DataError, InvalidRowsError
 from lq_spark.tasks.neighbors.batches import ROW
 from lq_spark.tasks.neighbors.columns import Features, feature_table, resolved_n_features
-from lq_spark.tasks.shared.batches import list_array
 from lq_spark.tasks.shared.class_counts import checked_labels, class_counts
 from lq_spark.tasks.shared.labels import label_array, label_of
 from lq_spark.tasks.shared.names import PREDICTED_LABEL
-from lq_spark.tasks.training.batches import CODE, FOLD, LABEL, PRED_PROBS
+from lq_spark.tasks.training.batches import CODE, FOLD, LABEL, PRED_PROBS, predicted_column
 from lq_spark.tasks.training.columns import training_table
 from lq_spark.tasks.training.estimators import agreed_max_rows, is_of_spark, told_failures
 from lq_spark.tasks.training.final import (
-    WEIGHT,
     Predicted,
     TrainingTask,
     trained_model,
     with_predicted,
+    with_weights,
 )
 from lq_spark.tasks.training.passes import IS_TRAINED, rows_to_train, with_trained
 from lq_spark.tasks.training.spark_ml import (
@@ -122,8 +120,7 @@ class ClassModel:
                 found = in_blocks(
                     lambda block: class_probabilities(model, block, n_classes), features
                 )
-                ends = np.arange(len(found) + 1, dtype=np.int64) * n_classes
-                made[names[PRED_PROBS]] = list_array(array_of(found.reshape(-1)), ends)
+                made[names[PRED_PROBS]] = predicted_column(found)
             return made
 
         return run
@@ -175,8 +172,7 @@ def train_class_model(
             model = spark_model(df, table, features, label, estimator, seed, weight)
         else:
             if weight is not None:
-                weights = df.select(column(id).alias(ROW), weight.alias(WEIGHT))
-                vectors = vectors.join(weights, ROW)
+                vectors = with_weights(vectors, df, id, weight)
             if batch_rows is None:
                 task = TrainingTask(estimator, n_features, dtype, fit_kwargs)
                 model = trained_model(vectors.drop(CODE), task)

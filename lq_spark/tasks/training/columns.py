@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import BooleanType, IntegralType, NumericType
+from pyspark.sql.types import BooleanType, IntegralType
 
-from lq_spark.engine.inputs import column, column_type, require_columns, require_key
+from lq_spark.engine.inputs import (
+    column,
+    column_type,
+    require_columns,
+    require_key,
+    require_number_column,
+)
 from lq_spark.engine.verbs import with_mapped
 from lq_spark.errors import ColumnError, InvalidRowsError, OptionError, require_unused
 from lq_spark.tasks.neighbors.batches import REASONS_SCHEMA, reasons_batch
@@ -166,12 +172,7 @@ def validate(
 
 def require_weights(df: DataFrame, name: str) -> None:
     """Raise ColumnError if a column holds no numbers, InvalidRowsError if one is no weight."""
-    require_columns(df, sample_weight=name)
-    kind = column_type(df, name)
-    if not isinstance(kind, NumericType):
-        raise ColumnError(
-            f"sample_weight: column {name!r} is {kind.simpleString()}; allowed are numbers"
-        )
+    require_number_column(df, "sample_weight", name)
     weight = column(name).cast("double")
     is_weight = weight.isNotNull() & (weight >= 0) & (weight < F.lit(float("inf")))
     if n_bad := df.where(~is_weight).count():

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StructField, StructType
 
 from lq_spark.engine.arrow import byte_rows
+from lq_spark.engine.inputs import column
 from lq_spark.engine.numbers import bytes_of, values_of
 from lq_spark.engine.readings import BatchFunction
 from lq_spark.engine.verbs import map_groups, with_mapped
@@ -26,7 +27,7 @@ from lq_spark.tasks.training.batches import LABEL, TASK
 from lq_spark.tasks.training.estimators import failing_in
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 WEIGHT = "__lq_weight"
 
@@ -98,6 +99,11 @@ def pickled(model: Any) -> pa.Array:
     """Return a model in one row; by cloudpickle, as workers may be unable to import its class."""
     content: bytes = cloudpickle.dumps(model)  # type: ignore[no-untyped-call]
     return bytes_of([content])
+
+
+def with_weights(rows: DataFrame, df: DataFrame, id: str, weight: Column) -> DataFrame:
+    """Return rows with WEIGHT, that of the row of a table with the same id."""
+    return rows.join(df.select(column(id).alias(ROW), weight.alias(WEIGHT)), ROW)
 
 
 def trained_model(rows: DataFrame, task: TrainingTask) -> Any:

@@ -25,7 +25,12 @@ from lq_spark.tasks.shared.names import NO_LABEL, PREDICTED_LABEL
 from lq_spark.tasks.training.batches import CODE, LABEL
 from lq_spark.tasks.training.columns import number_table
 from lq_spark.tasks.training.estimators import told_failures
-from lq_spark.tasks.training.final import WEIGHT, TrainingTask, trained_model, with_predicted
+from lq_spark.tasks.training.final import (
+    TrainingTask,
+    trained_model,
+    with_predicted,
+    with_weights,
+)
 from lq_spark.tasks.training.passes import IS_TRAINED, rows_to_train, warn_of_drawn, with_drawn
 from lq_spark.tasks.training.rounds import moments_of
 
@@ -108,8 +113,7 @@ def train_number_model(
             chosen = rows.join(drawn.where(IS_TRAINED).select(ROW), ROW)
         chosen = chosen.select(ROW, LABEL, VECTOR)
         if sample_weight is not None:
-            weight = column(sample_weight).cast("double").alias(WEIGHT)
-            chosen = chosen.join(df.select(column(id).alias(ROW), weight), ROW)
+            chosen = with_weights(chosen, df, id, column(sample_weight).cast("double"))
         task = TrainingTask(estimator, n_features, table.features.dtype, {})
         return NumberModel(trained_model(chosen, task), features, n_features)
 

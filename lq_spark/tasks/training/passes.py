@@ -114,9 +114,7 @@ def with_folds(
     class, shape (K,).
     """
     if by_group:
-        groups = rows.select(GROUP).distinct()
-        keyed = groups.withColumn(_KEY, key_number(groups, GROUP))
-        coded = with_mapped(keyed, codes_batch(seed), [column_input(_KEY)], CODES, keep=[GROUP])
+        coded = coded_groups(rows, seed)
         ranked = ranked_by_code(coded.select(F.col(GROUP).alias("key"), F.col(CODE).alias("code")))
         fold = F.pmod(F.col("rank") - 1, F.lit(n_folds)).cast("int")
         of_group = ranked.select(F.col("key").alias(GROUP), fold.alias(FOLD))
@@ -139,6 +137,13 @@ def with_folds(
         F.col("code").alias(CODE),
         fold.alias(FOLD),
     )
+
+
+def coded_groups(rows: DataFrame, seed: int) -> DataFrame:
+    """Return each GROUP of rows once, with its CODE."""
+    groups = rows.select(GROUP).distinct()
+    keyed = groups.withColumn(_KEY, key_number(groups, GROUP))
+    return with_mapped(keyed, codes_batch(seed), [column_input(_KEY)], CODES, keep=[GROUP])
 
 
 def counts_of(folds: DataFrame, n_folds: int, n_classes: int) -> NDArray[np.int64]:

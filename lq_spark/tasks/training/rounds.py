@@ -37,13 +37,12 @@ from lq_spark.tasks.training.batches import (
     LABEL,
     LEFT_OUT,
     PREDICTION,
-    codes_batch,
     round_codes_batch,
 )
-from lq_spark.tasks.training.columns import key_number
 from lq_spark.tasks.training.fold_task import FoldTask
 from lq_spark.tasks.training.passes import (
     IS_TRAINED,
+    coded_groups,
     n_parts_of,
     predictions,
     warn_of_drawn,
@@ -54,7 +53,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 RANK = "__lq_rank"
-_ROUND, _KEY = "__lq_round", "__lq_key"
+_ROUND = "__lq_round"
 
 
 @dataclass(frozen=True)
@@ -196,10 +195,7 @@ class Trainer:
                 ranks = np.arange(self.n_rows - one.n_left_out)
                 counts[place] = np.bincount(ranks % one.n_folds, minlength=most)
         else:
-            units = each.select(GROUP).distinct()
-            keyed = units.withColumn(_KEY, key_number(units, GROUP))
-            key = [column_input(_KEY)]
-            coded = with_mapped(keyed, codes_batch(self.seed), key, CODES, keep=[GROUP])
+            coded = coded_groups(each, self.seed)
             there = each.select(GROUP, _ROUND).distinct().join(coded, GROUP)
             there = with_mapped(there, recode, inputs, CODES, keep=[GROUP, _ROUND])
             narrow = there.select(F.col(GROUP).alias("key"), group, code, _ROUND)

@@ -75,7 +75,7 @@ def save(
     parts = {"estimator": given, "model": trained.model}
     of_spark = is_of_spark(trained.model)
     if of_spark:
-        content |= {"file_format": "spark", "classes_of_spark": _names_of(parts)}
+        content |= {"file_format": "spark", "classes_of_spark": names_of(parts)}
     else:
         content |= {"file_format": file_format}
     text = json.dumps(content, indent=1, default=_plain) + "\n"
@@ -220,7 +220,8 @@ def _imported(name: str) -> Any:
         ) from error
 
 
-def _names_of(parts: dict[str, Any]) -> dict[str, str]:
+def names_of(parts: dict[str, Any]) -> dict[str, str]:
+    """Return the class of each part, as :func:`class_of_spark` finds it."""
     return {name: f"{type(part).__module__}.{type(part).__name__}" for name, part in parts.items()}
 
 
