@@ -21,7 +21,7 @@ from lq_spark.errors import DataError, InvalidRowsError
 from lq_spark.tasks.neighbors.batches import ROW, VECTOR
 from lq_spark.tasks.neighbors.columns import Features, feature_table, resolved_n_features
 from lq_spark.tasks.regression.columns import LABEL_NOT_FINITE, checked_number
-from lq_spark.tasks.shared.names import NO_LABEL, PREDICTED_LABEL
+from lq_spark.tasks.shared.names import NO_LABEL
 from lq_spark.tasks.training.batches import CODE, LABEL
 from lq_spark.tasks.training.columns import number_table
 from lq_spark.tasks.training.estimators import told_failures
@@ -37,7 +37,7 @@ from lq_spark.tasks.training.rounds import moments_of
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-_SCHEMA = StructType([StructField(PREDICTED_LABEL, DoubleType())])
+_PREDICTED = "__lq_predicted"
 
 
 @dataclass(frozen=True)
@@ -68,20 +68,18 @@ class NumberModel:
         """Return what was saved."""
         return cls(model, features, content["n_features"])
 
-    def predict(self, df: DataFrame) -> DataFrame:
-        """Return the table with ``predicted_label``. Lazy."""
+    def predict(self, df: DataFrame, name: str) -> DataFrame:
+        """Return the table with what is predicted, under a name. Lazy."""
         table = feature_table(df, self.features)
-        require_new_columns(df, [PREDICTED_LABEL])
+        require_new_columns(df, [name])
         n_features = resolved_n_features(df, table, self.n_features)
-        return with_predicted(df, self.model, table, n_features, _predicted, _SCHEMA)
+        schema = StructType([StructField(name, DoubleType())])
 
+        def predicted(model: Any, features: NDArray[np.floating]) -> dict[str, pa.Array]:
+            found = in_blocks(lambda block: predicted_numbers(model, block), features)
+            return {name: array_of(found)}
 
-def _predicted(model: Any, features: NDArray[np.floating]) -> dict[str, pa.Array]:
-    return {
-        PREDICTED_LABEL: array_of(
-            in_blocks(lambda block: predicted_numbers(model, block), features)
-        )
-    }
+        return with_predicted(df, self.model, table, n_features, predicted, schema)
 
 
 def train_number_model(
@@ -118,13 +116,13 @@ def train_number_model(
         return NumberModel(trained_model(chosen, task), features, n_features)
 
 
-def explained_share(predicted: DataFrame, label: str) -> float:
-    """Return R² of ``predicted_label``; one pass, now.
+def explained_share(model: NumberModel, df: DataFrame, label: str) -> float:
+    """Return R² of what a model predicts; two passes, now, of which one predicts.
 
     Where labels are all equal, as in scikit-learn, it is 1 if all are predicted, else 0.
     """
-    number, reason = checked_number(predicted, "label", label, NO_LABEL, LABEL_NOT_FINITE)
-    [(n_rows, n_bad)] = predicted.agg(F.count(F.lit(1)), F.count(reason)).collect()
+    number, reason = checked_number(df, "label", label, NO_LABEL, LABEL_NOT_FINITE)
+    [(n_rows, n_bad)] = df.agg(F.count(F.lit(1)), F.count(reason)).collect()
     if not n_rows:
         raise DataError("the table is empty; its R² needs at least 1 row")
     if n_bad:
@@ -132,7 +130,8 @@ def explained_share(predicted: DataFrame, label: str) -> float:
             f"{n_bad} of {n_rows} rows have no finite label to compare with; training.validate "
             "says which and why"
         )
-    residual = (F.col(PREDICTED_LABEL) - number).alias("residual")
-    labels, residuals = moments_of(predicted.select(number.alias(LABEL), residual))
+    rows = model.predict(df, _PREDICTED)
+    residual = (F.col(_PREDICTED) - number).alias("residual")
+    labels, residuals = moments_of(rows.select(number.alias(LABEL), residual))
     explained = r_squared(labels, residuals)
     return float(residuals.rms == 0.0) if explained is None else explained

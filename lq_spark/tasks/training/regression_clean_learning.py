@@ -243,7 +243,7 @@ class RegressionCleanLearning(Learner[NumberModel]):
         InvalidRowsError
             If the features of a row cannot be used; when the result is computed.
         """
-        return self.trained.predict(df)
+        return self.trained.predict(df, PREDICTED_LABEL)
 
     def score(self, df: DataFrame) -> float:
         """Return R², the share of the labels' variance that the model explains: 1 all. Now.
@@ -257,7 +257,8 @@ class RegressionCleanLearning(Learner[NumberModel]):
         DataError
             If the table is empty.
         """
-        return explained_share(self.predict(df), self.label)
+        refuse_stream(df, "training.RegressionCleanLearning.score")
+        return explained_share(self.trained, df, self.label)
 
     @property
     def k(self) -> float | None:

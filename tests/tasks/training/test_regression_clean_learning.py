@@ -220,6 +220,8 @@ def test_the_last_model_is_trained_without_the_issues(table, data):
         found(predicted, "predicted_label")[0], expected.predict(features), rtol=1e-12
     )
     assert cleaned.score(df) == pytest.approx(expected.score(features, labels), rel=1e-12)
+    # Also where there is such a column already.
+    assert cleaned.score(cleaned.predict(df)) == cleaned.score(df)
     # The same from what is known of the issues, by a column or a table, with weights.
     weights = 1.0 + np.arange(N) % 4
     ids = data[0].tolist()
@@ -377,3 +379,12 @@ def test_rows_and_shares_that_cannot_be_used_are_refused(table):
     with pytest.raises(DataError, match=r"^the table is empty; its R² needs at least 1 row$"):
         cleaned.score(df.limit(0))
     assert cleaned.score(df.withColumn("label", F.lit(1.0))) == 0.0
+
+
+def test_a_stream_is_refused(table, spark, tmp_path):
+    table().write.parquet(f"file://{tmp_path}/rows")
+    stream = spark.readStream.schema(table().schema).parquet(f"file://{tmp_path}/rows")
+    cleaned = training.RegressionCleanLearning()
+    for method in ("find_label_issues", "fit", "score"):
+        with pytest.raises(OptionError, match=f"RegressionCleanLearning.{method} .*stream"):
+            getattr(cleaned, method)(stream)
