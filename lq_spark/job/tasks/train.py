@@ -293,17 +293,9 @@ class TrainTask(Task[TrainConfig]):
     def _cross_validated(self, rows: DataFrame) -> DataFrame:
         from lq_spark.tasks import training
 
-        config = self.config
         with self.timed("cross-validation"):
             return training.cross_val_predict(
-                rows,
-                self.estimator,
-                id=config.id,
-                **self.columns,
-                n_folds=config.n_folds,
-                seed=config.seed,
-                max_train_rows=config.max_train_rows,
-                batch_rows=config.batch_rows,
+                rows, self.estimator, n_folds=self.config.n_folds, **self._options
             )
 
     def _without_issues(self, rows: DataFrame, found: DataFrame) -> DataFrame:
@@ -325,12 +317,8 @@ class TrainTask(Task[TrainConfig]):
             del rule["collision_rule"]
         model = training.CleanLearning(
             self.estimator,
-            id=config.id,
-            **self.columns,
-            seed=config.seed,
             cv_n_folds=config.n_folds,
-            max_train_rows=config.max_train_rows,
-            batch_rows=config.batch_rows,
+            **self._options,
             find_label_issues_kwargs=rule,
             label_quality_scores_kwargs={
                 "method": config.method,
@@ -339,6 +327,12 @@ class TrainTask(Task[TrainConfig]):
         )
         model.fit(self.scored.source, pred_probs=PRED_PROBS)
         return SavedModel(model, config.model_format)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """Return what all trainings have in common."""
+        names = ("id", "seed", "max_train_rows", "batch_rows")
+        return {**self.columns, **{name: getattr(self.config, name) for name in names}}
 
     @property
     def _name(self) -> str:

@@ -11,7 +11,7 @@ from lq_spark.core.training.folds import N_FOLDS
 from lq_spark.core.training.search import COARSE, FINE, checked_shares
 from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import column, require_new_columns, require_number_column
-from lq_spark.errors import InvalidRowsError, OptionError, require_unused, require_whole_number
+from lq_spark.errors import InvalidRowsError, require_unused, require_whole_number
 from lq_spark.tasks.neighbors.batches import ROW
 from lq_spark.tasks.neighbors.columns import Features
 from lq_spark.tasks.regression.columns import UNCERTAINTY_NOT_FINITE, checked_number
@@ -21,7 +21,7 @@ from lq_spark.tasks.training.columns import number_table, require_weights, with_
 from lq_spark.tasks.training.estimators import (
     MAX_TRAIN_ROWS,
     checked_regressor,
-    takes_weights,
+    require_takes_weights,
     told_failures,
 )
 from lq_spark.tasks.training.learner import Learner
@@ -199,10 +199,7 @@ class RegressionCleanLearning(Learner[NumberModel]):
         refuse_stream(df, "training.RegressionCleanLearning.fit")
         estimator = checked_regressor(self._given, self.seed, "model")
         if sample_weight is not None:
-            if not takes_weights(estimator):
-                raise OptionError(
-                    f"sample_weight is given, and {type(estimator).__name__} takes no weights"
-                )
+            require_takes_weights(estimator)
             require_weights(df, sample_weight)
         self._last = None
         if label_issues is None:
