@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import threading
 import weakref
 from contextlib import suppress
 from pathlib import Path
-from shutil import rmtree
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lq_spark.engine.kept import written
 from lq_spark.engine.kinds import is_sail
@@ -16,6 +17,12 @@ from lq_spark.engine.verbs import by_workers
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+LET_GO = (
+    "these rows were let go of with the DataFrame of the result that they belong to - keep it, or "
+    "write it to a table"
+)
+"""Name of what lies where rows of Sail were: its error has it, and it has no ``:``, no ``/``."""
 
 
 class Held:
@@ -26,8 +33,11 @@ class Held:
 
     They are let go of as the context ends, or with a result (:meth:`until_gone`). Over Spark
     Connect, and on Sail, a table that was derived from the result keeps them too; on classic Spark
-    one is computed again from the source when the result itself is gone. A view keeps nothing: of
-    rows that are gone, on Sail, it says so when it is read.
+    one is computed again from the source when the result itself is gone.
+
+    A view by name lives in the engine, where nothing says that it still needs them. A query of a
+    view whose DataFrame is gone fails on Sail, by an error that holds :data:`LET_GO`; Spark
+    computes the rows again.
 
     Parameters
     ----------
@@ -37,22 +47,22 @@ class Held:
 
     def __init__(self, *, wanted: bool = True) -> None:
         self.wanted = wanted
-        self._held: list[_Rows | _Persisted] = []
+        self._held: list[_Release] = []
 
     def __enter__(self) -> Held:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for rows in self._held:
-            rows.release()
+        for held in self._held:
+            held.now()
         self._held.clear()
 
     def hold(self, df: DataFrame) -> DataFrame:
         """Return a table whose rows are kept."""
         if is_sail(df.sparkSession):
-            rows = _Rows()
-            self._held.append(rows)  # first: rows that fail leave nothing behind
-            return written(df, f"file://{rows.place}")
+            files = _Files()
+            self._held.append(files)  # first: rows that fail leave nothing behind
+            return written(df, f"file://{files.rows}")
         kept = by_workers(df).persist()
         self._held.append(_Persisted(kept))
         return kept.select("*")  # a plan to which what lets go of the rows does not refer
@@ -65,39 +75,42 @@ class Held:
         """Return a result with which the rows are let go of."""
         # Of a client: the plan of a table that is derived from the result refers to it.
         last = getattr(result, "_plan", result)
-        for rows in self._held:
-            # At exit what a session has persisted ends with it, and so do temporary folders.
-            weakref.finalize(last, rows.let_go).atexit = False
+        for held in self._held:
+            # What a session has persisted ends with it; files have an exit handler of their own.
+            weakref.finalize(last, held.with_result).atexit = False
         self._held.clear()
         return result
 
 
-_GONE = "these_rows_were_let_go_of_with_the_result_they_belong_to_which_is_to_be_kept_or_written"
-_LET_GO: list[TemporaryDirectory[str]] = []
-"""Folders without their rows, until the process ends."""
+class _Release(Protocol):
+    def now(self) -> None:
+        """Let go of rows that nothing refers to."""
+
+    def with_result(self) -> None:
+        """Let go of rows to which a view of the result may refer."""
 
 
-class _Rows:
-    """Rows in a folder on this machine."""
+class _Files:
+    """Rows in a folder that is deleted at the latest as the process ends."""
 
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="lq_spark_")
-        self.place = Path(self._folder.name) / "rows"
+        self.rows = Path(self._folder.name) / "rows"
+        atexit.register(self._folder.cleanup)
 
-    def release(self) -> None:
-        """Delete them: no result was made of them."""
+    def now(self) -> None:
         self._folder.cleanup()
+        atexit.unregister(self._folder.cleanup)
 
-    def let_go(self) -> None:
-        """Delete them, and leave a file in their place that cannot be read and says so by its name.
-
-        Sail takes a folder that is gone for a table without rows, and a view may still read it.
-        """
-        rmtree(self.place, ignore_errors=True)
-        with suppress(OSError):
-            self.place.mkdir()
-            (self.place / f"{_GONE}.parquet").write_text(_GONE)
-        _LET_GO.append(self._folder)
+    def with_result(self) -> None:
+        # Sail takes a folder that is missing or empty for a table without rows. A link to itself
+        # cannot be listed, and the error has its name; of a broken file the error has none.
+        with suppress(OSError):  # without the link the rows stay
+            (self.rows / LET_GO).symlink_to(LET_GO)
+            for path in self.rows.iterdir():
+                if path.is_symlink():
+                    continue
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 class _Persisted:
@@ -106,15 +119,12 @@ class _Persisted:
     def __init__(self, rows: DataFrame) -> None:
         self._rows = rows
 
-    def release(self) -> None:
-        """Have Spark let go of them.
-
-        In a thread of its own: garbage may be collected in the midst of another call to the JVM or
-        the server.
-        """
+    def now(self) -> None:
+        # In a thread of its own: garbage may be collected in the midst of another call to the JVM
+        # or the server.
         threading.Thread(target=self._unpersist, daemon=True).start()
 
-    let_go = release
+    with_result = now
 
     def _unpersist(self) -> None:
         with suppress(Exception):  # the session may have been stopped

@@ -1,12 +1,16 @@
 """Rows that are held for a result are made once, and let go of with it."""
 
 import gc
+import os
+import subprocess
+import sys
 import time
 
 import pytest
+from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
-from lq_spark.engine.held import _GONE, Held
+from lq_spark.engine.held import LET_GO, Held
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +72,11 @@ def test_over_connect_they_are_kept_for_what_is_derived(rows):
     assert settles(lambda: not table.storageLevel.useMemory)
 
 
+def files_in(folder):
+    """Return the files with rows in a folder, at any depth."""
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 def test_files_are_there_for_what_is_derived_and_then_gone(rows, folder):
     table, made = rows
     with Held() as held:
@@ -76,14 +85,61 @@ def test_files_are_there_for_what_is_derived_and_then_gone(rows, folder):
     del result
     gc.collect()
     assert [derived.count(), derived.count(), made()] == [3, 3, 10]
-    assert list(folder.iterdir())
-    derived.createOrReplaceTempView("of_held_rows")
-    view = derived.sparkSession.table("of_held_rows")
+    assert files_in(folder)
     del derived
-    # What stays is no table: a view would take a folder that is gone for one without rows.
-    assert settles(lambda: [p.name for p in folder.rglob("*.parquet")] == [f"{_GONE}.parquet"])
-    with pytest.raises(Exception, match="Invalid Parquet file"):
-        view.count()
+    assert settles(lambda: not files_in(folder))
+
+
+def test_a_view_of_a_result_that_is_gone_fails_and_says_why(spark, rows, tmp_path_factory):
+    table, _ = rows
+
+    def held_rows():
+        with Held() as held:
+            return held.until_gone(held.hold(table))
+
+    def count_of(name):
+        return spark.sql(f"SELECT count(*) FROM {name}").first()[0]
+
+    result, other = held_rows(), held_rows()
+    result.createOrReplaceTempView("held_result")
+    result.where("id < 3").createOrReplaceTempView("held_derived")
+    spark.sql("CREATE OR REPLACE TEMP VIEW held_view AS SELECT id FROM held_result")
+    assert [count_of(f"held_{of}") for of in ("result", "derived", "view")] == [10, 3, 10]
+    written = str(tmp_path_factory.mktemp("table") / "rows")
+    spark.table("held_result").write.parquet(written)
+    del result
+    gc.collect()
+    for name in ("held_result", "held_derived", "held_view"):
+        with pytest.raises(PySparkException, match=LET_GO):
+            count_of(name)
+        with pytest.raises(PySparkException, match=LET_GO):
+            spark.table(name).where("id < 2").collect()
+    assert [other.count(), spark.read.parquet(written).count()] == [10, 10]
+
+
+@pytest.mark.parametrize("let_go", [False, True])
+def test_nothing_is_left_when_the_process_ends(tmp_path, let_go):
+    program = """
+import gc, os, sys, tempfile
+from lq_spark import local
+from lq_spark.engine.held import Held
+with Held() as held:
+    result = held.until_gone(held.hold(local.session(cores=1).range(3)))
+if sys.argv[1] == "True":
+    del result
+    gc.collect()
+print(os.listdir(tempfile.gettempdir()))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error::ResourceWarning", "-c", program, str(let_go)],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "lq_spark_" in ran.stdout
+    assert ran.stderr == ""
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.spark
