@@ -198,8 +198,15 @@ def test_no_rows_are_kept_by_runs_that_have_ended(run_many, spark, rows, tmp_pat
     for number in range(4):
         source = rows.faulty if number % 2 else rows.good
         write_config(tmp_path / "t", f"t{number}", input=source, find_issues=True, reader="spark")
+
+    def persisted():
+        gc.collect()
+        return {int(rdd) for rdd in spark.sparkContext._jsc.getPersistentRDDs().keySet()}
+
+    # What earlier tests held may go meanwhile: only what these runs add is looked at.
+    before = persisted()
     assert run_many(tmp_path / "t").code == 1
-    assert spark.sparkContext._jsc.getPersistentRDDs().size() == 0
+    assert persisted() <= before
 
 
 @pytest.fixture
