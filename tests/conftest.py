@@ -121,6 +121,9 @@ def _apache_spark(engine, jvm_options, tmp_path_factory):
         # The web page and the progress bar are for people.
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        # Without it, too, the driver keeps the plans of a thousand queries, as texts.
+        "spark.sql.ui.retainedExecutions": "20",
+        "spark.sql.maxPlanStringLength": "65536",
         # A few hundred rows in the default 200 shuffle partitions would be 200 tiny tasks.
         "spark.sql.shuffle.partitions": "2",
         # As in production; said here because tests of physical plans depend on it.
