@@ -25,6 +25,18 @@ COMMON_METRICS = {
 }
 """The metrics of every task, and what they mean."""
 
+INCREMENT_METRICS = {
+    "incremental": "1 if only rows were scored that have changed, 0 if all were.",
+    "rows_changed": "Rows that are new or have changed since the last run.",
+    "rows_removed": "Ids whose rows are gone from the input since the last run.",
+    "rescored": "1 if all rows were scored again, since class thresholds have moved.",
+    "threshold_shift": "How far class thresholds are from those that scores are made by, at most.",
+}
+"""The metrics of runs since the last one, and what they mean."""
+
+OF_INCREMENTS = ("watermark", "when_not_incremental", "rescore", "rescore_tolerance")
+"""The keys that say how such a run is done."""
+
 Format = Literal["parquet", "delta", "iceberg"]
 WriteMode = Literal["overwrite", "append", "merge"]
 Name = Annotated[str, Field(min_length=1)]
@@ -91,6 +103,17 @@ class JobConfig(BaseModel):
         "overwrite",
         description="replace the output, append to it, or merge: replace rows of the same id",
     )
+    since_last_run: bool = Field(
+        False, description="score what has changed since the last run, and merge it into the output"
+    )
+    watermark: Name | None = Field(
+        None,
+        description="for since_last_run: a column whose value is higher in a row written later "
+        "(default: the changes that the table's format tells)",
+    )
+    when_not_incremental: Literal["fail", "full"] = Field(
+        "fail", description="for since_last_run, where changes cannot be told: fail, or score all"
+    )
     partition_by: list[Name] = Field([], description="columns that the output is partitioned by")
     keep_columns: list[Name] = Field([], description="further columns to carry to the output")
     on_invalid: Literal["fail", "quarantine"] = Field(
@@ -133,6 +156,25 @@ class JobConfig(BaseModel):
                 raise ValueError(f"{name} is given, so report must be given")
         for option, path in self.reports.items():
             require_local(option, path)
+        return self
+
+    @model_validator(mode="after")
+    def _is_since_last_run(self) -> JobConfig:
+        if not self.since_last_run:
+            for name in OF_INCREMENTS:
+                if name in self.model_fields_set and getattr(self, name, None) is not None:
+                    raise ValueError(f"{name} is given, so since_last_run must be true")
+            return self
+        if self.write_mode != "overwrite":
+            raise ValueError(
+                "since_last_run merges what has changed and replaces the rest, so write_mode "
+                f"does not go with it, got {self.write_mode!r}"
+            )
+        if saved := [*self.files, *self.folders]:
+            raise ValueError(
+                f"since_last_run does not look at all rows, so {', '.join(saved)} does not go "
+                "with it"
+            )
         return self
 
     @model_validator(mode="after")
@@ -180,7 +222,8 @@ class JobConfig(BaseModel):
 
         Conditions may read them.
         """
-        of_table = {**COMMON_METRICS, **self.metrics_of_task}
+        increments = INCREMENT_METRICS if self.since_last_run else {}
+        of_table = {**COMMON_METRICS, **increments, **self.metrics_of_task}
         of_classes = dict(self.metrics_of_classes)
         if self.class_counts is not None:
             of_table["drift_class_shares"] = (

@@ -108,3 +108,13 @@ def rule_of(config: RulesConfig, fitted: NoiseModel | None) -> Rule:
     from lq_spark.tasks.multiclass.issues import agreed_collision_rule
 
     return rule_of_keys(config, agreed_collision_rule(config.collision_rule, fitted))
+
+
+def rows_compared(rule: Rule, *, issue_rank: bool) -> str:
+    """Return why whether a row is an issue depends on others, if it does; or nothing."""
+    if rule.needs_cuts:
+        return (
+            f"filter_by {rule.filter_by!r} compares all rows; one that judges each by itself is "
+            "'confident_learning' or 'predicted_neq_given'"
+        )
+    return "issue_rank ranks all rows" if issue_rank else ""

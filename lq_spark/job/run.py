@@ -8,7 +8,7 @@ rows are looked at one by one, set aside or named, and the others scored anew.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -35,14 +35,21 @@ from lq_spark.job.reasons import count_reasons, reasons_text
 from lq_spark.job.record.record import Outcome, RunRecord, run_properties
 from lq_spark.job.report import histogram_reductions, page_of, require_shown, shown_parts
 from lq_spark.job.results import RunId, WrittenTable
+from lq_spark.job.since import Part, Since, run_since
 from lq_spark.job.summary import Reader, Report, SetAside
 from lq_spark.job.task import ARROW_BATCHES, READER_BATCHES
 from lq_spark.job.tasks.registry import TASKS
 from lq_spark.report.page import require_extra, save
-from lq_spark.tables.formats import Output, newest_version, output_table, read_table
+from lq_spark.tables.formats import (
+    Output,
+    existing,
+    newest_version,
+    output_table,
+    read_table,
+)
 from lq_spark.tables.staged import require_writable
 from lq_spark.tables.workers import read_by_workers
-from lq_spark.tasks.shared.names import INVALID_REASON
+from lq_spark.tasks.shared.names import DUPLICATE_ID, INVALID_REASON
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -57,6 +64,13 @@ if TYPE_CHECKING:
 
 Tables = Mapping[str, "DataFrame"]
 Places = dict[str, Output]
+StateOf = Callable[["Task[Any]", int], dict[str, str]]
+"""(a task that has scored rows, how many were set aside that share an id) -> properties."""
+
+
+def no_state(task: Task[Any], n_duplicates: int) -> dict[str, str]:
+    """Return nothing for a later run to go on from."""
+    return {}
 
 
 class JobRun:
@@ -72,13 +86,33 @@ class JobRun:
     def __init__(self, spark: SparkSession, config: JobConfig, which: RunId | None = None) -> None:
         self.spark, self.config, self.which = spark, config, which or RunId()
         self.clock = Clock()
+        self.changed: Part | None = None
         with self.clock.timed("open"):
             self.opened = read_table(spark, config.input_spec)
             for kept in config.keep_columns:
                 require_columns(self.opened.df, keep_columns=kept)
             self.reader = self._reader()
-            kind = TASKS[config.task].load()
-            self.task: Task[Any] = kind(spark, config, self.opened.df, self.clock.timed)
+            self.task = self._task(config, self.opened.df)
+
+    def _task(self, config: JobConfig, source: DataFrame) -> Task[Any]:
+        return TASKS[config.task].load()(self.spark, config, source, self.clock.timed)
+
+    def part(self, changed: Part) -> JobRun:
+        """Return the run of a part of the rows, which it merges into the outputs."""
+        run, config = copy.copy(self), self.config
+        run.changed, run.reader = changed, Reader(self._engine, "rows that have changed")
+        if self.task.n_classes and getattr(config, "n_classes", self) is None:
+            # Of all rows the first may have said it; of a part there may be none.
+            config = config.model_copy(update={"n_classes": self.task.n_classes})
+        run.task = run._task(config, changed.rows)
+        return run
+
+    @property
+    def _outputs(self) -> dict[str, TableSpec]:
+        outputs = self.config.outputs
+        if self.changed is None:
+            return outputs
+        return {option: replace(spec, mode="merge") for option, spec in outputs.items()}
 
     def _reader(self) -> Reader:
         """Have the workers read the source if they are to and can; return who reads it."""
@@ -102,7 +136,7 @@ class JobRun:
         OptionError, TableError
             If a table or a file of the run cannot be written.
         """
-        tables, specs = self.task.no_rows(), dict(self.config.outputs)
+        tables, specs = self.task.no_rows(), self._outputs
         if self.config.on_invalid == "quarantine":
             specs |= self.config.quarantines
             tables |= self.task.checked()
@@ -127,9 +161,10 @@ class JobRun:
             require_shown(self.task)
         return outputs
 
-    def run(self) -> Report:
+    def run(self, state_of: StateOf = no_state, since: Since | None = None) -> Report:
         """Score the table and put the scores in place; return what was done.
 
+        ``state_of`` says what a later run goes on from, and ``since`` from where this one does.
         Where a worker turns out unable to read a file, all is done anew with Spark as the reader.
 
         Raises
@@ -143,7 +178,7 @@ class JobRun:
         """
         self.check_outputs()
         try:
-            return self._run()
+            return self._run(state_of, since)
         except Exception as error:
             why_not = failed_reading(error)
             if why_not is None:
@@ -153,16 +188,16 @@ class JobRun:
             without_reading(self.opened.df)
             self.reader = Reader(self._engine, why_not)
         try:
-            return self._run()
+            return self._run(state_of, since)
         except LqError:
             raise
         except Exception as error:  # the engine could not either, and says less
             raise TableError(f"input: {why_not}") from error
 
-    def _run(self) -> Report:
+    def _run(self, state_of: StateOf, since: Since | None) -> Report:
         config, timed = self.config, self.clock.timed
         with ExitStack() as stack:
-            outputs = _opened(stack, self.spark, config.outputs)
+            outputs = _opened(stack, self.spark, self._outputs)
             quarantines: Places = {}
             if config.on_invalid == "quarantine":
                 quarantines = _opened(stack, self.spark, config.quarantines)
@@ -175,7 +210,7 @@ class JobRun:
                 checked = {o: self._commented(table) for o, table in self.task.checked().items()}
                 with timed("invalid rows"):
                     faults = {
-                        option: self._written(table, quarantines.get(option), outputs["output"])
+                        option: self._written(option, table, quarantines, outputs["output"])
                         for option, table in checked.items()
                     }
                     for option, table in faults.items():
@@ -186,7 +221,8 @@ class JobRun:
                 attempt.score(usable.drop(INVALID_REASON))
             elif quarantines:
                 for option, table in self.task.checked().items():
-                    quarantines[option].stage(self._commented(table.where(F.lit(False))))
+                    none = self._commented(table.where(F.lit(False)))
+                    quarantines[option].stage(self._with_earlier(option, none))
             n_bad = set_aside["quarantine"].n
             if attempt.n_unscored or keys.n_rows != attempt.n_scored + n_bad:
                 raise LqError(
@@ -197,10 +233,16 @@ class JobRun:
                 found = attempt.task.summarize(attempt.staged)
             shown = self._shown(attempt, found)
             self._save(attempt.task)
+            n_duplicates = set_aside["quarantine"].reasons.get(DUPLICATE_ID, 0)
+            state = state_of(attempt.task, n_duplicates)
             with timed("write"):
+                if self.changed is not None:
+                    for place in outputs.values():
+                        place.remove(self.changed.keys)
                 # The output last: whatever cannot be written leaves the earlier one as it was.
                 for place in (*quarantines.values(), *reversed(outputs.values())):
-                    place.commit(run_properties(config, self.which))
+                    is_last = place is outputs["output"]
+                    place.commit(run_properties(config, self.which) | (state if is_last else {}))
         return Report(
             self.which.run_id,
             self.reader,
@@ -210,6 +252,7 @@ class JobRun:
             found,
             self.clock.seconds,
             shown,
+            since,
         )
 
     def _shown(self, attempt: _Attempt, found: Summary) -> Sequence[Section]:
@@ -220,12 +263,24 @@ class JobRun:
         with self.clock.timed("report"):
             return shown_parts(attempt.task, parts, states, attempt.rows)
 
-    def _written(self, checked: DataFrame, quarantine: Output | None, output: Output) -> DataFrame:
+    def _with_earlier(self, option: str, invalid: DataFrame) -> DataFrame:
+        """Return rows that cannot be scored, with those that could not be and have not changed."""
+        spec = self.config.quarantines[option]
+        if self.changed is None or (earlier := existing(self.spark, spec)) is None:
+            return invalid
+        rest = earlier.join(self.changed.keys, self.config.row_id, "left_anti")
+        return rest.select(*map(column, invalid.columns)).unionByName(invalid)
+
+    def _written(
+        self, option: str, checked: DataFrame, quarantines: Places, output: Output
+    ) -> DataFrame:
         """Write the rows that cannot be scored; return their keys and reasons."""
         key, task = self.config.row_id, self.task
         invalid = checked.where(column(INVALID_REASON).isNotNull())
-        if quarantine is not None:
-            invalid = quarantine.stage(invalid).rows
+        if option in quarantines:
+            invalid = quarantines[option].stage(self._with_earlier(option, invalid)).rows
+            if self.changed is not None:
+                invalid = invalid.join(self.changed.keys, key, "left_semi")
         else:  # to be counted and named, not kept
             invalid = output.scratch(invalid.select(column(key), INVALID_REASON)).rows
         reason = F.regexp_replace(column(INVALID_REASON), *task.place_in_reason)
@@ -328,7 +383,7 @@ def _executed(spark: SparkSession, config: JobConfig, which: RunId) -> Outcome:
         record.look_back()
         with opened_run(spark, config, which) as run:
             version = run.opened.version
-            report = run.run()
+            report = run_since(run) if config.since_last_run else run.run()
     except Exception as error:
         record.failed(version, error)
         raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.health.tables import Overlaps, class_overlaps
 from lq_spark.report.parts import Heatmap, Part, Section, Table, count, number, text_of
+
+if TYPE_CHECKING:
+    from lq_spark.job.since import Since
 
 N_WORST_CLASSES = 20
 N_OVERLAPS = 5
@@ -97,6 +100,8 @@ class Report:
         Wall-clock time for each phase.
     shown : sequence of Section
         What a report shows of its rows, if one was asked for.
+    since : Since or None
+        From where it went on, if it is to be of what has changed since the last run.
     """
 
     run_id: str
@@ -107,6 +112,7 @@ class Report:
     found: Summary
     seconds: dict[str, float]
     shown: Sequence[Section] = ()
+    since: Since | None = None
 
     @property
     def quarantined(self) -> Mapping[str, int]:
@@ -134,6 +140,8 @@ class Report:
             yield metric, None, aside.n
             for reason, n in aside.reasons.items():
                 yield metric, reason, n
+        if self.since is not None:
+            yield from self.since.metrics()
         yield from self.found.metrics()
         for phase, seconds in self.seconds.items():
             yield "seconds", phase, seconds
@@ -141,6 +149,8 @@ class Report:
     def text(self, config: Any) -> str:
         """Return the summary that the job prints."""
         facts = {option: spec.name for option, spec in config.outputs.items()}
+        if self.since is not None:
+            facts["since"] = self.since.text
         facts["reader"] = str(self.reader)
         facts["metrics"] = f"{config.place('metrics')} (run {self.run_id})"
         if config.on_invalid == "quarantine":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from lq_spark.errors import listed
 from lq_spark.job.config import JobConfig
+from lq_spark.job.refitted import Refitted
 from lq_spark.job.summary import Summary
 from lq_spark.report.parts import Section
 from lq_spark.tasks.shared.names import INVALID_REASON, LABEL_QUALITY
@@ -141,6 +142,21 @@ class Task(ABC, Generic[Config]):
     def fitted(self) -> Mapping[str, Fitted | None]:
         """Return what was fitted, by the option that says where to save it."""
         return {}
+
+    def not_by_itself(self) -> str:
+        """Return why what is found of a row depends on other rows than those that were fitted.
+
+        Nothing, if it does not: then rows that have changed can be scored without the others.
+        """
+        return f"the task {self.config.task} compares rows with each other"
+
+    def sums(self) -> Mapping[str, Any] | None:
+        """Return what was summed up of the rows to fit by, as JSON has it; None if nothing was."""
+        return None
+
+    def fit_anew(self, sums: Mapping[str, Any], before: DataFrame, after: DataFrame) -> Refitted:
+        """Fit by earlier sums, without some rows as they were and with them as they are."""
+        raise NotImplementedError
 
     def keys(self, scratch: Scratch) -> KeySummary:
         """Return how many rows the output should have, and whether each has a key of its own.

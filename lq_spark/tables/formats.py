@@ -65,6 +65,12 @@ class Output(AbstractContextManager["Output"], Protocol):
     def scratch(self, df: DataFrame, reductions: Mapping[str, Reduction[Any]] = {}) -> Reduced:
         """Do the same with intermediate rows, which are deleted at the end."""
 
+    def remove(self, keys: DataFrame) -> None:
+        """Have the commit, which merges, remove the rows of these keys that are not staged.
+
+        ``keys`` has the columns of the specification's groups, or of its keys where it has none.
+        """
+
     def commit(self, properties: Mapping[str, str]) -> None:
         """Write the staged rows by the mode of the specification."""
 

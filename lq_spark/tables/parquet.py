@@ -119,6 +119,7 @@ class ParquetOutput:
         self._spark, self._spec = spark, spec
         self._place = StagedTable(spec.option, spec.name)
         self._n_scratch = 0
+        self._removed: DataFrame | None = None
 
     def check(self, schema: StructType) -> None:
         """Raise if the table cannot be written, or rows of this schema do not match its rows."""
@@ -145,22 +146,29 @@ class ParquetOutput:
         place = f"{self._place.scratch}/{self._n_scratch}"
         return written_and_reduced(df, place, reductions=reductions)
 
+    def remove(self, keys: DataFrame) -> None:
+        """Have the commit remove the rows of these keys that are not staged."""
+        self._removed = keys
+
     def commit(self, properties: Mapping[str, str]) -> None:
-        """Put the staged rows in place. Parquet keeps no properties of a table."""
+        """Put the staged rows in place, and the properties in a file beside them."""
         spec = self._spec
         if spec.mode == "overwrite" or not self._place.exists:
-            return self._place.commit()
+            return self._place.commit(properties)
         # Once more: a table may have been restored, or created, since the first check.
         check_rows(self._spark, spec, self._schema)
         new = self._spark.read.schema(self._schema).parquet(self._place.staging)
         there = self._spark.read.schema(self._schema).parquet(self._place.uri)
         if spec.mode == "merge":
             keys = list(spec.groups or spec.keys)
-            replaced = new.select(*map(quoted, keys)).distinct()
+            replaced = new.select(*map(quoted, keys))
+            if self._removed is not None:
+                replaced = replaced.unionByName(self._removed.select(*map(quoted, keys)))
+            replaced = replaced.distinct()
             there = there.join(replaced, keys, "left_anti")
         # Beside the intermediate rows, which are not the table's.
         written(there.unionByName(new), f"{self._place.scratch}/table", *spec.partition_by)
-        return self._place.commit(scratch="table")
+        return self._place.commit(properties, scratch="table")
 
     def __exit__(
         self,

@@ -122,6 +122,8 @@ class SailOutput(TransactionalOutput):
     A Delta commit carries the properties, except for a merge.
     """
 
+    _chooses_files = False
+
     def __init__(self, spark: SparkSession, spec: TableSpec) -> None:
         super().__init__(spark, spec, _FORMATS[str(spec.format)])
 

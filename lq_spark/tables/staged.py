@@ -15,8 +15,10 @@ from writing one table at once; the operating system releases it with the proces
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -31,8 +33,13 @@ from lq_spark.errors import OptionError, TableError
 GLOB = frozenset("{}[]*?")
 """Characters that Spark reads as a pattern of names."""
 
-_OF_SPARK = re.compile(r"\..*|_SUCCESS|_(common_)?metadata|_(started|committed)_\w+")
-"""Files that Spark, or the committer of its jobs, writes beside the rows."""
+PROPERTIES = "_lq_spark.json"
+"""The file beside the rows that says which run has written them; no reader takes it for rows."""
+
+_BESIDE_ROWS = re.compile(
+    rf"\..*|_SUCCESS|_(common_)?metadata|_(started|committed)_\w+|{re.escape(PROPERTIES)}"
+)
+"""Files that a run, Spark, or the committer of its jobs writes beside the rows."""
 
 
 class StagedTable:
@@ -111,10 +118,16 @@ class StagedTable:
             raise
         return self
 
-    def commit(self, *, scratch: str | None = None) -> None:
-        """Put what was written to ``staging``, or to a folder in ``scratch``, in its place."""
+    def commit(self, properties: Mapping[str, str] = {}, *, scratch: str | None = None) -> None:
+        """Put what was written to ``staging``, or to a folder in ``scratch``, in its place.
+
+        With the properties, in a file beside the rows.
+        """
         try:
             made = self._staging if scratch is None else f"{self._scratch}/{scratch}"
+            if properties:
+                with self._files.open_output_stream(f"{made}/{PROPERTIES}") as stream:
+                    stream.write(json.dumps(dict(properties)).encode())
             with self._files.open_output_stream(f"{made}/_SUCCESS"):
                 pass  # marks a complete table for the next run
             if self.exists:
@@ -182,7 +195,7 @@ class StagedTable:
             inside = self._files.get_file_info(fs.FileSelector(entry.path))
             return "=" in entry.base_name and all(map(self._is_part, inside))
         name = entry.base_name
-        return bool(_OF_SPARK.fullmatch(name) or name.endswith(".parquet"))
+        return bool(_BESIDE_ROWS.fullmatch(name) or name.endswith(".parquet"))
 
     def _exists(self, path: str) -> bool:
         return bool(self._files.get_file_info(path).type != fs.FileType.NotFound)

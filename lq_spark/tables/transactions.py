@@ -15,10 +15,12 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import date
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyspark.sql import functions as F
+from pyspark.sql.types import DateType, IntegralType, StringType
 
 from lq_spark.engine.files import as_uri
 from lq_spark.engine.kept import frozen
@@ -33,6 +35,9 @@ from lq_spark.tables.storable import require_storable
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
+
+_RANGED = (IntegralType, StringType, DateType)
+"""Types of keys that files have the lowest and the highest of."""
 
 _ONE_AT_A_TIME = threading.RLock()
 """Held while the session has the settings of one run's commit."""
@@ -81,10 +86,14 @@ class TableFormat:
 class TransactionalOutput:
     """A Delta or Iceberg table about to be written; see :class:`lq_spark.tables.formats.Output`."""
 
+    _chooses_files: ClassVar[bool] = True
+    """Whether a merge need not read files whose keys lie elsewhere than those of the new rows."""
+
     def __init__(self, spark: SparkSession, spec: TableSpec, table_format: TableFormat) -> None:
         self._spark, self._spec, self._format = spark, spec, table_format
         self._identifier = table_format.identifier(spec)
         self._kept = ExitStack()
+        self._removed: DataFrame | None = None
 
     def check(self, schema: StructType) -> None:
         """Raise if the table cannot be written, or rows of this schema do not match its rows."""
@@ -116,6 +125,10 @@ class TransactionalOutput:
     def _frozen(self, df: DataFrame) -> DataFrame:
         # Persisting is not enough: scores are marked as non-deterministic, which MERGE refuses.
         return self._kept.enter_context(frozen(df))
+
+    def remove(self, keys: DataFrame) -> None:
+        """Have the commit, which merges, remove the rows of these keys that are not staged."""
+        self._removed = keys
 
     def commit(self, properties: Mapping[str, str]) -> None:
         """Apply the staged rows to the table in one commit, which carries the properties."""
@@ -211,13 +224,15 @@ class TransactionalOutput:
 
     def _merge(self, properties: Mapping[str, str]) -> None:
         name = f"lq_spark_{uuid.uuid4().hex}"
-        rows, when_stale = self._staged, ""
-        if self._spec.groups:
+        rows, when_stale, unless_stale = self._staged, "", ""
+        if self._spec.groups or self._removed is not None:
             rows = self._with_stale_rows(mark=name)
             when_stale = f"WHEN MATCHED AND new.{name} THEN DELETE "
+            unless_stale = f"AND NOT new.{name} "
         rows.createOrReplaceTempView(name)
         columns = [quoted(column) for column in self._staged.columns]
         same = " AND ".join(f"there.{key} = new.{key}" for key in map(quoted, self._spec.keys))
+        same += self._range_of(rows)
         try:
             with self._settings(properties):
                 # Each column by name: under some settings SET * adds other columns of the source.
@@ -225,25 +240,46 @@ class TransactionalOutput:
                     f"MERGE INTO {self._identifier} AS there USING {name} AS new ON {same} "
                     f"{when_stale}"
                     f"WHEN MATCHED THEN UPDATE SET {_listed('there.{0} = new.{0}', columns)} "
-                    f"WHEN NOT MATCHED THEN INSERT ({_listed('{}', columns)}) "
+                    f"WHEN NOT MATCHED {unless_stale}THEN INSERT ({_listed('{}', columns)}) "
                     f"VALUES ({_listed('new.{}', columns)})"
                 )
         finally:
             self._spark.catalog.dropTempView(name)
 
+    def _range_of(self, rows: DataFrame) -> str:
+        """Return a further condition, by which files of the table can be left out.
+
+        It is that keys are between the lowest and the highest of these rows.
+        """
+        key = (self._spec.groups or self._spec.keys)[0]
+        if not self._chooses_files or not isinstance(rows.schema[key].dataType, _RANGED):
+            return ""
+        ends = rows.agg(F.min(quoted(key)), F.max(quoted(key))).first()
+        if ends is None or ends[0] is None:
+            return ""
+        low, high = map(_literal, ends)
+        return f" AND there.{quoted(key)} BETWEEN {low} AND {high}"
+
     def _with_stale_rows(self, mark: str) -> DataFrame:
         """Return the staged rows, and those of the table in their groups that are to be deleted.
 
-        The column ``mark`` is true for the latter.
+        Those of keys that are to be removed, too. The column ``mark`` is true for all of them.
         """
-        spec, new = self._spec, self._staged
-        rows = new.withColumn(mark, F.lit(False))
+        spec, new, removed = self._spec, self._staged, self._removed
+        rows, names = new.withColumn(mark, F.lit(False)), list(map(quoted, spec.groups))
+        keys = new.select(*map(quoted, spec.keys))
+        if not names and removed is not None:
+            stale = removed.select(*map(quoted, spec.keys)).join(keys, list(spec.keys), "left_anti")
+            stale = stale.withColumn(mark, F.lit(True))
+            return self._frozen(rows.unionByName(stale, allowMissingColumns=True))
         there = self._format.existing(self._spark, spec)
         if there is None:
             return rows
-        groups = new.select(*map(quoted, spec.groups)).distinct()
-        stale = there.join(groups, list(spec.groups), "left_semi").join(
-            new.select(*map(quoted, spec.keys)), list(spec.keys), "left_anti"
+        groups = new.select(*names)
+        if removed is not None:
+            groups = groups.unionByName(removed.select(*names))
+        stale = there.join(groups.distinct(), list(spec.groups), "left_semi").join(
+            keys, list(spec.keys), "left_anti"
         )
         # Frozen: MERGE cannot have a source that reads the table itself.
         return self._frozen(rows.unionByName(stale.withColumn(mark, F.lit(True))))
@@ -265,3 +301,10 @@ class TransactionalOutput:
 
 def _listed(pattern: str, columns: Iterable[str]) -> str:
     return ", ".join(pattern.format(column) for column in columns)
+
+
+def _literal(value: int | str | date) -> str:
+    """Return a value in SQL, whatever the settings say of escapes in texts."""
+    if isinstance(value, str):
+        return f"CAST(X'{value.encode().hex()}' AS STRING)"
+    return f"DATE'{value}'" if isinstance(value, date) else str(value)

@@ -346,6 +346,31 @@ def run_in(_spark_session):
     return partial(run_job, _spark_session)
 
 
+@dataclass
+class Place:
+    """Names for tables of one test, in each format: Sail has Iceberg tables by path."""
+
+    folder: object
+    namespace: str | None
+
+    def name(self, table_format, table):
+        if table_format == "iceberg" and self.namespace:
+            return f"lake.{self.namespace}.{table}"
+        return str(self.folder / f"{table}_{table_format}")
+
+
+@pytest.fixture
+def place(spark, engine, interpreted, tmp_path):
+    if engine == "embedded":
+        yield Place(tmp_path, None)
+        return
+    spark.sql("CREATE NAMESPACE lake.jobs")
+    yield Place(tmp_path, "jobs")
+    for row in spark.sql("SHOW TABLES IN lake.jobs").collect():
+        spark.sql(f"DROP TABLE lake.jobs.{row['tableName']}")
+    spark.sql("DROP NAMESPACE lake.jobs")
+
+
 @pytest.fixture(scope="session")
 def run_many(_spark_session):
     """Run the configurations of a folder in the tests' own session: see runs.run_folder."""

@@ -2,7 +2,6 @@
 
 import re
 import threading
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -20,31 +19,6 @@ from lq_spark.tables.transactions import TransactionalOutput
 
 ICEBERG = pytest.param("iceberg", marks=pytest.mark.spark)
 MERGED = ["delta", pytest.param("iceberg", marks=pytest.mark.spark_only)]
-
-
-@dataclass
-class Place:
-    """Names for tables of one test, in each format: Sail has Iceberg tables by path."""
-
-    folder: object
-    namespace: str | None
-
-    def name(self, table_format, table):
-        if table_format == "iceberg" and self.namespace:
-            return f"lake.{self.namespace}.{table}"
-        return str(self.folder / f"{table}_{table_format}")
-
-
-@pytest.fixture
-def place(spark, engine, interpreted, tmp_path):
-    if engine == "embedded":
-        yield Place(tmp_path, None)
-        return
-    spark.sql("CREATE NAMESPACE lake.jobs")
-    yield Place(tmp_path, "jobs")
-    for row in spark.sql("SHOW TABLES IN lake.jobs").collect():
-        spark.sql(f"DROP TABLE lake.jobs.{row['tableName']}")
-    spark.sql("DROP NAMESPACE lake.jobs")
 
 
 @pytest.fixture

@@ -68,6 +68,11 @@ def merge_class_sums(a: ClassSums, b: ClassSums) -> ClassSums:
     return ClassSums(a.counts + b.counts, a.high + b.high, a.low + b.low)
 
 
+def unmerge_class_sums(a: ClassSums, b: ClassSums) -> ClassSums:
+    """Return the state of the rows of ``a`` without those of ``b``, which are among them."""
+    return ClassSums(a.counts - b.counts, a.high - b.high, a.low - b.low)
+
+
 def finish_thresholds(state: ClassSums) -> NDArray[np.float64]:
     """Return the confident threshold of each class, shape (K,): the correctly rounded mean.
 

@@ -274,6 +274,15 @@ class DetectionTask(FlaggedTask[DetectionConfig]):
         self.model = self.loaded or DetectionModel(1.0, none, none, none, 0, self.columns.classes)
         self.n_boxes = (np.zeros(self.n_classes, dtype=np.int64),) * 2
 
+    def not_by_itself(self) -> str:
+        """Return what is found by all images, if anything is."""
+        config = self.config
+        if config.box_specs:
+            return "boxes are rows of other tables, whose changes are not looked at"
+        if self.loaded is None:
+            return "what boxes are compared with is fitted on all images; give fitted"
+        return "issue_rank ranks all images" if config.issue_rank else ""
+
     def validate(self, rows: DataFrame) -> DataFrame:
         """Return rows of the source with the reason why they cannot be scored, or null."""
         from lq_spark.tasks import detection

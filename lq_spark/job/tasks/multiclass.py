@@ -22,7 +22,8 @@ from lq_spark.core.label_issues.quotas import require_a_number_each
 from lq_spark.core.label_issues.rules import require_two_classes
 from lq_spark.errors import InvalidRowsError
 from lq_spark.job.config import Name, Place
-from lq_spark.job.rules import ScoresConfig, rule_of
+from lq_spark.job.refitted import Refitted, as_json
+from lq_spark.job.rules import ScoresConfig, rows_compared, rule_of
 from lq_spark.job.summary import (
     ClassQuality,
     Metric,
@@ -69,6 +70,15 @@ class MulticlassConfig(LabelledConfig, ScoresConfig):
     )
     save_thresholds: Place | None = Field(
         None, description="JSON file to save this run's thresholds to"
+    )
+
+    rescore: Literal["auto", "never", "always"] = Field(
+        "auto",
+        description="for since_last_run: score all rows again when class thresholds have moved "
+        "beyond rescore_tolerance, never, or whenever they have",
+    )
+    rescore_tolerance: float = Field(
+        0.01, ge=0, description="how far a class threshold may be from that of the scores"
     )
 
     metrics_of_task: ClassVar[Mapping[str, str]] = {
@@ -168,6 +178,9 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
     passes = "one for class thresholds if wanted, one for scores (or one for both)"
     first: FirstPass | None = None
     """What :meth:`keys` has found of the source, where it has looked at more than these."""
+
+    class_sums: ClassSums | None = None
+    """What thresholds were, or can be, fitted by."""
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
@@ -279,14 +292,33 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
         return self.thresholds is None and bool(wanted)
 
     def _fitted(self, rows: DataFrame, sums: ClassSums | None) -> Thresholds:
-        from lq_spark.tasks import multiclass
-        from lq_spark.tasks.multiclass.thresholds import thresholds_of
+        from lq_spark.tasks.multiclass.thresholds import sums_of, thresholds_of
 
+        names = self.config.label, self.config.pred_probs
+        if sums is None:
+            with self.timed("thresholds"):
+                sums = sums_of(rows, self.table, *names, self.config.tolerance)
+        self.class_sums = sums
+        return thresholds_of(sums, self.table, *names)
+
+    def not_by_itself(self) -> str:
+        """Return that the rule of label issues, or their rank, compares rows, if it does."""
         config = self.config
-        if sums is not None:
-            return thresholds_of(sums, self.table, config.label, config.pred_probs)
-        with self.timed("thresholds"):
-            return multiclass.fit_thresholds(rows, **self.columns, tolerance=config.tolerance)
+        if not config.find_issues:
+            return ""
+        return rows_compared(rule_of(config, self.loaded), issue_rank=config.issue_rank)
+
+    def sums(self) -> Mapping[str, Any] | None:
+        """Return the sums of each class, and the thresholds that scores are made by."""
+        if self.class_sums is None or self.thresholds is None:
+            return None
+        return as_json(self.class_sums, self.thresholds)
+
+    def fit_anew(self, sums: Mapping[str, Any], before: DataFrame, after: DataFrame) -> Refitted:
+        """Fit the thresholds by earlier sums, without rows as they were and with them as now."""
+        from lq_spark.job.refitted import refitted_thresholds
+
+        return refitted_thresholds(self, sums, before, after)
 
     def _with_issues(self, rows: DataFrame, thresholds: Thresholds, scratch: Scratch) -> DataFrame:
         from lq_spark.engine.readings import column_input

@@ -26,7 +26,7 @@ from lq_spark.core.multilabel.scores import (
 from lq_spark.core.shared.blocks import Float64
 from lq_spark.errors import require_one_of
 from lq_spark.job.config import Name, Place
-from lq_spark.job.rules import FilterBy, FracNoise, IssueRank, NumToRemove
+from lq_spark.job.rules import FilterBy, FracNoise, IssueRank, NumToRemove, rows_compared
 from lq_spark.job.summary import N_WORST_CLASSES, Metric, Summary, lowest_table
 from lq_spark.job.task import Fitted
 from lq_spark.job.tasks.options import (
@@ -258,6 +258,12 @@ class MultilabelTask(FlaggedTask[MultilabelConfig]):
         self.classes = self.columns["classes"] = self.table.classes
         self.results: PassResults | None = None
         self.bound_batches(8 * self.n_classes)
+
+    def not_by_itself(self) -> str:
+        """Return that issues are judged by all rows, if they are."""
+        if self.config.fitted is None:
+            return "class thresholds are fitted on all rows; give fitted"
+        return rows_compared(self.issue_options.rule, issue_rank=self.config.issue_rank)
 
     def validate(self, rows: DataFrame) -> DataFrame:
         """Return rows of the source with the reason why they cannot be scored, or null."""

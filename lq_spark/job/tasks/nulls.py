@@ -110,6 +110,10 @@ class NullsTask(FlaggedTask[NullsConfig]):
         self.require_new(self.score_column, self.flag_column)
         self.health: NullHealth | None = None
 
+    def not_by_itself(self) -> str:
+        """Return nothing: a row's nulls are its own."""
+        return ""
+
     @property
     def classes_text(self) -> str:
         """Return what a dry run says of the classes."""

@@ -196,6 +196,10 @@ class OutliersTask(FlaggedTask[OutliersConfig]):
         )
         self.bound_batches(8 * self.n_classes)
 
+    def not_by_itself(self) -> str:
+        """Return that rows are compared with each other, unless it is with a reference."""
+        return "" if self.loaded else "rows are compared with each other; give fitted"
+
     @property
     def classes_text(self) -> str:
         """Return what a dry run says of the classes."""

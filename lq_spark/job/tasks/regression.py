@@ -170,6 +170,15 @@ class RegressionTask(Task[RegressionConfig]):
         self.added += [ISSUE_RANK] * config.issue_rank
         self.require_new(*self.added)
 
+    def not_by_itself(self) -> str:
+        """Return which option compares rows, if one does."""
+        config = self.config
+        if config.method != "residual":
+            return f"method {config.method!r} compares all rows; 'residual' does not"
+        if config.frac_issues is not None:
+            return "frac_issues is a share of all rows; threshold judges each by itself"
+        return "issue_rank ranks all rows" if config.issue_rank else ""
+
     @property
     def classes_text(self) -> str:
         """Return what a dry run says of the classes."""

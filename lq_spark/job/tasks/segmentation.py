@@ -242,6 +242,10 @@ class SegmentationTask(FlaggedTask[SegmentationConfig]):
         no_pairs = counted_pairs(n_classes, *np.zeros((2, 0), dtype=np.int64))
         self.health = segmentation_health(0, nothing[0], no_pairs, config.classes)
 
+    def not_by_itself(self) -> str:
+        """Return that thresholds are fitted on all images, if they are."""
+        return "" if self.loaded else "thresholds are fitted on all images; give fitted"
+
     def validate(self, rows: DataFrame) -> DataFrame:
         """Return rows of the source with the reason why they cannot be scored, or null."""
         from lq_spark.tasks import segmentation

@@ -79,11 +79,18 @@ def fit_thresholds(
     require_tolerance(tolerance)
     refuse_stream(df, "multiclass.fit_thresholds")
     table = labelled_table(df, label=label, pred_probs=pred_probs, classes=classes)
+    return thresholds_of(sums_of(df, table, label, pred_probs, tolerance), table, label, pred_probs)
+
+
+def sums_of(
+    df: DataFrame, table: LabelledTable, label: str, pred_probs: PredProbs, tolerance: float
+) -> ClassSums:
+    """Return the sums of rows that can be scored, from one pass; raises as above."""
     reduction = class_sums(table, tolerance)
     sums = reduce_all(df, {"classes": reduction})["classes"] if reduction.by_workers(df) else None
     if sums is None or is_at_fault(sums):  # the native pass says what is wrong
         sums = _native_sums(df, table, label, pred_probs, tolerance)
-    return thresholds_of(sums, table, label, pred_probs)
+    return sums
 
 
 def thresholds_of(

@@ -1,0 +1,332 @@
+"""A run of what has changed since the last one: ``since_last_run``.
+
+What such a run goes on from is in the commit of the output that it replaces rows of: up to where
+the input was read, by which configuration it was scored, and the sums that class thresholds are
+fitted by. So it is never of another version than the scores are, whenever a run is killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import DateType, IntegralType, StringType
+
+from lq_spark.engine.inputs import column, column_type
+from lq_spark.engine.kept import kept
+from lq_spark.engine.kinds import engine_of, is_sail
+from lq_spark.errors import EngineError, LqError, OptionError, TableError
+from lq_spark.tables.changes import Changes, NoChangesError, changes_since, position_of
+from lq_spark.tables.commits import last_properties
+from lq_spark.tables.formats import existing
+from lq_spark.tables.spec import one_line
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from lq_spark.job.config import JobConfig
+    from lq_spark.job.refitted import Refitted
+    from lq_spark.job.run import JobRun
+    from lq_spark.job.summary import Report
+    from lq_spark.job.task import Task
+
+_FORMAT = 1
+"""Of what is kept; a later format is not read."""
+
+_STATE = "lq_spark.state"
+
+_OF_NO_SCORE = {
+    *("fail_if", "warn_if", "reference", "metrics", "report", "report_columns", "report_image"),
+    *("run_results", "mlflow", "reader", "input_version", "input_timestamp"),
+    *("when_not_incremental", "rescore", "rescore_tolerance"),
+}
+"""The options that may change from run to run: no score depends on them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of a source that a run is of.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        Those that have changed, as they are.
+    keys : DataFrame
+        The keys of all that have changed: scores that they have, and get no more, are removed.
+    """
+
+    rows: DataFrame = field(repr=False)
+    keys: DataFrame = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What a run since the last one was about.
+
+    Attributes
+    ----------
+    why_not : str or None
+        Why all rows were scored; None if only those were that have changed.
+    n_changed, n_removed : int
+        Rows that are new or changed; keys whose rows are gone.
+    shift : float or None
+        How far class thresholds were from those of the scores, at most; None: none were fitted.
+    is_rescored : bool
+        Whether all rows were scored for that.
+    """
+
+    why_not: str | None = None
+    n_changed: int = 0
+    n_removed: int = 0
+    shift: float | None = None
+    is_rescored: bool = False
+
+    def metrics(self) -> Iterator[tuple[str, str | None, float | None]]:
+        """Yield the metrics of such runs."""
+        yield "incremental", None, float(self.why_not is None)
+        yield "rows_changed", None, self.n_changed
+        yield "rows_removed", None, self.n_removed
+        yield "rescored", None, float(self.is_rescored)
+        if self.shift is not None:
+            yield "threshold_shift", None, self.shift
+
+    @property
+    def text(self) -> str:
+        """Return in words what was scored."""
+        shift = "" if self.shift is None else f", thresholds moved by {self.shift:.2g}"
+        if self.why_not is not None:
+            return f"all rows were scored: {self.why_not}"
+        again = "; all rows were scored again" if self.is_rescored else ""
+        return f"{self.n_changed:,} rows new or changed, {self.n_removed:,} gone{shift}{again}"
+
+
+def run_since(run: JobRun) -> Report:
+    """Score what has changed since the last run; or all rows, where the configuration says so.
+
+    Raises
+    ------
+    OptionError, EngineError
+        If the task, the tables or the engine have no such runs.
+    TableError
+        If it cannot be told what has changed, and all rows are not to be scored.
+    """
+    config, spec = run.config, run.config.outputs["output"]
+    if why := run.task.not_by_itself():
+        raise OptionError(f"since_last_run: {why}")
+    if spec.format != "parquet" and is_sail(run.spark):
+        raise EngineError(
+            f"since_last_run: {engine_of(run.spark)} cannot merge into a {spec.format} table with "
+            "what a later run goes on from; write Parquet, or run this on Spark (spark-submit, "
+            "--engine spark)"
+        )
+    run.check_outputs()
+    try:
+        position = position_of(run.spark, config.input_spec, run.opened, config.watermark)
+    except NoChangesError as error:
+        raise OptionError(f"since_last_run: {error}") from error
+    try:
+        state = _last_state(run)
+        if state is None:
+            return _whole(run, position, Since("there were no scores"))
+        return _run_since(run, state, position)
+    except NoChangesError as error:
+        if config.when_not_incremental == "fail":
+            raise TableError(
+                f"since_last_run: what has changed cannot be told: {error}; "
+                "when_not_incremental: full has all rows scored"
+            ) from error
+        return _whole(run, position, Since(str(error)))
+
+
+def _run_since(run: JobRun, state: Mapping[str, Any], position: Mapping[str, Any]) -> Report:
+    config, opened, key = run.config, run.opened, run.config.row_id
+    refitted: Refitted | None = None
+    if run.task.n_classes != state["n_classes"]:
+        raise NoChangesError(
+            f"there are {run.task.n_classes} classes, and were {state['n_classes']}"
+        )
+    with ExitStack() as stack:
+        with run.clock.timed("changes"):
+            changes = stack.enter_context(
+                changes_since(
+                    *(run.spark, config.input_spec, opened, key),
+                    *(state["position"], position, config.watermark),
+                )
+            )
+            changes = _read(changes, stack)
+            keys = stack.enter_context(kept(changes.keys(key)))
+            n_changed, n_there = changes.after.count(), _n_there(run, changes, keys)
+            since = Since(None, n_changed, keys.count() - _n_keys(changes.after, key))
+            if config.watermark is not None:
+                _require_no_others(state["position"], position, n_changed - n_there)
+            if state["sums"] is not None:
+                before = changes.before
+                if before is None and n_there:
+                    raise NoChangesError(
+                        f"{n_there} rows were written again, and what they were, which is in the "
+                        "class thresholds, is not known"
+                    )
+                if before is None:
+                    before = changes.after.where(F.lit(False))
+                refitted = run.task.fit_anew(state["sums"], before, changes.after)
+                since = Since(None, since.n_changed, since.n_removed, refitted.shift)
+        if refitted is not None and _is_to_rescore(config, refitted.shift):
+            refitted.use(run.task, True)
+            return _whole(
+                run, position, Since(None, since.n_changed, since.n_removed, since.shift, True)
+            )
+        rows = changes.after
+        if run.task.shares_key:
+            rows = stack.enter_context(kept(_of_keys(opened.df, keys, key)))
+        part = run.part(Part(rows, keys))
+        if refitted is not None:
+            refitted.use(part.task, False)
+        return _whole(part, position, since)
+
+
+def _whole(run: JobRun, position: Mapping[str, Any], since: Since) -> Report:
+    """Score all rows that a run is of; a later one goes on from the position."""
+
+    def state_of(task: Task[Any], duplicates: int) -> dict[str, str]:
+        state = {
+            "format": _FORMAT,
+            "scores": _fingerprint(run.config),
+            "position": position,
+            "n_classes": task.n_classes,
+            "duplicate_ids": duplicates,
+            "sums": task.sums(),
+        }
+        return {_STATE: json.dumps(state)}
+
+    return run.run(state_of, since)
+
+
+def _last_state(run: JobRun) -> dict[str, Any] | None:
+    """Return what the last run has kept; None if there are no scores.
+
+    Raises
+    ------
+    NoChangesError
+        If it is not what this run can go on from.
+    """
+    config, spec = run.config, run.config.outputs["output"]
+    properties = last_properties(run.spark, spec)
+    if properties is None:
+        if existing(run.spark, spec) is None:
+            return None
+        raise NoChangesError(f"{spec.name!r} was not written by such a run")
+    if _STATE not in properties:
+        raise NoChangesError(f"the last run that wrote {spec.name!r} was not since_last_run")
+    state: dict[str, Any] = json.loads(properties[_STATE])
+    if state["format"] != _FORMAT:
+        raise NoChangesError(
+            f"the last run kept format {state['format']}, this version of lq_spark has {_FORMAT}"
+        )
+    if state["scores"] != _fingerprint(config):
+        raise NoChangesError(
+            "the last run had another configuration, or other thresholds in the files it names"
+        )
+    if state["duplicate_ids"]:
+        raise NoChangesError(f"the last run set {state['duplicate_ids']} rows aside that share ids")
+    return state
+
+
+def _fingerprint(config: JobConfig) -> str:
+    """Return a hash of all that scores depend on beside the rows."""
+    found = hashlib.sha256(config.model_dump_json(exclude=_OF_NO_SCORE).encode())
+    for option in ("fitted", "thresholds"):
+        if name := getattr(config, option, None):
+            place = Path(name)
+            files = sorted(place.glob("*.json")) if place.is_dir() else [place]
+            for path in files:
+                if path.is_file():
+                    found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def _read(changes: Changes, stack: ExitStack) -> Changes:
+    """Return changes that have been read, until the stack ends: a feed may turn out to be gone."""
+    try:
+        tables = [stack.enter_context(kept(df)) for df in (changes.after, changes.before) if df]
+        for df in tables:
+            df.count()
+    except LqError:
+        raise
+    except Exception as error:
+        raise NoChangesError(f"the changes cannot be read ({one_line(error)})") from error
+    return Changes(tables[1] if changes.before else None, tables[0])
+
+
+def _n_there(run: JobRun, changes: Changes, keys: DataFrame) -> int:
+    """Return how many of the rows that are not known to have been there have scores already.
+
+    Raises
+    ------
+    NoChangesError
+        If there are any, and changes would say it; or a row has no id.
+    """
+    config, key = run.config, run.config.row_id
+    if n_null := keys.where(column(key).isNull()).count():
+        raise NoChangesError(f"{n_null} rows that have changed have no {key!r}")
+    new = changes.after.select(column(key))
+    if changes.before is not None:
+        new = new.join(changes.before.select(column(key)), key, "left_anti")
+    if run.task.shares_key:
+        return 0
+    specs = [config.outputs["output"]]
+    specs += config.quarantines.values() if config.on_invalid == "quarantine" else []
+    n_there = 0
+    for spec in specs:
+        there = existing(run.spark, spec)
+        if there is not None:
+            there = _between(there.select(column(key)), keys, key)
+            n_there += new.join(there, key, "left_semi").count()
+    if n_there and changes.before is not None:
+        raise NoChangesError(f"{n_there} new rows have the {key!r} of rows that are there")
+    return n_there
+
+
+def _require_no_others(since: Mapping[str, Any], now: Mapping[str, Any], n_new: int) -> None:
+    n_before, n_now = since["n_rows"], now["n_rows"]
+    if n_before + n_new != n_now:
+        raise NoChangesError(
+            f"of {n_before:,} rows, {n_new:,} new ones above the watermark should make "
+            f"{n_before + n_new:,}, and there are {n_now:,}: others were removed, or written with "
+            "a lower one"
+        )
+
+
+def _is_to_rescore(config: JobConfig, shift: float) -> bool:
+    rescore = getattr(config, "rescore", "never")
+    if rescore == "auto":
+        return bool(shift > getattr(config, "rescore_tolerance", 0.0))
+    return bool(rescore == "always" and shift > 0.0)
+
+
+def _n_keys(rows: DataFrame, key: str) -> int:
+    return rows.select(column(key)).distinct().count()
+
+
+def _of_keys(source: DataFrame, keys: DataFrame, key: str) -> DataFrame:
+    """Return all rows of these keys."""
+    return (
+        _between(source, keys, key)
+        .join(keys, key, "left_semi")
+        .select(*map(column, source.columns))
+    )
+
+
+def _between(rows: DataFrame, keys: DataFrame, key: str) -> DataFrame:
+    """Return the rows whose key is in the range of some: files of others need not be read."""
+    if not isinstance(column_type(rows, key), (IntegralType, StringType, DateType)):
+        return rows
+    [(low, high)] = keys.agg(F.min(column(key)), F.max(column(key))).collect()
+    if low is None:
+        return rows.where(F.lit(False))
+    return rows.where(column(key).between(F.lit(low), F.lit(high)))
