@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lq_spark.core.multiannotator.model import MultiannotatorModel
     from lq_spark.core.multilabel.model import MultilabelModel
     from lq_spark.core.segmentation.issues import SegmentationModel
+    from lq_spark.job import incremental
     from lq_spark.tables.workers import files
     from lq_spark.tasks import (
         activelab,
@@ -60,6 +61,7 @@ __all__ = [
     "groups",
     "identifiers",
     "imbalance",
+    "incremental",
     "ml",
     "multiannotator",
     "multiclass",
@@ -85,6 +87,7 @@ _HOMES = {
     "groups": "lq_spark.tasks.groups",
     "identifiers": "lq_spark.tasks.identifiers",
     "imbalance": "lq_spark.tasks.imbalance",
+    "incremental": "lq_spark.job.incremental",
     "ml": "lq_spark.tasks.ml",
     "multiannotator": "lq_spark.tasks.multiannotator",
     "multiclass": "lq_spark.tasks.multiclass",

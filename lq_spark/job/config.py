@@ -257,6 +257,10 @@ class JobConfig(BaseModel):
             for text in getattr(self, option)
         ]
 
+    def is_to_rescore(self, shift: float) -> bool:
+        """Return whether all rows are to be scored, if what was fitted has moved so far."""
+        return False
+
     @property
     def files(self) -> dict[str, str]:
         """Return the files that the run writes, by option."""

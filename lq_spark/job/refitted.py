@@ -6,11 +6,13 @@ all rows, to the bit.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
+from pydantic import Field
 
 from lq_spark.core.confident.thresholds import (
     ClassSums,
@@ -18,12 +20,12 @@ from lq_spark.core.confident.thresholds import (
     merge_class_sums,
     unmerge_class_sums,
 )
+from lq_spark.job.config import JobConfig
+from lq_spark.job.task import Task
 from lq_spark.tasks.shared.names import INVALID_REASON
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-    from lq_spark.job.tasks.multiclass import MulticlassTask
 
 _SUMS = ("counts", "high", "low")
 
@@ -44,40 +46,86 @@ class Refitted:
     use: Callable[[Any, bool], None]
 
 
-def as_json(sums: ClassSums, thresholds: Thresholds) -> dict[str, Any]:
-    """Return sums of all rows, and the thresholds that these are scored by."""
-    found = {name: getattr(sums, name).tolist() for name in _SUMS}
-    return {**found, "values": thresholds.values, "class_counts": thresholds.class_counts}
+class RefittedConfig(JobConfig):
+    """A job that can fit class thresholds anew by what has changed."""
+
+    rescore: Literal["auto", "never", "always"] = Field(
+        "auto",
+        description="for since_last_run: score all rows again when class thresholds have moved "
+        "beyond rescore_tolerance, never, or whenever they have",
+    )
+    rescore_tolerance: float = Field(
+        0.01, ge=0, description="for rescore auto: how far a class threshold may have moved"
+    )
+
+    @property
+    def fits_thresholds(self) -> bool:
+        """Return whether class thresholds are fitted by the rows, and wanted for their scores."""
+        raise NotImplementedError
+
+    def is_to_rescore(self, shift: float) -> bool:
+        """Return whether all rows are to be scored, if class thresholds have moved so far."""
+        limit = 0.0 if self.rescore == "always" else self.rescore_tolerance
+        return self.fits_thresholds and self.rescore != "never" and shift > limit
 
 
-def refitted_thresholds(
-    task: MulticlassTask, kept: Mapping[str, Any], before: DataFrame, after: DataFrame
-) -> Refitted:
-    """Return the thresholds of all rows, of which some were and are otherwise.
-
-    ``kept`` is from :func:`as_json`, of the rows of which some are as ``before``.
-    """
-    from lq_spark.tasks.multiclass.thresholds import thresholds_of
-
-    sums = ClassSums(*(np.array(kept[name], dtype=np.int64) for name in _SUMS))
-    sums = merge_class_sums(unmerge_class_sums(sums, _sums(task, before)), _sums(task, after))
-    classes = tuple(task.classes) if task.classes else None
-    used = Thresholds(tuple(kept["values"]), tuple(kept["class_counts"]), classes)
-    new = thresholds_of(sums, task.table, task.config.label, task.config.pred_probs)
-
-    def use(other: MulticlassTask, is_new: bool) -> None:
-        other.thresholds, other.class_sums = new if is_new else used, sums
-
-    return Refitted(float(np.abs(new.as_array() - used.as_array()).max()), use)
+Config = TypeVar("Config", bound=RefittedConfig)
 
 
-def _sums(task: MulticlassTask, rows: DataFrame) -> ClassSums:
-    """Return the sums of those of a few rows that can be scored."""
-    from lq_spark.engine.inputs import column
-    from lq_spark.tasks.multiclass.thresholds import sums_of
+class RefittedTask(Task[Config]):
+    """A task that can do so: all that it fits are class thresholds."""
 
-    config = task.config
-    usable = task.validate(rows).where(column(INVALID_REASON).isNull())
-    if usable.isEmpty():
-        return ClassSums(*np.zeros((3, task.n_classes), dtype=np.int64))
-    return sums_of(usable, task.table, config.label, config.pred_probs, config.tolerance)
+    fits_by_sums: ClassVar[bool] = True
+    thresholds: Thresholds | None = None
+    class_sums: ClassSums | None = None
+    """What these were, or can be, fitted by."""
+
+    @property
+    def fits(self) -> bool:
+        """Return whether thresholds are to be fitted."""
+        return self.thresholds is None and bool(self.config.fits_thresholds or self.config.files)
+
+    def fitted_thresholds(self, rows: DataFrame, sums: ClassSums | None) -> Thresholds:
+        """Return the thresholds of rows, of which the sums may be there already."""
+        if sums is None:
+            with self.timed("thresholds"):
+                sums = self.sums_of(rows)
+        self.class_sums = sums
+        return self.thresholds_of(sums)
+
+    def sums(self) -> Mapping[str, Any] | None:
+        """Return the sums of each class, and the thresholds that scores are made by."""
+        if self.class_sums is None or self.thresholds is None:
+            return None
+        used = {"values": self.thresholds.values, "class_counts": self.thresholds.class_counts}
+        return {**used, **{name: getattr(self.class_sums, name).tolist() for name in _SUMS}}
+
+    def fit_anew(self, sums: Mapping[str, Any], before: DataFrame, after: DataFrame) -> Refitted:
+        """Fit the thresholds by earlier sums, without rows as they were and with them as now."""
+        found = ClassSums(*(np.array(sums[name], dtype=np.int64) for name in _SUMS))
+        found = merge_class_sums(unmerge_class_sums(found, self._sums(before)), self._sums(after))
+        classes = tuple(self.classes) if self.classes else None
+        used = Thresholds(tuple(sums["values"]), tuple(sums["class_counts"]), classes)
+        new = self.thresholds_of(found)
+
+        def use(task: RefittedTask[Any], is_new: bool) -> None:
+            task.thresholds, task.class_sums = new if is_new else used, found
+
+        return Refitted(float(np.abs(new.as_array() - used.as_array()).max()), use)
+
+    def _sums(self, rows: DataFrame) -> ClassSums:
+        """Return the sums of those of a few rows that can be scored."""
+        from lq_spark.engine.inputs import column
+
+        usable = self.validate(rows).where(column(INVALID_REASON).isNull())
+        if usable.isEmpty():
+            return ClassSums(*np.zeros((3, self.n_classes), dtype=np.int64))
+        return self.sums_of(usable)
+
+    @abstractmethod
+    def sums_of(self, rows: DataFrame) -> ClassSums:
+        """Return the sums of rows that can be scored."""
+
+    @abstractmethod
+    def thresholds_of(self, sums: ClassSums) -> Thresholds:
+        """Return the thresholds that sums make."""

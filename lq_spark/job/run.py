@@ -30,23 +30,17 @@ from lq_spark.errors import (
 )
 from lq_spark.job.clock import Clock
 from lq_spark.job.comments import commented
-from lq_spark.job.mlflow import logged_run, require_mlflow
+from lq_spark.job.mlflow import require_mlflow
 from lq_spark.job.reasons import count_reasons, reasons_text
-from lq_spark.job.record.record import Outcome, RunRecord, run_properties
-from lq_spark.job.report import histogram_reductions, page_of, require_shown, shown_parts
-from lq_spark.job.results import RunId, WrittenTable
-from lq_spark.job.since import Part, Since, run_since
+from lq_spark.job.record.record import run_properties
+from lq_spark.job.report import histogram_reductions, require_shown, shown_parts
+from lq_spark.job.results import RunId
+from lq_spark.job.since import Part, Since
 from lq_spark.job.summary import Reader, Report, SetAside
 from lq_spark.job.task import ARROW_BATCHES, READER_BATCHES
 from lq_spark.job.tasks.registry import TASKS
-from lq_spark.report.page import require_extra, save
-from lq_spark.tables.formats import (
-    Output,
-    existing,
-    newest_version,
-    output_table,
-    read_table,
-)
+from lq_spark.report.page import require_extra
+from lq_spark.tables.formats import Output, Source, existing, output_table, read_table
 from lq_spark.tables.staged import require_writable
 from lq_spark.tables.workers import read_by_workers
 from lq_spark.tasks.shared.names import DUPLICATE_ID, INVALID_REASON
@@ -83,15 +77,22 @@ class JobRun:
         not go with the table.
     """
 
-    def __init__(self, spark: SparkSession, config: JobConfig, which: RunId | None = None) -> None:
+    def __init__(
+        self,
+        spark: SparkSession,
+        config: JobConfig,
+        which: RunId | None = None,
+        batch: DataFrame | None = None,
+    ) -> None:
         self.spark, self.config, self.which = spark, config, which or RunId()
         self.clock = Clock()
         self.changed: Part | None = None
         with self.clock.timed("open"):
-            self.opened = read_table(spark, config.input_spec)
+            table = None if batch is None else Source(batch, "stream", None)
+            self.opened = table or read_table(spark, config.input_spec)
             for kept in config.keep_columns:
                 require_columns(self.opened.df, keep_columns=kept)
-            self.reader = self._reader()
+            self.reader = Reader(self._engine, "a stream") if table else self._reader()
             self.task = self._task(config, self.opened.df)
 
     def _task(self, config: JobConfig, source: DataFrame) -> Task[Any]:
@@ -368,51 +369,12 @@ def _opened(stack: ExitStack, spark: SparkSession, specs: Mapping[str, TableSpec
     return {o: stack.enter_context(output_table(spark, spec)) for o, spec in specs.items()}
 
 
-def execute(spark: SparkSession, config: JobConfig, which: RunId | None = None) -> Outcome:
-    """Run a job: score, write, judge and record; a run that fails is recorded too."""
-    which = which or RunId()
-    with logged_run(config, run_properties(config, which)) as log:
-        outcome = _executed(spark, config, which)
-        log(outcome)
-    return outcome
-
-
-def _executed(spark: SparkSession, config: JobConfig, which: RunId) -> Outcome:
-    record, version = RunRecord(spark, config, which), None
-    try:
-        record.look_back()
-        with opened_run(spark, config, which) as run:
-            version = run.opened.version
-            report = run_since(run) if config.since_last_run else run.run()
-    except Exception as error:
-        record.failed(version, error)
-        raise
-    outcome = record.succeeded(run.opened, report)
-    if config.report is not None:
-        save(page_of(config, outcome), config.report)
-    return outcome
-
-
-def written_tables(spark: SparkSession, config: JobConfig) -> list[WrittenTable]:
-    """Return the tables that a run of this configuration has written, with their versions."""
-    tables = {**config.outputs, **config.records}
-    if config.on_invalid == "quarantine":
-        tables |= config.quarantines
-    return [
-        WrittenTable(
-            option=option,
-            name=spec.name,
-            format=spec.format or "",
-            mode=spec.mode,
-            version=newest_version(spark, spec),
-        )
-        for option, spec in tables.items()
-    ]
-
-
 @contextmanager
 def opened_run(
-    spark: SparkSession, config: JobConfig, which: RunId | None = None
+    spark: SparkSession,
+    config: JobConfig,
+    which: RunId | None = None,
+    batch: DataFrame | None = None,
 ) -> Iterator[JobRun]:
     """Yield a run; then put the session's sizes of batches back, which it makes small for its rows.
 
@@ -423,7 +385,7 @@ def opened_run(
     """
     before = {name: spark.conf.get(name, None) for name in (ARROW_BATCHES, READER_BATCHES)}
     try:
-        yield JobRun(spark, config, which)
+        yield JobRun(spark, config, which, batch)
     finally:
         with suppress(Exception):  # the session may be gone, which another error says
             for name, value in before.items():

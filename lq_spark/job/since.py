@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +22,22 @@ from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.kept import kept
 from lq_spark.engine.kinds import engine_of, is_sail
 from lq_spark.errors import EngineError, LqError, OptionError, TableError
-from lq_spark.tables.changes import Changes, NoChangesError, changes_since, position_of
+from lq_spark.tables.changes import (
+    Changes,
+    NoChangesError,
+    Position,
+    changes_of_batch,
+    changes_since,
+    position_of,
+)
 from lq_spark.tables.commits import last_properties
 from lq_spark.tables.formats import existing
 from lq_spark.tables.spec import one_line
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
     from lq_spark.job.config import JobConfig
-    from lq_spark.job.refitted import Refitted
     from lq_spark.job.run import JobRun
     from lq_spark.job.summary import Report
     from lq_spark.job.task import Task
@@ -116,7 +122,78 @@ def run_since(run: JobRun) -> Report:
     TableError
         If it cannot be told what has changed, and all rows are not to be scored.
     """
-    config, spec = run.config, run.config.outputs["output"]
+    config = run.config
+    _require_increments(run)
+    try:
+        position = position_of(run.spark, config.input_spec, run.opened, config.watermark)
+    except NoChangesError as error:
+        raise OptionError(f"since_last_run: {error}") from error
+    try:
+        state = _last_state(run.spark, run.config)
+        if state is None:
+            return _scored(run, position, Since("there were no scores"))
+        changes = changes_since(
+            *(run.spark, config.input_spec, run.opened, config.row_id),
+            *(state["position"], position, config.watermark),
+        )
+        return _run_since(run, state, position, changes)
+    except NoChangesError as error:
+        if config.when_not_incremental == "fail":
+            raise TableError(
+                f"since_last_run: what has changed cannot be told: {error}; "
+                "when_not_incremental: full has all rows scored"
+            ) from error
+        return _scored(run, position, Since(str(error)))
+
+
+def run_batch(run: JobRun, number: int) -> Report:
+    """Score a batch of a stream, of which the run is.
+
+    Raises
+    ------
+    OptionError, EngineError
+        If the task, the tables or the engine have no such runs.
+    TableError
+        If the batch cannot be merged.
+    """
+    _require_increments(run)
+    changes = nullcontext(changes_of_batch(run.opened.df, run.config.row_id))
+    try:
+        state = _last_state(run.spark, run.config)
+        return _run_since(run, state, {"batch": number}, changes)
+    except NoChangesError as error:
+        raise _not_merged(number, error) from error
+
+
+def was_scored(spark: SparkSession, config: JobConfig, number: int) -> bool:
+    """Return whether a batch of a stream was scored before.
+
+    Raises
+    ------
+    TableError
+        If it is not the one that comes next, either.
+    """
+    try:
+        state = _last_state(spark, config)
+        last = -1 if state is None else state["position"].get("batch")
+        if last is None:
+            raise NoChangesError("the last run read a table, not a stream")
+        if number not in (last, last + 1):
+            raise NoChangesError(
+                f"it comes after batch {last}, so the checkpoint is another one; a new one needs a "
+                "new output, too"
+            )
+    except NoChangesError as error:
+        raise _not_merged(number, error) from error
+    return bool(number == last)
+
+
+def _not_merged(number: int, error: NoChangesError) -> TableError:
+    return TableError(f"batch {number} cannot be merged into the scores: {error}")
+
+
+def _require_increments(run: JobRun) -> None:
+    spec = run.config.outputs["output"]
     if why := run.task.not_by_itself():
         raise OptionError(f"since_last_run: {why}")
     if spec.format != "parquet" and is_sail(run.spark):
@@ -126,71 +203,53 @@ def run_since(run: JobRun) -> Report:
             "--engine spark)"
         )
     run.check_outputs()
-    try:
-        position = position_of(run.spark, config.input_spec, run.opened, config.watermark)
-    except NoChangesError as error:
-        raise OptionError(f"since_last_run: {error}") from error
-    try:
-        state = _last_state(run)
-        if state is None:
-            return _whole(run, position, Since("there were no scores"))
-        return _run_since(run, state, position)
-    except NoChangesError as error:
-        if config.when_not_incremental == "fail":
-            raise TableError(
-                f"since_last_run: what has changed cannot be told: {error}; "
-                "when_not_incremental: full has all rows scored"
-            ) from error
-        return _whole(run, position, Since(str(error)))
 
 
-def _run_since(run: JobRun, state: Mapping[str, Any], position: Mapping[str, Any]) -> Report:
-    config, opened, key = run.config, run.opened, run.config.row_id
-    refitted: Refitted | None = None
-    if run.task.n_classes != state["n_classes"]:
+def _run_since(
+    run: JobRun,
+    state: Mapping[str, Any] | None,
+    position: Position,
+    changes_now: AbstractContextManager[Changes],
+) -> Report:
+    """Score the rows that have changed; all of them, if what was fitted has moved too far."""
+    config, key, refitted = run.config, run.config.row_id, None
+    if state is not None and run.task.n_classes != state["n_classes"]:
         raise NoChangesError(
             f"there are {run.task.n_classes} classes, and were {state['n_classes']}"
         )
     with ExitStack() as stack:
         with run.clock.timed("changes"):
-            changes = stack.enter_context(
-                changes_since(
-                    *(run.spark, config.input_spec, opened, key),
-                    *(state["position"], position, config.watermark),
-                )
-            )
-            changes = _read(changes, stack)
+            changes = _read(stack.enter_context(changes_now), stack)
             keys = stack.enter_context(kept(changes.keys(key)))
-            n_changed, n_there = changes.after.count(), _n_there(run, changes, keys)
+            n_again = _n_again(run, changes, keys)
+            n_changed = changes.after.count()
+            if "n_rows" in position and state is not None:
+                _require_no_others(state["position"], position, n_changed - n_again)
             since = Since(None, n_changed, keys.count() - _n_keys(changes.after, key))
-            if config.watermark is not None:
-                _require_no_others(state["position"], position, n_changed - n_there)
-            if state["sums"] is not None:
+            if state is not None and state["sums"] is not None:
                 before = changes.before
-                if before is None and n_there:
-                    raise NoChangesError(
-                        f"{n_there} rows were written again, and what they were, which is in the "
-                        "class thresholds, is not known"
-                    )
                 if before is None:
+                    if n_again:
+                        raise NoChangesError(
+                            f"{n_again} rows were written again, and what they were, which is in "
+                            "the class thresholds, is not known"
+                        )
                     before = changes.after.where(F.lit(False))
                 refitted = run.task.fit_anew(state["sums"], before, changes.after)
-                since = Since(None, since.n_changed, since.n_removed, refitted.shift)
-        if refitted is not None and _is_to_rescore(config, refitted.shift):
+                since = replace(since, shift=refitted.shift)
+        if refitted is not None and config.is_to_rescore(refitted.shift):
             refitted.use(run.task, True)
-            return _whole(
-                run, position, Since(None, since.n_changed, since.n_removed, since.shift, True)
-            )
+            return _scored(run, position, replace(since, is_rescored=True))
         rows = changes.after
         if run.task.shares_key:
-            rows = stack.enter_context(kept(_of_keys(opened.df, keys, key)))
+            rows = stack.enter_context(kept(_of_keys(run.opened.df, keys, key)))
         part = run.part(Part(rows, keys))
         if refitted is not None:
             refitted.use(part.task, False)
-        return _whole(part, position, since)
+        return _scored(part, position, since)
 
 
-def _whole(run: JobRun, position: Mapping[str, Any], since: Since) -> Report:
+def _scored(run: JobRun, position: Position, since: Since) -> Report:
     """Score all rows that a run is of; a later one goes on from the position."""
 
     def state_of(task: Task[Any], duplicates: int) -> dict[str, str]:
@@ -207,7 +266,7 @@ def _whole(run: JobRun, position: Mapping[str, Any], since: Since) -> Report:
     return run.run(state_of, since)
 
 
-def _last_state(run: JobRun) -> dict[str, Any] | None:
+def _last_state(spark: SparkSession, config: JobConfig) -> dict[str, Any] | None:
     """Return what the last run has kept; None if there are no scores.
 
     Raises
@@ -215,10 +274,10 @@ def _last_state(run: JobRun) -> dict[str, Any] | None:
     NoChangesError
         If it is not what this run can go on from.
     """
-    config, spec = run.config, run.config.outputs["output"]
-    properties = last_properties(run.spark, spec)
+    spec = config.outputs["output"]
+    properties = last_properties(spark, spec)
     if properties is None:
-        if existing(run.spark, spec) is None:
+        if existing(spark, spec) is None:
             return None
         raise NoChangesError(f"{spec.name!r} was not written by such a run")
     if _STATE not in properties:
@@ -263,7 +322,7 @@ def _read(changes: Changes, stack: ExitStack) -> Changes:
     return Changes(tables[1] if changes.before else None, tables[0])
 
 
-def _n_there(run: JobRun, changes: Changes, keys: DataFrame) -> int:
+def _n_again(run: JobRun, changes: Changes, keys: DataFrame) -> int:
     """Return how many of the rows that are not known to have been there have scores already.
 
     Raises
@@ -292,7 +351,7 @@ def _n_there(run: JobRun, changes: Changes, keys: DataFrame) -> int:
     return n_there
 
 
-def _require_no_others(since: Mapping[str, Any], now: Mapping[str, Any], n_new: int) -> None:
+def _require_no_others(since: Position, now: Position, n_new: int) -> None:
     n_before, n_now = since["n_rows"], now["n_rows"]
     if n_before + n_new != n_now:
         raise NoChangesError(
@@ -300,13 +359,6 @@ def _require_no_others(since: Mapping[str, Any], now: Mapping[str, Any], n_new: 
             f"{n_before + n_new:,}, and there are {n_now:,}: others were removed, or written with "
             "a lower one"
         )
-
-
-def _is_to_rescore(config: JobConfig, shift: float) -> bool:
-    rescore = getattr(config, "rescore", "never")
-    if rescore == "auto":
-        return bool(shift > getattr(config, "rescore_tolerance", 0.0))
-    return bool(rescore == "always" and shift > 0.0)
 
 
 def _n_keys(rows: DataFrame, key: str) -> int:

@@ -43,7 +43,7 @@ def done(
 
     ``with_results``: return them, also where there is no such file.
     """
-    from lq_spark.job.run import execute, written_tables
+    from lq_spark.job.execution import execute, written_tables
 
     outcome = execute(spark, config, which)
     code, results = GATE_FAILED if outcome.gate_failed else DONE, None

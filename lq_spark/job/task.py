@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from lq_spark.errors import listed
 from lq_spark.job.config import JobConfig
-from lq_spark.job.refitted import Refitted
 from lq_spark.job.summary import Summary
 from lq_spark.report.parts import Section
 from lq_spark.tasks.shared.names import INVALID_REASON, LABEL_QUALITY
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from lq_spark.engine.keys import KeySummary
     from lq_spark.engine.reductions import Reduced, Reductions, Scratch
+    from lq_spark.job.refitted import Refitted
 
 Config = TypeVar("Config", bound=JobConfig)
 

@@ -23,7 +23,8 @@ import yaml
 from lq_spark.job import cli, many, single
 from lq_spark.job.config import names_a_place
 from lq_spark.job.config_file import load_config
-from lq_spark.job.run import JobRun, execute
+from lq_spark.job.execution import execute
+from lq_spark.job.run import JobRun
 from lq_spark.job.task import ARROW_BATCHES, READER_BATCHES
 from lq_spark.job.tasks.registry import TASKS as ENTRIES
 

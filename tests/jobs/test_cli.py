@@ -33,7 +33,7 @@ def run_raises(monkeypatch):
 @pytest.fixture
 def run_ends(monkeypatch):
     """Let a session and the run itself end at once, with a verdict; return what was started."""
-    from lq_spark.job import run
+    from lq_spark.job import execution
 
     started = SimpleNamespace(stopped=0, runs=[])
 
@@ -51,7 +51,7 @@ def run_ends(monkeypatch):
             )
 
         monkeypatch.setattr(cli, "started_session", session)
-        monkeypatch.setattr(run, "execute", execute)
+        monkeypatch.setattr(execution, "execute", execute)
         return started
 
     return replace

@@ -12,7 +12,8 @@ from lq_spark.engine import parquet_files
 from lq_spark.errors import DataError, InvalidRowsError, LqError
 from lq_spark.job.clock import Clock
 from lq_spark.job.config_file import load_config
-from lq_spark.job.run import execute, opened_run
+from lq_spark.job.execution import execute
+from lq_spark.job.run import opened_run
 from lq_spark.job.tasks.registry import TASKS
 
 FLAGS = {

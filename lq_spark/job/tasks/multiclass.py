@@ -22,8 +22,8 @@ from lq_spark.core.label_issues.quotas import require_a_number_each
 from lq_spark.core.label_issues.rules import require_two_classes
 from lq_spark.errors import InvalidRowsError
 from lq_spark.job.config import Name, Place
-from lq_spark.job.refitted import Refitted, as_json
-from lq_spark.job.rules import ScoresConfig, rows_compared, rule_of
+from lq_spark.job.refitted import RefittedConfig, RefittedTask
+from lq_spark.job.rules import ScoresConfig, rule_of
 from lq_spark.job.summary import (
     ClassQuality,
     Metric,
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from lq_spark.tasks.multiclass.first_pass import FirstPass
 
 
-class MulticlassConfig(LabelledConfig, ScoresConfig):
+class MulticlassConfig(LabelledConfig, ScoresConfig, RefittedConfig):
     """A run over rows of one label each, of K classes."""
 
     task: Literal["multiclass"] = Field("multiclass", description="what the labels are")
@@ -70,15 +70,6 @@ class MulticlassConfig(LabelledConfig, ScoresConfig):
     )
     save_thresholds: Place | None = Field(
         None, description="JSON file to save this run's thresholds to"
-    )
-
-    rescore: Literal["auto", "never", "always"] = Field(
-        "auto",
-        description="for since_last_run: score all rows again when class thresholds have moved "
-        "beyond rescore_tolerance, never, or whenever they have",
-    )
-    rescore_tolerance: float = Field(
-        0.01, ge=0, description="how far a class threshold may be from that of the scores"
     )
 
     metrics_of_task: ClassVar[Mapping[str, str]] = {
@@ -106,6 +97,12 @@ class MulticlassConfig(LabelledConfig, ScoresConfig):
         if self.thresholds and self.save_thresholds:
             raise ValueError("save_thresholds is given, but thresholds are loaded, not fitted")
         return self
+
+    @property
+    def fits_thresholds(self) -> bool:
+        """Return whether class thresholds are fitted by the rows, and wanted for their scores."""
+        wanted = self.adjust_pred_probs or self.find_issues
+        return wanted and not (self.thresholds or self.fitted)
 
     @property
     def class_names(self) -> list[str] | None:
@@ -171,16 +168,13 @@ class ScoredRows(Summary):
         ]
 
 
-class MulticlassTask(LabelledTask[MulticlassConfig]):
+class MulticlassTask(RefittedTask[MulticlassConfig], LabelledTask[MulticlassConfig]):
     """Rows of one label each."""
 
     config_type = MulticlassConfig
     passes = "one for class thresholds if wanted, one for scores (or one for both)"
     first: FirstPass | None = None
     """What :meth:`keys` has found of the source, where it has looked at more than these."""
-
-    class_sums: ClassSums | None = None
-    """What thresholds were, or can be, fitted by."""
 
     def open(self) -> None:
         """Check columns and options, before a pass over the source."""
@@ -247,7 +241,7 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
         from lq_spark.tasks.multiclass.first_pass import first_pass
 
         config = self.config
-        if self._fits:
+        if self.fits:
             is_confidence = config.adjust_pred_probs and config.method == "self_confidence"
             with self.timed("thresholds"):
                 self.first = first_pass(
@@ -272,8 +266,8 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
         from lq_spark.tasks.multiclass.first_pass import with_adjusted
 
         first = self.first if rows is self.source else None
-        if self._fits:
-            self.thresholds = self._fitted(rows, first and first.sums)
+        if self.fits:
+            self.thresholds = self.fitted_thresholds(rows, first and first.sums)
             if self.thresholds.n_classes != self.n_classes:
                 raise InvalidRowsError(f"rows have {self.thresholds.n_classes} probabilities")
         if self.config.find_issues and self.thresholds is not None:
@@ -284,41 +278,18 @@ class MulticlassTask(LabelledTask[MulticlassConfig]):
         else:
             yield "output", self._scored(rows)
 
-    @property
-    def _fits(self) -> bool:
-        """Return whether thresholds are to be fitted."""
+    def sums_of(self, rows: DataFrame) -> ClassSums:
+        """Return the sums of rows that can be scored."""
+        from lq_spark.tasks.multiclass.thresholds import sums_of
+
         config = self.config
-        wanted = config.adjust_pred_probs or config.find_issues or config.files
-        return self.thresholds is None and bool(wanted)
+        return sums_of(rows, self.table, config.label, config.pred_probs, config.tolerance)
 
-    def _fitted(self, rows: DataFrame, sums: ClassSums | None) -> Thresholds:
-        from lq_spark.tasks.multiclass.thresholds import sums_of, thresholds_of
+    def thresholds_of(self, sums: ClassSums) -> Thresholds:
+        """Return the thresholds that sums make."""
+        from lq_spark.tasks.multiclass.thresholds import thresholds_of
 
-        names = self.config.label, self.config.pred_probs
-        if sums is None:
-            with self.timed("thresholds"):
-                sums = sums_of(rows, self.table, *names, self.config.tolerance)
-        self.class_sums = sums
-        return thresholds_of(sums, self.table, *names)
-
-    def not_by_itself(self) -> str:
-        """Return that the rule of label issues, or their rank, compares rows, if it does."""
-        config = self.config
-        if not config.find_issues:
-            return ""
-        return rows_compared(rule_of(config, self.loaded), issue_rank=config.issue_rank)
-
-    def sums(self) -> Mapping[str, Any] | None:
-        """Return the sums of each class, and the thresholds that scores are made by."""
-        if self.class_sums is None or self.thresholds is None:
-            return None
-        return as_json(self.class_sums, self.thresholds)
-
-    def fit_anew(self, sums: Mapping[str, Any], before: DataFrame, after: DataFrame) -> Refitted:
-        """Fit the thresholds by earlier sums, without rows as they were and with them as now."""
-        from lq_spark.job.refitted import refitted_thresholds
-
-        return refitted_thresholds(self, sums, before, after)
+        return thresholds_of(sums, self.table, self.config.label, self.config.pred_probs)
 
     def _with_issues(self, rows: DataFrame, thresholds: Thresholds, scratch: Scratch) -> DataFrame:
         from lq_spark.engine.readings import column_input

@@ -12,7 +12,7 @@ from lq_spark.core.neighbors.vectors import METRICS, agreed_metric
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.errors import listed
 from lq_spark.job.config import FittedConfig, JobConfig, Name, Place
-from lq_spark.job.rules import RULE_KEYS, RulesConfig
+from lq_spark.job.rules import RULE_KEYS, RulesConfig, rows_compared, rule_of
 from lq_spark.job.task import Task
 from lq_spark.tables.spec import TableSpec
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
@@ -20,6 +20,7 @@ from lq_spark.tasks.shared.names import IS_LABEL_ISSUE
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from lq_spark.core.confident.model import NoiseModel
     from lq_spark.engine.readings import Input
     from lq_spark.engine.reductions import Reduced, Reductions
     from lq_spark.job.scores import Lowest, Scores
@@ -201,6 +202,21 @@ Near = TypeVar("Near", bound=NeighborsConfig)
 
 class LabelledTask(Task[Labelled]):
     """A task over labels and probabilities of K exclusive classes."""
+
+    loaded: NoiseModel | None = None
+    """What an earlier run has fitted, if issues are found by it."""
+
+    fits_by_sums: ClassVar[bool] = False
+    """Whether class thresholds can be fitted anew without all rows."""
+
+    def not_by_itself(self) -> str:
+        """Return what is found by all rows, if issues are sought and anything is."""
+        config = self.config
+        if not config.find_issues:
+            return ""
+        if self.loaded is None and not self.fits_by_sums:
+            return f"class thresholds are fitted on all {self.rows}; give fitted"
+        return rows_compared(rule_of(config, self.loaded), issue_rank=config.issue_rank)
 
     def without_issues(self, scored: DataFrame) -> DataFrame:
         """Return a table without rows with the columns that issues would have."""

@@ -20,7 +20,7 @@ from lq_spark.core.tokens.sentences import (
     require_sentence_method,
 )
 from lq_spark.job.config import Name, Place
-from lq_spark.job.rules import rows_compared, rule_of
+from lq_spark.job.rules import rule_of
 from lq_spark.job.summary import (
     ClassQuality,
     Metric,
@@ -217,15 +217,6 @@ class TokensTask(LabelledTask[TokensConfig]):
         self.classes = self.options["classes"] = self.columns.classes
         self.n_classes = config.n_classes or len(self.classes or ())
         self.noise: NoiseModel | None = None
-
-    def not_by_itself(self) -> str:
-        """Return that issues are judged by all tokens, if they are."""
-        config = self.config
-        if not config.find_issues:
-            return ""
-        if self.loaded is None:
-            return "find_issues fits class thresholds on all tokens; give fitted"
-        return rows_compared(rule_of(config, self.loaded), issue_rank=config.issue_rank)
 
     @property
     def classes_text(self) -> str:
