@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lq_spark.core.multiannotator.model import MultiannotatorModel
     from lq_spark.core.multilabel.model import MultilabelModel
     from lq_spark.core.segmentation.issues import SegmentationModel
+    from lq_spark.engine.declarations import declared
     from lq_spark.job import incremental
     from lq_spark.tables.workers import files
     from lq_spark.tasks import (
@@ -55,6 +56,7 @@ __all__ = [
     "activelab",
     "audit",
     "benchmark",
+    "declared",
     "detection",
     "duplicates",
     "files",
@@ -107,6 +109,7 @@ _HOMES = {
     "MultilabelModel": "lq_spark.core.multilabel.model",
     "NoiseModel": "lq_spark.core.confident.model",
     "SegmentationModel": "lq_spark.core.segmentation.issues",
+    "declared": "lq_spark.engine.declarations",
     "files": "lq_spark.tables.workers",
     "Thresholds": "lq_spark.core.confident.thresholds",
 }

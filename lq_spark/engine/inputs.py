@@ -18,6 +18,7 @@ from pyspark.sql.types import (
 )
 
 from lq_spark.engine.kinds import is_sail
+from lq_spark.engine.pipelines import schema_of
 from lq_spark.errors import ColumnError, closest, listed
 
 if TYPE_CHECKING:
@@ -38,11 +39,12 @@ def require_columns(df: DataFrame, **names: str) -> None:
 
     ``option=name``: the option that named the column, for the message.
     """
+    there = schema_of(df).names
     for option, name in names.items():
-        if name not in df.columns:
+        if name not in there:
             raise ColumnError(
                 f"{option}: no column {name!r} in the table; "
-                f"it has {listed(df.columns)}{closest(name, df.columns)}"
+                f"it has {listed(there)}{closest(name, there)}"
             )
         if same := _namesakes(df, name):
             raise ColumnError(
@@ -61,7 +63,7 @@ def require_new_columns(df: DataFrame, names: Iterable[str]) -> None:
             f"the table, all of which is returned, has columns of the same name: {listed(same)}; "
             "rename or drop them but one, or select those that are needed"
         )
-    columns = {name.lower() for name in df.columns}  # Spark ignores the case of names
+    columns = {name.lower() for name in schema_of(df).names}  # Spark ignores the case of names
     there = [name for name in names if name.lower() in columns]
     if there:
         raise ColumnError(
@@ -76,14 +78,15 @@ def columns_alone(df: DataFrame, names: Iterable[str]) -> DataFrame:
     that named the column raises, with the reason.
     """
     named = list(dict.fromkeys(names))
-    if any(name not in df.columns or _namesakes(df, name) for name in named):
+    there = schema_of(df).names
+    if any(name not in there or _namesakes(df, name) for name in named):
         return df
     return df.select(*map(column, named))
 
 
 def _namesakes(df: DataFrame, name: str | None = None) -> list[str]:
     """Return the columns whose names are ambiguous: all of them, or those of this name."""
-    names: list[str] = df.columns
+    names: list[str] = schema_of(df).names
     compared: Callable[[str], str] = str.lower
     if len(set(map(compared, names))) == len(names):
         return []
@@ -97,7 +100,7 @@ def _namesakes(df: DataFrame, name: str | None = None) -> list[str]:
 
 def column_type(df: DataFrame, name: str) -> DataType:
     """Return the type of a column that is there."""
-    return df.schema[name].dataType
+    return schema_of(df)[name].dataType
 
 
 def require_integer_or_string(df: DataFrame, option: str, name: str) -> DataType:

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+import pyspark
+from pyspark.errors import PySparkException
+
+from lq_spark.engine.pipelines import is_refused
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -32,7 +37,12 @@ _KNOWN: WeakKeyDictionary[SparkSession, Engine] = WeakKeyDictionary()
 def engine_of(spark: SparkSession) -> Engine:
     """Return the engine of a session."""
     if spark not in _KNOWN:
-        _KNOWN[spark] = _detected(spark)
+        try:
+            _KNOWN[spark] = _detected(spark)
+        except PySparkException as error:
+            if not is_refused(error):
+                raise
+            return Engine(SPARK, pyspark.__version__)  # Sail has no pipelines
     return _KNOWN[spark]
 
 

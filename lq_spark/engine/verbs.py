@@ -24,6 +24,7 @@ from lq_spark.engine.arrow import conformed
 from lq_spark.engine.inputs import column
 from lq_spark.engine.kinds import is_sail
 from lq_spark.engine.numbers import bytes_of
+from lq_spark.engine.pipelines import schema_of, with_added_schema
 from lq_spark.engine.readings import (
     BatchFunction,
     Input,
@@ -168,12 +169,12 @@ def with_mapped(
     keep : sequence of str, optional
         The columns to keep before them; all of the table where not given.
     """
-    kept = df.columns if keep is None else keep
+    kept = schema_of(df).names if keep is None else keep
     made = [given if isinstance(given, Input) else Input(given) for given in inputs]
-    columns = [one.column for one in made]
-    mapped = df.withColumn(NEW, map_rows(function, columns, schema)).select(
+    mapped = df.withColumn(NEW, map_rows(function, [one.column for one in made], schema)).select(
         *map(column, kept), *(F.col(f"{NEW}.{name}") for name in schema.names)
     )
+    with_added_schema(mapped, df, kept, schema)
     reading = partial_reading_of(df)
     return with_reading(mapped, reading and reading.mapped(function, made, schema.names, kept))
 
@@ -221,8 +222,7 @@ def reduce_partitions(
 ) -> DataFrame:
     """Return the rows that ``finish`` makes from the state of each partition. Lazy.
 
-    The result computed from these rows must not depend on how the table is split. Parameters as for
-    :func:`reduce_rows`.
+    The result must not depend on how the table is split. Parameters as for :func:`reduce_rows`.
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

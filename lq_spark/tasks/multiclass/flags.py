@@ -132,9 +132,9 @@ def flagged_rows(
     return found, model
 
 
-def held_if_small(n_rows: int, n_classes: int) -> Held:
-    """Return what holds the rows of a table for its issues, unless it is too large."""
-    return Held(wanted=n_rows * n_classes <= _MAX_HELD)
+def held_if_small(n_rows: int | None, n_classes: int) -> Held:
+    """Return what holds the rows of a table for its issues, unless they are many or not known."""
+    return Held(wanted=n_rows is not None and n_rows * n_classes <= _MAX_HELD)
 
 
 def noise_and_cuts(

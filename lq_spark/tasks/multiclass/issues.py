@@ -24,6 +24,7 @@ from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, require_key, require_new_columns
+from lq_spark.engine.pipelines import schema_of
 from lq_spark.errors import DataError, OptionError
 from lq_spark.progress import step
 from lq_spark.tasks.multiclass.facts import count_facts, with_facts
@@ -39,11 +40,14 @@ from lq_spark.tasks.shared.classes import (
 from lq_spark.tasks.shared.names import IS_LABEL_ISSUE, ISSUE_RANK, LABEL_QUALITY, PREDICTED_LABEL
 from lq_spark.tasks.shared.probabilities import PredProbs, probability_names
 from lq_spark.tasks.shared.ranks import with_issue_rank
-from lq_spark.tasks.shared.streams import refuse_stream
+from lq_spark.tasks.shared.streams import comes_later, refuse_stream
 from lq_spark.tasks.shared.table import labelled_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+_BY_ROW = "'confident_learning' or 'predicted_neq_given'"
+"""The rules that judge each row by itself and what was fitted."""
 
 
 def fit(
@@ -123,7 +127,9 @@ def find_issues(
     flagged is decided now, in one native and one Python pass. Up to 67 million probabilities (rows
     times K) the rows of that pass are held as long as the result, which is read from them however
     often it is looked at; of a larger table, and for a rule that judges each row by itself, the
-    result is lazy: a Python pass when it is read. Flags equal those of
+    result is lazy: a Python pass when it is read. Where rows come later, in a stream and in a query
+    function of a declarative pipeline, such a rule with ``fitted`` reads nothing now, and leaves
+    the ids to :func:`lq_spark.multiclass.validate`. Flags equal those of
     :func:`lq_spark.core.label_issues.find_label_issues` on the rows in the order of their ids,
     whatever the partitions.
 
@@ -209,7 +215,10 @@ def issues_with_noise(
     rule = Rule(filter_by, frac_noise, num_to_remove_per_class, min_examples_per_class, collision)
     require_method(method, adjust_pred_probs=adjust_pred_probs)
     require_tolerance(tolerance)
-    refuse_stream(df, "multiclass.find_issues")
+    by_row = fitted is not None and not (rule.needs_cuts or issue_rank or count)
+    if not by_row:
+        refuse_stream(df, f"multiclass.find_issues, but with fitted and filter_by {_BY_ROW},")
+    is_later = by_row and comes_later(df)
     require_key(df, "id", id)
     classes = agreed_classes(classes, fitted)
     columns: dict[str, Any] = {"label": label, "pred_probs": pred_probs}
@@ -219,17 +228,19 @@ def issues_with_noise(
     n_classes = agreed_n_classes(df, table.probabilities, table.label_type, fitted)
     require_room(table.label_type, label, n_classes)
     require_a_number_each(num_to_remove_per_class, n_classes)
+    n_rows: int | None
     if fitted is None:
         with step("class thresholds", 1, 2):
             thresholds = fit_thresholds(df, **columns, classes=classes, tolerance=tolerance)
         n_rows = sum(thresholds.class_counts)
     else:
-        thresholds, n_rows = fitted.thresholds, df.count()
+        thresholds, n_rows = fitted.thresholds, None if is_later else df.count()
     scores = score_columns(
         method, thresholds if adjust_pred_probs else None, table.label_type, table.classes
     )
     held = held_if_small(n_rows, thresholds.n_classes)
-    with held, step(f"label issues of {n_rows:,} rows", 2, 2):
+    of_rows = "" if n_rows is None else f" of {n_rows:,} rows"
+    with held, step(f"label issues{of_rows}", 2, 2):
         found, model = flagged_rows(
             df,
             table,
@@ -242,10 +253,10 @@ def issues_with_noise(
             count=count,
             joint=joint,
             held=held,
-            validate="multiclass.validate",
+            validate=None if is_later else "multiclass.validate",
             stacklevel=4,
         )
-        found = held.hold_lazily(found.select(*map(column, df.columns), *added[:3]))
+        found = held.hold_lazily(found.select(*map(column, schema_of(df).names), *added[:3]))
         found = with_issue_rank(found, id) if issue_rank else found
         return held.until_gone(found), model
 

@@ -16,7 +16,7 @@ from lq_spark.engine.arrow import flat_lists
 from lq_spark.engine.readings import first_batch
 from lq_spark.engine.verbs import select_inputs
 from lq_spark.errors import ColumnError, DataError, OptionError, listed, require_ordered
-from lq_spark.tasks.shared.streams import require_given_n_classes
+from lq_spark.tasks.shared.streams import comes_later, require_given_n_classes
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -206,7 +206,7 @@ def agreed_n_classes(
     A table has the K of what was fitted if any of its rows has as many probabilities.
     """
     k = resolved_n_classes(df, read, label_type, n_classes, fitted)
-    if fitted is None or df.isStreaming or read.classes or read.n_classes:
+    if fitted is None or read.classes or read.n_classes or comes_later(df):
         return k
     found = first_length(df, read)
     if found not in (None, k):

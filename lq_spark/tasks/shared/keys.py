@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.engine.keys import KeySummary, duplicate_keys, summarize_key
+from lq_spark.engine.pipelines import schema_of
 from lq_spark.engine.reductions import States
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.shared.names import DUPLICATE_ID, INVALID_REASON, NULL_ID
@@ -62,7 +63,7 @@ def require_to_validate(df: DataFrame, name: str | None, validate: str) -> None:
     ``validate`` is the function that is called; with a key it has to see all rows.
     """
     if name is not None:
-        refuse_stream(df, f"{validate} with id")
+        refuse_stream(df, f"{validate} with id", lazy=True)
         require_key(df, "id", name)
     require_new_columns(df, [INVALID_REASON])
 
@@ -96,4 +97,6 @@ def with_key_reasons(
     twice = duplicate_keys(df, name).select(key.alias(_TWICE))
     of_key = F.when(key.isNull(), null).when(F.col(_TWICE).isNotNull(), duplicate)
     joined = checked.join(twice, key == F.col(_TWICE), "left")
-    return joined.withColumn(reason, F.coalesce(of_key, F.col(reason))).drop(_TWICE)
+    # By their names: drop would have Spark look at the table, which may not be there yet.
+    kept = [column(of) for of in schema_of(checked).names if of != reason]
+    return joined.select(*kept, F.coalesce(of_key, F.col(reason)).alias(reason))

@@ -1,9 +1,13 @@
-"""What can be done on a stream: rows are scored one by one, but nothing is found out from all."""
+"""What can be done before rows are there: each is scored by itself, nothing is found out from all.
+
+That is so of a stream, and of any table in a query function of a declarative pipeline.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lq_spark.engine.pipelines import is_stream
 from lq_spark.errors import OptionError
 
 if TYPE_CHECKING:
@@ -18,21 +22,36 @@ _SCORES_STREAMS = {
     "segmentation": "with n_classes or fitted",
     "nulls": "as it is",
 }
-"""With what the function ``score`` of a task takes a stream."""
+"""With what the function ``score`` of a task takes a stream, or works in a pipeline."""
 
 
-def refuse_stream(df: DataFrame, call: str) -> None:
-    """Raise OptionError if a table is a stream, for a call that has to see all its rows.
+def comes_later(df: DataFrame) -> bool:
+    """Return whether the rows of a table cannot be read now, but by a query that runs later."""
+    return is_stream(df) is not False
 
-    ``call`` begins with the name of the task: "multiclass.validate with id".
+
+def refuse_stream(df: DataFrame, call: str, *, lazy: bool = False) -> None:
+    """Raise OptionError if the rows of a table come later, for a call that has to see all of them.
+
+    ``call`` begins with the name of the task: "multiclass.validate with id". One that is ``lazy``
+    sees them in its query: it works in a pipeline, but for streams.
     """
-    if not df.isStreaming:
+    stream = is_stream(df)
+    if stream is False or (lazy and stream is None):
         return
     task = call.partition(".")[0]
-    others = "call it in foreachBatch, whose batches are tables"
-    if task in _SCORES_STREAMS:
-        others = f"{task}.score takes a stream {_SCORES_STREAMS[task]}, and foreachBatch has tables"
-    raise OptionError(f"{call} has to see all rows, and this table is a stream: {others}")
+    with_what = _SCORES_STREAMS.get(task)
+    if stream:
+        table = "this table is a stream"
+        others = "call it in foreachBatch, whose batches are tables"
+        if with_what:
+            others = f"{task}.score takes a stream {with_what}, and foreachBatch has tables"
+    else:
+        table = "a query function of a pipeline reads none"
+        others = "call it before, in a job"
+        if with_what:
+            others = f"{task}.score works there {with_what}; call the rest before, in a job"
+    raise OptionError(f"{call} has to see all rows, and {table}: {others}")
 
 
 def refuse_streams(call: str, *tables: DataFrame | None) -> None:
@@ -43,8 +62,9 @@ def refuse_streams(call: str, *tables: DataFrame | None) -> None:
 
 
 def require_given_n_classes(df: DataFrame, *options: str) -> None:
-    """Raise OptionError if a table of which nobody says K is a stream: its rows cannot tell now."""
-    if df.isStreaming:
-        raise OptionError(
-            f"this table is a stream, so its first row cannot say K: give {' or '.join(options)}"
-        )
+    """Raise OptionError if nobody says K, and the rows of a table cannot tell now."""
+    stream = is_stream(df)
+    if stream is False:
+        return
+    table = "this table is a stream" if stream else "a query function of a pipeline reads no rows"
+    raise OptionError(f"{table}, so its first row cannot say K: give {' or '.join(options)}")
