@@ -2,6 +2,11 @@
 
 The functions say how tables are made of each other, before there are any: no job runs in them, and
 a table is not analysed, so that Spark does not say which columns it has, or whether it is a stream.
+
+On the server, Spark Connect resolves the tables below some methods at once: below ``withColumn``,
+``drop``, ``to`` and others. Where a table is not there yet this fails; where an earlier run has
+written it, the pipeline does not see that it is read, and reads it before it is made anew, or
+while it is empty. What is done to a table in a pipeline is a ``select``.
 """
 
 from __future__ import annotations

@@ -159,19 +159,19 @@ def with_mapped(
 
     Parameters
     ----------
-    df : DataFrame
-    function : BatchFunction
-        A pure function of its batch.
+    df, function
+        A table, and a pure function of its batch.
     inputs : sequence of Input or Column
         Its arguments, in order; a Column only the engine can make.
     schema : StructType
         The columns that it returns.
     keep : sequence of str, optional
-        The columns to keep before them; all of the table where not given.
+        The columns to keep before them; all where not given.
     """
     kept = schema_of(df).names if keep is None else keep
     made = [given if isinstance(given, Input) else Input(given) for given in inputs]
-    mapped = df.withColumn(NEW, map_rows(function, [one.column for one in made], schema)).select(
+    new = map_rows(function, [one.column for one in made], schema).alias(NEW)
+    mapped = df.select(*map(column, kept), new).select(  # not withColumn: see engine/pipelines.py
         *map(column, kept), *(F.col(f"{NEW}.{name}") for name in schema.names)
     )
     with_added_schema(mapped, df, kept, schema)

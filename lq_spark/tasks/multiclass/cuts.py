@@ -146,9 +146,10 @@ def flagged(
     """Return the table, which has facts, with a boolean column: whether a row is an issue. Lazy."""
     is_predicted, guess = F.col(AGREES), F.col(GUESS)
     if rule.filter_by == "predicted_neq_given":
-        return df.withColumn(name, ~is_predicted)
+        return df.select("*", (~is_predicted).alias(name))
     if rule.filter_by == "confident_learning":
-        return df.withColumn(name, (guess >= 0) & (guess != F.col(INDEX)) & ~is_predicted)
+        is_other = (guess >= 0) & (guess != F.col(INDEX)) & ~is_predicted
+        return df.select("*", is_other.alias(name))
     if rule.order_by is None and cuts.by_pair is not None:
         # Of a row whose label is predicted the facts have no probabilities.
         return _below_pair_cuts(df, key, cuts.by_pair, n_classes, name)

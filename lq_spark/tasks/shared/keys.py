@@ -97,6 +97,6 @@ def with_key_reasons(
     twice = duplicate_keys(df, name).select(key.alias(_TWICE))
     of_key = F.when(key.isNull(), null).when(F.col(_TWICE).isNotNull(), duplicate)
     joined = checked.join(twice, key == F.col(_TWICE), "left")
-    # By their names: drop would have Spark look at the table, which may not be there yet.
+    # By their names, not by withColumn and drop: see lq_spark.engine.pipelines.
     kept = [column(of) for of in schema_of(checked).names if of != reason]
     return joined.select(*kept, F.coalesce(of_key, F.col(reason)).alias(reason))

@@ -155,10 +155,11 @@ def score(
         )
         schema = nested_schema(columns.label_type)
         scored = with_mapped(df, function, nested_inputs(df, columns), schema)
+        made = {name: column(name) for name in added}
         if columns.token:
             text = F.get(column(columns.token), F.col(WORST_TOKEN_INDEX))
-            scored = scored.withColumn(WORST_TOKEN, text)
-        return scored.select(*map(column, [*schema_of(df).names, *added]))
+            made[WORST_TOKEN] = text.alias(WORST_TOKEN)
+        return scored.select(*map(column, schema_of(df).names), *made.values())
     refuse_stream(df, "tokens.score of one row a token, at level 'sentence',")
     named = [columns.sentence_id, str(columns.token_index), columns.label]
     named += probability_names(columns.pred_probs)

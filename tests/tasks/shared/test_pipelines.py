@@ -17,22 +17,24 @@ K = every_task.K
 BY_ROW = ("confident_learning", "predicted_neq_given")
 
 
+RESOLVED_AT_ONCE = ("withColumn", "withColumns", "drop", "to", "dropDuplicates", "fillna", "dropna")
+"""Methods whose plan the server makes of the tables as they are, not as the pipeline makes them."""
+
+
 @pytest.fixture
 def in_function():
     """Call a function as Spark calls a query function of a pipeline.
 
-    The plan that it gives is made of tables that are not there yet, so nothing in it may look at
-    them: the methods whose plan does so on the server.
+    The plan that it gives may be of tables that the pipeline makes, so what is resolved at once may
+    not be in it.
     """
 
     def call(function, *args, **kwargs):
-        with (
-            blocking.block_spark_connect_execution_and_analysis(),
-            pytest.MonkeyPatch.context() as m,
-        ):
-            for name in ("drop", "to", "dropDuplicates", "withColumnRenamed", "withColumnsRenamed"):
-                m.setattr(DataFrame, name, None)
-            return function(*args, **kwargs)
+        with pytest.MonkeyPatch.context() as patched:
+            for name in RESOLVED_AT_ONCE:
+                patched.setattr(DataFrame, name, None)
+            with blocking.block_spark_connect_execution_and_analysis():
+                return function(*args, **kwargs)
 
     return call
 

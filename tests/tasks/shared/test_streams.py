@@ -110,6 +110,18 @@ def test_a_stream_is_scored_as_a_table(spark, tmp_path, name):
 
 
 @pytest.mark.spark_only
+@pytest.mark.parametrize("filter_by", ["confident_learning", "predicted_neq_given"])
+def test_rows_of_a_stream_are_judged_by_what_was_fitted(spark, tmp_path, filter_by):
+    (tmp_path / "in").mkdir()
+    pq.write_table(every_task.CASES["multiclass"]().tables[0], tmp_path / "in" / "part.parquet")
+    table = spark.read.parquet(str(tmp_path / "in"))
+    stream = spark.readStream.schema(table.schema).parquet(str(tmp_path / "in"))
+    options = {"fitted": multiclass.fit(table), "filter_by": filter_by}
+    expected = every_task.values_of(multiclass.find_issues(table, **options))
+    assert streamed(spark, multiclass.find_issues(stream, **options), tmp_path) == expected
+
+
+@pytest.mark.spark_only
 @pytest.mark.parametrize("name", ["detection", "segmentation"])
 def test_a_stream_of_images_is_scored_as_a_table(spark, tmp_path, name):
     case = every_task.CASES[name]()
