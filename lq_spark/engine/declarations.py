@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StructField, StructType, UserDefinedType
 
 from lq_spark.engine.inputs import column
-from lq_spark.engine.pipelines import with_schema
+from lq_spark.engine.kinds import is_connect
 from lq_spark.errors import OptionError
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ def declared(df: DataFrame, schema: StructType) -> DataFrame:
 
     In the query functions of a declarative pipeline (``pyspark.pipelines``) Spark does not say
     which columns a table has; every function of this package that reads nothing takes one whose
-    columns are declared there.
+    columns are declared there. A client of Spark Connect knows them then, also of what ``where``
+    leaves of the table.
 
     Parameters
     ----------
@@ -38,7 +39,11 @@ def declared(df: DataFrame, schema: StructType) -> DataFrame:
     """
     if not isinstance(schema, StructType):
         raise OptionError(f"schema must be a StructType, got {schema!r}")
-    return with_schema(df.select(*map(_of_type, schema.fields)), schema)
+    taken = df.select(*map(_of_type, schema.fields))
+    if is_connect(df.sparkSession):
+        # Where its client keeps what a server has told it of a table; it has no method for that.
+        vars(taken)["_cached_schema"] = schema
+    return taken
 
 
 def _of_type(field: StructField) -> Column:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     AtomicType,
@@ -18,7 +19,7 @@ from pyspark.sql.types import (
 )
 
 from lq_spark.engine.kinds import is_sail
-from lq_spark.engine.pipelines import schema_of
+from lq_spark.engine.pipelines import is_refused
 from lq_spark.errors import ColumnError, closest, listed
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def require_columns(df: DataFrame, **names: str) -> None:
 
     ``option=name``: the option that named the column, for the message.
     """
-    there = schema_of(df).names
+    there = _names(df)
     for option, name in names.items():
         if name not in there:
             raise ColumnError(
@@ -63,7 +64,7 @@ def require_new_columns(df: DataFrame, names: Iterable[str]) -> None:
             f"the table, all of which is returned, has columns of the same name: {listed(same)}; "
             "rename or drop them but one, or select those that are needed"
         )
-    columns = {name.lower() for name in schema_of(df).names}  # Spark ignores the case of names
+    columns = {name.lower() for name in _names(df)}  # Spark ignores the case of names
     there = [name for name in names if name.lower() in columns]
     if there:
         raise ColumnError(
@@ -78,15 +79,28 @@ def columns_alone(df: DataFrame, names: Iterable[str]) -> DataFrame:
     that named the column raises, with the reason.
     """
     named = list(dict.fromkeys(names))
-    there = schema_of(df).names
+    there = _names(df)
     if any(name not in there or _namesakes(df, name) for name in named):
         return df
     return df.select(*map(column, named))
 
 
+def _names(df: DataFrame) -> list[str]:
+    """Return the names of the columns; raise ColumnError where Spark may not be asked for them."""
+    try:
+        return df.columns
+    except PySparkException as error:
+        if not is_refused(error):
+            raise
+        raise ColumnError(
+            "a query function of a pipeline cannot ask which columns a table has: say it by "
+            "lq_spark.declared(df, schema), of a schema that is made outside the function"
+        ) from error
+
+
 def _namesakes(df: DataFrame, name: str | None = None) -> list[str]:
     """Return the columns whose names are ambiguous: all of them, or those of this name."""
-    names: list[str] = schema_of(df).names
+    names = _names(df)
     compared: Callable[[str], str] = str.lower
     if len(set(map(compared, names))) == len(names):
         return []
@@ -100,7 +114,7 @@ def _namesakes(df: DataFrame, name: str | None = None) -> list[str]:
 
 def column_type(df: DataFrame, name: str) -> DataType:
     """Return the type of a column that is there."""
-    return schema_of(df)[name].dataType
+    return df.schema[name].dataType
 
 
 def require_integer_or_string(df: DataFrame, option: str, name: str) -> DataType:

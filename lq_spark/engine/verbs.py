@@ -24,7 +24,6 @@ from lq_spark.engine.arrow import conformed
 from lq_spark.engine.inputs import column
 from lq_spark.engine.kinds import is_sail
 from lq_spark.engine.numbers import bytes_of
-from lq_spark.engine.pipelines import schema_of, with_added_schema
 from lq_spark.engine.readings import (
     BatchFunction,
     Input,
@@ -159,22 +158,22 @@ def with_mapped(
 
     Parameters
     ----------
-    df, function
-        A table, and a pure function of its batch.
+    df : DataFrame
+    function : BatchFunction
+        A pure function of its batch.
     inputs : sequence of Input or Column
         Its arguments, in order; a Column only the engine can make.
     schema : StructType
         The columns that it returns.
     keep : sequence of str, optional
-        The columns to keep before them; all where not given.
+        The columns to keep before them; all of the table where not given.
     """
-    kept = schema_of(df).names if keep is None else keep
+    kept = df.columns if keep is None else keep
     made = [given if isinstance(given, Input) else Input(given) for given in inputs]
     new = map_rows(function, [one.column for one in made], schema).alias(NEW)
     mapped = df.select(*map(column, kept), new).select(  # not withColumn: see engine/pipelines.py
         *map(column, kept), *(F.col(f"{NEW}.{name}") for name in schema.names)
     )
-    with_added_schema(mapped, df, kept, schema)
     reading = partial_reading_of(df)
     return with_reading(mapped, reading and reading.mapped(function, made, schema.names, kept))
 
@@ -222,7 +221,8 @@ def reduce_partitions(
 ) -> DataFrame:
     """Return the rows that ``finish`` makes from the state of each partition. Lazy.
 
-    The result must not depend on how the table is split. Parameters as for :func:`reduce_rows`.
+    The result computed from these rows must not depend on how the table is split. Parameters as for
+    :func:`reduce_rows`.
     """
 
     def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

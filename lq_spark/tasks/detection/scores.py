@@ -15,7 +15,6 @@ from pyspark.sql import functions as F
 from lq_spark.core.detection.model import DetectionModel, detection_model
 from lq_spark.core.detection.scores import OVERLOOKED, checked_weights
 from lq_spark.engine.inputs import column, require_key, require_new_columns
-from lq_spark.engine.pipelines import schema_of
 from lq_spark.engine.verbs import by_workers, with_mapped
 from lq_spark.errors import InvalidRowsError, require_one_of
 from lq_spark.tasks.detection.batches import (
@@ -325,7 +324,7 @@ def with_issues(
     function = issue_batch(
         fitted, columns.names, weights, overlapping_label_check=overlapping_label_check, fail=fail
     )
-    kept = schema_of(df).names if keep is None else keep
+    kept = df.columns if keep is None else keep
     labels = [columns.labels, columns.predictions]
     carried = list(dict.fromkeys([*kept, *labels]))
     found = by_workers(with_mapped(df, function, columns.inputs, issue_schema(), keep=carried))

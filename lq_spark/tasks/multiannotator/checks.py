@@ -87,7 +87,7 @@ def checked_annotations(
 def _items_by_themselves(tables: AnnotationTables, n_classes: int, tolerance: float) -> DataFrame:
     """Return the items with their key, and the reason that lies in the item itself."""
     function = reason_batch(n_classes, tolerance)
-    checked, reasons = tables.items.withColumn(ITEM, tables.key), []
+    checked, reasons = tables.items, []
     for m in range(len(tables.pred_probs)):
         made = f"{_NEW}_{m}"
         inputs = [F.lit(0).cast("bigint"), tables.probabilities(m)]
@@ -95,7 +95,7 @@ def _items_by_themselves(tables: AnnotationTables, n_classes: int, tolerance: fl
         reason = F.col(f"{made}.{INVALID_REASON}")
         several = len(tables.pred_probs) > 1
         reasons.append(F.concat(F.lit(f"{tables.model_name(m)}: "), reason) if several else reason)
-    return with_key_reasons(
+    checked = with_key_reasons(
         checked.withColumn(_REASON, F.coalesce(*reasons)),
         tables.items,
         tables.item,
@@ -103,6 +103,7 @@ def _items_by_themselves(tables: AnnotationTables, n_classes: int, tolerance: fl
         duplicate=DUPLICATE_ITEM,
         reason=_REASON,
     )
+    return checked.withColumn(ITEM, tables.key)
 
 
 def _annotations(

@@ -24,7 +24,6 @@ from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.inputs import column, require_key, require_new_columns
-from lq_spark.engine.pipelines import schema_of
 from lq_spark.errors import DataError, OptionError
 from lq_spark.progress import step
 from lq_spark.tasks.multiclass.facts import count_facts, with_facts
@@ -256,7 +255,7 @@ def issues_with_noise(
             validate=None if is_later else "multiclass.validate",
             stacklevel=4,
         )
-        found = held.hold_lazily(found.select(*map(column, schema_of(df).names), *added[:3]))
+        found = held.hold_lazily(found.select(*map(column, df.columns), *added[:3]))
         found = with_issue_rank(found, id) if issue_rank else found
         return held.until_gone(found), model
 

@@ -22,7 +22,6 @@ from pyspark.sql.types import (
 
 from lq_spark.engine.inputs import column, column_type, require_columns
 from lq_spark.engine.kinds import is_sail
-from lq_spark.engine.pipelines import schema_of
 from lq_spark.engine.readings import Input, column_input
 from lq_spark.errors import ColumnError, DataError
 from lq_spark.tasks.shared.classes import agreed_k, first_size
@@ -108,9 +107,7 @@ def _tensor_columns(
     kind: DataType = column_type(df, name)
     if isinstance(kind, BinaryType):
         shape, dtype = f"{name}_shape", f"{name}_dtype"
-        missing = [
-            column_name for column_name in (shape, dtype) if column_name not in schema_of(df).names
-        ]
+        missing = [column_name for column_name in (shape, dtype) if column_name not in df.columns]
         if missing:
             raise ColumnError(
                 f"{option}: column {name!r} is binary, so columns {shape!r} (array<int>) and "

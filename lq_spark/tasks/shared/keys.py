@@ -8,7 +8,6 @@ from pyspark.sql import functions as F
 
 from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.engine.keys import KeySummary, duplicate_keys, summarize_key
-from lq_spark.engine.pipelines import schema_of
 from lq_spark.engine.reductions import States
 from lq_spark.errors import InvalidRowsError
 from lq_spark.tasks.shared.names import DUPLICATE_ID, INVALID_REASON, NULL_ID
@@ -84,7 +83,7 @@ def with_key_reasons(
     checked : DataFrame
         The table, with reasons in the column ``reason``.
     df : DataFrame
-        The table as it was given, of which the keys are counted.
+        The table as it was given, of which the keys are counted and the columns returned.
     name : str or None
         The key column; None leaves the reasons as they are.
     null, duplicate : str
@@ -98,5 +97,5 @@ def with_key_reasons(
     of_key = F.when(key.isNull(), null).when(F.col(_TWICE).isNotNull(), duplicate)
     joined = checked.join(twice, key == F.col(_TWICE), "left")
     # By their names, not by withColumn and drop: see lq_spark.engine.pipelines.
-    kept = [column(of) for of in schema_of(checked).names if of != reason]
-    return joined.select(*kept, F.coalesce(of_key, F.col(reason)).alias(reason))
+    of_row = F.coalesce(of_key, F.col(reason)).alias(reason)
+    return joined.select(*map(column, df.columns), of_row)

@@ -29,7 +29,6 @@ from pyspark.sql.types import (
 
 from lq_spark.engine.inputs import column, column_type, require_columns
 from lq_spark.engine.numbers import array_of, values_of
-from lq_spark.engine.pipelines import schema_of
 from lq_spark.engine.readings import Input
 from lq_spark.errors import ColumnError, OptionError, listed
 
@@ -98,7 +97,7 @@ def is_padded(df: DataFrame, name: str) -> bool:
 
     Spark shows char(n) and varchar(n) as string, and says in the column's metadata what they are.
     """
-    metadata = schema_of(df)[name].metadata or {}
+    metadata = df.schema[name].metadata or {}
     return bool(re.search(r"(?<!var)char\(", str(metadata.get("__CHAR_VARCHAR_TYPE_STRING", ""))))
 
 

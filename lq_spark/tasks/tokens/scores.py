@@ -17,7 +17,6 @@ from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.core.tokens.sentences import require_sentence_method
 from lq_spark.engine.inputs import column, columns_alone, require_new_columns
-from lq_spark.engine.pipelines import schema_of
 from lq_spark.engine.readings import BatchFunction
 from lq_spark.engine.verbs import map_rows, with_mapped
 from lq_spark.errors import require_one_of
@@ -159,7 +158,7 @@ def score(
         if columns.token:
             text = F.get(column(columns.token), F.col(WORST_TOKEN_INDEX))
             made[WORST_TOKEN] = text.alias(WORST_TOKEN)
-        return scored.select(*map(column, schema_of(df).names), *made.values())
+        return scored.select(*map(column, df.columns), *made.values())
     refuse_stream(df, "tokens.score of one row a token, at level 'sentence',")
     named = [columns.sentence_id, str(columns.token_index), columns.label]
     named += probability_names(columns.pred_probs)

@@ -7,7 +7,6 @@ from pyspark.sql.connect.dataframe import DataFrame
 
 from lq_spark import declared, detection, multiclass, multilabel, regression, segmentation, tokens
 from lq_spark.engine import kinds
-from lq_spark.engine.pipelines import schema_of
 from lq_spark.errors import ColumnError, OptionError
 
 blocking = pytest.importorskip("pyspark.pipelines.block_connect_access", reason="Spark before 4.1")
@@ -85,7 +84,7 @@ def test_rows_are_scored_as_elsewhere(in_function, table_of, name):
 def test_rows_are_checked_as_elsewhere(in_function, table_of, options):
     table = table_of("multiclass")
     twice = table.withColumn("id", F.col("id") % 20).withColumn("label", F.col("label") * 2)
-    twice = declared(twice.select(*map(F.col, table.columns)), schema_of(table))
+    twice = declared(twice.select(*map(F.col, table.columns)), table.schema)
     made = in_function(multiclass.validate, twice, n_classes=K, **options)
     found = every_task.values_of(made)
     assert found == every_task.values_of(multiclass.validate(twice, n_classes=K, **options))
