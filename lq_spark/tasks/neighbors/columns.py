@@ -22,6 +22,7 @@ from lq_spark.tasks.shared.classes import first_size
 from lq_spark.tasks.shared.columns import require_listed
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import INVALID_REASON
+from lq_spark.tasks.shared.streams import require_told
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -92,11 +93,8 @@ def resolved_n_features(df: DataFrame, table: FeatureTable, n_features: object) 
     if n_features is not None:
         require_whole_number("n_features", n_features, 1)
     if table.n_features is None:
-        if n_features is None and df.isStreaming:
-            raise OptionError(
-                "this table is a stream, so its first row cannot say how many features there are: "
-                "give n_features"
-            )
+        if n_features is None:
+            require_told(df, "how many features there are", "n_features")
         given = n_features if isinstance(n_features, int) else None
         return given or first_size(df, F.size(table.input.column)) or 1
     if n_features not in (None, table.n_features):

@@ -46,7 +46,7 @@ def with_null_scores(df: DataFrame, names: Sequence[str]) -> DataFrame:
     """Return a table with IS_ISSUE and SCORE. Lazy."""
     there = n_there(df, names)
     score = there.cast("double") / F.lit(float(len(names)))
-    return df.withColumns({IS_ISSUE: there == 0, SCORE: score})
+    return df.select("*", (there == 0).alias(IS_ISSUE), score.alias(SCORE))
 
 
 def n_there(df: DataFrame, names: Sequence[str]) -> Column:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from lq_spark.engine.inputs import require_key, require_new_columns
+from lq_spark.engine.inputs import column, require_key, require_new_columns
 from lq_spark.tasks.nulls.columns import IS_ISSUE, SCORE, looked_at, with_null_scores
 from lq_spark.tasks.shared.keys import require_to_validate, with_key_reasons
 from lq_spark.tasks.shared.names import INVALID_REASON
@@ -61,7 +61,8 @@ def score(
     ColumnError, OptionError
         As :func:`find_issues`.
     """
-    return find_issues(df, id=id, columns=columns).drop(IS_ISSUE)
+    found = find_issues(df, id=id, columns=columns)
+    return found.select(*map(column, df.columns), SCORE)
 
 
 def validate(
@@ -81,5 +82,5 @@ def validate(
     """
     looked_at(df, id, columns)
     require_to_validate(df, id, "nulls.validate")
-    checked = df.withColumn(INVALID_REASON, F.lit(None).cast("string"))
+    checked = df.select("*", F.lit(None).cast("string").alias(INVALID_REASON))
     return with_key_reasons(checked, df, id)

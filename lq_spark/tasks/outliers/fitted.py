@@ -143,11 +143,26 @@ class FittedOutliers(Displayed):
         The vectors of the different rows, and the ids of the rows that have them.
     """
 
+    # Read once, by `load` already: where new rows come later, none can be read.
+    _carried: pa.Table | None = None
+
     def __init__(self, distances: ReferenceDistances, references: DataFrame) -> None:
         self.distances, self.references = distances, references
 
     def _facts(self) -> dict[str, Any]:
         return self.distances._facts()
+
+    @property
+    def are_few(self) -> bool:
+        """Return whether the references go to the tasks with the function."""
+        return 8 * self.distances.n_distinct * self.distances.n_features <= CARRIED_BYTES
+
+    def carried(self) -> pa.Table:
+        """Return the references that go to the tasks with the function."""
+        if self._carried is None:
+            rows = select(self.references, IDS, VECTOR)
+            self._carried = cast("pa.Table", reduce_rows(rows, _table, _both))
+        return self._carried
 
     def save(self, path: str) -> None:
         """Write it to a folder, which drivers and workers must reach.
@@ -170,7 +185,7 @@ class FittedOutliers(Displayed):
 
     @classmethod
     def load(cls, spark: SparkSession, path: str) -> FittedOutliers:
-        """Return what was saved in a folder.
+        """Return what was saved in a folder; the rows are read now if they are few.
 
         Raises
         ------
@@ -184,7 +199,10 @@ class FittedOutliers(Displayed):
             rows = f"{place.uri}/{content[ROWS]}"
         except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
             raise OptionError(f"fitted: cannot read {path!r} ({error})") from error
-        return cls(found, spark.read.parquet(rows))
+        fitted = cls(found, spark.read.parquet(rows))
+        if fitted.are_few:
+            fitted.carried()
+        return fitted
 
 
 def fit(
@@ -288,7 +306,7 @@ def scored_by_reference(
     table = features_like(df, features, distances)
     require_new_columns(df, FOUND.names)
     function = distance_batch(distances.typical, distances.metric, t, threshold)
-    if 8 * distances.n_distinct * distances.n_features <= CARRIED_BYTES:
+    if fitted.are_few:
         carried = _carried_batch(fitted, function, fail=fail)
         return with_mapped(df, carried, [table.input], FOUND)
     refuse_stream(df, "outliers.score with so many reference rows")
@@ -326,8 +344,7 @@ def features_like(df: DataFrame, features: Features, distances: ReferenceDistanc
 
 def _carried_batch(fitted: FittedOutliers, function: BatchFunction, *, fail: bool) -> BatchFunction:
     """Return (features) -> :data:`FOUND`; the references go with the function."""
-    search, rows = fitted.distances.search, select(fitted.references, IDS, VECTOR)
-    references = cast("pa.Table", reduce_rows(rows, _table, _both))
+    search, references = fitted.distances.search, fitted.carried()
     vectors = search.vectors(references[VECTOR])
     # Only distances count here, so of references as near as each other any will do.
     offsets = flat_lists(references[IDS]).offsets

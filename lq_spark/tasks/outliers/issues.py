@@ -11,6 +11,7 @@ from lq_spark.core.outliers import probabilities as by_probability
 from lq_spark.core.shared.constants import SUM_TOLERANCE
 from lq_spark.engine.held import Held
 from lq_spark.engine.inputs import (
+    column,
     require_key,
     require_new_columns,
 )
@@ -34,7 +35,7 @@ from lq_spark.tasks.outliers.passes import (
 from lq_spark.tasks.shared.batches import reason_batch
 from lq_spark.tasks.shared.classes import agreed_k, checked_classes, first_length, require_kind
 from lq_spark.tasks.shared.keys import require_to_validate, require_unique, with_key_reasons
-from lq_spark.tasks.shared.names import IS_OUTLIER_ISSUE
+from lq_spark.tasks.shared.names import OUTLIER_SCORE
 from lq_spark.tasks.shared.probabilities import (
     PredProbs,
     Probabilities,
@@ -204,7 +205,7 @@ def score(
         gamma=gamma,
     )
     found = options.found(df, None, are_flagged=False, fail=on_invalid == "fail")
-    return found.drop(IS_OUTLIER_ISSUE)
+    return found.select(*map(column, df.columns), OUTLIER_SCORE)
 
 
 def validate(
@@ -233,7 +234,7 @@ def validate(
         If a column or option is wrong: before a Spark job starts.
     """
     if id is not None:
-        refuse_stream(df, "outliers.validate with id")
+        refuse_stream(df, "outliers.validate with id", lazy=True)
     _require_one(features, pred_probs)
     if pred_probs is None:
         require_unused("features", label=label, classes=classes, n_classes=n_classes)

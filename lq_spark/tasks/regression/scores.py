@@ -107,5 +107,5 @@ def validate(
     require_uncertainty(uncertainty)
     table = regression_table(df, label=label, prediction=prediction, uncertainty=uncertainty)
     require_to_validate(df, id, "regression.validate")
-    checked = df.withColumn(INVALID_REASON, table.reason)
+    checked = df.select("*", table.reason.alias(INVALID_REASON))
     return with_key_reasons(checked, df, id)

@@ -16,7 +16,7 @@ from lq_spark.engine.arrow import flat_lists
 from lq_spark.engine.readings import first_batch
 from lq_spark.engine.verbs import select_inputs
 from lq_spark.errors import ColumnError, DataError, OptionError, listed, require_ordered
-from lq_spark.tasks.shared.streams import comes_later, require_given_n_classes
+from lq_spark.tasks.shared.streams import comes_later, require_told
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -128,7 +128,7 @@ def agreed_k(
     if known:
         k = known[0]
     else:
-        require_given_n_classes(df, *options)
+        require_told(df, "K", *options)
         k = first() or least
     if fitted is not None and of_fitted != k:
         raise OptionError(f"{_option_of(fitted)} has K = {of_fitted} classes, n_classes is {k}")

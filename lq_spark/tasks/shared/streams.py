@@ -21,6 +21,7 @@ _SCORES_STREAMS = {
     "detection": "with fitted",
     "segmentation": "with n_classes or fitted",
     "nulls": "as it is",
+    "outliers": "with fitted, if the reference rows are few",
 }
 """With what the function ``score`` of a task takes a stream, or works in a pipeline."""
 
@@ -61,10 +62,10 @@ def refuse_streams(call: str, *tables: DataFrame | None) -> None:
             refuse_stream(table, call)
 
 
-def require_given_n_classes(df: DataFrame, *options: str) -> None:
-    """Raise OptionError if nobody says K, and the rows of a table cannot tell now."""
+def require_told(df: DataFrame, what: str, *options: str) -> None:
+    """Raise OptionError if the rows of a table, which would tell what is not given, come later."""
     stream = is_stream(df)
     if stream is False:
         return
     table = "this table is a stream" if stream else "a query function of a pipeline reads no rows"
-    raise OptionError(f"{table}, so its first row cannot say K: give {' or '.join(options)}")
+    raise OptionError(f"{table}, so its first row cannot say {what}: give {' or '.join(options)}")

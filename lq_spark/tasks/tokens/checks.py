@@ -67,7 +67,7 @@ tolerance
         If a column or option is wrong: before a Spark job starts.
     """
     require_tolerance(tolerance)
-    refuse_stream(df, "tokens.validate")
+    refuse_stream(df, "tokens.validate", lazy=True)
     columns = token_columns(
         df, sentence_id, token_index, labels, label, pred_probs, tokens, token, classes
     )
@@ -117,7 +117,8 @@ def _checked_tokens(
     bad = sentences.where(F.col("broken") | first.isNotNull()).select(
         _JOINED, F.when(F.col("broken"), F.lit(BROKEN_INDEX)).otherwise(token_reason).alias(_NEW)
     )
-    joined = checked.drop(INVALID_REASON).join(bad, sentence == F.col(_JOINED), "left")
+    given = checked.select(*map(column, df.columns))
+    joined = given.join(bad, sentence == F.col(_JOINED), "left")
     whole = F.when(sentence.isNull(), f"null {columns.sentence_id}").otherwise(F.col(_NEW))
     return joined.select(*map(column, df.columns), whole.alias(INVALID_REASON))
 
