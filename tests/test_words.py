@@ -14,7 +14,12 @@ from lq_spark.job.tasks.registry import TASKS
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "lq_spark"
-WORDS = {name for name in lq_spark.__all__ if name.islower()} - {"declared", "files", "ml"}
+WORDS = {name for name in lq_spark.__all__ if name.islower()} - {
+    "declared",
+    "files",
+    "incremental",
+    "ml",
+}
 
 
 def folders(place):

@@ -16,7 +16,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from lq_spark import progress
-from lq_spark.engine.kinds import forget_answers
 from lq_spark.errors import LqError
 from lq_spark.job.exits import (
     BAD_ARGUMENTS,
@@ -188,6 +187,8 @@ class _Session:
     def let_go(self) -> None:
         """Let go of the tables of a run that has ended, and of what the engine keeps for them."""
         if self._spark is not None:
+            from lq_spark.engine.kinds import forget_answers  # imports pyspark
+
             forget_answers(self._spark)
             gc.collect()  # some refer to themselves
 

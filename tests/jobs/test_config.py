@@ -105,6 +105,16 @@ BAD_VALUES = [
     ("write_mode", ""),
     ("write_mode", True),
     ("write_mode", None),
+    ("since_last_run", "yes"),
+    ("since_last_run", None),
+    ("watermark", ""),
+    ("watermark", ["seen"]),
+    ("when_not_incremental", "never"),
+    ("when_not_incremental", None),
+    ("rescore", True),
+    ("rescore", "sometimes"),
+    ("rescore_tolerance", -0.1),
+    ("rescore_tolerance", "small"),
     ("partition_by", "label"),
     ("partition_by", [""]),
     ("partition_by", ["label", 1]),
@@ -389,7 +399,11 @@ def test_the_fingerprint_differs_with_each_key():
     of_versions = {"input_version": 3, "input_timestamp": "2026-11-21"}
     delta = {**PLACES, "input_format": "delta"}
     configs += [load(None, {**delta, key: value}) for key, value in of_versions.items()]
-    told = {*others, *of_issues, *of_versions, *shown, "thresholds", "quarantine"}
+    since = {"watermark": "seen", "when_not_incremental": "full", "rescore": "never"}
+    since |= {"rescore_tolerance": 0.5, "since_last_run": True}
+    last = {**PLACES, "since_last_run": True}
+    configs += [load(None, {**last, key: value}) for key, value in since.items()]
+    told = {*others, *of_issues, *of_versions, *since, *shown, "thresholds", "quarantine"}
     assert told == FIELDS - {"task"}  # each has its own class
     assert len({config.fingerprint for config in configs}) == len(configs)
 

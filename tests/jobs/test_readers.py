@@ -227,7 +227,7 @@ def test_a_file_that_changes_meanwhile_fails_the_run(
 
     passes = JobRun._run
 
-    def harmed(self):
+    def harmed(self, *arguments):
         if harm == "cut short":
             content = source.read_bytes()
             source.write_bytes(content[: len(content) // 2])
@@ -235,7 +235,7 @@ def test_a_file_that_changes_meanwhile_fails_the_run(
             source.unlink()
         else:
             pq.write_table(rows.select(["id", "text"]), source)
-        return passes(self)
+        return passes(self, *arguments)
 
     monkeypatch.setattr(JobRun, "_run", harmed)
     option = "reader" if reader == "files" else "input"
