@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from pyspark.sql.pandas.types import to_arrow_type
+
+from lq_spark.engine.versions import arrow_type_of
 
 if TYPE_CHECKING:
     from pyspark.sql.types import DataType
@@ -16,7 +17,7 @@ def arrow_type(kind: DataType) -> pa.DataType | None:
     if "collate" in kind.simpleString().lower():  # whose values Spark compares in its own way
         return None
     try:
-        return plain(to_arrow_type(kind))
+        return plain(arrow_type_of(kind))
     except Exception:  # noqa: BLE001 - each kind of type that is unknown has its own
         return None
 

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import Row
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_type
 from pyspark.sql.types import (
     DataType,
     LongType,
@@ -28,6 +27,7 @@ from pyspark.sql.types import (
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.numbers import values_of
 from lq_spark.engine.readings import Input
+from lq_spark.engine.versions import arrow_type_of
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -89,7 +89,7 @@ def last_keys(found: Mapping[int, Any], n: int, kind: DataType) -> pa.Array:
     The others are null.
     """
     values = [_plain_value(found.get(place)) for place in range(n)]
-    return pa.array(values, to_arrow_type(plain_key_type(kind)))
+    return pa.array(values, arrow_type_of(plain_key_type(kind)))
 
 
 def are_up_to(keys: pa.Array, last: pa.Array) -> NDArray[np.bool_]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql.pandas.types import to_arrow_schema
 
 from lq_spark.engine.arrow import conformed
 from lq_spark.engine.files import files_of
@@ -27,6 +26,7 @@ from lq_spark.engine.reductions import (
     reduce_all,
 )
 from lq_spark.engine.verbs import map_splits
+from lq_spark.engine.versions import arrow_schema_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -89,7 +89,7 @@ def write_parts(
 
 def arrow_schema(schema: StructType) -> pa.Schema:
     """Return the schema of a file that Spark reads as it would its own, with its comments."""
-    fields = [field.with_nullable(True) for field in to_arrow_schema(schema)]
+    fields = [field.with_nullable(True) for field in arrow_schema_of(schema)]
     return pa.schema(fields, {ROW_METADATA: schema.json()})
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import (
     BooleanType,
     DataType,
@@ -20,6 +19,8 @@ from pyspark.sql.types import (
     StringType,
     StructType,
 )
+
+from lq_spark.engine.versions import arrow_schema_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -47,7 +48,7 @@ def small_table(
 
 def arrow_table(rows: Sequence[Sequence[Any]], schema: StructType) -> pa.Table:
     """Return rows as an Arrow table; timestamps must have a time zone."""
-    kinds = to_arrow_schema(schema)
+    kinds = arrow_schema_of(schema)
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
     arrays = [
         pa.array(map(_arrow_value, column), kind)

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from lq_spark.engine.arrow import conformed
@@ -31,6 +30,12 @@ from lq_spark.engine.readings import (
     partial_reading_of,
     reading_of,
     with_reading,
+)
+from lq_spark.engine.versions import (
+    HAS_ARROW_UDF,
+    apply_to_groups,
+    arrow_schema_of,
+    in_numbered_tasks,
 )
 from lq_spark.engine.worker import forget_zip_importers
 
@@ -48,9 +53,6 @@ MAX_BATCH_BYTES = 64 << 20
 
 NEW = "__lq_spark"
 """A struct of new columns, until it is taken apart; no column of a table may have this name."""
-
-HAS_ARROW_UDF = hasattr(F, "arrow_udf")
-"""Spark 4.1 and later hand Arrow arrays to Python as they are."""
 
 
 def map_rows(
@@ -185,7 +187,7 @@ def by_workers(df: DataFrame) -> DataFrame:
     """
     if reading_of(df) is None or is_sail(df.sparkSession):
         return df
-    schema = to_arrow_schema(df.schema)  # Spark casts nothing that such a function returns
+    schema = arrow_schema_of(df.schema)  # Spark casts nothing that such a function returns
     return _map_partitions(df, lambda batches: (conformed(b, schema) for b in batches), df.schema)
 
 
@@ -249,7 +251,7 @@ def map_groups(
     df : DataFrame
         Holds ``groups`` and what the function needs, in no certain order.
     groups : sequence of str
-        Rows with the same values in these belong together.
+        Rows with the same values in these, whole numbers, belong together.
     function : callable
         Table -> Table.
     schema : StructType or str
@@ -262,9 +264,8 @@ def map_groups(
         forget_zip_importers()
         return function(group)
 
-    if n_tasks is not None and not is_sail(df.sparkSession):
-        df = df.repartition(n_tasks, *groups)
-    return df.groupBy(*groups).applyInArrow(run, schema)
+    n_partitions = None if is_sail(df.sparkSession) else n_tasks
+    return apply_to_groups(df, groups, run, schema, n_partitions)
 
 
 def map_sorted(
@@ -307,12 +308,11 @@ def map_sorted(
             batches = group.select(list(given)).take(place).to_batches()
             return pa.Table.from_batches(function(iter(batches)))
 
-        return df.groupBy(*groups).applyInArrow(run_group, schema)
+        return apply_to_groups(df, groups, run_group, schema)
 
     columns = (F.asc(name) if way == "ascending" else F.desc(name) for name, way in order.items())
-    by_number = getattr(df, "repartitionById", df.repartition)
     numbers = (column(name).cast("int") for name in groups)
-    tasks = df.repartition(*groups) if n_tasks is None else by_number(n_tasks, *numbers)
+    tasks = df.repartition(*groups) if n_tasks is None else in_numbered_tasks(df, n_tasks, numbers)
     rows = tasks.sortWithinPartitions(*groups, *columns)
     return _map_partitions(rows.select(*given), function, schema)
 

@@ -69,10 +69,11 @@ def started_session(
 def _spark(app: str) -> SparkSession:
     try:
         from pyspark.sql import SparkSession
-        from pyspark.util import is_remote_only
+
+        from lq_spark.engine.versions import has_client_alone
     except ImportError as error:
         raise EngineError(f"pyspark is not installed ({error}): pip install pyspark") from error
-    if is_remote_only() and not os.environ.get("SPARK_REMOTE"):
+    if has_client_alone() and not os.environ.get("SPARK_REMOTE"):
         raise EngineError(
             "engine: this Python has the client of Spark Connect alone; name a server in "
             "SPARK_REMOTE, use spark-submit, or --engine embedded"

@@ -19,11 +19,11 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from pyarrow import fs
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_schema
 
 from lq_spark.engine.files import files_of
 from lq_spark.engine.kinds import is_sail
 from lq_spark.engine.small_tables import arrow_table, small_table
+from lq_spark.engine.versions import arrow_schema_of
 from lq_spark.errors import TableError
 from lq_spark.tables import parquet
 from lq_spark.tables.folders import require_format
@@ -186,7 +186,7 @@ class _Files:
             there = pq.read_schema(self._paths[0], filesystem=self._files)
         except (OSError, pa.ArrowException):
             return False
-        return _kinds(there) == _kinds(to_arrow_schema(schema))
+        return _kinds(there) == _kinds(arrow_schema_of(schema))
 
     def rows(
         self,
@@ -221,7 +221,7 @@ class _Files:
         conditions += [ds.field(name).isin(list(values)) for name, values in among.items()]
         try:
             yield from ds.dataset(
-                self._paths, to_arrow_schema(schema), format="parquet", filesystem=self._files
+                self._paths, arrow_schema_of(schema), format="parquet", filesystem=self._files
             ).to_batches(columns=list(columns), filter=functools.reduce(and_, conditions))
         except (OSError, pa.ArrowException) as error:
             raise TableError(
