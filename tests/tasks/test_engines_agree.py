@@ -4,14 +4,12 @@ The rows are made to be awkward: most of them tie, zeros have either sign, ids a
 strings, and each engine has them in another order, in other partitions and batches.
 """
 
-from collections import Counter
-from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import pytest
+from facts import facts
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql.types import StructField, StructType
 from sklearn.naive_bayes import GaussianNB
@@ -41,7 +39,6 @@ pytestmark = pytest.mark.spark_only
 NAN, INF = float("nan"), float("inf")
 CLASSES = ["plum", "", "größe 3", "a`b.c"]  # not in the order of the alphabet
 WORDS = ["May", "may", "größe", "", None]
-KEYS = ["row", "id", "item", "annotator", "sentence_id", "token_index", "class"]
 
 
 class Session:
@@ -70,45 +67,6 @@ def vector(values):
     given = {place: value for place, value in enumerate(values) if value}
     dense = len(given) > len(values) / 2
     return Vectors.dense(values) if dense else Vectors.sparse(len(values), given)
-
-
-def bits(value):
-    """Return a value with whole numbers of the same bits for its doubles."""
-    if isinstance(value, float):
-        return f"{value!r} ({np.float64(value).view(np.int64)})"
-    if isinstance(value, (list, tuple)):
-        return [bits(part) for part in value]
-    return bits(value.toArray().tolist()) if hasattr(value, "toArray") else value
-
-
-def facts(result, *at):
-    """Yield all that a result says, one by one: (where it stands, what is there)."""
-    if isinstance(result, dict):
-        for name, part in result.items():
-            yield from facts(part, *at, name)
-    elif isinstance(result, pd.DataFrame):
-        yield (*at, "types"), [(name, str(kind)) for name, kind in result.dtypes.items()]
-        for place, row in enumerate(result.astype(object).itertuples(index=False, name=None)):
-            yield from (
-                (((*at, f"column {n}", place)), bits(value))
-                for n, value in zip(result, row, strict=True)
-            )
-    elif hasattr(result, "schema"):
-        yield (*at, "types"), result.dtypes
-        seen = Counter()
-        keys = [name for name in KEYS if name in result.columns]
-        for row in sorted(map(tuple, result.collect()), key=lambda row: str(bits(row))):
-            named = dict(zip(result.columns, row, strict=True))
-            key = tuple(named[name] for name in keys)
-            seen[key] += 1
-            for name, value in named.items():
-                yield (*at, f"column {name}", *key, seen[key]), bits(value)
-    elif hasattr(result, "to_json"):
-        yield at, result.to_json()
-    elif is_dataclass(result):
-        yield from facts({field.name: getattr(result, field.name) for field in fields(result)}, *at)
-    else:
-        yield at, bits(result)
 
 
 def signed(rng, values):
