@@ -1,5 +1,7 @@
 """Fetch the connectors that conf/lakehouse.conf names, and that of S3, once, into .jars/.
 
+    python scripts/fetch_jars.py [FOLDER PACKAGE,PACKAGE]      # or others, into a folder
+
 git ignores the folder. S3 is for the tests.
 
 Spark resolves them itself: from the local Maven repository, else from Maven's central one. Where
@@ -41,12 +43,12 @@ def settings() -> dict[str, str]:
     return dict(line.split(None, 1) for line in lines if line.strip() and line[0] != "#")
 
 
-def resolve(packages: str, excludes: str) -> str | None:
+def resolve(packages: str, excludes: str, cache: Path) -> str | None:
     """Have Spark fetch them; return what it says of a failure in one line, None of none."""
     session = (
         "from pyspark.sql import SparkSession as S;"
         "b = S.builder.master('local[1]').config('spark.ui.enabled', 'false')"
-        f".config('spark.jars.ivy', {str(CACHE)!r}).config('spark.jars.packages', {packages!r})"
+        f".config('spark.jars.ivy', {str(cache)!r}).config('spark.jars.packages', {packages!r})"
         f".config('spark.jars.excludes', {excludes!r}); b.getOrCreate().stop()"
     )
     done = subprocess.run([sys.executable, "-c", session], capture_output=True, text=True)
@@ -67,19 +69,19 @@ def fetch_by_maven(packages: str) -> str | None:
     return None
 
 
-def main() -> int:
-    wanted = settings()
-    packages = ",".join([wanted["spark.jars.packages"], *S3_PACKAGES])
+def main(folder: str = "", others: str = "") -> int:
+    wanted, cache = settings(), Path(folder).resolve() if folder else CACHE
+    packages = others or ",".join([wanted["spark.jars.packages"], *S3_PACKAGES])
     excludes = ",".join([wanted["spark.jars.excludes"], *S3_EXCLUDES])
-    stamp = CACHE / "fetched"
+    stamp = cache / "fetched"
     if stamp.exists() and stamp.read_text() == packages + excludes:
         return 0
-    print("Fetching the connectors of Delta Lake, Iceberg and S3 ...")
-    shutil.rmtree(CACHE, ignore_errors=True)
-    failure = resolve(packages, excludes)
+    print(f"Fetching {others or 'the connectors of Delta Lake, Iceberg and S3'} ...")
+    shutil.rmtree(cache, ignore_errors=True)
+    failure = resolve(packages, excludes, cache)
     if failure and shutil.which("mvn"):
         print("Spark does not reach a repository of them by itself; fetching them by Maven ...")
-        failure = fetch_by_maven(packages) or resolve(packages, excludes)
+        failure = fetch_by_maven(packages) or resolve(packages, excludes, cache)
     if failure is None:
         stamp.write_text(packages + excludes)
         return 0
@@ -92,4 +94,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

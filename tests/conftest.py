@@ -22,18 +22,36 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 
-def lakehouse_settings(warehouse):
-    """Return the session settings of conf/lakehouse.conf, the connectors from where they lie."""
+CATALOG = "spark.sql.catalog."
+CONNECTORS = REPOSITORY / ".jars" / "jars"
+
+
+def lakehouse_settings(warehouse, connectors=CONNECTORS):
+    """Return the session settings of conf/lakehouse.conf, the connectors from where they lie.
+
+    Of a format whose connector is not among them there are none.
+    """
     lines = (REPOSITORY / "conf" / "lakehouse.conf").read_text().splitlines()
     settings = dict(line.split(None, 1) for line in lines if line.strip() and line[0] != "#")
-    jars = sorted(str(jar) for jar in (REPOSITORY / ".jars" / "jars").glob("*.jar"))
-    kept = {key: value for key, value in settings.items() if key.startswith("spark.sql.catalog.")}
-    kept["spark.sql.extensions"] = settings["spark.sql.extensions"]
-    kept["spark.sql.catalog.lake.warehouse"] = str(warehouse)
+    jars = sorted(str(jar) for jar in connectors.glob("*.jar"))
+    assert jars or connectors != CONNECTORS, "the connectors are not here: scripts/fetch_jars.py"
+    there = [kind for kind in ("delta", "iceberg") if any(f"{kind}-spark" in jar for jar in jars)]
+
+    def kept(value):
+        return any(f".{kind}." in value for kind in there)
+
+    extensions = filter(kept, settings["spark.sql.extensions"].split(","))
+    catalogs = [name for name in ("spark_catalog", "lake") if kept(settings[f"{CATALOG}{name}"])]
+    made = {
+        key: value
+        for key, value in settings.items()
+        if key.startswith(tuple(f"{CATALOG}{name}" for name in catalogs))
+    }
+    if "iceberg" in there:
+        made[f"{CATALOG}lake.warehouse"] = str(warehouse)
     # A Delta log of a few entries needs no 50 tasks to be read.
-    kept["spark.databricks.delta.snapshotPartitions"] = "2"
-    assert jars, "the connectors are not here: python scripts/fetch_jars.py"
-    return {**kept, "spark.jars": ",".join(jars)}
+    made["spark.databricks.delta.snapshotPartitions"] = "2"
+    return {**made, "spark.sql.extensions": ",".join(extensions), "spark.jars": ",".join(jars)}
 
 
 ENGINES = ("embedded", "spark", "connect")
@@ -46,6 +64,16 @@ def pytest_addoption(parser):
         default="embedded",
         help="embedded: all tests but those of Apache Spark alone; spark, connect: those, and what "
         "is marked so, on classic Spark or through Spark Connect",
+    )
+    parser.addoption(
+        "--results", type=Path, metavar="FILE", help="where tests/tell_results.py writes results"
+    )
+    parser.addoption(
+        "--connectors",
+        type=Path,
+        default=CONNECTORS,
+        metavar="FOLDER",
+        help="the connectors of Delta Lake and Iceberg; of other tables the tests are left out",
     )
 
 
@@ -109,7 +137,7 @@ def _spark_session(request, engine):
 
 
 @pytest.fixture(scope="session")
-def _apache_spark(engine, jvm_options, tmp_path_factory):
+def _apache_spark(request, engine, jvm_options, tmp_path_factory):
     # Imported here, so that the tests of core run where pyspark is not installed.
     from pyspark.sql import SparkSession
 
@@ -144,7 +172,8 @@ def _apache_spark(engine, jvm_options, tmp_path_factory):
         # A heap that is there from the start.
         "spark.driver.extraJavaOptions": f"{jvm_options} -XX:+UseSerialGC -Xms800m -Xmn400m",
     }
-    settings |= lakehouse_settings(tmp_path_factory.mktemp("lake"))
+    connectors = request.config.getoption("--connectors")
+    settings |= lakehouse_settings(tmp_path_factory.mktemp("lake"), connectors)
     builder = SparkSession.builder
     # Two cores, so that rows really are in several Python workers at once.
     builder = builder.remote("local[2]") if engine == "connect" else builder.master("local[2]")
