@@ -219,8 +219,8 @@ def _run_since(
         )
     with ExitStack() as stack:
         with run.clock.timed("changes"):
-            changes = _read(stack.enter_context(changes_now), stack)
-            keys = stack.enter_context(kept(changes.keys(key)))
+            changes = _read(run, stack.enter_context(changes_now), stack)
+            keys = stack.enter_context(kept(changes.keys.distinct()))
             n_again = _n_again(run, changes, keys)
             n_changed = changes.after.count()
             if "n_rows" in position and state is not None:
@@ -309,7 +309,7 @@ def _fingerprint(config: JobConfig) -> str:
     return found.hexdigest()
 
 
-def _read(changes: Changes, stack: ExitStack) -> Changes:
+def _read(run: JobRun, changes: Changes, stack: ExitStack) -> Changes:
     """Return changes that have been read, until the stack ends: a feed may turn out to be gone."""
     try:
         tables = [stack.enter_context(kept(df)) for df in (changes.after, changes.before) if df]
@@ -318,8 +318,11 @@ def _read(changes: Changes, stack: ExitStack) -> Changes:
     except LqError:
         raise
     except Exception as error:
-        raise NoChangesError(f"the changes cannot be read ({one_line(error)})") from error
-    return Changes(tables[1] if changes.before else None, tables[0])
+        said = one_line(error)
+        if run.opened.format == "delta":
+            said += "; they are there from when delta.enableChangeDataFeed is set, until VACUUM"
+        raise NoChangesError(f"the changes cannot be read ({said})") from error
+    return Changes(changes.keys, tables[1] if changes.before else None, tables[0])
 
 
 def _n_again(run: JobRun, changes: Changes, keys: DataFrame) -> int:
@@ -333,7 +336,7 @@ def _n_again(run: JobRun, changes: Changes, keys: DataFrame) -> int:
     config, key = run.config, run.config.row_id
     if n_null := keys.where(column(key).isNull()).count():
         raise NoChangesError(f"{n_null} rows that have changed have no {key!r}")
-    new = changes.after.select(column(key))
+    new = keys
     if changes.before is not None:
         new = new.join(changes.before.select(column(key)), key, "left_anti")
     if run.task.shares_key:
@@ -347,7 +350,7 @@ def _n_again(run: JobRun, changes: Changes, keys: DataFrame) -> int:
             there = _between(there.select(column(key)), keys, key)
             n_there += new.join(there, key, "left_semi").count()
     if n_there and changes.before is not None:
-        raise NoChangesError(f"{n_there} new rows have the {key!r} of rows that are there")
+        raise NoChangesError(f"{n_there} new rows have, or had, the {key!r} of rows that are there")
     return n_there
 
 

@@ -55,21 +55,17 @@ class Changes:
 
     Attributes
     ----------
+    keys : DataFrame
+        The key of each change.
     before : DataFrame or None
         The changed rows as they were, without those that are new; None where that is not known.
     after : DataFrame
         The changed rows as they are, without those that are gone.
     """
 
+    keys: DataFrame = field(repr=False)
     before: DataFrame | None = field(repr=False)
     after: DataFrame = field(repr=False)
-
-    def keys(self, key: str) -> DataFrame:
-        """Return each key of a changed row once."""
-        keys = self.after.select(column(key))
-        if self.before is not None:
-            keys = keys.unionByName(self.before.select(column(key)))
-        return keys.distinct()
 
 
 def position_of(spark: SparkSession, spec: TableSpec, source: Source, watermark: str | None) -> Any:
@@ -120,7 +116,7 @@ def changes_since(
     if set(since) != set(now):
         raise NoChangesError("the earlier run told them in another way")
     if watermark is not None:
-        yield _above(source.df, watermark, since, now)
+        yield _of_new(_above(source.df, watermark, since), key)
     elif source.format == "delta":
         yield _net(_delta_feed(spark, spec, source, since, now), key)
     else:
@@ -229,6 +225,7 @@ def _net(feed: DataFrame, key: str) -> Changes:
     placed = placed.select("*", first, last)
     is_gone = F.col(_IS_GONE)
     return Changes(
+        feed.select(column(key)),
         placed.where(is_gone & (at == F.col(_FIRST))).select(*map(column, names)),
         placed.where(~is_gone & (at == F.col(_LAST))).select(*map(column, names)),
     )
@@ -242,7 +239,11 @@ def changes_of_batch(batch: DataFrame, key: str) -> Changes:
     names = set(batch.columns)
     if _FEED[0] in names and names.intersection(_FEED[1:]):
         return _net(batch, key)
-    return Changes(None, batch)
+    return _of_new(batch, key)
+
+
+def _of_new(rows: DataFrame, key: str) -> Changes:
+    return Changes(rows.select(column(key)), None, rows)
 
 
 def _watermark_of(df: DataFrame, name: str) -> dict[str, Any]:
@@ -276,8 +277,7 @@ def _of_text(text: str, kind: DataType) -> Column:
     return value.cast("timestamp_ntz" if isinstance(kind, TimestampNTZType) else kind)
 
 
-def _above(df: DataFrame, name: str, since: Position, now: Position) -> Changes:
+def _above(df: DataFrame, name: str, since: Position) -> DataFrame:
     if since["watermark"] is None:  # it was empty
-        return Changes(None, df)
-    value, kind = column(name), column_type(df, name)
-    return Changes(None, df.where(value > _of_text(since["watermark"], kind)))
+        return df
+    return df.where(column(name) > _of_text(since["watermark"], column_type(df, name)))

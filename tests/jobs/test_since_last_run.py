@@ -5,110 +5,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lq_spark.tables.formats import read_table, write_table
-from lq_spark.tables.spec import TableSpec
+from lq_spark import incremental
+from lq_spark.errors import OptionError
 
-FORMATS = ["delta", "iceberg"]
 K = 4
-
 ANEW = {"adjust_pred_probs": True, "method": "normalized_margin"}
-
-
-class Lake:
-    """A table that changes, and the job's runs of it."""
-
-    def __init__(self, spark, place, run_in, labelled_rows, table_format, **flags):
-        self.spark, self.place, self.run_in, self.rows = spark, place, run_in, labelled_rows
-        self.format, self.flags, self.n = table_format, flags, 0
-        self.rng = np.random.default_rng(7)
-        self.source = place.name(table_format, "source")
-        self.spec = TableSpec(self.source, "source", table_format)
-        self.name = self.source if table_format == "iceberg" else f"delta.`{self.source}`"
-        self.add(200)
-        if table_format == "delta":
-            spark.sql(
-                f"ALTER TABLE {self.name} SET TBLPROPERTIES ('delta.enableChangeDataFeed' = true)"
-            )
-
-    def add(self, n):
-        """Append new rows."""
-        _, _, table = self.rows(n, K, seed=self.n)
-        table = table.set_column(0, "id", pa.array(np.arange(self.n, self.n + n)))
-        mode = "append" if self.n else "overwrite"
-        self.n += n
-        pq.write_table(table, self.place.folder / "new.parquet")
-        df = self.spark.read.parquet(str(self.place.folder / "new.parquet"))
-        write_table(df, TableSpec(self.source, "source", self.format, mode=mode))
-
-    def sql(self, text):
-        """Change the table: ``{t}`` stands for its name."""
-        self.spark.sql(text.format(t=self.name))
-
-    def change(self):
-        """Insert, update and delete rows, and give rows another label, some of them twice."""
-        a, b, c, d = self.rng.integers(0, 9, 4)
-        self.sql(f"UPDATE {{t}} SET label = (label + 1) % {K} WHERE id % 9 = {a}")
-        self.sql(f"DELETE FROM {{t}} WHERE id % 19 = {b}")
-        self.add(int(self.rng.integers(1, 30)))
-        probs = ", ".join(["0.25D"] * K)
-        self.sql(f"UPDATE {{t}} SET pred_probs = array({probs}) WHERE id % 19 = {c}")
-        self.sql(f"UPDATE {{t}} SET label = {int(d) % K} WHERE id >= {self.n - 3}")
-
-    def run(self, output="scores", ends=0, **flags):
-        """Run the job."""
-        return self.run_in(
-            self.place.folder,
-            self.source,
-            ends=ends,
-            output=self.place.name(self.format, output),
-            output_format=self.format,
-            **{**self.flags, **flags},
-        )
-
-    def since(self, ends=0, **flags):
-        """Run it of what has changed."""
-        return self.run(ends=ends, since_last_run=True, **flags)
-
-    def metrics(self, done):
-        """Return the metrics of a run."""
-        rows = read_table(self.spark, done.config.records["metrics"]).df
-        rows = rows.where(f"run_id = '{done.run_id}' AND class IS NULL").collect()
-        return {row["metric"]: row["value"] for row in rows}
-
-
-@pytest.fixture
-def lake(spark, place, run_in, labelled_rows):
-    return lambda table_format, **flags: Lake(
-        spark, place, run_in, labelled_rows, table_format, **flags
-    )
-
-
-def rows_of(spark, done, option="output"):
-    config = done.config
-    spec = {**config.outputs, **config.quarantines}[option]
-    rows = read_table(spark, spec).df
-    return sorted((row.asDict() for row in rows.collect()), key=lambda row: row["id"])
-
-
-@pytest.mark.spark_only
-@pytest.mark.parametrize("table_format", FORMATS)
-@pytest.mark.parametrize(
-    ("flags", "how"),
-    [(ANEW, {"rescore": "always"}), ({"method": "self_confidence"}, {})],
-    ids=["thresholds fitted anew", "without thresholds"],
-)
-def test_rounds_of_changes_give_the_scores_of_one_run_of_all_rows(
-    spark, lake, table_format, flags, how
-):
-    table = lake(table_format, **flags)
-    first = table.since(**how)
-    assert "all rows were scored: there were no scores" in first.printed
-    for _ in range(3):
-        table.change()
-        done = table.since(**how)
-    found, all_rows = rows_of(spark, done), rows_of(spark, table.run("all"))
-    assert len(found) > 200
-    assert found == all_rows
 
 
 def at(ids, seen, *, seed=0, labels=None):
@@ -331,3 +232,22 @@ def test_an_output_of_another_run_is_not_gone_on_from(folder, since, run_in, tmp
 def test_what_does_not_go_with_it_is_refused_before_anything_is_scored(folder, since, flags, said):
     add(folder, at(range(50), MORNING))
     assert said in since(ends=2, **flags).error
+
+
+def test_a_stream_scores_nothing_again(tmp_path):
+    keys = {"input": "rows", "output": str(tmp_path / "scores"), "n_classes": K}
+    with pytest.raises(OptionError, match=r"^earlier rows of a stream cannot be scored again, so"):
+        incremental.for_each_batch(**keys, **ANEW)
+    incremental.for_each_batch(**keys, **ANEW, rescore="never")
+    with pytest.raises(OptionError, match=r"^a stream has no watermark column"):
+        incremental.for_each_batch(**keys, watermark="seen")
+    with pytest.raises(OptionError, match="labl"):
+        incremental.for_each_batch(**keys, labl="label")
+
+
+def test_a_notebook_has_the_outcome(spark, folder, tmp_path):
+    add(folder, at(range(50), MORNING))
+    keys = {"input": str(folder), "output": str(tmp_path / "scores"), "watermark": "seen"}
+    assert incremental.run(spark, **keys).metrics["incremental", None] == 0.0
+    add(folder, at([50], NOON))
+    assert incremental.run(spark, **keys).metrics["rows_scored", None] == 1.0
