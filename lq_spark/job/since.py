@@ -15,13 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
-from pyspark.sql.types import DateType, IntegralType, StringType
-
-from lq_spark.engine.inputs import column, column_type
+from lq_spark.engine.inputs import column
 from lq_spark.engine.kept import kept
 from lq_spark.engine.kinds import engine_of, is_sail
-from lq_spark.errors import EngineError, LqError, OptionError, TableError
+from lq_spark.errors import EngineError, OptionError, TableError
+from lq_spark.job.changed import n_scored_before, read_changes, require_no_others
 from lq_spark.tables.changes import (
     Changes,
     NoChangesError,
@@ -32,7 +30,6 @@ from lq_spark.tables.changes import (
 )
 from lq_spark.tables.commits import last_properties
 from lq_spark.tables.formats import existing
-from lq_spark.tables.spec import one_line
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -219,31 +216,27 @@ def _run_since(
         )
     with ExitStack() as stack:
         with run.clock.timed("changes"):
-            changes = _read(run, stack.enter_context(changes_now), stack)
-            keys = stack.enter_context(kept(changes.keys.distinct()))
-            n_again = _n_again(run, changes, keys)
-            n_changed = changes.after.count()
+            changes, keys = read_changes(run, stack.enter_context(changes_now), stack)
+            n_again = n_scored_before(run, changes, keys)
             if "n_rows" in position and state is not None:
-                _require_no_others(state["position"], position, n_changed - n_again)
-            since = Since(None, n_changed, keys.count() - _n_keys(changes.after, key))
+                require_no_others(state["position"], position, keys.n_rows - n_again)
+            since = Since(None, keys.n_rows, keys.n_gone)
             if state is not None and state["sums"] is not None:
-                before = changes.before
-                if before is None:
-                    if n_again:
-                        raise NoChangesError(
-                            f"{n_again} rows were written again, and what they were, which is in "
-                            "the class thresholds, is not known"
-                        )
-                    before = changes.after.where(F.lit(False))
-                refitted = run.task.fit_anew(state["sums"], before, changes.after)
+                if n_again:
+                    raise NoChangesError(
+                        f"{n_again} rows were written again, and what they were, which is in the "
+                        "class thresholds, is not known"
+                    )
+                refitted = run.task.fit_anew(state["sums"], changes.before, changes.after)
                 since = replace(since, shift=refitted.shift)
         if refitted is not None and config.is_to_rescore(refitted.shift):
             refitted.use(run.task, True)
             return _scored(run, position, replace(since, is_rescored=True))
         rows = changes.after
         if run.task.shares_key:
-            rows = stack.enter_context(kept(_of_keys(run.opened.df, keys, key)))
-        part = run.part(Part(rows, keys))
+            whole = keys.near(run.opened.df).join(keys.table, key, "left_semi")
+            rows = stack.enter_context(kept(whole.select(*map(column, rows.columns))))
+        part = run.part(Part(rows, keys.table.select(column(key))))
         if refitted is not None:
             refitted.use(part.task, False)
         return _scored(part, position, since)
@@ -307,81 +300,3 @@ def _fingerprint(config: JobConfig) -> str:
                 if path.is_file():
                     found.update(path.read_bytes())
     return found.hexdigest()
-
-
-def _read(run: JobRun, changes: Changes, stack: ExitStack) -> Changes:
-    """Return changes that have been read, until the stack ends: a feed may turn out to be gone."""
-    try:
-        tables = [stack.enter_context(kept(df)) for df in (changes.after, changes.before) if df]
-        for df in tables:
-            df.count()
-    except LqError:
-        raise
-    except Exception as error:
-        said = one_line(error)
-        if run.opened.format == "delta":
-            said += "; they are there from when delta.enableChangeDataFeed is set, until VACUUM"
-        raise NoChangesError(f"the changes cannot be read ({said})") from error
-    return Changes(changes.keys, tables[1] if changes.before else None, tables[0])
-
-
-def _n_again(run: JobRun, changes: Changes, keys: DataFrame) -> int:
-    """Return how many of the rows that are not known to have been there have scores already.
-
-    Raises
-    ------
-    NoChangesError
-        If there are any, and changes would say it; or a row has no id.
-    """
-    config, key = run.config, run.config.row_id
-    if n_null := keys.where(column(key).isNull()).count():
-        raise NoChangesError(f"{n_null} rows that have changed have no {key!r}")
-    new = keys
-    if changes.before is not None:
-        new = new.join(changes.before.select(column(key)), key, "left_anti")
-    if run.task.shares_key:
-        return 0
-    specs = [config.outputs["output"]]
-    specs += config.quarantines.values() if config.on_invalid == "quarantine" else []
-    n_there = 0
-    for spec in specs:
-        there = existing(run.spark, spec)
-        if there is not None:
-            there = _between(there.select(column(key)), keys, key)
-            n_there += new.join(there, key, "left_semi").count()
-    if n_there and changes.before is not None:
-        raise NoChangesError(f"{n_there} new rows have, or had, the {key!r} of rows that are there")
-    return n_there
-
-
-def _require_no_others(since: Position, now: Position, n_new: int) -> None:
-    n_before, n_now = since["n_rows"], now["n_rows"]
-    if n_before + n_new != n_now:
-        raise NoChangesError(
-            f"of {n_before:,} rows, {n_new:,} new ones above the watermark should make "
-            f"{n_before + n_new:,}, and there are {n_now:,}: others were removed, or written with "
-            "a lower one"
-        )
-
-
-def _n_keys(rows: DataFrame, key: str) -> int:
-    return rows.select(column(key)).distinct().count()
-
-
-def _of_keys(source: DataFrame, keys: DataFrame, key: str) -> DataFrame:
-    """Return all rows of these keys."""
-    return (
-        _between(source, keys, key)
-        .join(keys, key, "left_semi")
-        .select(*map(column, source.columns))
-    )
-
-
-def _between(rows: DataFrame, keys: DataFrame, key: str) -> DataFrame:
-    """Return the rows whose key is in the range of some: files of others need not be read."""
-    if not isinstance(column_type(rows, key), (IntegralType, StringType, DateType)):
-        return rows
-    [(low, high)] = keys.agg(F.min(column(key)), F.max(column(key))).collect()
-    if low is None:
-        return rows.where(F.lit(False))
-    return rows.where(column(key).between(F.lit(low), F.lit(high)))

@@ -42,6 +42,7 @@ Position = Mapping[str, Any]
 _FEED = ("_change_type", "_commit_version", "_change_ordinal", "_commit_timestamp")
 _FEED_AND_SNAPSHOT = (*_FEED, "_commit_snapshot_id")
 _GONE = ("delete", "update_preimage", "update_before")
+WAS, IS = "__lq_was", "__lq_is"
 _FIRST, _LAST, _AT, _IS_GONE = (f"__lq_{name}" for name in ("first", "last", "at", "is_gone"))
 
 
@@ -55,17 +56,30 @@ class Changes:
 
     Attributes
     ----------
-    keys : DataFrame
-        The key of each change.
-    before : DataFrame or None
-        The changed rows as they were, without those that are new; None where that is not known.
-    after : DataFrame
-        The changed rows as they are, without those that are gone.
+    feed : DataFrame
+        The columns of the table, WAS and IS: of each change the row, whether it was there before,
+        and whether it is there afterwards.
+    knows_before : bool
+        Whether it is known which rows were there.
     """
 
-    keys: DataFrame = field(repr=False)
-    before: DataFrame | None = field(repr=False)
-    after: DataFrame = field(repr=False)
+    feed: DataFrame = field(repr=False)
+    knows_before: bool
+
+    @property
+    def before(self) -> DataFrame:
+        """Return the changed rows as they were, without those that are new."""
+        return self.feed.where(F.col(WAS)).drop(WAS, IS)
+
+    @property
+    def after(self) -> DataFrame:
+        """Return the changed rows as they are, without those that are gone."""
+        return self.feed.where(F.col(IS)).drop(WAS, IS)
+
+    def keys(self, key: str) -> DataFrame:
+        """Return each key of a change, WAS, and IS: how many rows it has afterwards."""
+        n_rows = F.sum(F.col(IS).cast("bigint"))
+        return self.feed.groupBy(column(key)).agg(F.max(WAS).alias(WAS), n_rows.alias(IS))
 
 
 def position_of(spark: SparkSession, spec: TableSpec, source: Source, watermark: str | None) -> Any:
@@ -116,7 +130,7 @@ def changes_since(
     if set(since) != set(now):
         raise NoChangesError("the earlier run told them in another way")
     if watermark is not None:
-        yield _of_new(_above(source.df, watermark, since), key)
+        yield _of_new(_above(source.df, watermark, since))
     elif source.format == "delta":
         yield _net(_delta_feed(spark, spec, source, since, now), key)
     else:
@@ -224,11 +238,9 @@ def _net(feed: DataFrame, key: str) -> Changes:
     first, last = F.min(at).over(of_key).alias(_FIRST), F.max(at).over(of_key).alias(_LAST)
     placed = placed.select("*", first, last)
     is_gone = F.col(_IS_GONE)
-    return Changes(
-        feed.select(column(key)),
-        placed.where(is_gone & (at == F.col(_FIRST))).select(*map(column, names)),
-        placed.where(~is_gone & (at == F.col(_LAST))).select(*map(column, names)),
-    )
+    was = is_gone & (at == F.col(_FIRST))
+    now = ~is_gone & (at == F.col(_LAST))
+    return Changes(placed.select(*map(column, names), was.alias(WAS), now.alias(IS)), True)
 
 
 def changes_of_batch(batch: DataFrame, key: str) -> Changes:
@@ -239,11 +251,12 @@ def changes_of_batch(batch: DataFrame, key: str) -> Changes:
     names = set(batch.columns)
     if _FEED[0] in names and names.intersection(_FEED[1:]):
         return _net(batch, key)
-    return _of_new(batch, key)
+    return _of_new(batch)
 
 
-def _of_new(rows: DataFrame, key: str) -> Changes:
-    return Changes(rows.select(column(key)), None, rows)
+def _of_new(rows: DataFrame) -> Changes:
+    names = map(column, rows.columns)
+    return Changes(rows.select(*names, F.lit(False).alias(WAS), F.lit(True).alias(IS)), False)
 
 
 def _watermark_of(df: DataFrame, name: str) -> dict[str, Any]:

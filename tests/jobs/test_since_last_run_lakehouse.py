@@ -105,7 +105,7 @@ def test_rounds_of_changes_give_the_scores_of_one_run_of_all_rows(
     table = lake(table_format, **flags)
     first = table.since(**how)
     assert "all rows were scored: there were no scores" in first.printed
-    for _ in range(3):
+    for _ in range(2):
         table.change()
         done = table.since(**how)
     found, all_rows = rows_of(spark, done), rows_of(spark, table.run("all"))
@@ -153,9 +153,9 @@ def test_what_a_feed_cannot_tell_is_said(spark, lake, table_format):
     assert len(rows_of(spark, table.since(when_not_incremental="full"))) == 199
     table.add(1)
     table.sql(f"UPDATE {{t}} SET id = NULL WHERE id = {table.n - 1}")
-    assert "1 rows that have changed have no 'id'" in refused()
+    assert "rows without 'id' have changed" in refused()
     table.sql("DELETE FROM {t} WHERE id IS NULL")
-    assert "have no 'id'" in refused()
+    assert "rows without 'id' have changed" in refused()
     table.since(when_not_incremental="full")
     # An output that others have changed.
     scores = table.place.name(table_format, "scores")
