@@ -1,0 +1,175 @@
+"""Change a table round by round, score what has changed, and kill every other run on the way.
+
+    python scripts/kill_increments.py                          # twenty rounds on each format
+    python scripts/kill_increments.py --format delta --rounds 3 --fitted
+
+In each round rows are inserted, deleted, given other probabilities and other labels. A run of what
+has changed (--since-last-run) follows, by class thresholds that are fitted anew, or, with --fitted,
+that are given. Every other one is first killed (SIGKILL, driver and JVM together) at a random
+moment. In the end the scores must be those of one run of all rows, to the bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bench import ROOT
+from kill_runs import session_settings
+
+FORMATS = ("delta", "iceberg")
+K = 4
+ADJUSTED = ("--adjust-pred-probs", "--method", "normalized_margin")
+
+
+class Table:
+    """A table that changes, and runs of it."""
+
+    def __init__(self, spark: Any, folder: Path, table_format: str, *, is_fitted: bool) -> None:
+        self.spark, self.folder, self.format = spark, folder, table_format
+        self.n_rows, self.is_fitted, self.seconds = 0, is_fitted, 0.0
+        self.source, self.scores, self.every = map(self.place, ("rows", "scores", "every"))
+        self.name = f"delta.`{self.source}`" if table_format == "delta" else self.source
+        self.add(2000)
+
+    def place(self, name: str) -> str:
+        """Return where a table of this name is."""
+        return f"lake.db.{name}" if self.format == "iceberg" else f"{self.folder}/{name}"
+
+    def add(self, n: int) -> None:
+        """Append rows."""
+        from pyspark.sql import functions as F
+
+        weights = [F.rand(seed=self.n_rows + k) + 0.01 for k in range(K)]
+        rows = self.spark.range(self.n_rows, self.n_rows + n)
+        rows = rows.select("id", *(weight.alias(f"w{k}") for k, weight in enumerate(weights)))
+        total = sum((F.col(f"w{k}") for k in range(1, K)), F.col("w0"))
+        probs = F.array(*(F.col(f"w{k}") / total for k in range(K)))
+        rows = rows.select(
+            "id", (F.col("id") % K).cast("int").alias("label"), probs.alias("pred_probs")
+        )
+        if self.n_rows and self.format == "iceberg":
+            rows.writeTo(self.source).append()
+        elif self.format == "iceberg":
+            rows.writeTo(self.source).using("iceberg").create()
+        else:
+            feed = {"delta.enableChangeDataFeed": "true"}
+            rows.write.format("delta").mode("append").options(**feed).save(self.source)
+        self.n_rows += n
+
+    def change(self) -> None:
+        """Insert, delete and update rows, some of them twice."""
+        a, b, c, d = (random.randrange(97) for _ in range(4))
+        flat = ", ".join(["0.25D"] * K)
+        for text in (
+            f"UPDATE {self.name} SET label = (label + 1) % {K} WHERE id % 97 = {a}",
+            f"DELETE FROM {self.name} WHERE id % 97 = {b} AND id % 2 = 0",
+            f"UPDATE {self.name} SET pred_probs = array({flat}) WHERE id % 97 = {c}",
+        ):
+            self.spark.sql(text)
+        self.add(random.randrange(1, 200))
+        self.spark.sql(f"UPDATE {self.name} SET label = {d % K} WHERE id > {self.n_rows - 5}")
+
+    def start(self, output: str, *flags: str) -> subprocess.Popen[bytes]:
+        """Start a run; it and its JVM are a process group."""
+        line = [str(Path(sys.executable).parent / "spark-submit"), "--master", "local[2]"]
+        for key, value in session_settings(self.folder).items():
+            line += ["--conf", f"{key}={value}"]
+        line += [str(ROOT / "jobs" / "score_dataset.py"), "--input", self.source, *ADJUSTED]
+        line += ["--output", output, "--output-format", self.format, *flags]
+        environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
+        return subprocess.Popen(
+            line,
+            cwd=ROOT,
+            env={**environment, "PYSPARK_DRIVER_PYTHON": sys.executable},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    @property
+    def fitted(self) -> list[str]:
+        """Return the flags of thresholds that are given."""
+        return ["--thresholds", f"{self.folder}/thresholds.json"] if self.is_fitted else []
+
+    def since(self, *, is_killed: bool) -> str:
+        """Score what has changed; return how that ended."""
+        flags = [] if self.is_fitted else ["--rescore", "always"]
+        began = time.monotonic()
+        job = self.start(self.scores, "--since-last-run", *flags, *self.fitted)
+        if not is_killed:
+            if job.wait():
+                raise RuntimeError(f"a run that was left alone ended with {job.returncode}")
+            self.seconds = time.monotonic() - began
+            return "done"
+        pause = random.uniform(0.3, 1.0) * self.seconds  # a session takes a third to start
+        time.sleep(pause)
+        ended = job.poll() is not None
+        with suppress(ProcessLookupError):
+            os.killpg(job.pid, signal.SIGKILL)
+        job.wait()
+        return f"{'had ended' if ended else 'killed'} after {pause:.1f} s"
+
+    def rows(self, place: str) -> list[Any]:
+        """Return the rows of an output."""
+        from lq_spark.tables.formats import read_table
+        from lq_spark.tables.spec import TableSpec
+
+        self.spark.catalog.clearCache()
+        table = read_table(self.spark, TableSpec(place, format=self.format)).df
+        return sorted(map(tuple, table.collect()))
+
+
+def try_format(table_format: str, rounds: int, *, is_fitted: bool) -> bool:
+    from pyspark.sql import SparkSession
+
+    with tempfile.TemporaryDirectory(prefix="kill_") as folder:
+        builder = SparkSession.builder.master("local[1]")
+        for key, value in session_settings(Path(folder)).items():
+            builder = builder.config(key, value)
+        spark = builder.getOrCreate()
+        spark.sql("CREATE NAMESPACE IF NOT EXISTS lake.db")
+        table = Table(spark, Path(folder), table_format, is_fitted=is_fitted)
+        if is_fitted:
+            saved = ["--save-thresholds", f"{folder}/thresholds.json"]
+            if table.start(table.place("first"), *saved).wait():
+                raise RuntimeError("no thresholds were saved")
+        table.since(is_killed=False)
+        for number in range(1, rounds + 1):
+            table.change()
+            ended = [table.since(is_killed=True)] if number % 2 else []
+            ended.append(table.since(is_killed=False))
+            print(f"{table_format:8} {number:3}  {', then '.join(ended)}", flush=True)
+        if table.start(table.every, *table.fitted).wait():
+            raise RuntimeError("the run of all rows failed")
+        found, wanted = table.rows(table.scores), table.rows(table.every)
+        good = found == wanted
+        print(
+            f"{table_format:8} {len(found):,} scores, {'the same' if good else 'OTHER'} as of all rows"
+        )
+        spark.stop()
+        return good
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--format", action="append", choices=FORMATS)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--fitted", action="store_true", help="by thresholds that are given")
+    options = parser.parse_args()
+    formats = options.format or FORMATS
+    results = [try_format(name, options.rounds, is_fitted=options.fitted) for name in formats]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
