@@ -153,9 +153,8 @@ def try_format(table_format: str, rounds: int, *, is_fitted: bool) -> bool:
             raise RuntimeError("the run of all rows failed")
         found, wanted = table.rows(table.scores), table.rows(table.every)
         good = found == wanted
-        print(
-            f"{table_format:8} {len(found):,} scores, {'the same' if good else 'OTHER'} as of all rows"
-        )
+        said = "the same as" if good else "OTHERS than"
+        print(f"{table_format:8} {len(found):,} scores, {said} those of all rows", flush=True)
         spark.stop()
         return good
 
