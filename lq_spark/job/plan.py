@@ -8,6 +8,7 @@ from lq_spark.engine.inputs import column
 from lq_spark.errors import InvalidRowsError
 from lq_spark.job.reasons import count_reasons, reasons_text
 from lq_spark.job.run import JobRun
+from lq_spark.job.since import planned_since
 from lq_spark.tasks.shared.names import INVALID_REASON
 
 N_SAMPLE = 1000
@@ -20,7 +21,7 @@ def plan(run: JobRun) -> str:
     Raises
     ------
     OptionError, TableError
-        If an output cannot be written.
+        If an output cannot be written, or it cannot be told what has changed.
     InvalidRowsError
         If some of the first rows cannot be scored and are to stop the run.
     """
@@ -32,6 +33,8 @@ def plan(run: JobRun) -> str:
     if faults and config.on_invalid == "fail":
         raise InvalidRowsError(f"of the first {N_SAMPLE:,} rows some cannot be scored: {faults}")
     lines = [f"input       {config.input} ({run.opened.text})"]
+    if config.since_last_run:
+        lines.append(f"since       {planned_since(run)}")
     lines += [f"  {name}  {kind}" for name, kind in task.source.dtypes]
     lines.append(f"reader      {run.reader}")
     lines.append(f"passes      the keys; {task.passes}")

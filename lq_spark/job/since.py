@@ -119,28 +119,56 @@ def run_since(run: JobRun) -> Report:
     TableError
         If it cannot be told what has changed, and all rows are not to be scored.
     """
-    config = run.config
-    _require_increments(run)
-    try:
-        position = position_of(run.spark, config.input_spec, run.opened, config.watermark)
-    except NoChangesError as error:
-        raise OptionError(f"since_last_run: {error}") from error
+    position = _position(run)
     try:
         state = _last_state(run.spark, run.config)
         if state is None:
             return _scored(run, position, Since("there were no scores"))
         changes = changes_since(
-            *(run.spark, config.input_spec, run.opened, config.row_id),
-            *(state["position"], position, config.watermark),
+            *(run.spark, run.config.input_spec, run.opened, run.config.row_id),
+            *(state["position"], position, run.config.watermark),
         )
         return _run_since(run, state, position, changes)
     except NoChangesError as error:
-        if config.when_not_incremental == "fail":
-            raise TableError(
-                f"since_last_run: what has changed cannot be told: {error}; "
-                "when_not_incremental: full has all rows scored"
-            ) from error
-        return _scored(run, position, Since(str(error)))
+        return _scored(run, position, _of_all(run.config, error))
+
+
+def planned_since(run: JobRun) -> str:
+    """Return what such a run would score, as far as that can be said without a look at the rows.
+
+    Raises as :func:`run_since`.
+    """
+    _position(run)
+    try:
+        state = _last_state(run.spark, run.config)
+    except NoChangesError as error:
+        return _of_all(run.config, error).text
+    if state is None:
+        return "all rows: there are no scores"
+    at = " and ".join(f"{name} {value}" for name, value in state["position"].items())
+    return f"what has changed since {at}"
+
+
+def _position(run: JobRun) -> Position:
+    """Check that there are such runs of the task and the tables; return where the input is."""
+    _require_increments(run)
+    try:
+        found: Position = position_of(
+            run.spark, run.config.input_spec, run.opened, run.config.watermark
+        )
+    except NoChangesError as error:
+        raise OptionError(f"since_last_run: {error}") from error
+    return found
+
+
+def _of_all(config: JobConfig, error: NoChangesError) -> Since:
+    """Return that all rows are scored for a reason; raise TableError if they are not to be."""
+    if config.when_not_incremental == "fail":
+        raise TableError(
+            f"since_last_run: what has changed cannot be told: {error}; when_not_incremental: full "
+            "has all rows scored"
+        ) from error
+    return Since(str(error))
 
 
 def run_batch(run: JobRun, number: int) -> Report:

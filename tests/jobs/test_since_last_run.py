@@ -234,6 +234,18 @@ def test_what_does_not_go_with_it_is_refused_before_anything_is_scored(folder, s
     assert said in since(ends=2, **flags).error
 
 
+def test_a_dry_run_says_from_where_it_would_go_on(folder, since):
+    add(folder, at(range(50), MORNING))
+    assert "since       all rows: there are no scores\n" in since(dry_run=True).printed
+    since()
+    said = f"since       what has changed since watermark {MORNING} and n_rows 50\n"
+    assert said in since(dry_run=True).printed
+    other = {"method": "normalized_margin", "dry_run": True}
+    assert "another configuration" in since(ends=1, **other).error
+    full = since(when_not_incremental="full", **other).printed
+    assert "since       all rows were scored: the last run had another configuration" in full
+
+
 def test_a_stream_scores_nothing_again(tmp_path):
     keys = {"input": "rows", "output": str(tmp_path / "scores"), "n_classes": K}
     with pytest.raises(OptionError, match=r"^earlier rows of a stream cannot be scored again, so"):
