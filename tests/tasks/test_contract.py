@@ -67,7 +67,8 @@ def test_a_job_that_read_the_table_would_fail(unread_tables):
 
 
 def test_every_function_of_every_task_has_a_call():
-    tasks = [name for name in lq_spark.__all__ if inspect.ismodule(getattr(lq_spark, name))]
+    modules = {name for name in lq_spark.__all__ if inspect.ismodule(getattr(lq_spark, name))}
+    tasks = sorted(modules - {"incremental"})  # which is of the job
     public = {
         f"{task}.{name}"
         for task in tasks
