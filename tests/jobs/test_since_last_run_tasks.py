@@ -17,6 +17,7 @@ BY_ITSELF = {
         "method": "residual",
         "uncertainty": None,
         "frac_issues": None,
+        "threshold": 0.4,
         "issue_rank": False,
     },
     "outliers": {},
