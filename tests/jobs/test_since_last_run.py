@@ -76,8 +76,12 @@ def test_rows_above_a_watermark_are_added(folder, since, run_in, tmp_path, flags
     assert found == sorted_rows(every.scores)
 
 
-def test_scores_are_of_one_set_of_thresholds_until_these_have_moved_too_far(folder, since):
+def test_scores_are_of_one_set_of_thresholds_until_these_have_moved_too_far(
+    folder, since, run_in, tmp_path
+):
     add(folder, at(range(400), MORNING))
+    used = str(tmp_path / "thresholds.json")
+    run_in(tmp_path, str(folder), output=str(tmp_path / "first"), save_thresholds=used, **ANEW)
     first = sorted_rows(since(**ANEW).scores)
     add(folder, at(range(400, 410), NOON, seed=1))
     near = since(**ANEW, rescore_tolerance=0.2)
@@ -85,8 +89,10 @@ def test_scores_are_of_one_set_of_thresholds_until_these_have_moved_too_far(fold
     assert 0.0 < shift < 0.2
     assert near.metrics["rescored", None] == 0.0
     assert f"thresholds moved by {shift:.2g}" in near.printed
-    # The earlier scores have not changed, and the sums know all rows.
+    # The new scores are made by the thresholds of the earlier ones, which have not changed.
     assert sorted_rows(near.scores)[:400] == first
+    by_used = {**ANEW, "thresholds": used, "output": str(tmp_path / "by_used")}
+    assert sorted_rows(near.scores) == sorted_rows(run_in(tmp_path, str(folder), **by_used).scores)
     add(folder, at(range(410, 420), NIGHT, seed=2))
     far = since(**ANEW, rescore_tolerance=shift / 9)
     assert far.metrics["rescored", None] == 1.0
@@ -124,6 +130,13 @@ def test_rows_that_cannot_be_scored_are_set_aside_until_they_can_be(folder, sinc
     assert sorted(done.quarantine["id"].to_pylist()) == [3, 55]
     assert done.metrics["rows_quarantined", None] == 1
     assert len(done.scores) == 58
+    # Rows that are written again: one can be scored now, and one no longer.
+    kept = np.delete(np.arange(50), [3, 4])
+    pq.write_table(at(kept, MORNING, labels=np.zeros(48, dtype=int)), folder / "0.parquet")
+    add(folder, at([3, 4], NIGHT, labels=[0, 9]))
+    again = since(**flags)
+    assert sorted(again.quarantine["id"].to_pylist()) == [4, 55]
+    assert {3, 4}.intersection(again.scores["id"].to_pylist()) == {3}
 
 
 @pytest.mark.parametrize(
