@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import importlib.util
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from lq_spark.core.shared.saved import write_whole
@@ -81,9 +81,9 @@ def html_of(page: Page) -> str:
         "is_number": lambda table, place: any(_is_number(row[place]) for row in table.rows),
     }
     environment.tests["picture"] = lambda cell: isinstance(cell, Picture)
-    template = environment.from_string(
-        Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    )
+    # Not by a path: the package may be in a zip.
+    text = importlib.resources.files("lq_spark.report").joinpath("page.html").read_text("utf-8")
+    template = environment.from_string(text)
     sections = [(section.title, list(_blocks(section.parts))) for section in page.sections]
     return template.render(page=page, sections=[s for s in sections if s[1]])
 
