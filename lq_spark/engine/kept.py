@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow.parquet as pq
 from pyarrow import fs
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
 from lq_spark.engine.files import files_of
-from lq_spark.engine.kinds import is_sail
+from lq_spark.engine.kinds import is_on_one_machine, is_sail
 from lq_spark.engine.parquet_files import FileOfRows, parquet_rows
 from lq_spark.engine.parts import write_parts
 from lq_spark.engine.readings import reading_of, with_files
 from lq_spark.engine.reductions import Reduced, Reduction, reduce_all
 from lq_spark.engine.verbs import by_workers
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+from lq_spark.errors import LqError
 
 
 @contextmanager
@@ -46,13 +48,37 @@ def kept(df: DataFrame) -> Iterator[DataFrame]:
 def frozen(df: DataFrame) -> Iterator[DataFrame]:
     """Yield a table whose rows are computed now, without their lineage, until the context ends.
 
-    Spark keeps them as a local checkpoint, which ends with the session.
+    Spark keeps them as a local checkpoint, which ends with the session: without their lineage they
+    cannot be made again where an executor is lost, so on a cluster two executors have them.
+
+    Raises
+    ------
+    LqError
+        If both have been lost when the rows are read.
     """
     if is_sail(df.sparkSession):
         with kept(df) as rows:
             yield rows
         return
-    yield by_workers(df).localCheckpoint()
+    rows = by_workers(df)
+    is_copied = _TAKES_LEVEL and not is_on_one_machine(df.sparkSession)
+    try:
+        yield rows.localCheckpoint(storageLevel=_TWICE) if is_copied else rows.localCheckpoint()
+    except Exception as error:
+        if not _LOST.search(str(error)):
+            raise
+        raise LqError(
+            "rows of an earlier pass were lost with the executors that kept them; run it again"
+        ) from error
+
+
+_TWICE = StorageLevel(True, True, False, True, 2)
+"""As a local checkpoint is kept, in memory or else on disk, but by two executors."""
+
+_TAKES_LEVEL = "storageLevel" in inspect.signature(DataFrame.localCheckpoint).parameters
+"""Not before Spark 4.0."""
+
+_LOST = re.compile(r"Checkpoint block \S+ not found")
 
 
 def written(df: DataFrame, uri: str, *partition_by: str) -> DataFrame:

@@ -56,6 +56,12 @@ def is_connect(spark: SparkSession) -> bool:
     return type(spark).__module__.startswith("pyspark.sql.connect")
 
 
+def is_on_one_machine(spark: SparkSession) -> bool:
+    """Return whether a session of Spark has its driver for its only executor."""
+    master = str(spark.conf.get("spark.master", ""))
+    return master.startswith("local") and not master.startswith("local-cluster")
+
+
 def forget_answers(spark: SparkSession) -> None:
     """Let a client of Spark Connect forget the tables of which it has asked something.
 

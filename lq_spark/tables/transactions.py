@@ -3,7 +3,8 @@
 Intermediate rows stay on the executors, as local checkpoints, and end with the session; those of
 the embedded engine are in a temporary folder. A run that is killed leaves nothing more behind than
 these and files that the table does not refer to, which the format's own cleaning removes (VACUUM,
-remove_orphan_files); a run that loses an executor fails. The table is changed by one commit of its
+remove_orphan_files). Two executors have each row, so a run goes on without one of them; before
+Spark 4.0 it is one, and a run that loses it fails. The table is changed by one commit of its
 format: a reader sees the old rows or the new, whatever happens. If two runs change the same rows at
 once, the format accepts one and refuses the other, or commits one after the other.
 """
@@ -150,7 +151,7 @@ class TransactionalOutput:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._kept.close()
+        self._kept.__exit__(kind, error, trace)
 
     def _check_name(self, is_there: bool) -> None:
         if not is_there:

@@ -21,7 +21,7 @@ from pyspark.sql.types import (
 )
 
 from lq_spark.engine.inputs import column, column_type, require_columns
-from lq_spark.engine.kinds import is_sail
+from lq_spark.engine.kinds import is_on_one_machine, is_sail
 from lq_spark.engine.readings import Input, column_input
 from lq_spark.errors import ColumnError, DataError
 from lq_spark.tasks.shared.classes import agreed_k, first_size
@@ -162,8 +162,8 @@ def require_memory(df: DataFrame, size: int) -> None:
     if is_sail(df.sparkSession):
         return  # no JVM
     conf = df.sparkSession.conf
-    is_local = str(conf.get("spark.master", "")).startswith("local")
-    setting = f"spark.{'driver' if is_local else 'executor'}.memory"
+    one = is_on_one_machine(df.sparkSession)
+    setting = f"spark.{'driver' if one else 'executor'}.memory"
     given = str(conf.get(setting, "1g"))
     needed = _HEAP_A_BYTE * size
     if _bytes(given) < needed:
