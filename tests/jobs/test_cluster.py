@@ -176,13 +176,15 @@ def test_rows_of_a_delta_table_outlive_an_executor(installed, repository, start,
     catalog = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
     run = start(
         installed,
-        *("--output-format", "delta"),
+        *("--output-format", "delta", "--reader", "spark"),
         script=Path("tests") / "jobs" / "held_commit.py",
         **{
             "spark.jars": ",".join(map(str, jars)),
             "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
             "spark.sql.catalog.spark_catalog": catalog,
             "spark.databricks.delta.snapshotPartitions": "2",
+            # Many parts, of which each executor has some.
+            "spark.sql.adaptive.coalescePartitions.enabled": "false",
         },
     )
     run.wait_for(run.held)
