@@ -61,7 +61,7 @@ def python_without_project(folder: Path) -> Path:
 
 
 def wait_for(
-    what: Callable[[], Found], process: subprocess.Popen[bytes], log: Path, seconds: float = 120
+    what: Callable[[], Found], process: subprocess.Popen[bytes], log: Path, seconds: float = 300
 ) -> Found:
     """Return what is found once it is there; fail if the process that is to make it ends before."""
     end = time.monotonic() + seconds
@@ -164,12 +164,12 @@ class Running:
                 start_new_session=True,
             )
 
-    def wait(self, seconds: float = 120) -> str:
+    def wait(self, seconds: float = 300) -> str:
         """Wait for the end, and return what was printed."""
         self.process.wait(seconds)
         return self._printed.read_text()
 
-    def wait_for(self, what: Callable[[], Found], seconds: float = 120) -> Found:
+    def wait_for(self, what: Callable[[], Found], seconds: float = 300) -> Found:
         """Return what is found once it is there; fail if the job ends before."""
         return wait_for(what, self.process, self._printed, seconds)
 
