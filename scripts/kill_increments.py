@@ -12,19 +12,15 @@ moment. In the end the scores must be those of one run of all rows, to the bit.
 from __future__ import annotations
 
 import argparse
-import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bench import ROOT
-from kill_runs import session_settings
+from kill_runs import killed, session_settings, started
 
 FORMATS = ("delta", "iceberg")
 K = 4
@@ -80,21 +76,9 @@ class Table:
         self.spark.sql(f"UPDATE {self.name} SET label = {d % K} WHERE id > {self.n_rows - 5}")
 
     def start(self, output: str, *flags: str) -> subprocess.Popen[bytes]:
-        """Start a run; it and its JVM are a process group."""
-        line = [str(Path(sys.executable).parent / "spark-submit"), "--master", "local[2]"]
-        for key, value in session_settings(self.folder).items():
-            line += ["--conf", f"{key}={value}"]
-        line += [str(ROOT / "jobs" / "score_dataset.py"), "--input", self.source, *ADJUSTED]
-        line += ["--output", output, "--output-format", self.format, *flags]
-        environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
-        return subprocess.Popen(
-            line,
-            cwd=ROOT,
-            env={**environment, "PYSPARK_DRIVER_PYTHON": sys.executable},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        """Start a run."""
+        places = ["--input", self.source, "--output", output, "--output-format", self.format]
+        return started(self.folder, *places, *ADJUSTED, *flags)
 
     @property
     def fitted(self) -> list[str]:
@@ -113,11 +97,7 @@ class Table:
             return "done"
         pause = random.uniform(0.3, 1.0) * self.seconds  # a session takes a third to start
         time.sleep(pause)
-        ended = job.poll() is not None
-        with suppress(ProcessLookupError):
-            os.killpg(job.pid, signal.SIGKILL)
-        job.wait()
-        return f"{'had ended' if ended else 'killed'} after {pause:.1f} s"
+        return f"{'had ended' if killed(job) else 'killed'} after {pause:.1f} s"
 
     def rows(self, place: str) -> list[Any]:
         """Return the rows of an output."""

@@ -46,6 +46,31 @@ def session_settings(warehouse: Path) -> dict[str, str]:
     return {**from_file, **own}
 
 
+def started(warehouse: Path, *flags: str) -> subprocess.Popen[bytes]:
+    """Start a run of the job; it and its JVM are a process group."""
+    line = [str(Path(sys.executable).parent / "spark-submit"), "--master", "local[2]"]
+    for key, value in session_settings(warehouse).items():
+        line += ["--conf", f"{key}={value}"]
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
+    return subprocess.Popen(
+        [*line, str(ROOT / "jobs" / "score_dataset.py"), *flags],
+        cwd=ROOT,
+        env={**environment, "PYSPARK_DRIVER_PYTHON": sys.executable},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def killed(job: subprocess.Popen[bytes]) -> bool:
+    """Kill a run with all that it has started; return whether it had ended before."""
+    had_ended = job.poll() is not None
+    with suppress(ProcessLookupError):
+        os.killpg(job.pid, signal.SIGKILL)
+    job.wait()
+    return had_ended
+
+
 class Place:
     """A source, and an output in one format that runs take turns on."""
 
@@ -58,22 +83,9 @@ class Place:
         self.output = "lake.db.scores" if table_format == "iceberg" else f"{self.tables}/scores"
 
     def start(self, method: str) -> subprocess.Popen[bytes]:
-        """Start a run; it and its JVM are a process group."""
-        submit = Path(sys.executable).parent / "spark-submit"
-        line = [str(submit), "--master", "local[2]"]
-        for key, value in session_settings(self.tables).items():
-            line += ["--conf", f"{key}={value}"]
-        line += [str(ROOT / "jobs" / "score_dataset.py"), "--input", str(self.source)]
-        line += ["--output", self.output, "--output-format", self.format, "--method", method]
-        environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
-        return subprocess.Popen(
-            line,
-            cwd=ROOT,
-            env={**environment, "PYSPARK_DRIVER_PYTHON": sys.executable},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        """Start a run."""
+        flags = ["--input", str(self.source), "--output", self.output, "--method", method]
+        return started(self.tables, *flags, "--output-format", self.format)
 
     def files(self) -> set[str]:
         """Return the files below the output and what is written beside it."""
@@ -102,11 +114,7 @@ class Place:
         while job.poll() is None and self.files() == before:
             time.sleep(0.005)
         time.sleep(pause)
-        ended = job.poll() is not None
-        with suppress(ProcessLookupError):
-            os.killpg(job.pid, signal.SIGKILL)
-        job.wait()
-        return ("had ended" if ended else "killed"), pause
+        return ("had ended" if killed(job) else "killed"), pause
 
 
 def fingerprint(spark: Any, place: Place) -> tuple[int, int]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 from pyarrow import fs
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
 from lq_spark.engine.files import files_of
@@ -24,7 +22,11 @@ from lq_spark.engine.parts import write_parts
 from lq_spark.engine.readings import reading_of, with_files
 from lq_spark.engine.reductions import Reduced, Reduction, reduce_all
 from lq_spark.engine.verbs import by_workers
+from lq_spark.engine.versions import checkpointed
 from lq_spark.errors import LqError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 
 @contextmanager
@@ -61,9 +63,8 @@ def frozen(df: DataFrame) -> Iterator[DataFrame]:
             yield rows
         return
     rows = by_workers(df)
-    is_copied = _TAKES_LEVEL and not is_on_one_machine(df.sparkSession)
     try:
-        yield rows.localCheckpoint(storageLevel=_TWICE) if is_copied else rows.localCheckpoint()
+        yield checkpointed(rows, None if is_on_one_machine(df.sparkSession) else _TWICE)
     except Exception as error:
         if not _LOST.search(str(error)):
             raise
@@ -74,9 +75,6 @@ def frozen(df: DataFrame) -> Iterator[DataFrame]:
 
 _TWICE = StorageLevel(True, True, False, True, 2)
 """As a local checkpoint is kept, in memory or else on disk, but by two executors."""
-
-_TAKES_LEVEL = "storageLevel" in inspect.signature(DataFrame.localCheckpoint).parameters
-"""Not before Spark 4.0."""
 
 _LOST = re.compile(r"Checkpoint block \S+ not found")
 

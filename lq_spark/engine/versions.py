@@ -1,8 +1,8 @@
 """What older versions of Spark lack, and what is done there instead: asked here, and nowhere else.
 
-From Spark 4.0 there is ``applyInArrow``, and a package that is the client of Spark Connect alone;
-from 4.1 there are Arrow UDFs, and partitions that a number says; from 4.2 types of Arrow are made
-with a time zone.
+From Spark 4.0 there is ``applyInArrow``, a package that is the client of Spark Connect alone, and a
+level of storage of local checkpoints; from 4.1 there are Arrow UDFs, and partitions that a number
+says; from 4.2 types of Arrow are made with a time zone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema, to_arrow_type
 
 if TYPE_CHECKING:
+    from pyspark import StorageLevel
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import DataType, StructType
 
@@ -42,6 +43,14 @@ def has_client_alone() -> bool:
     """Return whether this Python has the client of Spark Connect, and no Spark."""
     asked = getattr(pyspark.util, "is_remote_only", None)
     return asked is not None and asked()
+
+
+def checkpointed(df: DataFrame, level: StorageLevel | None) -> DataFrame:
+    """Return a local checkpoint of the rows, at a level of storage from Spark 4.0 on."""
+    takes_level = "storageLevel" in inspect.signature(df.localCheckpoint).parameters
+    if level is None or not takes_level:
+        return df.localCheckpoint()
+    return df.localCheckpoint(storageLevel=level)
 
 
 def in_numbered_tasks(df: DataFrame, n_tasks: int, numbers: Iterable[Column]) -> DataFrame:

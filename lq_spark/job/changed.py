@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import DateType, IntegralType, StringType
 
 from lq_spark.engine.inputs import column, column_type
 from lq_spark.engine.kept import kept
@@ -15,6 +14,7 @@ from lq_spark.errors import LqError
 from lq_spark.tables.changes import IS, WAS, Changes, NoChangesError, Position
 from lq_spark.tables.formats import existing
 from lq_spark.tables.spec import one_line
+from lq_spark.tables.transactions import RANGED
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -62,7 +62,7 @@ class Keys:
 
     def near(self, rows: DataFrame) -> DataFrame:
         """Return rows whose key is in the range of these: files of others need not be read."""
-        if not isinstance(column_type(rows, self.key), (IntegralType, StringType, DateType)):
+        if not isinstance(column_type(rows, self.key), RANGED):
             return rows
         low, high = map(F.lit, self.ends)
         return rows.where(column(self.key).between(low, high))

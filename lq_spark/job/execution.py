@@ -10,7 +10,7 @@ from lq_spark.job.record.record import Outcome, RunRecord, run_properties
 from lq_spark.job.report import page_of
 from lq_spark.job.results import RunId, WrittenTable
 from lq_spark.job.run import JobRun, opened_run
-from lq_spark.job.since import run_batch, run_since, was_scored
+from lq_spark.job.since import run_batch, run_since, state_before
 from lq_spark.report.page import save
 from lq_spark.tables.formats import newest_version
 
@@ -33,9 +33,10 @@ def execute(spark: SparkSession, config: JobConfig, which: RunId | None = None) 
 def execute_batch(batch: DataFrame, number: int, config: JobConfig) -> Outcome | None:
     """Do the same with a batch of a stream, unless it was done before."""
     spark = batch.sparkSession
-    if was_scored(spark, config, number):
+    state, was_scored = state_before(spark, config, number)
+    if was_scored:
         return None
-    return _executed(spark, config, RunId(), lambda run: run_batch(run, number), batch)
+    return _executed(spark, config, RunId(), lambda run: run_batch(run, number, state), batch)
 
 
 def _executed(

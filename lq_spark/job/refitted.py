@@ -59,9 +59,9 @@ class RefittedConfig(JobConfig):
     )
 
     @property
+    @abstractmethod
     def fits_thresholds(self) -> bool:
         """Return whether class thresholds are fitted by the rows, and wanted for their scores."""
-        raise NotImplementedError
 
     def is_to_rescore(self, shift: float) -> bool:
         """Return whether all rows are to be scored, if class thresholds have moved so far."""

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from lq_spark.core.confident.joint import COLLISION_RULES
 from lq_spark.core.confident.model import NoiseModel
-from lq_spark.core.label_issues.rules import FILTERS, Rule
+from lq_spark.core.label_issues.rules import BY_ROW, FILTERS, Rule
 from lq_spark.core.multiclass.scores import METHODS, require_method
 from lq_spark.job.config import JobConfig
 from lq_spark.job.places import beside
@@ -115,6 +115,6 @@ def rows_compared(rule: Rule, *, issue_rank: bool) -> str:
     if rule.needs_cuts:
         return (
             f"filter_by {rule.filter_by!r} compares all rows; one that judges each by itself is "
-            "'confident_learning' or 'predicted_neq_given'"
+            f"{' or '.join(map(repr, BY_ROW))}"
         )
     return "issue_rank ranks all rows" if issue_rank else ""

@@ -20,6 +20,7 @@ from lq_spark.engine.kept import kept
 from lq_spark.engine.kinds import engine_of, is_sail
 from lq_spark.errors import EngineError, OptionError, TableError
 from lq_spark.job.changed import n_scored_before, read_changes, require_no_others
+from lq_spark.job.refitted import RefittedTask
 from lq_spark.tables.changes import (
     Changes,
     NoChangesError,
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from lq_spark.job.run import JobRun
     from lq_spark.job.summary import Report
     from lq_spark.job.task import Task
+
+State = Mapping[str, Any]
+"""What a run has kept for the next one, as JSON has it."""
 
 _FORMAT = 1
 """Of what is kept; a later format is not read."""
@@ -120,6 +124,7 @@ def run_since(run: JobRun) -> Report:
         If it cannot be told what has changed, and all rows are not to be scored.
     """
     position = _position(run)
+    run.check_outputs()
     try:
         state = _last_state(run.spark, run.config)
         if state is None:
@@ -171,8 +176,8 @@ def _of_all(config: JobConfig, error: NoChangesError) -> Since:
     return Since(str(error))
 
 
-def run_batch(run: JobRun, number: int) -> Report:
-    """Score a batch of a stream, of which the run is.
+def run_batch(run: JobRun, number: int, state: State | None) -> Report:
+    """Score a batch of a stream, of which the run is; it goes on from a state of the last one.
 
     Raises
     ------
@@ -182,21 +187,21 @@ def run_batch(run: JobRun, number: int) -> Report:
         If the batch cannot be merged.
     """
     _require_increments(run)
+    run.check_outputs()
     changes = nullcontext(changes_of_batch(run.opened.df, run.config.row_id))
     try:
-        state = _last_state(run.spark, run.config)
         return _run_since(run, state, {"batch": number}, changes)
     except NoChangesError as error:
         raise _not_merged(number, error) from error
 
 
-def was_scored(spark: SparkSession, config: JobConfig, number: int) -> bool:
-    """Return whether a batch of a stream was scored before.
+def state_before(spark: SparkSession, config: JobConfig, number: int) -> tuple[State | None, bool]:
+    """Return what the last batch of a stream has kept, and whether it was the one of this number.
 
     Raises
     ------
     TableError
-        If it is not the one that comes next, either.
+        If this is not the one that comes next, either.
     """
     try:
         state = _last_state(spark, config)
@@ -210,7 +215,7 @@ def was_scored(spark: SparkSession, config: JobConfig, number: int) -> bool:
             )
     except NoChangesError as error:
         raise _not_merged(number, error) from error
-    return bool(number == last)
+    return state, number == last
 
 
 def _not_merged(number: int, error: NoChangesError) -> TableError:
@@ -227,12 +232,11 @@ def _require_increments(run: JobRun) -> None:
             "what a later run goes on from; write Parquet, or run this on Spark (spark-submit, "
             "--engine spark)"
         )
-    run.check_outputs()
 
 
 def _run_since(
     run: JobRun,
-    state: Mapping[str, Any] | None,
+    state: State | None,
     position: Position,
     changes_now: AbstractContextManager[Changes],
 ) -> Report:
@@ -249,13 +253,14 @@ def _run_since(
             if "n_rows" in position and state is not None:
                 require_no_others(state["position"], position, keys.n_rows - n_again)
             since = Since(None, keys.n_rows, keys.n_gone)
-            if state is not None and state["sums"] is not None:
+            task = run.task
+            if state is not None and state["sums"] is not None and isinstance(task, RefittedTask):
                 if n_again:
                     raise NoChangesError(
                         f"{n_again} rows were written again, and what they were, which is in the "
                         "class thresholds, is not known"
                     )
-                refitted = run.task.fit_anew(state["sums"], changes.before, changes.after)
+                refitted = task.fit_anew(state["sums"], changes.before, changes.after)
                 since = replace(since, shift=refitted.shift)
         if refitted is not None and config.is_to_rescore(refitted.shift):
             refitted.use(run.task, True)
@@ -287,7 +292,7 @@ def _scored(run: JobRun, position: Position, since: Since) -> Report:
     return run.run(state_of, since)
 
 
-def _last_state(spark: SparkSession, config: JobConfig) -> dict[str, Any] | None:
+def _last_state(spark: SparkSession, config: JobConfig) -> State | None:
     """Return what the last run has kept; None if there are no scores.
 
     Raises
@@ -303,7 +308,7 @@ def _last_state(spark: SparkSession, config: JobConfig) -> dict[str, Any] | None
         raise NoChangesError(f"{spec.name!r} was not written by such a run")
     if _STATE not in properties:
         raise NoChangesError(f"the last run that wrote {spec.name!r} was not since_last_run")
-    state: dict[str, Any] = json.loads(properties[_STATE])
+    state: State = json.loads(properties[_STATE])
     if state["format"] != _FORMAT:
         raise NoChangesError(
             f"the last run kept format {state['format']}, this version of lq_spark has {_FORMAT}"

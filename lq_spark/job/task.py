@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from lq_spark.engine.keys import KeySummary
     from lq_spark.engine.reductions import Reduced, Reductions, Scratch
-    from lq_spark.job.refitted import Refitted
 
 Config = TypeVar("Config", bound=JobConfig)
 
@@ -153,10 +152,6 @@ class Task(ABC, Generic[Config]):
     def sums(self) -> Mapping[str, Any] | None:
         """Return what was summed up of the rows to fit by, as JSON has it; None if nothing was."""
         return None
-
-    def fit_anew(self, sums: Mapping[str, Any], before: DataFrame, after: DataFrame) -> Refitted:
-        """Fit by earlier sums, without some rows as they were and with them as they are."""
-        raise NotImplementedError
 
     def keys(self, scratch: Scratch) -> KeySummary:
         """Return how many rows the output should have, and whether each has a key of its own.

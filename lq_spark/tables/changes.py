@@ -24,11 +24,10 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from lq_spark.engine.files import as_uri
 from lq_spark.engine.inputs import column, column_type, require_columns
 from lq_spark.engine.kinds import engine_of, is_sail
 from lq_spark.errors import ColumnError, LqError
-from lq_spark.tables import delta
+from lq_spark.tables import delta, iceberg
 from lq_spark.tables.spec import TableSpec, one_line
 
 if TYPE_CHECKING:
@@ -130,12 +129,14 @@ def changes_since(
     if set(since) != set(now):
         raise NoChangesError("the earlier run told them in another way")
     if watermark is not None:
-        yield _of_new(_above(source.df, watermark, since))
+        yield _of_new(_above(source.df, watermark, since), knows_before=False)
+    elif since == now:
+        yield _of_new(source.df.where(F.lit(False)), knows_before=True)
     elif source.format == "delta":
         yield _net(_delta_feed(spark, spec, source, since, now), key)
     else:
-        with _iceberg_feed(spark, spec, source, since, now) as feed:
-            yield _net(feed, key)
+        with _iceberg_changes(spark, spec, source, key, since, now) as changes:
+            yield changes
 
 
 def _delta_feed(
@@ -144,18 +145,12 @@ def _delta_feed(
     first, last = since["version"] + 1, now["version"]
     if since["table"] != now["table"]:
         raise NoChangesError(f"{spec.name!r} is another table than it was, of the same name")
-    if first > last + 1:
-        raise NoChangesError(f"version {last} of {spec.name!r} is older than the last one scored")
     if first > last:
-        return _without_rows(source.df)
+        raise NoChangesError(f"version {last} of {spec.name!r} is older than the last one scored")
     reader = spark.read.option("readChangeFeed", "true")
     reader = reader.option("startingVersion", first).option("endingVersion", last)
     try:
-        feed = (
-            reader.format("delta").load(as_uri(spec.name))
-            if spec.is_path
-            else reader.table(spec.name)
-        )
+        feed = delta.loaded(reader, spec)
         return feed.select(*map(column, source.df.columns), *map(F.col, _FEED[:2]))
     except Exception as error:
         raise NoChangesError(
@@ -165,35 +160,26 @@ def _delta_feed(
 
 
 @contextmanager
-def _iceberg_feed(
-    spark: SparkSession, spec: TableSpec, source: Source, since: Position, now: Position
-) -> Iterator[DataFrame]:
+def _iceberg_changes(
+    spark: SparkSession, spec: TableSpec, source: Source, key: str, since: Position, now: Position
+) -> Iterator[Changes]:
     first, last = since["version"], now["version"]
-    if first == last:
-        yield _without_rows(source.df)
-        return
-    snapshots = spark.read.table(f"{spec.name}.snapshots")
-    found = snapshots.select("snapshot_id", "parent_id", "operation").collect()  # a row a commit
-    by_id = {row[0]: row for row in found}
-    operations, at = set(), last
-    while at != first:
-        if at not in by_id:
-            raise NoChangesError(
-                f"the snapshots of {spec.name!r} do not lead from {last} back to {first}, the last "
-                "one scored: they have expired, or the table was rolled back"
-            )
-        operations.add(by_id[at][2])
-        at = by_id[at][1]
     if first is None:
         raise NoChangesError(f"{spec.name!r} had no snapshot when it was scored")
+    operations = set()
+    for snapshot, operation, _ in iceberg.lineage(spark, spec.name, last):
+        if snapshot == first:
+            break
+        operations.add(operation)
+    else:
+        raise NoChangesError(
+            f"the snapshots of {spec.name!r} do not lead from {last} back to {first}, the last "
+            "one scored: they have expired, or the table was rolled back"
+        )
     ends = {"start-snapshot-id": str(first), "end-snapshot-id": str(last)}
     if operations <= {"append", "replace"}:  # the latter moves rows to other files
         added = spark.read.format("iceberg").options(**ends).load(spec.name)
-        yield added.select(
-            *map(column, source.df.columns),
-            F.lit("insert").alias(_FEED[0]),
-            F.lit(0).alias(_FEED[2]),
-        )
+        yield _of_new(added.select(*map(column, source.df.columns)), knows_before=True)
         return
     catalog, _, table = spec.name.partition(".")
     view = f"lq_spark_{uuid.uuid4().hex}"
@@ -210,14 +196,9 @@ def _iceberg_feed(
             f"{spec.name!r} has no view of its changes from {first} to {last} ({one_line(error)})"
         ) from error
     try:
-        yield feed
+        yield _net(feed, key)
     finally:
         spark.catalog.dropTempView(view)
-
-
-def _without_rows(df: DataFrame) -> DataFrame:
-    change, order = F.lit("insert").alias(_FEED[0]), F.lit(0).alias(_FEED[2])
-    return df.where(F.lit(False)).select(*map(column, df.columns), change, order)
 
 
 def _net(feed: DataFrame, key: str) -> Changes:
@@ -251,12 +232,12 @@ def changes_of_batch(batch: DataFrame, key: str) -> Changes:
     names = set(batch.columns)
     if _FEED[0] in names and names.intersection(_FEED[1:]):
         return _net(batch, key)
-    return _of_new(batch)
+    return _of_new(batch, knows_before=False)
 
 
-def _of_new(rows: DataFrame) -> Changes:
-    names = map(column, rows.columns)
-    return Changes(rows.select(*names, F.lit(False).alias(WAS), F.lit(True).alias(IS)), False)
+def _of_new(rows: DataFrame, *, knows_before: bool) -> Changes:
+    was, now = F.lit(False).alias(WAS), F.lit(True).alias(IS)
+    return Changes(rows.select(*map(column, rows.columns), was, now), knows_before)
 
 
 def _watermark_of(df: DataFrame, name: str) -> dict[str, Any]:

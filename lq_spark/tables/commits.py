@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyarrow import fs
 
 from lq_spark.engine.files import files_of
-from lq_spark.tables import delta
+from lq_spark.tables import delta, iceberg
 from lq_spark.tables.changes import NoChangesError
 from lq_spark.tables.formats import existing
 from lq_spark.tables.spec import TableSpec
@@ -55,25 +56,15 @@ def _commits(spark: SparkSession, spec: TableSpec) -> Iterator[tuple[str, Proper
         for operation, text in history.select("operation", "userMetadata").toLocalIterator():
             yield operation, _object_of(text or "")
     elif spec.format == "iceberg":
-        yield from _iceberg_commits(spark, spec.name)
+        newest = iceberg.pin(spark, replace(spec, version=None, timestamp=None))
+        for _, operation, summary in iceberg.lineage(spark, spec.name, newest):
+            yield operation, summary
     else:
         files, folder = files_of(real_uri(spec.name))
         place = f"{folder}/{PROPERTIES}"
         if files.get_file_info(place).type == fs.FileType.File:
             with files.open_input_stream(place) as stream:
                 yield "WRITE", _object_of(stream.read().decode())
-
-
-def _iceberg_commits(spark: SparkSession, name: str) -> Iterator[tuple[str, Properties]]:
-    snapshots = spark.read.table(f"{name}.snapshots")
-    found = snapshots.select("snapshot_id", "parent_id", "operation", "summary").collect()
-    by_id = {row[0]: row for row in found}  # a row a commit
-    refs = spark.read.table(f"{name}.refs").where("name = 'main'").select("snapshot_id").collect()
-    at = refs[0][0] if refs else None
-    while at in by_id:
-        _, parent, operation, summary = by_id[at]
-        yield operation, dict(summary)
-        at = parent
 
 
 def _object_of(text: str) -> Properties:

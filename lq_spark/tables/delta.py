@@ -17,7 +17,7 @@ from lq_spark.tables.storable import names_to_map
 from lq_spark.tables.transactions import TableFormat
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, DataFrameReader, SparkSession
     from pyspark.sql.types import StructType
 
 _MAPPING = "delta.columnMapping.mode"
@@ -70,15 +70,18 @@ def read(spark: SparkSession, spec: TableSpec, version: int) -> DataFrame:
     """
     reader = spark.read.option("versionAsOf", version)
     try:
-        df = (
-            reader.format("delta").load(as_uri(spec.name))
-            if spec.is_path
-            else reader.table(spec.name)
-        )
+        df = loaded(reader, spec)
         df.schema  # noqa: B018 - over Spark Connect nothing is looked up before
     except Exception as error:
         raise no_table(spec, "delta", error) from error
     return df
+
+
+def loaded(reader: DataFrameReader, spec: TableSpec) -> DataFrame:
+    """Return the table of a path or a name, as a reader with its options has it."""
+    if spec.is_path:
+        return reader.format("delta").load(as_uri(spec.name))
+    return reader.table(spec.name)
 
 
 def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
@@ -90,11 +93,7 @@ def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:
         If something else is in its place.
     """
     try:
-        df = (
-            spark.read.format("delta").load(as_uri(spec.name))
-            if spec.is_path
-            else spark.read.table(spec.name)
-        )
+        df = loaded(spark.read, spec)
         df.schema  # noqa: B018
     except Exception as error:
         if "[PATH_NOT_FOUND]" in str(error) or "[TABLE_OR_VIEW_NOT_FOUND]" in str(error):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -58,6 +58,21 @@ def read(spark: SparkSession, spec: TableSpec, snapshot: int | None) -> DataFram
     except Exception as error:
         raise no_table(spec, "iceberg", error) from error
     return df
+
+
+def lineage(
+    spark: SparkSession, name: str, snapshot: int | None
+) -> Iterator[tuple[int, str, dict[str, str]]]:
+    """Yield a snapshot and those that it was made from: ids, operations and summaries.
+
+    It ends where they have expired.
+    """
+    snapshots = spark.read.table(f"{name}.snapshots")
+    found = snapshots.select("snapshot_id", "parent_id", "operation", "summary").collect()
+    by_id = {row[0]: row for row in found}  # a row a commit
+    while snapshot in by_id:
+        at, snapshot, operation, summary = by_id[snapshot]
+        yield at, operation, dict(summary)
 
 
 def existing(spark: SparkSession, spec: TableSpec) -> DataFrame | None:

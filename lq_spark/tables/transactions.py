@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-_RANGED = (IntegralType, StringType, DateType)
+RANGED = (IntegralType, StringType, DateType)
 """Types of keys that files have the lowest and the highest of."""
 
 _ONE_AT_A_TIME = threading.RLock()
@@ -253,7 +253,7 @@ class TransactionalOutput:
         It is that keys are between the lowest and the highest of these rows.
         """
         key = (self._spec.groups or self._spec.keys)[0]
-        if not self._chooses_files or not isinstance(rows.schema[key].dataType, _RANGED):
+        if not self._chooses_files or not isinstance(rows.schema[key].dataType, RANGED):
             return ""
         ends = rows.agg(F.min(quoted(key)), F.max(quoted(key))).first()
         if ends is None or ends[0] is None:

@@ -95,6 +95,9 @@ FILTERS: Mapping[str, Callable[[Evidence], Mask]] = {
 
 PRUNING = ("prune_by_noise_rate", "prune_by_class", "both")
 
+BY_ROW = tuple(name for name in FILTERS if name not in PRUNING and name not in LOW_SCORES)
+"""Those that judge each row by itself, and by what was fitted."""
+
 COMPARING = ("predicted_neq_given", *LOW_SCORES)
 """Rules that need labels of two classes; the others find no issue where all rows have one."""
 
@@ -192,7 +195,7 @@ class Rule:
     @property
     def needs_cuts(self) -> bool:
         """Return whether a row is judged by the others, not by itself and the thresholds alone."""
-        return self.prunes or self.is_low_score
+        return self.filter_by not in BY_ROW
 
     def quotas(self, joint: SparseMatrix, class_counts: NDArray[np.integer]) -> Quotas:
         """Return how many rows to prune: see :func:`prune_quotas`."""

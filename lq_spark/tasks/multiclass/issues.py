@@ -19,7 +19,7 @@ from lq_spark.core.confident.model import NoiseModel
 from lq_spark.core.confident.thresholds import Thresholds
 from lq_spark.core.health.tables import DatasetHealth, dataset_health
 from lq_spark.core.label_issues.quotas import require_a_number_each
-from lq_spark.core.label_issues.rules import Rule
+from lq_spark.core.label_issues.rules import BY_ROW, Rule
 from lq_spark.core.multiclass.scores import require_method
 from lq_spark.core.shared.checks import require_tolerance
 from lq_spark.core.shared.constants import SUM_TOLERANCE
@@ -44,9 +44,6 @@ from lq_spark.tasks.shared.table import labelled_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-_BY_ROW = "'confident_learning' or 'predicted_neq_given'"
-"""The rules that judge each row by itself and what was fitted."""
 
 
 def fit(
@@ -216,7 +213,8 @@ def issues_with_noise(
     require_tolerance(tolerance)
     by_row = fitted is not None and not (rule.needs_cuts or issue_rank or count)
     if not by_row:
-        refuse_stream(df, f"multiclass.find_issues, but with fitted and filter_by {_BY_ROW},")
+        rules = " or ".join(map(repr, BY_ROW))
+        refuse_stream(df, f"multiclass.find_issues, but with fitted and filter_by {rules},")
     is_later = by_row and comes_later(df)
     require_key(df, "id", id)
     classes = agreed_classes(classes, fitted)
