@@ -2,11 +2,15 @@
 
     python scripts/kill_increments.py                          # twenty rounds on each format
     python scripts/kill_increments.py --format delta --rounds 3 --fitted
+    python scripts/kill_increments.py --rounds 4 --stream      # some twenty batches
 
 In each round rows are inserted, deleted, given other probabilities and other labels. A run of what
 has changed (--since-last-run) follows, by class thresholds that are fitted anew, or, with --fitted,
 that are given. Every other one is first killed (SIGKILL, driver and JVM together) at a random
 moment. In the end the scores must be those of one run of all rows, to the bit.
+
+A stream has each change of a Delta table in a batch of its own. The program that follows it is
+killed at random moments, and started again, until it has come to the end.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +31,7 @@ from kill_runs import killed, session_settings, started
 FORMATS = ("delta", "iceberg")
 K = 4
 ADJUSTED = ("--adjust-pred-probs", "--method", "normalized_margin")
+THRESHOLDS = "thresholds.json"
 
 
 class Table:
@@ -83,7 +90,13 @@ class Table:
     @property
     def fitted(self) -> list[str]:
         """Return the flags of thresholds that are given."""
-        return ["--thresholds", f"{self.folder}/thresholds.json"] if self.is_fitted else []
+        return ["--thresholds", f"{self.folder}/{THRESHOLDS}"] if self.is_fitted else []
+
+    def save_thresholds(self) -> None:
+        """Save those of the rows that there are now."""
+        path = f"{self.folder}/{THRESHOLDS}"
+        if self.start(self.place("first"), "--save-thresholds", path).wait():
+            raise RuntimeError("no thresholds were saved")
 
     def since(self, *, is_killed: bool) -> str:
         """Score what has changed; return how that ended."""
@@ -99,6 +112,19 @@ class Table:
         time.sleep(pause)
         return f"{'had ended' if killed(job) else 'killed'} after {pause:.1f} s"
 
+    def follow(self) -> subprocess.Popen[bytes]:
+        """Start the program that follows the stream of changes."""
+        return started(self.folder, "--follow", str(self.folder), script=Path(__file__))
+
+    def is_right(self) -> bool:
+        """Return whether the scores are those of one run of all rows; say so."""
+        if self.start(self.every, *self.fitted).wait():
+            raise RuntimeError("the run of all rows failed")
+        found, wanted = self.rows(self.scores), self.rows(self.every)
+        said = "the same as" if found == wanted else "OTHERS than"
+        print(f"{self.format:8} {len(found):,} scores, {said} those of all rows", flush=True)
+        return found == wanted
+
     def rows(self, place: str) -> list[Any]:
         """Return the rows of an output."""
         from lq_spark.tables.formats import read_table
@@ -109,7 +135,8 @@ class Table:
         return sorted(map(tuple, table.collect()))
 
 
-def try_format(table_format: str, rounds: int, *, is_fitted: bool) -> bool:
+@contextmanager
+def new_table(table_format: str, *, is_fitted: bool) -> Iterator[Table]:
     from pyspark.sql import SparkSession
 
     with tempfile.TemporaryDirectory(prefix="kill_") as folder:
@@ -120,23 +147,66 @@ def try_format(table_format: str, rounds: int, *, is_fitted: bool) -> bool:
         spark.sql("CREATE NAMESPACE IF NOT EXISTS lake.db")
         table = Table(spark, Path(folder), table_format, is_fitted=is_fitted)
         if is_fitted:
-            saved = ["--save-thresholds", f"{folder}/thresholds.json"]
-            if table.start(table.place("first"), *saved).wait():
-                raise RuntimeError("no thresholds were saved")
+            table.save_thresholds()
+        yield table
+        spark.stop()
+
+
+def try_format(table_format: str, rounds: int, *, is_fitted: bool) -> bool:
+    with new_table(table_format, is_fitted=is_fitted) as table:
         table.since(is_killed=False)
         for number in range(1, rounds + 1):
             table.change()
             ended = [table.since(is_killed=True)] if number % 2 else []
             ended.append(table.since(is_killed=False))
             print(f"{table_format:8} {number:3}  {', then '.join(ended)}", flush=True)
-        if table.start(table.every, *table.fitted).wait():
-            raise RuntimeError("the run of all rows failed")
-        found, wanted = table.rows(table.scores), table.rows(table.every)
-        good = found == wanted
-        said = "the same as" if good else "OTHERS than"
-        print(f"{table_format:8} {len(found):,} scores, {said} those of all rows", flush=True)
-        spark.stop()
-        return good
+        return table.is_right()
+
+
+def try_stream(rounds: int) -> bool:
+    """Follow the changes of some rounds; each batch must be in one commit, and in one alone."""
+    with new_table("delta", is_fitted=True) as table:
+        for _ in range(rounds):
+            table.change()
+        while True:
+            began, pause = time.monotonic(), random.uniform(10, 40)
+            job = table.follow()
+            with suppress(subprocess.TimeoutExpired):
+                if job.wait(pause):
+                    raise RuntimeError(f"the stream ended with {job.returncode}")
+                break
+            killed(job)
+            print(f"stream   killed after {time.monotonic() - began:.1f} s", flush=True)
+        print(f"stream   ended after {time.monotonic() - began:.1f} s", flush=True)
+        n_changes, n_commits = (
+            table.spark.sql(f"DESCRIBE HISTORY delta.`{place}`").count()
+            for place in (table.source, table.scores)
+        )
+        print(f"stream   {n_changes} batches, {n_commits} commits of scores", flush=True)
+        return table.is_right() and n_commits == n_changes
+
+
+def follow(folder: Path) -> None:
+    """Score the stream of a table's changes to its end, a commit in a batch."""
+    from pyspark.sql import SparkSession
+
+    from lq_spark import incremental
+
+    spark = SparkSession.builder.getOrCreate()
+    source, output = str(folder / "rows"), str(folder / "scores")
+    merge = incremental.for_each_batch(
+        input=source,
+        output=output,
+        output_format="delta",
+        n_classes=K,
+        method="normalized_margin",
+        adjust_pred_probs=True,
+        thresholds=str(folder / THRESHOLDS),
+    )
+    options = {"readChangeFeed": "true", "startingVersion": "0", "maxFilesPerTrigger": "1"}
+    feed = spark.readStream.format("delta").options(**options).load(source)
+    query = feed.writeStream.foreachBatch(merge).trigger(availableNow=True)
+    query.option("checkpointLocation", str(folder / "checkpoint")).start().awaitTermination()
 
 
 def main() -> int:
@@ -144,7 +214,14 @@ def main() -> int:
     parser.add_argument("--format", action="append", choices=FORMATS)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--fitted", action="store_true", help="by thresholds that are given")
+    parser.add_argument("--stream", action="store_true", help="the changes in a stream, of Delta")
+    parser.add_argument("--follow", type=Path, help=argparse.SUPPRESS)  # what --stream starts
     options = parser.parse_args()
+    if options.follow is not None:
+        follow(options.follow)
+        return 0
+    if options.stream:
+        return 0 if try_stream(options.rounds) else 1
     formats = options.format or FORMATS
     results = [try_format(name, options.rounds, is_fitted=options.fitted) for name in formats]
     return 0 if all(results) else 1

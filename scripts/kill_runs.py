@@ -46,14 +46,17 @@ def session_settings(warehouse: Path) -> dict[str, str]:
     return {**from_file, **own}
 
 
-def started(warehouse: Path, *flags: str) -> subprocess.Popen[bytes]:
-    """Start a run of the job; it and its JVM are a process group."""
+JOB = ROOT / "jobs" / "score_dataset.py"
+
+
+def started(warehouse: Path, *flags: str, script: Path = JOB) -> subprocess.Popen[bytes]:
+    """Start a run of the job, or of another script; it and its JVM are a process group."""
     line = [str(Path(sys.executable).parent / "spark-submit"), "--master", "local[2]"]
     for key, value in session_settings(warehouse).items():
         line += ["--conf", f"{key}={value}"]
     environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
     return subprocess.Popen(
-        [*line, str(ROOT / "jobs" / "score_dataset.py"), *flags],
+        [*line, str(script), *flags],
         cwd=ROOT,
         env={**environment, "PYSPARK_DRIVER_PYTHON": sys.executable},
         stdout=subprocess.DEVNULL,
