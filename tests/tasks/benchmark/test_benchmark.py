@@ -70,7 +70,7 @@ def given(noisy, name="noisy_label"):
         ("string", 3),
         ("decimal(20,1)", 2),
         ("bigint", 7),
-        pytest.param("string", 7, marks=[pytest.mark.spark, pytest.mark.connect]),
+        pytest.param("string", 7, marks=pytest.mark.spark),
     ],
 )
 @pytest.mark.parametrize("seed", [0, 2**63 - 1])

@@ -41,9 +41,7 @@ def columns():
     return columns_of(np.random.default_rng(0), N)
 
 
-@pytest.mark.parametrize(
-    "n_partitions", [1, 2, pytest.param(7, marks=[pytest.mark.spark, pytest.mark.connect])]
-)
+@pytest.mark.parametrize("n_partitions", [1, 2, pytest.param(7, marks=pytest.mark.spark)])
 def test_identifiers_are_those_of_core(spark, columns, n_partitions):
     order = np.random.default_rng(n_partitions).permutation(N)
     df = spark.createDataFrame(pa.table(columns).take(order)).repartition(n_partitions)

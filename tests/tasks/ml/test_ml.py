@@ -240,7 +240,6 @@ def test_what_is_wrong_is_said_before_a_job_starts(table, given):
         ml.LabelQuality().fit(table).transform(table.selectExpr("*", "1 AS isLabelIssue"))
 
 
-@pytest.mark.connect
 def test_a_pipeline_without_a_classifier_of_spark_ml_runs_on_any_engine(given, tmp_path):
     from pyspark.ml import Pipeline, PipelineModel
 
@@ -322,7 +321,6 @@ def test_a_search_tunes_the_estimator_and_the_classifier_within(given):
 
 
 @pytest.mark.spark_only
-@pytest.mark.connect
 def test_a_forest_within_is_trained_saved_and_loaded(given, tmp_path, assert_same_bits):
     from pyspark.ml.classification import RandomForestClassifier
 

@@ -67,7 +67,6 @@ def test_it_is_that_of_core(table, monkeypatch, shape, metric, block_rows, n_par
 
 
 @pytest.mark.spark
-@pytest.mark.connect
 def test_forms_of_features_and_ids_make_no_difference(spark, monkeypatch):
     monkeypatch.setattr(exact, "_MAX_BLOCK_ROWS", 13)
     features = features_like("copies", n_rows=60, n_features=3).astype(np.float32)

@@ -75,7 +75,6 @@ def test_columns_may_be_named(table):
 
 
 @pytest.mark.spark
-@pytest.mark.connect
 def test_a_table_may_have_many_columns(spark):
     columns = ", ".join(f"if(id % {place + 2} = 0, null, id) x{place}" for place in range(300))
     rows = spark.sql(f"select id, {columns} from range(9)")

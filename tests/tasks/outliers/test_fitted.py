@@ -54,9 +54,7 @@ def scores_of(df):
     return [row["outlier_score"] for row in df.orderBy("id").collect()]
 
 
-@pytest.mark.parametrize(
-    "metric", ["cosine", pytest.param("euclidean", marks=[pytest.mark.spark, pytest.mark.connect])]
-)
+@pytest.mark.parametrize("metric", ["cosine", pytest.param("euclidean", marks=pytest.mark.spark)])
 def test_scores_and_flags_are_those_of_core(reference, new, way, metric, tmp_path):
     core = OutOfDistribution({"k": 4, "metric": metric})
     core.fit(features=reference_rows())

@@ -60,9 +60,7 @@ def assert_found(health, expected):
     assert is_issue == expected.is_issue
 
 
-@pytest.mark.parametrize(
-    "n_partitions", [1, 3, pytest.param(7, marks=[pytest.mark.spark, pytest.mark.connect])]
-)
+@pytest.mark.parametrize("n_partitions", [1, 3, pytest.param(7, marks=pytest.mark.spark)])
 def test_it_is_that_of_core(table, n_partitions):
     labels, properties = data()
     expected = find_spurious_correlations(properties, labels)

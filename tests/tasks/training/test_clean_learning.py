@@ -259,7 +259,6 @@ def test_nothing_of_an_earlier_call_changes_a_later_one(table):
 
 
 @pytest.mark.spark
-@pytest.mark.connect
 def test_results_are_the_same_on_any_partitions(table, engine, assert_same_bits):
     features, labels = noisy(3)
     made = []

@@ -80,7 +80,6 @@ def test_models_are_those_of_a_loop_over_the_same_rows(
 
 
 @pytest.mark.spark
-@pytest.mark.connect
 def test_neither_partitions_nor_arrow_batches_matter(table, data, batch_size, assert_same_bits):
     estimator = SGDClassifier(loss="log_loss", random_state=0)
     expected = by_loop(lambda: SGDClassifier(loss="log_loss", random_state=0), data, n_folds=3)

@@ -93,7 +93,6 @@ def test_probabilities_of_digits_are_those_of_scikit_learn_on_the_same_folds(
 
 
 @pytest.mark.spark
-@pytest.mark.connect
 def test_results_are_the_same_on_any_partitions(table, data, assert_same_bits):
     ids, labels, features = data
     order, forest = ids.argsort(), RandomForestClassifier(5)
@@ -188,7 +187,6 @@ class Logged(GaussianNB):
 
 
 @pytest.mark.spark
-@pytest.mark.connect
 @pytest.mark.parametrize("options", [{}, {"max_train_rows": 200}], ids=["all", "drawn"])
 def test_many_rows_of_a_fold_are_predicted_in_several_tasks_by_one_model(
     table, monkeypatch, tmp_path, assert_same_bits, options
