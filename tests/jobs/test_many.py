@@ -165,7 +165,7 @@ def test_nothing_of_a_run_is_there_when_the_next_starts(
 ):
     folder, scratch = tmp_path / "tables", tmp_path / "scratch"
     there, tables, garbage, frame = [], [], [], type(spark.range(1))
-    for number in range(10):
+    for number in range(5):
         more = {"input": rows.faulty if number % 3 == 1 else rows.good, "find_issues": True}
         write_config(folder, f"t{number}", **more, adjust_pred_probs=True)
     scratch.mkdir()
@@ -188,9 +188,9 @@ def test_nothing_of_a_run_is_there_when_the_next_starts(
         assert run_many(folder).code == 1
     finally:
         gc.enable()
-    assert there == [(0, [], [])] * 10
+    assert there == [(0, [], [])] * 5
     assert max(tables[1:]) <= tables[0]
-    assert garbage[1:] == [0] * 9
+    assert garbage[1:] == [0] * 4
 
 
 @pytest.mark.spark_only
