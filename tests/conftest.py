@@ -169,11 +169,10 @@ def _apache_spark(request, engine, jvm_options, tmp_path_factory):
         # everything anew, and TCP would delay each task by 0.04 s.
         "spark.python.daemon.module": "worker_daemon",
         "spark.python.unix.domain.socket.enabled": "true",
-        # A heap that is there from the start, and has room for hundreds of tests' broadcast rows.
-        "spark.driver.memory": "2g",
-        "spark.driver.extraJavaOptions": f"{jvm_options} -XX:+UseSerialGC -Xms2g -Xmn800m "
-        # Delta would keep each table that it has read for an hour, with all that its queries hold.
-        "-Ddelta.log.cacheSize=5",
+        # The rows of a broadcast join take a page at least, as long as its plan is there: 16 MB.
+        "spark.buffer.pageSize": "1m",
+        # A heap that is there from the start.
+        "spark.driver.extraJavaOptions": f"{jvm_options} -XX:+UseSerialGC -Xms800m -Xmn400m",
     }
     connectors = request.config.getoption("--connectors")
     settings |= lakehouse_settings(tmp_path_factory.mktemp("lake"), connectors)
