@@ -49,7 +49,7 @@ def cells(names, rows, *at):
 
 def facts(result, *at):
     """Yield all that a result says, one by one: (where it stands, what is there)."""
-    if hasattr(result, "_asdict"):
+    if isinstance(result, tuple) and hasattr(result, "_asdict"):
         result = result._asdict()
     if isinstance(result, dict):
         for name, part in result.items():

@@ -258,11 +258,10 @@ def test_nothing_of_an_earlier_call_changes_a_later_one(table):
     assert ours.model is None
 
 
-@pytest.mark.spark
-def test_results_are_the_same_on_any_partitions(table, engine, assert_same_bits):
+def test_results_are_the_same_on_any_partitions(table, assert_same_bits):
     features, labels = noisy(3)
     made = []
-    for n_partitions in (1, 2, 7) if engine == "embedded" else (1, 3):
+    for n_partitions in (1, 2, 7):
         df = table(features, labels).repartition(n_partitions)
         ours = training.CleanLearning(RandomForestClassifier(5)).fit(df)
         scored = ours.transform(df.select("id", "features"))

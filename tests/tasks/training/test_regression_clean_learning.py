@@ -107,9 +107,14 @@ def assert_as_cleanlab(made, expected):
 @pytest.mark.parametrize(
     ("model", "options", "search"),
     [
-        pytest.param(None, {}, {}, marks=pytest.mark.spark),
+        (None, {}, {}),
         (KNeighborsRegressor(3), {"cv_n_folds": 4, "n_boot": 2}, {"fine_search_size": 1}),
-        (Ridge(), {"n_boot": 0}, {"coarse_search_range": [0.3, 0.05, 0.12]}),
+        pytest.param(
+            Ridge(),
+            {"n_boot": 0},
+            {"coarse_search_range": [0.3, 0.05, 0.12]},
+            marks=pytest.mark.spark,
+        ),
         (None, {"include_aleatoric_uncertainty": False}, {"coarse_search_range": [0.08]}),
         (
             None,
