@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -168,22 +168,25 @@ def try_stream(rounds: int) -> bool:
     with new_table("delta", is_fitted=True) as table:
         for _ in range(rounds):
             table.change()
-        while True:
-            began, pause = time.monotonic(), random.uniform(10, 40)
-            job = table.follow()
-            with suppress(subprocess.TimeoutExpired):
-                if job.wait(pause):
-                    raise RuntimeError(f"the stream ended with {job.returncode}")
-                break
-            killed(job)
-            print(f"stream   killed after {time.monotonic() - began:.1f} s", flush=True)
-        print(f"stream   ended after {time.monotonic() - began:.1f} s", flush=True)
-        n_changes, n_commits = (
-            table.spark.sql(f"DESCRIBE HISTORY delta.`{place}`").count()
-            for place in (table.source, table.scores)
-        )
-        print(f"stream   {n_changes} batches, {n_commits} commits of scores", flush=True)
-        return table.is_right() and n_commits == n_changes
+        n_changes = n_commits(table.source)
+        while (done := n_commits(table.scores)) < n_changes:
+            job, wanted = table.follow(), done + random.randrange(1, 4)
+            while job.poll() is None and n_commits(table.scores) < wanted:
+                time.sleep(0.05)
+            time.sleep(random.uniform(0, 4))  # a batch takes two or three
+            if killed(job) and job.returncode:
+                raise RuntimeError(f"the stream ended with {job.returncode}")
+            done = n_commits(table.scores)
+            print(f"stream   killed, or ended, at {done} of {n_changes} batches", flush=True)
+        if table.follow().wait():
+            raise RuntimeError("the stream that had come to its end could not go on")
+        print(f"stream   {n_commits(table.scores)} commits of {n_changes} batches", flush=True)
+        return table.is_right() and n_commits(table.scores) == n_changes
+
+
+def n_commits(place: str) -> int:
+    """Return how many commits a Delta table has."""
+    return len(list(Path(place, "_delta_log").glob("*.json")))
 
 
 def follow(folder: Path) -> None:
