@@ -93,9 +93,11 @@ class Place:
     def files(self) -> set[str]:
         """Return the files below the output and what is written beside it."""
         return {
-            str(path)
-            for path in self.tables.rglob("*")
-            if "scores" in str(path) and "scores_" not in str(path) and path.suffix != ".lock"
+            path
+            # Which passes over what is removed meanwhile.
+            for folder, _, names in os.walk(self.tables)
+            for path in (f"{folder}/{name}" for name in names)
+            if "scores" in path and "scores_" not in path and not path.endswith(".lock")
         }
 
     def undisturbed(self, method: str) -> float:

@@ -6,6 +6,7 @@ What the tests take from :mod:`lq_spark.job` beside the command is named here al
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Mapping
 from contextlib import nullcontext, redirect_stderr, redirect_stdout
@@ -211,6 +212,18 @@ def run_folder(spark: Any, folder: Path, *arguments: object) -> DoneMany:
     ):
         code = cli.main(["--config-dir", str(folder), *map(str, arguments)])
     return DoneMany(code, printed.getvalue(), errors.getvalue())
+
+
+def paths_below(folder: Path) -> set[Path]:
+    """Return all files and folders below one where others are at work.
+
+    What they remove meanwhile, or the folder if it is not there, is passed over.
+    """
+    return {
+        Path(parent, name)
+        for parent, folders, files in os.walk(folder)
+        for name in (*folders, *files)
+    }
 
 
 def left_in(folder: Path) -> set[str]:

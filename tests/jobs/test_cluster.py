@@ -4,6 +4,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cluster import Running, python_without_project, standalone
+from runs import paths_below
 
 pytestmark = pytest.mark.spark_only
 
@@ -147,13 +149,17 @@ def test_an_installed_wheel_runs_on_without_an_executor(installed, start, assert
 
 def test_a_lost_shuffle_file_is_made_again(cluster, zipped, start, assert_same):
     def large(but=frozenset()):
-        found = cluster.local.glob("**/shuffle_*.data")
-        return {path for path in found if path.stat().st_size > SHUFFLED_BYTES} - but
+        found = set()
+        for path in paths_below(cluster.local):
+            with suppress(FileNotFoundError):
+                if path.match("shuffle_*.data") and path.stat().st_size > SHUFFLED_BYTES:
+                    found.add(path)
+        return found - but
 
     for _ in range(5):  # a file may have been read before it is deleted
         earlier = large()
         run = start(cluster, "--reader", "spark", flags=["--py-files", zipped])
-        run.wait_for(partial(large, earlier)).pop().unlink()
+        run.wait_for(partial(large, earlier)).pop().unlink(missing_ok=True)
         assert_same(run)
         if run.n_tasks("FetchFailed"):
             return

@@ -1,6 +1,7 @@
 """A run killed while it writes Delta; scripts/kill_runs.py kills many, on every format."""
 
 import pytest
+from runs import paths_below
 
 from lq_spark.tables.formats import read_table
 from lq_spark.tables.spec import TableSpec
@@ -29,8 +30,8 @@ def killed(spark, engine, submit_command, kill_while_it_writes, tmp_path):
             *("--output-format", "delta", "--method", method),
             **settings,
         )
-        before = set(output.rglob("*"))
-        kill_while_it_writes(*line, lambda: set(output.rglob("*")) != before, 1)
+        before = paths_below(output)
+        kill_while_it_writes(*line, lambda: paths_below(output) != before, 1)
 
     return run
 

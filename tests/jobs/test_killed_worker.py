@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from runs import paths_below
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -60,7 +61,7 @@ def test_a_run_whose_worker_is_killed_changes_nothing(
         stderr=subprocess.STDOUT,  # where spark-submit has the errors of the driver
         text=True,
     ) as job:
-        while not list(attempts.glob("**/.attempts/*")):
+        while not any(path.parent.name == ".attempts" for path in paths_below(attempts)):
             assert job.poll() is None, "the job ended before it wrote"
             time.sleep(0.005)
         for worker in workers_of(job.pid):
