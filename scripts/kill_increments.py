@@ -169,15 +169,16 @@ def try_stream(rounds: int) -> bool:
         for _ in range(rounds):
             table.change()
         n_changes = n_commits(table.source)
-        while (done := n_commits(table.scores)) < n_changes:
-            job, wanted = table.follow(), done + random.randrange(1, 4)
+        while n_commits(table.scores) < n_changes:
+            wanted = n_commits(table.scores) + random.randrange(1, 4)
+            job = table.follow()
             while job.poll() is None and n_commits(table.scores) < wanted:
                 time.sleep(0.05)
             time.sleep(random.uniform(0, 4))  # a batch takes two or three
             if killed(job) and job.returncode:
                 raise RuntimeError(f"the stream ended with {job.returncode}")
-            done = n_commits(table.scores)
-            print(f"stream   killed, or ended, at {done} of {n_changes} batches", flush=True)
+            n_scored = n_commits(table.scores)
+            print(f"stream   killed, or ended, at {n_scored} of {n_changes} batches", flush=True)
         if table.follow().wait():
             raise RuntimeError("the stream that had come to its end could not go on")
         print(f"stream   {n_commits(table.scores)} commits of {n_changes} batches", flush=True)

@@ -17,6 +17,7 @@ import pytest
 from beside import embedded_process
 from browser import Browser, find_chromium
 from pyarrow import fs
+from sessions import ON_THIS_MACHINE
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
@@ -146,8 +147,8 @@ def _apache_spark(request, engine, jvm_options, tmp_path_factory):
     folders = [str(REPOSITORY / "tests"), os.environ.get("PYTHONPATH")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
     settings = {
-        # The web page and the progress bar are for people.
-        "spark.ui.enabled": "false",
+        **ON_THIS_MACHINE,
+        # The progress bar is for people.
         "spark.ui.showConsoleProgress": "false",
         # Without it, too, the driver keeps the plans of a thousand queries, as texts.
         "spark.sql.ui.retainedExecutions": "20",
@@ -162,9 +163,6 @@ def _apache_spark(request, engine, jvm_options, tmp_path_factory):
         "spark.sql.session.timeZone": "UTC",
         # Tables that a test saves vanish with the other temporary files.
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
-        # A machine's own name may not resolve, or resolve to an interface behind a firewall.
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
         # Hundreds of Python workers with thousands of short tasks: they need not import
         # everything anew, and TCP would delay each task by 0.04 s.
         "spark.python.daemon.module": "worker_daemon",

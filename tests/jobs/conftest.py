@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sessions import ON_THIS_MACHINE
 
 # Scripts that a test starts with an environment of its own; doctest would import them for examples.
 collect_ignore_glob = ["held_*.py"]
@@ -27,11 +28,9 @@ collect_ignore_glob = ["held_*.py"]
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 SESSION_SETTINGS = {
-    # Small tables on a laptop: no web page, no 200 shuffle partitions, no name of the machine.
-    "spark.ui.enabled": "false",
+    **ON_THIS_MACHINE,
+    # A small table in the default 200 shuffle partitions would be 200 tiny tasks.
     "spark.sql.shuffle.partitions": "2",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
 }
 
 
