@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sessions import ON_THIS_MACHINE
+
 Found = TypeVar("Found")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 SETTINGS = {
-    "spark.ui.enabled": "false",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
+    **ON_THIS_MACHINE,
     "spark.executor.memory": "512m",
     "spark.sql.shuffle.partitions": "4",
     # Each group of rows is a task of Spark's own reader.
@@ -194,8 +194,9 @@ class Running:
         self.process.wait()
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """Return what Spark has logged of a kind of event, once the job has ended."""
-        found = map(json.loads, self._log().read_text().splitlines())
+        """Return what Spark has logged of a kind of event, up to now."""
+        lines, _, _being_written = self._log().read_text().rpartition("\n")
+        found = map(json.loads, lines.splitlines())
         return [event for event in found if event["Event"] == name]
 
     def n_tasks(self, reason: str, *, speculative: bool = False) -> int:

@@ -169,17 +169,23 @@ def test_a_lost_shuffle_file_is_made_again(cluster, zipped, start, assert_same):
 def test_executors_come_and_go(installed, start, assert_same):
     run = start(
         installed,
+        *("--reader", "files"),
+        held=1,
         **{
             "spark.dynamicAllocation.enabled": "true",
             "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+            "spark.dynamicAllocation.shuffleTracking.timeout": "1s",
             "spark.dynamicAllocation.minExecutors": "0",
             "spark.dynamicAllocation.executorIdleTimeout": "1s",
             "spark.dynamicAllocation.schedulerBacklogTimeout": "1s",
         },
     )
+    # While a task of one executor waits, the other has nothing to do.
+    run.wait_for(run.held)
+    run.wait_for(lambda: run.events("SparkListenerExecutorRemoved"))
+    run.open()
     assert_same(run)
     assert len(run.events("SparkListenerExecutorAdded")) > 1
-    assert run.events("SparkListenerExecutorRemoved")
 
 
 def test_rows_of_a_delta_table_outlive_an_executor(installed, repository, start, assert_same):
